@@ -1,0 +1,1 @@
+//! Runs a graph of async steps: order, joins, loops, limits, cancellation, checkpoints.

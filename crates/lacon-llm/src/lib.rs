@@ -1,0 +1,1 @@
+//! One client trait for language models: providers, streaming, retry, hedging, tape.

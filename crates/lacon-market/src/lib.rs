@@ -1,0 +1,1 @@
+//! Market data: offline packs, folder layouts, point-in-time rules, indicators.

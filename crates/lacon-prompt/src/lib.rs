@@ -1,0 +1,1 @@
+//! Prompts as data: typed spans, budgets and the passes that shrink them without losing a fact.

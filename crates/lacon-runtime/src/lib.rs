@@ -1,0 +1,1 @@
+//! Where the crates meet: settings, tools, the agent step, a run.

@@ -1,0 +1,1 @@
+//! A seeded synthetic world: a simulated language model with measured latency.

@@ -1,0 +1,1 @@
+//! The trading graph: profiles, agents, prompts, decision, report tree.

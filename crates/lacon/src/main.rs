@@ -1,0 +1,3 @@
+//! The binary: arguments in, one file per subcommand.
+
+fn main() {}
