@@ -1,1 +1,35 @@
 //! Exact byte-pair token counting, encoding and truncation with the vocabularies inside the binary.
+//!
+//! ```
+//! use lacon_tokens::{EncodingName, encoding};
+//!
+//! let o200k = encoding(EncodingName::O200kBase);
+//! assert_eq!(o200k.count("many things in few words"), 5);
+//! assert_eq!(o200k.decode(&o200k.encode("naïve ☕")).as_deref(), Ok("naïve ☕"));
+//! ```
+//!
+//! Counts and ids are those of tiktoken, on every input. Nothing is read from disk or network and nothing blocks
+//! but the first use of an encoding, a few milliseconds once per process.
+
+mod classes;
+mod count_cache;
+mod encoding;
+mod encodings;
+mod error;
+mod merge;
+mod models;
+mod nearest;
+mod pretokenize;
+mod request;
+mod special;
+mod tables;
+pub mod vocabulary;
+
+pub use count_cache::{CountCache, CountCacheOptions, CountCacheStats};
+pub use encoding::{Encoding, Side};
+pub use encodings::{EncodingName, LoadRecord, encoding, loads};
+pub use error::Error;
+pub use models::{Exactness, FAMILIES, Family, ModelEncoding, for_model};
+pub use pretokenize::Pattern;
+pub use request::{ChatMessage, Image, Request, RequestCount, count_request, image_tokens, tools_text};
+pub use special::SpecialSet;

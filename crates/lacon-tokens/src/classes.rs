@@ -1,0 +1,87 @@
+//! Character classes: what the splitting patterns ask of a scalar value, as one byte per character.
+//!
+//! The table is generated from the Unicode data of the `regex` crate, the one that the reference tokenizer splits
+//! with; a test compares every scalar value. Two scalar values with equal class are alike to every pattern.
+
+/// What a splitting pattern can tell about a character.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum CharClass {
+    /// Anything else: punctuation, symbols, controls, unassigned.
+    Other = 0,
+    /// A lower-case letter (Ll).
+    Lower = 1,
+    /// An upper- or title-case letter (Lu, Lt).
+    Upper = 2,
+    /// A letter without case (Lm, Lo).
+    Letter = 3,
+    /// A combining mark (M).
+    Mark = 4,
+    /// A number (N).
+    Digit = 5,
+    /// Carriage return or line feed.
+    Newline = 6,
+    /// The space U+0020.
+    Space = 7,
+    /// Any other white space.
+    Blank = 8,
+}
+
+const TABLE: &[u8] = include_bytes!("../data/classes.bin");
+const N_BLOCKS: usize = 4352;
+
+/// Classes as bits, so that a test against several classes is one `and`.
+pub(crate) const fn bit(class: u8) -> u16 {
+    1 << class
+}
+
+pub(crate) const LOWER: u16 = bit(CharClass::Lower as u8);
+pub(crate) const UPPER: u16 = bit(CharClass::Upper as u8);
+pub(crate) const LETTER: u16 = bit(CharClass::Letter as u8);
+pub(crate) const MARK: u16 = bit(CharClass::Mark as u8);
+pub(crate) const DIGIT: u16 = bit(CharClass::Digit as u8);
+pub(crate) const NEWLINE: u16 = bit(CharClass::Newline as u8);
+pub(crate) const SPACE: u16 = bit(CharClass::Space as u8);
+pub(crate) const BLANK: u16 = bit(CharClass::Blank as u8);
+pub(crate) const OTHER: u16 = bit(CharClass::Other as u8);
+
+/// Class number of a scalar value.
+pub(crate) fn class_of(scalar: u32) -> u8 {
+    let block = TABLE[(scalar >> 8) as usize % N_BLOCKS] as usize;
+    TABLE[N_BLOCKS + block * 256 + (scalar & 255) as usize]
+}
+
+/// Class bit and byte length of the character that starts at `at`, which must be a character border before the end.
+#[inline]
+pub(crate) fn class_at(text: &[u8], at: usize) -> (u16, usize) {
+    let lead = text[at];
+    if lead < 0x80 {
+        return (bit(ASCII[lead as usize]), 1);
+    }
+    let (scalar, len) = decode(text, at);
+    (bit(class_of(scalar)), len)
+}
+
+/// Scalar value and byte length of the non-ASCII character that starts at `at`.
+#[inline]
+pub(crate) fn decode(text: &[u8], at: usize) -> (u32, usize) {
+    let low = |i: usize| u32::from(text[at + i] & 0x3F);
+    let lead = u32::from(text[at]);
+    if lead < 0xE0 {
+        ((lead & 0x1F) << 6 | low(1), 2)
+    } else if lead < 0xF0 {
+        ((lead & 0x0F) << 12 | low(1) << 6 | low(2), 3)
+    } else {
+        ((lead & 0x07) << 18 | low(1) << 12 | low(2) << 6 | low(3), 4)
+    }
+}
+
+pub(crate) const ASCII: [u8; 128] = {
+    let mut table = [0; 128];
+    let mut i = 0;
+    while i < 128 {
+        table[i] = TABLE[N_BLOCKS + TABLE[0] as usize * 256 + i];
+        i += 1;
+    }
+    table
+};

@@ -1,0 +1,177 @@
+//! Counts of texts that were counted before, bounded by bytes.
+//!
+//! The key is the encoding's name and a 256-bit digest of the full text, so that two texts never share an entry
+//! by chance or by design. A digest costs about as much as counting a short text: below a threshold the cache is
+//! bypassed.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::encoding::Encoding;
+
+const N_SHARDS: usize = 16;
+/// Bytes of one entry: key, count and links, with the hash table's share.
+const ENTRY_BYTES: usize = 96;
+/// Texts shorter than this are counted outright.
+const DEFAULT_THRESHOLD: usize = 4096;
+
+/// A bounded, sharded cache of exact counts, for use from many threads.
+pub struct CountCache {
+    shards: [Mutex<Shard>; N_SHARDS],
+    entries_per_shard: usize,
+    threshold: usize,
+    enabled: bool,
+    hits: AtomicU64,
+    misses: AtomicU64,
+    bypassed: AtomicU64,
+    evictions: AtomicU64,
+}
+
+/// Options of a [`CountCache`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountCacheOptions {
+    /// Largest size in bytes.
+    pub max_bytes: usize,
+    /// Texts shorter than this many bytes bypass the cache.
+    pub threshold: usize,
+    /// Off: every count is computed.
+    pub enabled: bool,
+}
+
+impl Default for CountCacheOptions {
+    fn default() -> Self {
+        Self { max_bytes: 4 << 20, threshold: DEFAULT_THRESHOLD, enabled: true }
+    }
+}
+
+/// What a cache did since it was made or cleared.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CountCacheStats {
+    /// Counts answered from the cache.
+    pub hits: u64,
+    /// Counts computed and stored.
+    pub misses: u64,
+    /// Counts computed because the text was short or the cache off.
+    pub bypassed: u64,
+    /// Entries dropped to stay within the bound.
+    pub evictions: u64,
+    /// Entries held.
+    pub entries: usize,
+    /// Bytes held.
+    pub bytes: usize,
+}
+
+type Key = [u8; 32];
+
+/// Two generations: a full young one replaces the old one, a hit in the old one moves to the young.
+#[derive(Default)]
+struct Shard {
+    young: HashMap<Key, u32>,
+    old: HashMap<Key, u32>,
+}
+
+impl CountCache {
+    /// An empty cache.
+    pub fn new(options: CountCacheOptions) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Mutex::default()),
+            entries_per_shard: options.max_bytes / ENTRY_BYTES / N_SHARDS,
+            threshold: options.threshold,
+            enabled: options.enabled,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            bypassed: AtomicU64::new(0),
+            evictions: AtomicU64::new(0),
+        }
+    }
+
+    /// Number of tokens of `text`, from the cache if it was counted before.
+    pub fn count(&self, encoding: &Encoding, text: &str) -> usize {
+        if !self.enabled || text.len() < self.threshold || self.entries_per_shard < 2 {
+            self.bypassed.fetch_add(1, Ordering::Relaxed);
+            return encoding.count(text);
+        }
+        let key = key(encoding, text);
+        let shard = &self.shards[key[0] as usize % N_SHARDS];
+        if let Some(count) = self.find(shard, &key) {
+            self.hits.fetch_add(1, Ordering::Relaxed);
+            return count as usize;
+        }
+        self.misses.fetch_add(1, Ordering::Relaxed);
+        let count = encoding.count(text);
+        if let Ok(small) = u32::try_from(count) {
+            self.store(&mut shard.lock().unwrap_or_else(PoisonError::into_inner), key, small);
+        }
+        count
+    }
+
+    /// Forgets all counts and figures.
+    pub fn clear(&self) {
+        for shard in &self.shards {
+            *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
+        }
+        for figure in [&self.hits, &self.misses, &self.bypassed, &self.evictions] {
+            figure.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// What the cache did and holds.
+    pub fn stats(&self) -> CountCacheStats {
+        let entries = self
+            .shards
+            .iter()
+            .map(|shard| {
+                let shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+                shard.young.len() + shard.old.len()
+            })
+            .sum();
+        CountCacheStats {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            bypassed: self.bypassed.load(Ordering::Relaxed),
+            evictions: self.evictions.load(Ordering::Relaxed),
+            entries,
+            bytes: entries * ENTRY_BYTES,
+        }
+    }
+
+    fn find(&self, shard: &Mutex<Shard>, key: &Key) -> Option<u32> {
+        let mut shard = shard.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = shard.young.get(key) {
+            return Some(*count);
+        }
+        let count = shard.old.remove(key)?;
+        self.store(&mut shard, *key, count);
+        Some(count)
+    }
+
+    fn store(&self, shard: &mut Shard, key: Key, count: u32) {
+        if shard.young.len() >= self.entries_per_shard / 2 {
+            let dropped = std::mem::replace(&mut shard.old, std::mem::take(&mut shard.young));
+            self.evictions.fetch_add(dropped.len() as u64, Ordering::Relaxed);
+        }
+        shard.young.insert(key, count);
+    }
+}
+
+impl Default for CountCache {
+    fn default() -> Self {
+        Self::new(CountCacheOptions::default())
+    }
+}
+
+impl std::fmt::Debug for CountCache {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CountCache").field("stats", &self.stats()).finish_non_exhaustive()
+    }
+}
+
+fn key(encoding: &Encoding, text: &str) -> Key {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&(encoding.name().len() as u64).to_le_bytes());
+    hasher.update(encoding.name().as_bytes());
+    hasher.update(text.as_bytes());
+    *hasher.finalize().as_bytes()
+}

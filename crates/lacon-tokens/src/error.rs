@@ -1,0 +1,77 @@
+//! The error of this crate.
+
+/// Why an operation on tokens or vocabularies failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// No encoding, or no model, has this name.
+    #[error("unknown encoding {name:?}\nhint: one of {known}{}", nearest.map_or(String::new(), |n| format!("; did you mean {n:?}?")))]
+    UnknownEncoding {
+        /// The name as given.
+        name: String,
+        /// All names, comma-separated.
+        known: String,
+        /// The known name that is most alike.
+        nearest: Option<&'static str>,
+    },
+    /// The id stands for no token of the encoding.
+    #[error(
+        "token id {id} is not in {encoding}, whose largest id is {max}\nhint: check that the ids were made with this encoding"
+    )]
+    UnknownToken {
+        /// The id as given.
+        id: u32,
+        /// Name of the encoding.
+        encoding: String,
+        /// Largest id of the encoding.
+        max: u32,
+    },
+    /// The decoded bytes are not UTF-8.
+    #[error(
+        "decoded bytes are not valid UTF-8 from byte {valid_up_to} on\nhint: use decode_lossy, or decode_bytes"
+    )]
+    NotUtf8 {
+        /// Number of leading bytes that are valid.
+        valid_up_to: usize,
+    },
+    /// The text holds the literal of a special token that is not allowed.
+    #[error(
+        "text holds the special token {token:?} at byte {at}\nhint: allow it, or encode it as ordinary text"
+    )]
+    DisallowedSpecial {
+        /// The literal found.
+        token: String,
+        /// Byte offset in the text.
+        at: usize,
+    },
+    /// A line of a rank file cannot be read.
+    #[error(
+        "rank file line {line} is not `base64 rank`\nhint: expected the .tiktoken format, one token a line"
+    )]
+    RankLine {
+        /// Line number from 1.
+        line: usize,
+    },
+    /// The vocabulary is larger than token numbers can be.
+    #[error("vocabulary has {n_tokens} tokens, limit is {limit}")]
+    TooManyTokens {
+        /// Size of the vocabulary.
+        n_tokens: usize,
+        /// Largest size.
+        limit: usize,
+    },
+    /// A token is made of tokens of lower priority, which byte-pair training never gives.
+    #[error("token {token} is a merge of {halves:?}, which do not come before it")]
+    RankOrder {
+        /// The token.
+        token: u32,
+        /// Its halves.
+        halves: (u32, u32),
+    },
+    /// A vocabulary cannot be used.
+    #[error("vocabulary is unusable: {what}")]
+    BadVocabulary {
+        /// What is wrong.
+        what: &'static str,
+    },
+}

@@ -1,0 +1,175 @@
+//! Which encoding counts for which model, and how much such a count is worth.
+//!
+//! Families are matched by the longest prefix of the model's name; [`FAMILIES`] is the list to edit.
+//! Sources: tiktoken 0.14 `model.py` for OpenAI's names.
+
+use crate::encoding::Encoding;
+use crate::encodings::{EncodingName, encoding};
+
+/// What a count is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exactness {
+    /// The model's own vocabulary on plain text: equal to the provider's figure.
+    Exact,
+    /// The model's own vocabulary inside a chat format whose overhead is known from measured requests.
+    Framed,
+    /// Another vocabulary's count times a factor fitted on measured texts, with a stated error.
+    Calibrated,
+    /// Another vocabulary's count, error unknown.
+    Heuristic,
+}
+
+impl Exactness {
+    /// The word that output uses: `exact`, `framed`, `calibrated` or `heuristic`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Framed => "framed",
+            Self::Calibrated => "calibrated",
+            Self::Heuristic => "heuristic",
+        }
+    }
+}
+
+/// How to count for a model.
+#[derive(Clone, Debug)]
+pub struct ModelEncoding {
+    /// The encoding to count with.
+    pub encoding: &'static Encoding,
+    /// What a count of plain text is worth.
+    pub how: Exactness,
+    /// Why the count is not exact, when it is not.
+    pub warning: Option<String>,
+}
+
+/// A family of models that share an encoding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Family {
+    /// Model names begin with this (lower case, without a provider's path).
+    pub prefix: &'static str,
+    /// What counts for it.
+    pub encoding: EncodingName,
+    /// What the count is worth.
+    pub how: Exactness,
+}
+
+const fn exact(prefix: &'static str, encoding: EncodingName) -> Family {
+    Family { prefix, encoding, how: Exactness::Exact }
+}
+
+const fn other(prefix: &'static str) -> Family {
+    Family { prefix, encoding: EncodingName::O200kBase, how: Exactness::Heuristic }
+}
+
+/// The editable table. The longest matching prefix wins, so the order is for the reader alone.
+pub static FAMILIES: &[Family] = &[
+    exact("gpt-5", EncodingName::O200kBase),
+    exact("gpt-4.5", EncodingName::O200kBase),
+    exact("gpt-4.1", EncodingName::O200kBase),
+    exact("gpt-4o", EncodingName::O200kBase),
+    exact("chatgpt-4o", EncodingName::O200kBase),
+    exact("codex-mini", EncodingName::O200kBase),
+    exact("computer-use-preview", EncodingName::O200kBase),
+    exact("o1", EncodingName::O200kBase),
+    exact("o3", EncodingName::O200kBase),
+    exact("o4-mini", EncodingName::O200kBase),
+    exact("gpt-oss", EncodingName::O200kHarmony),
+    exact("gpt-4", EncodingName::Cl100kBase),
+    exact("gpt-3.5", EncodingName::Cl100kBase),
+    exact("gpt-35", EncodingName::Cl100kBase),
+    exact("davinci-002", EncodingName::Cl100kBase),
+    exact("babbage-002", EncodingName::Cl100kBase),
+    exact("text-embedding-ada-002", EncodingName::Cl100kBase),
+    exact("text-embedding-3", EncodingName::Cl100kBase),
+    exact("text-davinci-003", EncodingName::P50kBase),
+    exact("text-davinci-002", EncodingName::P50kBase),
+    exact("code-davinci", EncodingName::P50kBase),
+    exact("code-cushman", EncodingName::P50kBase),
+    exact("davinci-codex", EncodingName::P50kBase),
+    exact("cushman-codex", EncodingName::P50kBase),
+    exact("text-davinci-edit", EncodingName::P50kEdit),
+    exact("code-davinci-edit", EncodingName::P50kEdit),
+    exact("text-davinci-001", EncodingName::R50kBase),
+    exact("text-curie", EncodingName::R50kBase),
+    exact("text-babbage", EncodingName::R50kBase),
+    exact("text-ada", EncodingName::R50kBase),
+    exact("text-similarity", EncodingName::R50kBase),
+    exact("text-search", EncodingName::R50kBase),
+    exact("code-search", EncodingName::R50kBase),
+    exact("davinci", EncodingName::R50kBase),
+    exact("curie", EncodingName::R50kBase),
+    exact("babbage", EncodingName::R50kBase),
+    exact("ada", EncodingName::R50kBase),
+    exact("gpt2", EncodingName::R50kBase),
+    exact("gpt-2", EncodingName::R50kBase),
+    other("claude"),
+    other("gemini"),
+    other("llama"),
+    other("qwen"),
+    other("mistral"),
+    other("deepseek"),
+];
+
+/// Encoding of a model: by family, else `o200k_base` with a warning.
+///
+/// A fine-tuned name (`ft:gpt-4o:org`) and a provider's path (`openai/gpt-4o`) count as the model they end with.
+#[track_caller]
+pub fn for_model(model: &str) -> ModelEncoding {
+    let plain = plain_name(model);
+    match family(&plain) {
+        Some(family) => ModelEncoding {
+            encoding: encoding(family.encoding),
+            how: family.how,
+            warning: (family.how == Exactness::Heuristic).then(|| {
+                format!(
+                    "the vocabulary of {model:?} is not public: counted with {}, error unknown",
+                    family.encoding
+                )
+            }),
+        },
+        None => ModelEncoding {
+            encoding: encoding(EncodingName::O200kBase),
+            how: Exactness::Heuristic,
+            warning: Some(format!(
+                "unknown model {model:?}: counted with o200k_base\nhint: name the encoding if you know it"
+            )),
+        },
+    }
+}
+
+/// The family of a plain model name.
+pub(crate) fn family(plain: &str) -> Option<&'static Family> {
+    FAMILIES.iter().filter(|family| plain.starts_with(family.prefix)).max_by_key(|family| family.prefix.len())
+}
+
+/// Lower case, without `ft:`, a provider's path and a fine-tune's suffix.
+pub(crate) fn plain_name(model: &str) -> String {
+    let lower = model.trim().to_ascii_lowercase();
+    let name = lower.strip_prefix("ft:").unwrap_or(&lower);
+    let name = name.split(':').next().unwrap_or(name);
+    name.rsplit('/').next().unwrap_or(name).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(model: &str, name: &str, how: Exactness) {
+        let found = for_model(model);
+        assert_eq!((found.encoding.name(), found.how), (name, how), "{model}");
+        assert_eq!(found.warning.is_some(), how >= Exactness::Calibrated, "{model}");
+    }
+
+    #[test]
+    fn families_by_longest_prefix() {
+        check("gpt-4o-2024-08-06", "o200k_base", Exactness::Exact);
+        check("gpt-4", "cl100k_base", Exactness::Exact);
+        check("gpt-4.1-mini", "o200k_base", Exactness::Exact);
+        check("ft:gpt-4o-mini:acme::x", "o200k_base", Exactness::Exact);
+        check("openai/gpt-oss-120b", "o200k_harmony", Exactness::Exact);
+        check("text-davinci-edit-001", "p50k_edit", Exactness::Exact);
+        check("text-davinci-001", "r50k_base", Exactness::Exact);
+        check("code-davinci-002", "p50k_base", Exactness::Exact);
+        check("some-new-model", "o200k_base", Exactness::Heuristic);
+    }
+}

@@ -1,0 +1,218 @@
+//! Tokens of a whole chat request: messages, names, tool calls and declared tools, as the provider meters them.
+//!
+//! The framing is that of OpenAI's chat models: three tokens a message and three to open the answer; declared
+//! tools are written as a TypeScript-like namespace, which is how the models are prompted with them.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::encoding::Encoding;
+use crate::models::{Exactness, ModelEncoding};
+
+/// A message of a request, borrowed from whatever holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChatMessage<'a> {
+    /// `system`, `developer`, `user`, `assistant` or `tool`.
+    pub role: &'a str,
+    /// The text.
+    pub content: &'a str,
+    /// Name of the speaker or tool.
+    pub name: Option<&'a str>,
+    /// Name and JSON arguments of each tool call of an assistant's message.
+    pub tool_calls: &'a [(&'a str, &'a str)],
+}
+
+/// An image of a request, which is billed by its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Whether `detail` is `low`.
+    pub low_detail: bool,
+}
+
+/// A whole request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Request<'a> {
+    /// The messages in order.
+    pub messages: &'a [ChatMessage<'a>],
+    /// Declared tools, either `{"type": "function", "function": {…}}` or the function alone.
+    pub tools: &'a [Value],
+    /// JSON Schema of a structured response (`response_format.json_schema`).
+    pub response_schema: Option<&'a Value>,
+    /// Images in any message.
+    pub images: &'a [Image],
+}
+
+/// Tokens of a request, part by part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RequestCount {
+    /// All prompt tokens.
+    pub total: usize,
+    /// Texts of roles, contents, names and tool calls.
+    pub messages: usize,
+    /// Framing of messages and answer.
+    pub framing: usize,
+    /// Declared tools and response schema.
+    pub tools: usize,
+    /// Images.
+    pub images: usize,
+    /// What the figure is worth.
+    pub how: Exactness,
+}
+
+const PER_MESSAGE: usize = 3;
+const PER_TOOL_CALL: usize = 2;
+const ANSWER: usize = 3;
+
+/// Counts the prompt tokens of a request for a model.
+pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCount {
+    let encoding = model.encoding;
+    let mut messages = 0;
+    let mut framing = ANSWER;
+    for message in request.messages {
+        framing += PER_MESSAGE;
+        messages += encoding.count(message.role) + encoding.count(message.content);
+        messages += message.name.map_or(0, |name| encoding.count(name));
+        for (name, arguments) in message.tool_calls {
+            messages += encoding.count(name) + encoding.count(arguments);
+            framing += PER_TOOL_CALL;
+        }
+    }
+    let mut tools = 0;
+    if !request.tools.is_empty() {
+        tools += encoding.count(&tools_text(request.tools));
+    }
+    if let Some(schema) = request.response_schema {
+        tools += count_schema(encoding, schema);
+    }
+    let images = request.images.iter().map(image_tokens).sum();
+    let how = match model.how {
+        Exactness::Exact => Exactness::Framed,
+        how => how,
+    };
+    RequestCount { total: messages + framing + tools + images, messages, framing, tools, images, how }
+}
+
+/// Tokens of an image for the GPT-4o family: 85, plus 170 for each tile of 512 × 512 pixels in high detail.
+///
+/// The image is first scaled to fit 2,048 × 2,048, then to a shorter side of at most 768.
+pub fn image_tokens(image: &Image) -> usize {
+    const BASE: usize = 85;
+    const TILE: usize = 170;
+    if image.low_detail || image.width == 0 || image.height == 0 {
+        return BASE;
+    }
+    let (width, height) = (f64::from(image.width), f64::from(image.height));
+    let inside = (2048.0 / width.max(height)).min(1.0);
+    let shorter = (768.0 / (inside * width.min(height))).min(1.0);
+    let scale = inside * shorter;
+    let tiles = |side: f64| (side.round() as usize).div_ceil(512);
+    BASE + TILE * tiles(width * scale) * tiles(height * scale)
+}
+
+/// The declared tools as the text that models are prompted with.
+pub fn tools_text(tools: &[Value]) -> String {
+    let mut out = String::from("# Tools\n\n## functions\n\nnamespace functions {\n");
+    for tool in tools {
+        let function = tool.get("function").unwrap_or(tool);
+        push_description(&mut out, function);
+        let name = function.get("name").and_then(Value::as_str).unwrap_or("None");
+        let parameters = function.get("parameters");
+        let required: Vec<&str> = parameters
+            .and_then(|p| p.get("required"))
+            .and_then(Value::as_array)
+            .map(|names| names.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        match parameters.and_then(|p| p.get("properties")).and_then(Value::as_object) {
+            Some(properties) if !properties.is_empty() => {
+                let _ = writeln!(out, "type {name} = (_: {{");
+                for (key, property) in properties {
+                    push_description(&mut out, property);
+                    let optional = if required.contains(&key.as_str()) { "" } else { "?" };
+                    let _ = write!(out, "{key}{optional}: {},", type_text(property));
+                    if let Some(default) = property.get("default") {
+                        let _ = write!(out, " // default: {}", plain_text(default));
+                    }
+                    out.push('\n');
+                }
+                out.push_str("}) => any;\n\n");
+            }
+            _ => {
+                let _ = write!(out, "type {name} = () => any;\n\n");
+            }
+        }
+    }
+    out.push_str("} // namespace functions");
+    out
+}
+
+fn push_description(out: &mut String, value: &Value) {
+    if let Some(description) = value.get("description").and_then(Value::as_str).filter(|d| !d.is_empty()) {
+        for line in description.trim().split('\n') {
+            let _ = writeln!(out, "// {line}");
+        }
+    }
+}
+
+fn type_text(schema: &Value) -> String {
+    let join = |values: &[Value], text: &dyn Fn(&Value) -> String| {
+        values.iter().map(text).collect::<Vec<_>>().join(" | ")
+    };
+    if let Some(values) = schema.get("enum").and_then(Value::as_array) {
+        return join(values, &Value::to_string);
+    }
+    if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
+        return join(options, &type_text);
+    }
+    match schema.get("type").and_then(Value::as_str) {
+        Some("array") => format!("{}[]", schema.get("items").map_or("string".to_owned(), type_text)),
+        Some("integer" | "number") => "number".to_owned(),
+        Some("boolean") => "boolean".to_owned(),
+        Some("null") => "null".to_owned(),
+        _ => "string".to_owned(),
+    }
+}
+
+fn plain_text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The schema as compact JSON with sorted keys and a space after `,` and `:`.
+fn count_schema(encoding: &Encoding, schema: &Value) -> usize {
+    let mut text = String::new();
+    push_json(&mut text, schema);
+    encoding.count(&text)
+}
+
+fn push_json(out: &mut String, value: &Value) {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<&String> = map.keys().collect();
+            keys.sort_unstable();
+            out.push('{');
+            for (i, key) in keys.into_iter().enumerate() {
+                let _ = write!(out, "{}{}: ", if i > 0 { ", " } else { "" }, Value::from(key.as_str()));
+                push_json(out, &map[key]);
+            }
+            out.push('}');
+        }
+        Value::Array(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push_str(", ");
+                }
+                push_json(out, item);
+            }
+            out.push(']');
+        }
+        scalar => {
+            let _ = write!(out, "{scalar}");
+        }
+    }
+}

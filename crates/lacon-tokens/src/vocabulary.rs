@@ -1,0 +1,284 @@
+//! Vocabularies: the compact stored form, and the tables that merging and decoding read.
+//!
+//! A vocabulary is stored as its merges (two token numbers per token), not as its byte strings: that is the
+//! smaller form, and a string is its two halves put together, so that one pass of copying restores them all.
+//! Only the canonical pair of each token is kept: when merging reaches a token's bytes with both outer borders
+//! intact, what happened inside is what happens to the token's bytes alone, so no other pair can ever meet.
+
+use std::collections::HashMap;
+
+pub use crate::classes::CharClass;
+use crate::error::Error;
+use crate::tables::{PairTable, TokenTable};
+
+const MAGIC: &[u8; 8] = b"LACONBPE";
+const GAP: u32 = 0xFF_FFFE;
+const LITERAL: u32 = 0xFF_FFFF;
+/// Token numbers are packed into 21 bits.
+pub(crate) const MAX_TOKENS: usize = (1 << 21) - 2;
+
+/// How one token comes about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// No token has this number.
+    Gap,
+    /// A single byte, or bytes that merging never produces.
+    Literal(Vec<u8>),
+    /// Two lower tokens, joined.
+    Merge(u32, u32),
+}
+
+/// The merges of a vocabulary in order of priority.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MergeTable {
+    /// One entry per token number.
+    pub entries: Vec<Entry>,
+}
+
+impl MergeTable {
+    /// Finds the canonical merge of every token of a rank list (`(bytes, rank)`).
+    pub fn from_ranks(ranks: &[(Vec<u8>, u32)]) -> Result<Self, Error> {
+        let size = ranks.iter().map(|(_, rank)| *rank as usize + 1).max().unwrap_or(0);
+        if size > MAX_TOKENS {
+            return Err(Error::TooManyTokens { n_tokens: size, limit: MAX_TOKENS });
+        }
+        let by_bytes: HashMap<&[u8], u32> = ranks.iter().map(|(b, r)| (b.as_slice(), *r)).collect();
+        let mut entries = vec![Entry::Gap; size];
+        for (bytes, rank) in ranks {
+            entries[*rank as usize] = match canonical_pair(bytes, &by_bytes) {
+                Some((left, right)) if left < *rank && right < *rank => Entry::Merge(left, right),
+                Some((left, right)) => return Err(Error::RankOrder { token: *rank, halves: (left, right) }),
+                None => Entry::Literal(bytes.clone()),
+            };
+        }
+        Ok(Self { entries })
+    }
+
+    /// The stored form: magic, number of tokens, three bytes per half, literal strings.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut out = MAGIC.to_vec();
+        let mut literals = Vec::new();
+        out.extend_from_slice(&u32_of(self.entries.len()).to_le_bytes());
+        for entry in &self.entries {
+            let (left, right) = match entry {
+                Entry::Gap => (GAP, 0),
+                Entry::Merge(left, right) => (*left, *right),
+                Entry::Literal(bytes) => {
+                    let at = u32_of(literals.len());
+                    literals.push(u8::try_from(bytes.len()).expect("a literal token is short"));
+                    literals.extend_from_slice(bytes);
+                    (LITERAL, at)
+                }
+            };
+            out.extend_from_slice(&left.to_le_bytes()[..3]);
+            out.extend_from_slice(&right.to_le_bytes()[..3]);
+        }
+        out.extend_from_slice(&literals);
+        out
+    }
+
+    /// Reads the stored form.
+    pub fn from_bytes(data: &[u8]) -> Result<Self, Error> {
+        let stored = Stored::open(data)?;
+        let entries = (0..stored.n_tokens)
+            .map(|token| {
+                Ok(match stored.halves(token) {
+                    (GAP, _) => Entry::Gap,
+                    (LITERAL, at) => Entry::Literal(stored.literal(at as usize)?.to_vec()),
+                    (left, right) if left < u32_of(token) && right < u32_of(token) => {
+                        Entry::Merge(left, right)
+                    }
+                    halves => return Err(Error::RankOrder { token: u32_of(token), halves }),
+                })
+            })
+            .collect::<Result<_, Error>>()?;
+        Ok(Self { entries })
+    }
+}
+
+/// Reads lines of `base64 rank`, the format of `.tiktoken` files.
+pub fn parse_ranks(file: &[u8]) -> Result<Vec<(Vec<u8>, u32)>, Error> {
+    let mut ranks = Vec::new();
+    for (index, line) in file.split(|b| *b == b'\n').enumerate() {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let bad = || Error::RankLine { line: index + 1 };
+        let space = line.iter().position(|b| *b == b' ').ok_or_else(bad)?;
+        let bytes = decode_base64(&line[..space]).ok_or_else(bad)?;
+        let rank: u32 = std::str::from_utf8(&line[space + 1..])
+            .ok()
+            .and_then(|t| t.trim().parse().ok())
+            .ok_or_else(bad)?;
+        if bytes.is_empty() || rank as usize >= MAX_TOKENS {
+            return Err(bad());
+        }
+        ranks.push((bytes, rank));
+    }
+    Ok(ranks)
+}
+
+/// A vocabulary ready for use: token strings, look-up by string, look-up by pair.
+pub(crate) struct Vocabulary {
+    strings: Vec<u8>,
+    /// Where each token's string begins; one more at the end. A gap has an empty string.
+    starts: Vec<u32>,
+    /// Halves of each token; `(NO_TOKEN, NO_TOKEN)` for a literal.
+    halves: Vec<(u32, u32)>,
+    pub(crate) pairs: PairTable,
+    pub(crate) tokens: TokenTable,
+    pub(crate) of_byte: [u32; 256],
+}
+
+/// Stands for "no token".
+pub(crate) const NO_TOKEN: u32 = u32::MAX;
+
+impl Vocabulary {
+    /// Builds the tables of the first `limit` tokens of the stored form.
+    pub(crate) fn load(data: &[u8], limit: usize) -> Result<Self, Error> {
+        let stored = Stored::open(data)?;
+        let n = stored.n_tokens.min(limit);
+        let mut strings: Vec<u8> = Vec::with_capacity(n * 8);
+        let mut starts: Vec<u32> = Vec::with_capacity(n + 1);
+        let mut halves = Vec::with_capacity(n);
+        let mut pairs = PairTable::with_capacity(n);
+        let mut tokens = TokenTable::with_capacity(n);
+        let mut of_byte = [NO_TOKEN; 256];
+        starts.push(0);
+        for token in 0..n {
+            let number = u32_of(token);
+            let start = strings.len();
+            match stored.halves(token) {
+                (GAP, _) => halves.push((NO_TOKEN, NO_TOKEN)),
+                (LITERAL, at) => {
+                    strings.extend_from_slice(stored.literal(at as usize)?);
+                    halves.push((NO_TOKEN, NO_TOKEN));
+                }
+                (left, right) if left < number && right < number => {
+                    let range = |t: u32| starts[t as usize] as usize..starts[t as usize + 1] as usize;
+                    strings.extend_from_within(range(left));
+                    strings.extend_from_within(range(right));
+                    halves.push((left, right));
+                    pairs.insert(left, right, number);
+                }
+                halves => return Err(Error::RankOrder { token: number, halves }),
+            }
+            if strings.len() > u32::MAX as usize / 2 {
+                return Err(Error::BadVocabulary { what: "its strings are larger than 2 GB" });
+            }
+            starts.push(u32_of(strings.len()));
+            let string = &strings[start..];
+            if string.len() == 1 {
+                of_byte[string[0] as usize] = number;
+            }
+            if !string.is_empty() {
+                tokens.insert(string, number);
+            }
+        }
+        if of_byte.contains(&NO_TOKEN) {
+            return Err(Error::BadVocabulary { what: "some single byte is not a token" });
+        }
+        Ok(Self { strings, starts, halves, pairs, tokens, of_byte })
+    }
+
+    pub(crate) fn n_tokens(&self) -> usize {
+        self.halves.len()
+    }
+
+    /// The token's bytes; empty for a gap.
+    pub(crate) fn string(&self, token: u32) -> &[u8] {
+        let token = token as usize;
+        &self.strings[self.starts[token] as usize..self.starts[token + 1] as usize]
+    }
+
+    /// The token whose bytes are exactly `bytes`.
+    pub(crate) fn token(&self, bytes: &[u8]) -> Option<u32> {
+        self.tokens.candidates(bytes).find(|token| self.string(*token) == bytes)
+    }
+
+    /// Bytes held in memory.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.strings.capacity()
+            + self.starts.capacity() * 4
+            + self.halves.capacity() * 8
+            + self.pairs.resident_bytes()
+            + self.tokens.resident_bytes()
+            + size_of_val(&self.of_byte)
+    }
+}
+
+/// A checked view of the stored form.
+struct Stored<'a> {
+    n_tokens: usize,
+    halves: &'a [u8],
+    literals: &'a [u8],
+}
+
+impl<'a> Stored<'a> {
+    fn open(data: &'a [u8]) -> Result<Self, Error> {
+        let bad = || Error::BadVocabulary { what: "its head is cut off or of another format" };
+        let rest = data.strip_prefix(MAGIC).ok_or_else(bad)?;
+        let (head, rest) = rest.split_first_chunk::<4>().ok_or_else(bad)?;
+        let n_tokens = u32::from_le_bytes(*head) as usize;
+        if n_tokens > MAX_TOKENS || rest.len() < n_tokens * 6 {
+            return Err(bad());
+        }
+        let (halves, literals) = rest.split_at(n_tokens * 6);
+        Ok(Self { n_tokens, halves, literals })
+    }
+
+    fn halves(&self, token: usize) -> (u32, u32) {
+        let b = &self.halves[token * 6..token * 6 + 6];
+        (u32::from_le_bytes([b[0], b[1], b[2], 0]), u32::from_le_bytes([b[3], b[4], b[5], 0]))
+    }
+
+    fn literal(&self, at: usize) -> Result<&'a [u8], Error> {
+        let len = self.literals.get(at).map(|len| *len as usize);
+        len.and_then(|len| self.literals.get(at + 1..at + 1 + len))
+            .ok_or(Error::BadVocabulary { what: "a literal string is out of bounds" })
+    }
+}
+
+/// The two tokens whose merge gives `bytes` when it is encoded alone; none for a byte or an unreachable token.
+fn canonical_pair(bytes: &[u8], ranks: &HashMap<&[u8], u32>) -> Option<(u32, u32)> {
+    let mut borders: Vec<usize> = (0..=bytes.len()).collect();
+    while borders.len() > 3 {
+        let best = (0..borders.len() - 2)
+            .filter_map(|i| Some((*ranks.get(&bytes[borders[i]..borders[i + 2]])?, i)))
+            .min()?;
+        borders.remove(best.1 + 1);
+    }
+    let middle = *borders.get(1)?;
+    (bytes.len() > 1).then(|| Some((*ranks.get(&bytes[..middle])?, *ranks.get(&bytes[middle..])?)))?
+}
+
+fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(text.len() / 4 * 3);
+    let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
+    for chunk in text.chunks(4) {
+        let mut bits = 0_u32;
+        for byte in chunk {
+            let value = match byte {
+                b'A'..=b'Z' => byte - b'A',
+                b'a'..=b'z' => byte - b'a' + 26,
+                b'0'..=b'9' => byte - b'0' + 52,
+                b'+' => 62,
+                b'/' => 63,
+                _ => return None,
+            };
+            bits = bits << 6 | u32::from(value);
+        }
+        match chunk.len() {
+            4 => out.extend_from_slice(&bits.to_be_bytes()[1..]),
+            3 => out.extend_from_slice(&[(bits >> 10) as u8, (bits >> 2) as u8]),
+            2 => out.push((bits >> 4) as u8),
+            _ => return None,
+        }
+    }
+    Some(out)
+}
+
+fn u32_of(n: usize) -> u32 {
+    u32::try_from(n).expect("token numbers and string offsets are checked to fit 32 bits")
+}
