@@ -241,6 +241,11 @@ impl Error {
         std::mem::take(&mut self.inner.attempts)
     }
 
+    /// Moves the attempts' times by `offset`.
+    pub(crate) fn shift_attempts(&mut self, offset: Duration) {
+        self.inner.attempts.iter_mut().for_each(|attempt| attempt.shift(offset));
+    }
+
     /// Returns the text without the hint.
     pub fn message(&self) -> &str {
         &self.inner.message

@@ -5,11 +5,11 @@
 //! budget bounds what retries may add to the load of an endpoint that fails all the time.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::budget::Budget;
 use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
 use crate::error::{Error, ErrorKind, Timeout};
 use crate::request::Request;
@@ -56,28 +56,14 @@ pub struct Retry<C> {
     inner: C,
     options: RetryOptions,
     rng: Rng,
-    /// Thousandths of a retry that may still be made.
-    budget: AtomicI64,
+    budget: Budget,
 }
 
 impl<C: Client> Retry<C> {
     /// Wraps a client.
     pub fn new(inner: C, options: RetryOptions) -> Self {
-        let budget = AtomicI64::new(i64::from(options.budget_reserve) * 1000);
+        let budget = Budget::new(options.budget_reserve, options.budget_ratio);
         Self { inner, rng: Rng::new(options.seed), budget, options }
-    }
-
-    fn deposit(&self) {
-        let add = (self.options.budget_ratio.clamp(0.0, 1000.0) * 1000.0) as i64;
-        let most = i64::from(self.options.budget_reserve) * 1000;
-        let more = |left: i64| Some((left + add).min(most.max(left)));
-        // The closure always returns a value, so the update cannot fail.
-        let _ = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-    }
-
-    fn withdraw(&self) -> bool {
-        let less = |left: i64| (left >= 1000).then(|| left - 1000);
-        self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
     }
 
     /// Returns how long to wait before attempt `attempt + 1`, or why there will be none.
@@ -99,7 +85,7 @@ impl<C: Client> Retry<C> {
                 self.rng.below(limit.min(self.options.cap))
             }
         };
-        if self.withdraw() { Ok(delay) } else { Err(Some("the retry budget is used up")) }
+        if self.budget.withdraw() { Ok(delay) } else { Err(Some("the retry budget is used up")) }
     }
 
     async fn run(
@@ -110,7 +96,7 @@ impl<C: Client> Retry<C> {
         let begin = Instant::now();
         let deadline = request.timeout.map(|timeout| begin + timeout);
         let mut attempts: Vec<Attempt> = Vec::new();
-        self.deposit();
+        self.budget.deposit();
         let mut attempt = 0u32;
         loop {
             attempt = attempt.saturating_add(1);

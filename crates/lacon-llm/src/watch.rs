@@ -22,12 +22,28 @@ pub(crate) struct Seen {
     pub(crate) sent: Option<Duration>,
     pub(crate) first: Option<Duration>,
     pub(crate) last: Option<Duration>,
+    /// Longest wait between two parts of the answer.
+    pub(crate) gap: Duration,
     pub(crate) received: u64,
+}
+
+impl Seen {
+    fn part(&mut self, now: Duration) {
+        if let Some(last) = self.last {
+            self.gap = self.gap.max(now.saturating_sub(last));
+        }
+        self.last = Some(now);
+    }
 }
 
 impl Watch {
     pub(crate) fn new(offset: Duration) -> Self {
         Self { begin: Instant::now(), offset, seen: Mutex::default() }
+    }
+
+    /// Returns the time since the inner call began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.begin.elapsed()
     }
 
     /// Takes note of an event.
@@ -38,23 +54,24 @@ impl Watch {
             StreamEvent::Sent { .. } => *seen = Seen { sent: Some(now), ..Seen::default() },
             StreamEvent::FirstToken => {
                 seen.first = Some(now);
-                seen.last = Some(now);
+                seen.part(now);
             }
             StreamEvent::Delta(text) => {
                 seen.received += text.len() as u64;
-                seen.last = Some(now);
+                seen.part(now);
             }
             StreamEvent::Reasoning(n) => {
                 seen.received += *n as u64;
-                seen.last = Some(now);
+                seen.part(now);
             }
-            StreamEvent::ToolCall(_) => seen.last = Some(now),
+            StreamEvent::ToolCall(_) => seen.part(now),
             // The inner call has told of this attempt itself, or will.
             StreamEvent::Retrying { .. } => *seen = Seen::default(),
             _ => {}
         }
     }
 
+    /// Returns what was seen, on the inner call's clock.
     pub(crate) fn seen(&self) -> Seen {
         *self.lock()
     }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod chat;
+mod hedge;
+mod limit;
 mod retry;
 mod scripted;
 mod server;
