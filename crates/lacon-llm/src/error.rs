@@ -47,6 +47,8 @@ pub enum Malformed {
 pub enum ErrorKind {
     /// No connection, or it broke before an answer began.
     Connect,
+    /// The server's certificate was refused, or TLS failed in another way that stays.
+    Tls,
     /// A wait ran out.
     Timeout(Timeout),
     /// The provider answered with this status, which no other kind explains.
@@ -84,7 +86,8 @@ impl ErrorKind {
             Self::Status(status) => matches!(status, 408 | 409 | 425 | 429) || status >= 500,
             // A web page under a success status means a wrong base URL or a login page: it stays.
             Self::Malformed(what) => !matches!(what, Malformed::Html),
-            Self::Auth
+            Self::Tls
+            | Self::Auth
             | Self::Quota
             | Self::ContextTooLong
             | Self::NotFound
@@ -99,6 +102,7 @@ impl ErrorKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Connect => "connect",
+            Self::Tls => "tls",
             Self::Timeout(Timeout::Connect) => "timeout_connect",
             Self::Timeout(Timeout::FirstToken) => "timeout_first_token",
             Self::Timeout(Timeout::Idle) => "timeout_idle",
@@ -186,6 +190,20 @@ impl Error {
         self
     }
 
+    /// Replaces the text.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: String) -> Self {
+        self.inner.message = message;
+        self
+    }
+
+    /// Adds why nothing more was tried.
+    #[must_use]
+    pub(crate) fn with_note(mut self, note: &str) -> Self {
+        self.inner.message = format!("{}; {note}", self.inner.message);
+        self
+    }
+
     /// Adds the error below.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
@@ -221,6 +239,11 @@ impl Error {
     /// Takes the attempts out, to merge them with others.
     pub fn take_attempts(&mut self) -> Vec<Attempt> {
         std::mem::take(&mut self.inner.attempts)
+    }
+
+    /// Moves the attempts' times by `offset`.
+    pub(crate) fn shift_attempts(&mut self, offset: Duration) {
+        self.inner.attempts.iter_mut().for_each(|attempt| attempt.shift(offset));
     }
 
     /// Returns the text without the hint.

@@ -1,0 +1,447 @@
+//! OpenAI Chat Completions, and every server that speaks it.
+
+use serde_json::{Value, json};
+
+use super::{Fault, Outgoing, Reader, Wire};
+use crate::capabilities::{Capabilities, Structured};
+use crate::client::StreamEvent;
+use crate::error::{Error, ErrorKind, Malformed};
+use crate::message::{Message, Role, ToolCall, ToolChoice};
+use crate::request::{Effort, Request};
+use crate::response::{Finish, Response, Usage};
+use crate::wire::chat::{
+    ChatAnswer, ChatCalledFunction, ChatFunction, ChatMessage, ChatRequest, ChatTool, ChatToolCall, Content,
+    StreamOptions,
+};
+
+/// The protocol.
+pub(crate) struct Chat;
+
+impl Wire for Chat {
+    fn authorization(&self, key: &str) -> (&'static str, String) {
+        ("authorization", format!("Bearer {key}"))
+    }
+
+    fn encode(
+        &self,
+        request: &Request,
+        capabilities: &Capabilities,
+        stream: bool,
+    ) -> Result<Outgoing, Error> {
+        let mut warnings = Vec::new();
+        let body = body(request, capabilities, stream, &mut warnings);
+        Ok(Outgoing {
+            path: "/chat/completions".to_owned(),
+            query: None,
+            headers: &[],
+            body: to_bytes(&body)?,
+            warnings,
+        })
+    }
+
+    fn reader(&self, _: &Request, capabilities: &Capabilities) -> Box<dyn Reader> {
+        Box::new(ChatReader { echo_reasoning: capabilities.echo_reasoning, ..ChatReader::default() })
+    }
+}
+
+/// Writes a body as JSON.
+pub(crate) fn to_bytes(body: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| {
+        Error::new(ErrorKind::InvalidRequest, format!("request cannot be written as json: {error}"))
+    })
+}
+
+fn body(
+    request: &Request,
+    capabilities: &Capabilities,
+    stream: bool,
+    warnings: &mut Vec<String>,
+) -> ChatRequest {
+    let mut body = ChatRequest {
+        model: request.model.clone(),
+        messages: request.messages.iter().map(message).collect(),
+        stream,
+        stream_options: stream.then_some(StreamOptions { include_usage: true }),
+        temperature: temperature(request, capabilities, warnings),
+        reasoning_effort: effort(request, capabilities, warnings).map(|effort| effort.as_str().to_owned()),
+        ..ChatRequest::default()
+    };
+    if capabilities.max_completion_tokens {
+        body.max_completion_tokens = request.max_tokens;
+    } else {
+        body.max_tokens = request.max_tokens;
+    }
+    if !request.tools.is_empty() {
+        body.tools = request
+            .tools
+            .iter()
+            .map(|tool| ChatTool {
+                kind: "function".to_owned(),
+                function: ChatFunction {
+                    name: tool.name.clone(),
+                    description: tool.description.clone(),
+                    parameters: tool.parameters.clone(),
+                },
+            })
+            .collect();
+        body.tool_choice = match &request.tool_choice {
+            ToolChoice::Auto => None,
+            ToolChoice::None => Some(json!("none")),
+            _ if !capabilities.forced_tool => {
+                warnings.push(format!(
+                    "tool choice left out: {} models refuse a forced call",
+                    capabilities.family
+                ));
+                None
+            }
+            ToolChoice::Required => Some(json!("required")),
+            ToolChoice::Named(name) => Some(json!({"type": "function", "function": {"name": name}})),
+        };
+    }
+    if let Some(format) = &request.response_format {
+        body.response_format = match capabilities.structured {
+            Structured::Schema => Some(json!({
+                "type": "json_schema",
+                "json_schema": {"name": format.name, "schema": format.schema, "strict": format.strict},
+            })),
+            Structured::JsonObject => Some(json!({"type": "json_object"})),
+            Structured::Prompt => None,
+        };
+    }
+    if capabilities.reasoning_split {
+        body.extra.insert("reasoning_split".to_owned(), Value::Bool(true));
+    }
+    body
+}
+
+/// Returns the temperature if the model accepts one.
+pub(crate) fn temperature(
+    request: &Request,
+    capabilities: &Capabilities,
+    warnings: &mut Vec<String>,
+) -> Option<f32> {
+    if request.temperature.is_some() && !capabilities.temperature {
+        warnings.push(format!("temperature left out: {} models refuse it", capabilities.family));
+        return None;
+    }
+    request.temperature
+}
+
+/// Returns the effort if the model accepts one.
+pub(crate) fn effort(
+    request: &Request,
+    capabilities: &Capabilities,
+    warnings: &mut Vec<String>,
+) -> Option<Effort> {
+    if request.effort.is_some() && !capabilities.effort {
+        warnings.push(format!("effort left out: {} models take none", capabilities.family));
+        return None;
+    }
+    request.effort
+}
+
+fn message(message: &Message) -> ChatMessage {
+    let calls = &message.tool_calls;
+    let bare_call = message.role == Role::Assistant && !calls.is_empty() && message.content.is_empty();
+    ChatMessage {
+        role: message.role.as_str().to_owned(),
+        content: (!bare_call).then(|| Content::Text(message.content.clone())),
+        // A tool's result is paired by its id; a name there is refused by some servers.
+        name: message.name.clone().filter(|_| message.role != Role::Tool),
+        tool_calls: calls.iter().map(tool_call).collect(),
+        tool_call_id: message.tool_call_id.clone(),
+        refusal: None,
+        reasoning_content: message
+            .provider_state
+            .as_ref()
+            .and_then(|state| state.get("reasoning_content")?.as_str().map(str::to_owned)),
+        reasoning: None,
+    }
+}
+
+fn tool_call(call: &ToolCall) -> ChatToolCall {
+    ChatToolCall {
+        index: None,
+        id: Some(call.id.clone()),
+        kind: Some("function".to_owned()),
+        function: ChatCalledFunction {
+            name: Some(call.name.clone()),
+            arguments: Some(Value::String(call.arguments.clone())),
+        },
+    }
+}
+
+/// Puts together an answer from its chunks.
+#[derive(Default)]
+struct ChatReader {
+    text: String,
+    refusal: String,
+    reasoning: String,
+    calls: Calls,
+    finish: Option<String>,
+    usage: Option<Usage>,
+    model: String,
+    id: Option<String>,
+    done: bool,
+    received: u64,
+    echo_reasoning: bool,
+}
+
+impl ChatReader {
+    fn answer(&mut self, answer: ChatAnswer, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+        if let Some(usage) = answer.usage.and_then(|usage| usage.buckets()) {
+            self.usage = Some(usage);
+        }
+        if let Some(model) = answer.model.filter(|model| !model.is_empty()) {
+            self.model = model;
+        }
+        self.id = self.id.take().or(answer.id);
+        for choice in answer.choices.into_iter().filter(|choice| choice.index == 0) {
+            if let Some(message) = choice.delta.or(choice.message) {
+                self.message(message, sink);
+            }
+            if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
+                self.finish = Some(reason);
+            }
+        }
+    }
+
+    fn message(&mut self, message: ChatMessage, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+        let reasoning = message.reasoning_content.or(match message.reasoning {
+            Some(Value::String(text)) => Some(text),
+            _ => None,
+        });
+        if let Some(text) = reasoning.filter(|text| !text.is_empty()) {
+            self.received += text.len() as u64;
+            sink(StreamEvent::Reasoning(text.len()));
+            self.reasoning.push_str(&text);
+        }
+        if let Some(text) = message.content.map(|content| content.text()).filter(|text| !text.is_empty()) {
+            self.received += text.len() as u64;
+            sink(StreamEvent::Delta(&text));
+            self.text.push_str(&text);
+        }
+        if let Some(text) = message.refusal.filter(|text| !text.is_empty()) {
+            self.received += text.len() as u64;
+            sink(StreamEvent::Delta(&text));
+            self.refusal.push_str(&text);
+        }
+        for call in message.tool_calls {
+            let arguments = match call.function.arguments {
+                None | Some(Value::Null) => String::new(),
+                Some(Value::String(text)) => text,
+                Some(object) => object.to_string(),
+            };
+            self.received += arguments.len() as u64;
+            let name = call.function.name.unwrap_or_default();
+            if self.calls.add(call.index, call.id, &name, &arguments) {
+                sink(StreamEvent::ToolCall(&name));
+            } else {
+                // Growing arguments are progress too.
+                sink(StreamEvent::ToolCall(self.calls.last_name()));
+            }
+        }
+    }
+
+    fn parse(data: &[u8]) -> Result<ChatAnswer, Fault> {
+        let answer: ChatAnswer = serde_json::from_slice(data).map_err(|error| bad_json("chunk", &error))?;
+        match &answer.error {
+            Some(error) if !error.is_null() => Err(Fault::Refusal(data.to_vec())),
+            _ => Ok(answer),
+        }
+    }
+}
+
+impl Reader for ChatReader {
+    fn event(
+        &mut self,
+        name: &[u8],
+        data: &[u8],
+        sink: &mut dyn FnMut(StreamEvent<'_>),
+    ) -> Result<(), Fault> {
+        let data = data.trim_ascii();
+        if data == b"[DONE]" {
+            self.done = true;
+            return Ok(());
+        }
+        if name == b"error" {
+            return Err(Fault::Refusal(data.to_vec()));
+        }
+        if data.is_empty() {
+            return Ok(());
+        }
+        let answer = Self::parse(data)?;
+        self.answer(answer, sink);
+        Ok(())
+    }
+
+    fn whole(&mut self, body: &[u8], sink: &mut dyn FnMut(StreamEvent<'_>)) -> Result<(), Fault> {
+        let answer = Self::parse(body)?;
+        if answer.choices.is_empty() {
+            let message = "answer has no choices";
+            return Err(Error::new(ErrorKind::Malformed(Malformed::Json), message).into());
+        }
+        self.answer(answer, sink);
+        self.done = true;
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+
+    fn is_complete(&self) -> bool {
+        self.done || self.finish.is_some()
+    }
+
+    fn received(&self) -> u64 {
+        self.received
+    }
+
+    fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    fn finish(self: Box<Self>) -> Result<Response, Error> {
+        let this = *self;
+        let refused = this.text.is_empty() && !this.refusal.is_empty();
+        let tool_calls = this.calls.finish(this.finish.as_deref() == Some("length"))?;
+        let finish = match this.finish.as_deref() {
+            _ if refused => Finish::ContentFilter,
+            Some("length" | "max_tokens") => Finish::Length,
+            Some("content_filter") => Finish::ContentFilter,
+            // Some servers say "stop" beside tool calls; what counts is that they are there.
+            Some("stop" | "tool_calls" | "function_call" | "end_turn" | "eos") | None => {
+                if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls }
+            }
+            Some(other) => Finish::Other(other.to_owned()),
+        };
+        let state = (this.echo_reasoning && !this.reasoning.is_empty())
+            .then(|| json!({"reasoning_content": this.reasoning}));
+        let text = if refused { this.refusal } else { this.text };
+        not_empty(&text, &tool_calls, &finish)?;
+        Ok(Response {
+            tool_calls,
+            finish,
+            usage: this.usage,
+            id: this.id,
+            provider_state: state,
+            ..Response::new(this.model, text)
+        })
+    }
+}
+
+/// Refuses an answer without text and calls, unless a limit or a filter explains it.
+pub(crate) fn not_empty(text: &str, calls: &[ToolCall], finish: &Finish) -> Result<(), Error> {
+    if text.is_empty()
+        && calls.is_empty()
+        && matches!(finish, Finish::Stop | Finish::ToolCalls | Finish::Other(_))
+    {
+        return Err(Error::new(
+            ErrorKind::Malformed(Malformed::Empty),
+            "answer has neither text nor tool calls",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the error of JSON that cannot be read.
+pub(crate) fn bad_json(what: &str, error: &serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::Malformed(Malformed::Json),
+        format!("{what} of the answer is not valid json: {error}"),
+    )
+}
+
+/// Tool calls that arrive in parts.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Vec<PartialCall>);
+
+#[derive(Debug, Default)]
+struct PartialCall {
+    index: Option<u64>,
+    id: Option<String>,
+    name: String,
+    arguments: String,
+}
+
+impl Calls {
+    /// Adds a part; returns whether it began a call.
+    ///
+    /// A part belongs to the call with its index. Without an index it begins a call when it brings a new id or, with none at
+    /// all, a name; otherwise it goes on with the last one.
+    pub(crate) fn add(
+        &mut self,
+        index: Option<u64>,
+        id: Option<String>,
+        name: &str,
+        arguments: &str,
+    ) -> bool {
+        let id = id.filter(|id| !id.is_empty());
+        let at = match (index, &id) {
+            (Some(index), _) => self.0.iter().rposition(|call| call.index == Some(index)),
+            (None, Some(id)) => self.0.iter().position(|call| call.id.as_ref() == Some(id)),
+            (None, None) if name.is_empty() => self.0.len().checked_sub(1),
+            (None, None) => None,
+        };
+        // Some servers number every call 0: another id with another name is another call.
+        let at = at.filter(|&at| {
+            let call = &self.0[at];
+            !(id.is_some() && call.id.is_some() && call.id != id && !name.is_empty())
+        });
+        match at {
+            Some(at) => {
+                let call = &mut self.0[at];
+                call.arguments.push_str(arguments);
+                if call.name.is_empty() {
+                    call.name.push_str(name);
+                }
+                call.id = call.id.take().or(id);
+                false
+            }
+            None => {
+                self.0.push(PartialCall {
+                    index,
+                    id,
+                    name: name.to_owned(),
+                    arguments: arguments.to_owned(),
+                });
+                true
+            }
+        }
+    }
+
+    fn last_name(&self) -> &str {
+        self.0.last().map_or("", |call| &call.name)
+    }
+
+    /// Returns the calls; their arguments must be JSON objects, and no arguments count as an empty object.
+    pub(crate) fn finish(self, cut: bool) -> Result<Vec<ToolCall>, Error> {
+        let mut calls = Vec::with_capacity(self.0.len());
+        for (n, call) in self.0.into_iter().enumerate() {
+            let broken = |what: String| {
+                let error = Error::new(ErrorKind::Malformed(Malformed::ToolArguments), what);
+                if cut { error.with_hint("the token limit cut the call; raise max_tokens") } else { error }
+            };
+            if call.name.is_empty() {
+                return Err(broken(format!("tool call {} has no name", n + 1)));
+            }
+            let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
+            match serde_json::from_str::<Value>(&arguments) {
+                Ok(Value::Object(_)) => {}
+                Ok(_) => {
+                    return Err(broken(format!("arguments of tool call {:?} are not an object", call.name)));
+                }
+                Err(error) => {
+                    return Err(broken(format!(
+                        "arguments of tool call {:?} are not valid json: {error}",
+                        call.name
+                    )));
+                }
+            }
+            let id = call.id.unwrap_or_else(|| format!("call_{n}"));
+            calls.push(ToolCall { id, name: call.name, arguments });
+        }
+        Ok(calls)
+    }
+}
