@@ -89,7 +89,9 @@ fn prose(text: &str) -> Option<Action> {
                 let w = w.to_lowercase();
                 matches!(w.as_str(), "not" | "no" | "never" | "don't" | "don’t" | "avoid" | "neither")
             });
-            if !negated && clause.get(i + 1).is_none_or(|next| !is_part_of_a_term(next)) {
+            // "BUY or SELL" names a choice, not the one that was made.
+            let listed = i > 0 && matches!(clause[i - 1].to_lowercase().as_str(), "or" | "and" | "either");
+            if !negated && !listed && clause.get(i + 1).is_none_or(|next| !is_part_of_a_term(next)) {
                 counts.iter_mut().filter(|(a, _)| *a == action).for_each(|(_, n)| *n += 1);
             }
         }

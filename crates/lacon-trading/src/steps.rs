@@ -192,14 +192,16 @@ fn merge_failure(role: Role, text: Text) -> TradeUpdate {
 /// Marks a conversation whose first call failed; begins with a character that no prompt begins with.
 const FAILED: &str = "\u{1}failed: ";
 
+/// A tool's name with its arguments, or what is wrong with them.
+type OpenCall = (String, Result<serde_json::Map<String, serde_json::Value>, String>);
+
 /// Makes the analyst's open tool calls, or with `prefetch` the usual ones.
 pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
     let desk = Arc::clone(desk);
     step(move |context: Context<TradeState>| {
         let desk = Arc::clone(&desk);
         async move {
-            let calls: Vec<(String, Result<serde_json::Map<String, serde_json::Value>, String>)> = if prefetch
-            {
+            let calls: Vec<OpenCall> = if prefetch {
                 answer::usual_calls(role.name(), &desk.ticker, &desk.company, desk.date)
                     .into_iter()
                     .map(|(name, arguments)| (name.to_owned(), Ok(arguments)))
