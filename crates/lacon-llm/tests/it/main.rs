@@ -8,3 +8,4 @@ mod limit;
 mod retry;
 mod scripted;
 mod server;
+mod tape;
