@@ -52,6 +52,14 @@ const OPENAI_REASONING: Capabilities = Capabilities {
     max_completion_tokens: true,
     ..PLAIN
 };
+/// Members that have no sampling temperature any more.
+const CLAUDE_STEADY: Capabilities = Capabilities {
+    family: "claude",
+    temperature: false,
+    effort: true,
+    structured: Structured::Prompt,
+    ..PLAIN
+};
 const DEEPSEEK_THINKING: Capabilities = Capabilities {
     family: "deepseek-thinking",
     temperature: false,
@@ -115,6 +123,9 @@ const RULES: &[Rule] = &[
         0,
         Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN },
     ),
+    Rule("claude-opus-4-#*", 7, CLAUDE_STEADY),
+    Rule("claude-opus-#*", 5, CLAUDE_STEADY),
+    Rule("claude-sonnet-#*", 5, CLAUDE_STEADY),
     Rule(
         "claude-*",
         0,
@@ -210,6 +221,12 @@ mod tests {
         assert!(check("claude-opus-4-5", "claude").effort);
         assert!(!check("claude-haiku-4-5", "claude-haiku").effort);
         assert!(check("us.anthropic.claude-opus-6-20270101-v1:0", "claude").effort);
+        assert!(
+            Capabilities::of("claude-opus-4-5").temperature
+                && !Capabilities::of("claude-opus-4-7").temperature
+        );
+        assert!(!check("claude-sonnet-5", "claude").temperature);
+        check("claude-sonnet-4-20250514", "claude-4");
         check("claude-3-5-sonnet-latest", "claude-early");
         check("gemini-3-pro", "gemini-3");
         check("gemini-2.5-flash", "gemini-2.5");

@@ -9,3 +9,4 @@ mod retry;
 mod scripted;
 mod server;
 mod tape;
+mod transcripts;
