@@ -1,15 +1,18 @@
 //! OpenAI Chat Completions, and every server that speaks it.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::calls::Calls;
 use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
-use crate::capabilities::{Capabilities, Structured};
+use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed};
 use crate::message::{Message, Role, ToolCall, ToolChoice};
 use crate::request::Request;
 use crate::response::{Finish, Response, Usage};
+use crate::structured::instruct;
 use crate::wire::chat::{
     ChatAnswer, ChatCalledFunction, ChatFunction, ChatMessage, ChatRequest, ChatTool, ChatToolCall, Content,
     StreamOptions,
@@ -51,9 +54,15 @@ fn body(
     stream: bool,
     warnings: &mut Vec<String>,
 ) -> ChatRequest {
+    let mut messages = Cow::Borrowed(&request.messages);
+    if let Some(format) = &request.response_format
+        && capabilities.structured != StructuredSupport::Schema
+    {
+        instruct(messages.to_mut(), format);
+    }
     let mut body = ChatRequest {
         model: request.model.clone(),
-        messages: request.messages.iter().map(message).collect(),
+        messages: messages.iter().map(message).collect(),
         stream,
         stream_options: stream.then_some(StreamOptions { include_usage: true }),
         temperature: temperature(request, capabilities, warnings),
@@ -94,12 +103,12 @@ fn body(
     }
     if let Some(format) = &request.response_format {
         body.response_format = match capabilities.structured {
-            Structured::Schema => Some(json!({
+            StructuredSupport::Schema => Some(json!({
                 "type": "json_schema",
                 "json_schema": {"name": format.name, "schema": format.schema, "strict": format.strict},
             })),
-            Structured::JsonObject => Some(json!({"type": "json_object"})),
-            Structured::Prompt => None,
+            StructuredSupport::JsonObject => Some(json!({"type": "json_object"})),
+            StructuredSupport::Prompt => None,
         };
     }
     if capabilities.reasoning_split {
