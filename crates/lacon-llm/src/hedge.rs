@@ -45,8 +45,10 @@ pub struct HedgeOptions {
     pub gap_factor: f64,
     /// Hedges that every call adds to the budget.
     pub budget_ratio: f64,
-    /// Hedges that the budget holds at the start and at most.
+    /// Hedges that the budget holds at the start.
     pub budget_reserve: u32,
+    /// Hedges that the budget holds at most.
+    pub budget_most: u32,
 }
 
 impl Default for HedgeOptions {
@@ -61,6 +63,7 @@ impl Default for HedgeOptions {
             gap_factor: 4.0,
             budget_ratio: 0.1,
             budget_reserve: 4,
+            budget_most: 100,
         }
     }
 }
@@ -107,7 +110,7 @@ enum Step {
 impl<C: Client> Hedge<C> {
     /// Wraps a client.
     pub fn new(inner: C, options: HedgeOptions) -> Self {
-        let budget = Budget::new(options.budget_reserve, options.budget_ratio);
+        let budget = Budget::new(options.budget_reserve, options.budget_ratio, options.budget_most);
         Self { inner, options, budget, history: Mutex::default() }
     }
 

@@ -114,7 +114,7 @@ async fn the_budget_caps_second_requests() {
         hedge.complete(&request(), &ignore_events).await.unwrap();
     }
     // Two in reserve, one more for each ten calls.
-    assert_eq!(scripted.calls.lock().unwrap().len(), 20 + 2 + 1);
+    assert_eq!(scripted.calls.lock().unwrap().len(), 20 + 2 + 2);
 }
 
 #[tokio::test(start_paused = true)]
