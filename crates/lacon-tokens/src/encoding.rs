@@ -6,8 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::merge::merge;
-use crate::pieces::{Pieces, plain_pieces};
+use crate::pieces::Pieces;
 use crate::pretokenize::Pattern;
 use crate::simd::Vectors;
 use crate::special::{SpecialSet, Specials};
@@ -100,9 +99,7 @@ impl Encoding {
 
     /// Appends the token ids of `text` as ordinary text to `ids`.
     pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
-        for piece in plain_pieces(self.pattern, text.as_bytes()) {
-            self.encode_piece(piece, ids);
-        }
+        self.pieces.encode(&self.vocabulary, text.as_bytes(), ids);
     }
 
     /// Token ids of `text` in which the literals of `allowed` special tokens stand for themselves.
@@ -259,13 +256,6 @@ impl Encoding {
 
     fn token_ends(&self, text: &str) -> Vec<usize> {
         self.offsets(text).into_iter().map(|(_, range)| range.end).collect()
-    }
-
-    fn encode_piece(&self, piece: &[u8], ids: &mut Vec<u32>) {
-        match self.vocabulary.token(piece) {
-            Some(id) => ids.push(id),
-            None => merge(&self.vocabulary, piece, ids),
-        }
     }
 }
 

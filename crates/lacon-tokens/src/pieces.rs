@@ -7,29 +7,48 @@
 //! Cost: one load of 16 bytes, one hash, one probe of two neighbouring entries, no branch that text decides.
 
 use std::cell::RefCell;
+use std::hint::select_unpredictable;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::merge::merge;
-use crate::pretokenize::{Pattern, piece_end};
+use crate::merge::{count_merged, merge};
+use crate::pretokenize::Pattern;
 use crate::scan::{Batch, KEY, TAIL};
-use crate::simd::{Vectors, scan, scan_tail};
-use crate::tables::mix;
+use crate::simd::{Vectors, count_batch, encode_batch, scan, scan_tail};
+use crate::tables::{hash, mix};
 use crate::vocabulary::Vocabulary;
 
-/// Longest piece whose bytes, length and count fit an entry of two words.
+/// Longest piece whose bytes, length and count fit one word.
+const TINY: usize = 7;
+const TINY_SETS: usize = 1 << 13;
+/// Longest piece whose bytes, length and count fit two words.
 const SHORT: usize = 15;
-const SHORT_SETS: usize = 1 << 15;
-/// Longest piece of the second cache.
+const SHORT_SETS: usize = 1 << 14;
+const SHORT_WAYS: usize = 4;
+/// Longest piece of the third table.
 const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 12;
+const MEDIUM_SETS: usize = 1 << 13;
+/// Longest piece of the fourth table.
+const LONG: usize = 256;
+const LONG_SETS: usize = 1 << 10;
 /// Caches that a thread keeps, one per encoding.
 const CACHES_PER_THREAD: usize = 4;
 
-/// A piece of up to 15 bytes: the bytes, zero-padded, then 4 bits of token count and 4 of length.
+/// Pieces of up to 7 bytes, a cache line of them: the bytes, zero-padded, 5 bits of token count, 3 of length.
 #[derive(Clone, Copy, Default)]
-struct Short {
-    low: u64,
-    high: u64,
+#[repr(align(64))]
+pub(crate) struct TinySet(pub(crate) [u64; 8]);
+
+const TINY_LEN_SHIFT: u32 = 61;
+const TINY_COUNT_SHIFT: u32 = 56;
+/// The bits of a [`TinySet`]'s word that are its count and not its key.
+pub(crate) const TINY_COUNT: u64 = 0x1F << TINY_COUNT_SHIFT;
+
+/// Pieces of 8 to 15 bytes, a cache line of them: the bytes, zero-padded, 4 bits of token count, 4 of length.
+#[derive(Clone, Copy, Default)]
+#[repr(align(64))]
+struct ShortSet {
+    low: [u64; SHORT_WAYS],
+    high: [u64; SHORT_WAYS],
 }
 
 const COUNT_SHIFT: u32 = 56;
@@ -41,16 +60,51 @@ struct Medium {
     words: [u64; 6],
 }
 
+/// A piece of 47 to 256 bytes: the bytes, zero-padded.
+#[derive(Clone, Copy)]
+struct Long {
+    bytes: [u8; LONG],
+    len: u16,
+    count: u16,
+}
+
+/// Token numbers of a cached piece: up to three, plus one, in 21 bits each; or where they are in `many`.
+///
+/// Zero where the piece was counted and not encoded.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Ids(u64);
+
+const ID_BITS: u32 = 21;
+const ID_MASK: u64 = (1 << ID_BITS) - 1;
+const IN_MANY: u64 = 1 << 63;
+/// Most ids that a thread keeps for pieces of more than three.
+const MANY: usize = 1 << 18;
+
 /// Pieces seen by one thread with one encoding.
-struct PieceCache {
-    short: Box<[[Short; 2]]>,
+pub(crate) struct PieceCache {
+    tiny: Box<[TinySet]>,
+    tiny_ids: Box<[[Ids; 8]]>,
+    short_ids: Box<[[Ids; SHORT_WAYS]]>,
+    medium_ids: Box<[[Ids; 2]]>,
+    long_ids: Box<[Ids]>,
+    /// Ids of the pieces that have more than three.
+    many: Vec<u32>,
+    short: Box<[ShortSet]>,
     medium: Box<[[Medium; 2]]>,
+    long: Box<[Long]>,
 }
 
 impl PieceCache {
     fn new() -> Self {
         Self {
-            short: vec![[Short::default(); 2]; SHORT_SETS].into_boxed_slice(),
+            tiny_ids: vec![[Ids::default(); 8]; TINY_SETS].into_boxed_slice(),
+            short_ids: vec![[Ids::default(); SHORT_WAYS]; SHORT_SETS].into_boxed_slice(),
+            medium_ids: vec![[Ids::default(); 2]; MEDIUM_SETS].into_boxed_slice(),
+            long_ids: vec![Ids::default(); LONG_SETS].into_boxed_slice(),
+            many: Vec::new(),
+            tiny: vec![TinySet::default(); TINY_SETS].into_boxed_slice(),
+            short: vec![ShortSet::default(); SHORT_SETS].into_boxed_slice(),
+            long: vec![Long { bytes: [0; LONG], len: 0, count: 0 }; LONG_SETS].into_boxed_slice(),
             medium: vec![[Medium::default(); 2]; MEDIUM_SETS].into_boxed_slice(),
         }
     }
@@ -80,11 +134,21 @@ impl Pieces {
             let mut n_tokens = 0;
             let mut misses = Misses::default();
             self.for_each_batch(text, |text, batch| {
-                n_tokens += count_batch(cache, &mut misses, vocabulary, text, batch);
+                n_tokens += count_batch(self.vectors, cache, &mut misses, vocabulary, text, batch);
                 n_tokens <= limit
             });
             n_tokens
         })
+    }
+
+    /// Appends the tokens of `text` to `out`.
+    pub(crate) fn encode(&self, vocabulary: &Vocabulary, text: &[u8], out: &mut Vec<u32>) {
+        self.with_cache(|cache| {
+            self.for_each_batch(text, |text, batch| {
+                encode_batch(self.vectors, cache, vocabulary, text, batch, out);
+                true
+            });
+        });
     }
 
     /// Calls `each` with batches of pieces in order, until it says no.
@@ -126,7 +190,7 @@ impl Pieces {
 }
 
 /// Scratch of one count.
-struct Misses {
+pub(crate) struct Misses {
     starts: Vec<(u32, u32)>,
     tokens: Vec<u32>,
 }
@@ -165,8 +229,12 @@ fn short_set(low: u64, high: u64) -> usize {
     (mix(0, low, high) >> 32) as usize % SHORT_SETS
 }
 
+/// Number of tokens of the pieces of `batch`; call it through `simd.rs`.
+///
+/// `matches` gives a bit for each word of a set that equals the key but for its count.
 #[inline(always)]
-fn count_batch(
+pub(crate) fn count_batch_with(
+    matches: impl Fn(&TinySet, u64) -> u32,
     cache: &mut PieceCache,
     misses: &mut Misses,
     vocabulary: &Vocabulary,
@@ -175,29 +243,139 @@ fn count_batch(
 ) -> usize {
     let borders = batch.borders();
     misses.starts.resize(borders.len(), (0, 0));
-    let short: &[[Short; 2]; SHORT_SETS] = (&*cache.short).try_into().expect("the cache has this size");
     let mut n_tokens = 0;
     let mut n_misses = 0;
+    let tiny: &[TinySet; TINY_SETS] = (&*cache.tiny).try_into().expect("the cache has this size");
     for pair in borders.windows(2) {
         let (start, len) = (pair[0] as usize, (pair[1] - pair[0]) as usize);
-        let (low, high) = short_key(text, start, len);
-        let [first, second] = &short[short_set(low, high)];
-        let is_first = (first.low ^ low) | ((first.high ^ high) & !COUNT_MASK) == 0;
-        let is_second = (second.low ^ low) | ((second.high ^ high) & !COUNT_MASK) == 0;
-        let found = if is_first { first.high } else { second.high };
-        let hit = (is_first | is_second) & (len <= SHORT);
-        n_tokens += if hit { (found >> COUNT_SHIFT & 15) as usize } else { 0 };
+        let key = tiny_key(text, start, len);
+        let set = &tiny[tiny_set(key)];
+        let matched = matches(set, key);
+        let hit = (matched != 0) & (len <= TINY);
+        let found = set.0[matched.trailing_zeros() as usize & 7];
+        n_tokens += select_unpredictable(hit, (found >> TINY_COUNT_SHIFT & 31) as usize, 0);
         misses.starts[n_misses] = (pair[0], len as u32);
         n_misses += usize::from(!hit);
     }
+    let n_longer = n_misses;
+    n_misses = 0;
+    let short: &[ShortSet; SHORT_SETS] = (&*cache.short).try_into().expect("the cache has this size");
+    for i in 0..n_longer {
+        let (start, len) = misses.starts[i];
+        let (low, high) = short_key(text, start as usize, len as usize);
+        let set = &short[short_set(low, high)];
+        // At most one way holds the key, so that the union over the ways is its count.
+        let mut found = 0;
+        for way in 0..SHORT_WAYS {
+            let differs = (set.low[way] ^ low) | ((set.high[way] ^ high) & !COUNT_MASK);
+            found |= select_unpredictable(differs == 0, set.high[way] & COUNT_MASK, 0);
+        }
+        let found = select_unpredictable(len as usize <= SHORT, (found >> COUNT_SHIFT) as usize, 0);
+        n_tokens += found;
+        misses.starts[n_misses] = (start, len);
+        n_misses += usize::from(found == 0);
+    }
     for i in 0..n_misses {
         let (start, len) = misses.starts[i];
-        n_tokens += count_miss(cache, &mut misses.tokens, vocabulary, text, start as usize, len as usize);
+        n_tokens +=
+            count_miss(&matches, cache, &mut misses.tokens, vocabulary, text, start as usize, len as usize);
     }
     n_tokens
 }
 
+#[inline(always)]
+fn tiny_key(text: &[u8], start: usize, len: usize) -> u64 {
+    let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
+    let keep = KEEP[len & 7].0;
+    (u64::from_le_bytes(*bytes) & keep) | (len as u64) << TINY_LEN_SHIFT
+}
+
+#[inline(always)]
+fn tiny_set(key: u64) -> usize {
+    let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((hash ^ (hash >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> (64 - TINY_SETS.trailing_zeros())) as usize
+}
+
+/// Appends the tokens of the pieces of `batch` to `out`; call it through `simd.rs`.
+#[inline(always)]
+pub(crate) fn encode_batch_with(
+    matches: impl Fn(&TinySet, u64) -> u32,
+    cache: &mut PieceCache,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    batch: &Batch,
+    out: &mut Vec<u32>,
+) {
+    const ROOM: usize = 256;
+    let mut buffer = [0_u32; ROOM + 4];
+    let mut n = 0;
+    for pair in batch.borders().windows(2) {
+        let (start, len) = (pair[0] as usize, (pair[1] - pair[0]) as usize);
+        let mut ids = Ids(0);
+        let mut count = 0;
+        if len <= TINY {
+            let key = tiny_key(text, start, len);
+            let at = tiny_set(key);
+            let matched = matches(&cache.tiny[at], key);
+            let way = matched.trailing_zeros() as usize & 7;
+            ids = Ids(select_unpredictable(matched != 0, cache.tiny_ids[at][way].0, 0));
+            count = (cache.tiny[at].0[way] >> TINY_COUNT_SHIFT & 31) as usize;
+        }
+        if ids.0 == 0 || ids.0 & IN_MANY != 0 {
+            let piece = &text[start..start + len];
+            let (slot, found) = find(&matches, cache, text, start, len);
+            (ids, count) = match found {
+                Some((ids, count)) if ids.0 != 0 => (ids, count),
+                _ => {
+                    out.extend_from_slice(&buffer[..n]);
+                    n = 0;
+                    let first = out.len();
+                    match vocabulary.token(piece) {
+                        Some(token) => out.push(token),
+                        None => merge(vocabulary, piece, out),
+                    }
+                    let tokens = &out[first..];
+                    let packed = pack(&mut cache.many, tokens);
+                    store(cache, slot, piece, tokens.len(), packed);
+                    continue;
+                }
+            };
+        }
+        if ids.0 & IN_MANY != 0 {
+            out.extend_from_slice(&buffer[..n]);
+            n = 0;
+            let at = (ids.0 & !IN_MANY) as usize;
+            out.extend_from_slice(&cache.many[at..at + count]);
+            continue;
+        }
+        for (i, slot) in buffer[n..n + 3].iter_mut().enumerate() {
+            *slot = ((ids.0 >> (i as u32 * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
+        }
+        n += count;
+        if n > ROOM {
+            out.extend_from_slice(&buffer[..n]);
+            n = 0;
+        }
+    }
+    out.extend_from_slice(&buffer[..n]);
+}
+
+fn pack(many: &mut Vec<u32>, tokens: &[u32]) -> Ids {
+    if tokens.len() <= 3 {
+        let packed = tokens.iter().rev().fold(0, |packed, token| packed << ID_BITS | u64::from(token + 1));
+        return Ids(packed);
+    }
+    if many.len() + tokens.len() > MANY {
+        return Ids(0);
+    }
+    let at = many.len() as u64;
+    many.extend_from_slice(tokens);
+    Ids(at | IN_MANY)
+}
+
+#[inline(always)]
 fn count_miss(
+    matches: impl Fn(&TinySet, u64) -> u32,
     cache: &mut PieceCache,
     tokens: &mut Vec<u32>,
     vocabulary: &Vocabulary,
@@ -206,63 +384,129 @@ fn count_miss(
     len: usize,
 ) -> usize {
     let piece = &text[start..start + len];
-    let mut resolve = || {
-        if vocabulary.token(piece).is_some() {
-            return 1;
-        }
-        tokens.clear();
-        merge(vocabulary, piece, tokens);
-        tokens.len()
+    // The same piece can have missed before in this batch, so its table is asked once more.
+    let (slot, found) = find(matches, cache, text, start, len);
+    if let Some((_, count)) = found {
+        return count;
+    }
+    let (n, ids) = match vocabulary.token(piece) {
+        Some(token) => (1, Ids(u64::from(token) + 1)),
+        None => (count_merged(vocabulary, piece, tokens), Ids(0)),
     };
-    if len <= SHORT {
-        let (low, high) = short_key(text, start, len);
-        let set = short_set(low, high);
-        // The same piece can have missed before in this batch.
-        for entry in &cache.short[set] {
-            if entry.low == low && entry.high & !COUNT_MASK == high {
-                return (entry.high >> COUNT_SHIFT & 15) as usize;
-            }
+    store(cache, slot, piece, n, ids);
+    n
+}
+
+/// Where a piece is in the cache, or would go.
+enum Slot {
+    Tiny(usize, Option<usize>, u64),
+    Short(usize, Option<usize>, u64, u64),
+    Medium(usize, Option<usize>, [u64; 6]),
+    Long(usize),
+    None,
+}
+
+/// The piece's place, and its ids and count if it is there.
+#[inline(always)]
+fn find(
+    matches: impl Fn(&TinySet, u64) -> u32,
+    cache: &PieceCache,
+    text: &[u8],
+    start: usize,
+    len: usize,
+) -> (Slot, Option<(Ids, usize)>) {
+    let piece = &text[start..start + len];
+    match len {
+        ..=TINY => {
+            let key = tiny_key(text, start, len);
+            let at = tiny_set(key);
+            let matched = matches(&cache.tiny[at], key);
+            let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
+            let found = way.map(|way| {
+                (cache.tiny_ids[at][way], (cache.tiny[at].0[way] >> TINY_COUNT_SHIFT & 31) as usize)
+            });
+            (Slot::Tiny(at, way, key), found)
         }
-        let n = resolve();
-        let [first, second] = &mut cache.short[set];
-        *second = *first;
-        *first = Short { low, high: high | (n as u64) << COUNT_SHIFT };
-        n
-    } else if len <= MEDIUM {
-        let mut padded = [0; 48];
-        padded[..len].copy_from_slice(piece);
-        let mut words: [u64; 6] = std::array::from_fn(|i| {
-            u64::from_le_bytes(padded[i * 8..i * 8 + 8].try_into().expect("eight bytes"))
-        });
-        let mut hash = mix(len as u64, words[0], words[1]);
-        hash = mix(hash, words[2], words[3]);
-        hash = mix(hash, words[4], words[5]);
-        let set = (hash >> 32) as usize % MEDIUM_SETS;
-        words[5] |= (len as u64) << 48;
-        for entry in &cache.medium[set] {
-            if entry.words[..5] == words[..5] && entry.words[5] & !(0xFF << 56) == words[5] {
-                return (entry.words[5] >> 56) as usize;
-            }
+        ..=SHORT => {
+            let (low, high) = short_key(text, start, len);
+            let at = short_set(low, high);
+            let set = &cache.short[at];
+            let way =
+                (0..SHORT_WAYS).find(|way| set.low[*way] == low && set.high[*way] & !COUNT_MASK == high);
+            let found =
+                way.map(|way| (cache.short_ids[at][way], (set.high[way] >> COUNT_SHIFT & 15) as usize));
+            (Slot::Short(at, way, low, high), found)
         }
-        let n = resolve();
-        words[5] |= (n as u64) << 56;
-        let [first, second] = &mut cache.medium[set];
-        *second = *first;
-        *first = Medium { words };
-        n
-    } else {
-        resolve()
+        ..=MEDIUM => {
+            let words = medium_key(piece);
+            let at = medium_set(&words);
+            let set = &cache.medium[at];
+            let way = (0..2).find(|way| {
+                let found = &set[*way].words;
+                found[..5] == words[..5] && found[5] & !(0xFF << 56) == words[5]
+            });
+            let found = way.map(|way| (cache.medium_ids[at][way], (set[way].words[5] >> 56) as usize));
+            (Slot::Medium(at, way, words), found)
+        }
+        ..=LONG => {
+            let at = (hash(piece) >> 32) as usize % LONG_SETS;
+            let entry = &cache.long[at];
+            let same = usize::from(entry.len) == len && entry.bytes[..len] == *piece;
+            (Slot::Long(at), same.then(|| (cache.long_ids[at], usize::from(entry.count))))
+        }
+        _ => (Slot::None, None),
     }
 }
 
-/// The pieces of `text` by the plain automaton: the oracle of the fast path.
-pub(crate) fn plain_pieces(pattern: Pattern, text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        (at < text.len()).then(|| {
-            let start = at;
-            at = piece_end(pattern, text, start);
-            &text[start..at]
-        })
-    })
+/// Puts a piece where [`find`] said; the oldest of its set gives way.
+#[inline(always)]
+fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
+    match slot {
+        Slot::Tiny(at, Some(way), _) => cache.tiny_ids[at][way] = ids,
+        Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
+        Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
+        Slot::Tiny(at, None, key) => {
+            let set = &mut cache.tiny[at].0;
+            set.copy_within(..7, 1);
+            set[0] = key | (n as u64) << TINY_COUNT_SHIFT;
+            cache.tiny_ids[at].copy_within(..7, 1);
+            cache.tiny_ids[at][0] = ids;
+        }
+        Slot::Short(at, None, low, high) => {
+            let set = &mut cache.short[at];
+            set.low.copy_within(..SHORT_WAYS - 1, 1);
+            set.high.copy_within(..SHORT_WAYS - 1, 1);
+            (set.low[0], set.high[0]) = (low, high | (n as u64) << COUNT_SHIFT);
+            cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
+            cache.short_ids[at][0] = ids;
+        }
+        Slot::Medium(at, None, mut words) => {
+            words[5] |= (n as u64) << 56;
+            cache.medium[at][1] = cache.medium[at][0];
+            cache.medium[at][0] = Medium { words };
+            cache.medium_ids[at][1] = cache.medium_ids[at][0];
+            cache.medium_ids[at][0] = ids;
+        }
+        Slot::Long(at) => {
+            let entry = &mut cache.long[at];
+            entry.bytes[..piece.len()].copy_from_slice(piece);
+            (entry.len, entry.count) = (piece.len() as u16, n as u16);
+            cache.long_ids[at] = ids;
+        }
+        Slot::None => {}
+    }
+}
+
+#[inline(always)]
+fn medium_key(piece: &[u8]) -> [u64; 6] {
+    let mut padded = [0; 48];
+    padded[..piece.len()].copy_from_slice(piece);
+    padded[MEDIUM] = piece.len() as u8;
+    std::array::from_fn(|i| u64::from_le_bytes(padded[i * 8..i * 8 + 8].try_into().expect("eight bytes")))
+}
+
+#[inline(always)]
+fn medium_set(words: &[u64; 6]) -> usize {
+    let hash = mix(mix(mix(0, words[0], words[1]), words[2], words[3]), words[4], words[5]);
+    (hash >> 32) as usize % MEDIUM_SETS
 }

@@ -5,8 +5,10 @@
 
 #![expect(unsafe_code, reason = "vector loads, and calls of functions compiled for detected features")]
 
+use crate::pieces::{Misses, PieceCache, TINY_COUNT, TinySet, count_batch_with, encode_batch_with};
 use crate::pretokenize::Pattern;
 use crate::scan::{Batch, Cl100k, Gpt2, Masks, O200k, TAIL, WINDOW, scan_tail_with, scan_with};
+use crate::vocabulary::Vocabulary;
 
 /// What the masks are computed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +28,8 @@ impl Vectors {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
                 && is_x86_feature_detected!("bmi1")
                 && is_x86_feature_detected!("bmi2")
                 && is_x86_feature_detected!("lzcnt")
@@ -88,6 +92,46 @@ pub(crate) fn scan_tail(
     }
 }
 
+/// [`count_batch_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn count_batch(
+    vectors: Vectors,
+    cache: &mut PieceCache,
+    misses: &mut Misses,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    batch: &Batch,
+) -> usize {
+    match vectors {
+        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 => unsafe { x86::count_batch_avx512(cache, misses, vocabulary, text, batch) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx2 => unsafe { x86::count_batch_avx2(cache, misses, vocabulary, text, batch) },
+        _ => count_batch_with(matches_scalar, cache, misses, vocabulary, text, batch),
+    }
+}
+
+/// [`encode_batch_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn encode_batch(
+    vectors: Vectors,
+    cache: &mut PieceCache,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    batch: &Batch,
+    out: &mut Vec<u32>,
+) {
+    match vectors {
+        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 => unsafe { x86::encode_batch_avx512(cache, vocabulary, text, batch, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx2 => unsafe { x86::encode_batch_avx2(cache, vocabulary, text, batch, out) },
+        _ => encode_batch_with(matches_scalar, cache, vocabulary, text, batch, out),
+    }
+}
+
 /// Class bits of each ASCII byte, in the order of the fields of [`Masks`].
 const BITS: [u16; 256] = {
     let mut table = [0; 256];
@@ -129,6 +173,16 @@ pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
     masks
 }
 
+/// Words of the set that equal the key but for the count, one at a time.
+#[inline(always)]
+pub(crate) fn matches_scalar(set: &TinySet, key: u64) -> u32 {
+    let mut matched = 0;
+    for (way, word) in set.0.iter().enumerate() {
+        matched |= u32::from((word ^ key) & !TINY_COUNT == 0) << way;
+    }
+    matched
+}
+
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use std::arch::x86_64::*;
@@ -153,6 +207,75 @@ mod x86 {
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn scan_tail_avx2(pattern: Pattern, padded: &[u8; TAIL], len: usize, batch: &mut Batch) {
         by_pattern!(scan_tail_with, pattern, |block| masks_avx2(block), padded, len, batch);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn count_batch_avx512(
+        cache: &mut PieceCache,
+        misses: &mut Misses,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+    ) -> usize {
+        count_batch_with(|set, key| matches_avx512(set, key), cache, misses, vocabulary, text, batch)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn count_batch_avx2(
+        cache: &mut PieceCache,
+        misses: &mut Misses,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+    ) -> usize {
+        count_batch_with(|set, key| matches_avx2(set, key), cache, misses, vocabulary, text, batch)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn encode_batch_avx512(
+        cache: &mut PieceCache,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+        out: &mut Vec<u32>,
+    ) {
+        encode_batch_with(|set, key| matches_avx512(set, key), cache, vocabulary, text, batch, out)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn encode_batch_avx2(
+        cache: &mut PieceCache,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+        out: &mut Vec<u32>,
+    ) {
+        encode_batch_with(|set, key| matches_avx2(set, key), cache, vocabulary, text, batch, out)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn matches_avx512(set: &TinySet, key: u64) -> u32 {
+        // SAFETY: the set has 64 readable bytes and the load needs no alignment.
+        let words = unsafe { _mm512_loadu_si512(set.0.as_ptr().cast()) };
+        let differs = _mm512_xor_si512(words, _mm512_set1_epi64(key as i64));
+        u32::from(_mm512_testn_epi64_mask(differs, _mm512_set1_epi64(!TINY_COUNT as i64)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn matches_avx2(set: &TinySet, key: u64) -> u32 {
+        let half = |at: usize| {
+            // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
+            let words = unsafe { _mm256_loadu_si256(set.0.as_ptr().add(at).cast()) };
+            let differs = _mm256_xor_si256(words, _mm256_set1_epi64x(key as i64));
+            let equal = _mm256_cmpeq_epi64(
+                _mm256_and_si256(differs, _mm256_set1_epi64x(!TINY_COUNT as i64)),
+                _mm256_setzero_si256(),
+            );
+            _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
+        };
+        half(0) | half(4) << 4
     }
 
     #[inline]

@@ -3,6 +3,8 @@
 //! Both are open-addressed arrays of one word per entry, filled once and never changed. The token table holds a
 //! 43-bit fingerprint and the token number; the caller compares the bytes, so a look-up is exact.
 
+use std::collections::HashMap;
+
 const EMPTY: u64 = u64::MAX;
 const NUMBER_BITS: u32 = 21;
 const NUMBER: u64 = (1 << NUMBER_BITS) - 1;
@@ -53,6 +55,81 @@ impl PairTable {
 
     pub(crate) fn resident_bytes(&self) -> usize {
         self.slots.len() * 8
+    }
+}
+
+/// Pairs that merge to a token below a limit: small, and without a look-up for pairs of single bytes.
+pub(crate) struct LowPairTable {
+    of_bytes: Box<[u16; 1 << 16]>,
+    slots: Box<[u64; LOW_SLOTS]>,
+}
+
+const LOW_SLOTS: usize = 1 << 15;
+const LOW_BITS: u32 = 14;
+
+impl LowPairTable {
+    /// From `(left, right, merged)` with `merged` below 2^14, and the token of each byte.
+    pub(crate) fn new(pairs: impl Iterator<Item = (u32, u32, u32)>, of_byte: &[u32; 256]) -> Self {
+        let mut slots = vec![EMPTY; LOW_SLOTS].into_boxed_slice();
+        let mut byte_of = HashMap::new();
+        for (byte, token) in of_byte.iter().enumerate() {
+            byte_of.insert(*token, byte);
+        }
+        let mut of_bytes = vec![u16::MAX; 1 << 16].into_boxed_slice();
+        for (left, right, merged) in pairs {
+            debug_assert!(merged < 1 << LOW_BITS);
+            if let (Some(left), Some(right)) = (byte_of.get(&left), byte_of.get(&right)) {
+                of_bytes[left << 8 | right] = merged as u16;
+            }
+            let key = Self::key(left, right);
+            let mut at = Self::home(key);
+            while slots[at] != EMPTY {
+                at = (at + 1) % LOW_SLOTS;
+            }
+            slots[at] = key << LOW_BITS | u64::from(merged);
+        }
+        Self {
+            of_bytes: of_bytes.try_into().expect("made with this length"),
+            slots: slots.try_into().expect("made with this length"),
+        }
+    }
+
+    /// The merged token of two bytes, or `u32::MAX`.
+    #[inline(always)]
+    pub(crate) fn of_bytes(&self, left: u8, right: u8) -> u32 {
+        let merged = self.of_bytes[(left as usize) << 8 | right as usize];
+        if merged == u16::MAX { u32::MAX } else { u32::from(merged) }
+    }
+
+    /// The merged token, or `u32::MAX`.
+    #[inline(always)]
+    pub(crate) fn get(&self, left: u32, right: u32) -> u32 {
+        let key = Self::key(left, right);
+        let mut at = Self::home(key);
+        loop {
+            let slot = self.slots[at % LOW_SLOTS];
+            if slot >> LOW_BITS == key {
+                return (slot & ((1 << LOW_BITS) - 1)) as u32;
+            }
+            if slot == EMPTY {
+                return u32::MAX;
+            }
+            at += 1;
+        }
+    }
+
+    #[inline(always)]
+    fn key(left: u32, right: u32) -> u64 {
+        u64::from(left) << 21 | u64::from(right)
+    }
+
+    #[inline(always)]
+    fn home(key: u64) -> usize {
+        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - LOW_SLOTS.trailing_zeros())) as usize
+    }
+
+    pub(crate) fn resident_bytes(&self) -> usize {
+        size_of_val(&*self.of_bytes) + size_of_val(&*self.slots)
     }
 }
 

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 
 pub use crate::classes::CharClass;
 use crate::error::Error;
-use crate::tables::{PairTable, TokenTable};
+use crate::merge::N_LOW;
+use crate::tables::{LowPairTable, PairTable, TokenTable};
 
 const MAGIC: &[u8; 8] = b"LACONBPE";
 const GAP: u32 = 0xFF_FFFE;
@@ -126,6 +127,7 @@ pub(crate) struct Vocabulary {
     starts: Vec<u32>,
     /// Halves of each token; `(NO_TOKEN, NO_TOKEN)` for a literal.
     halves: Vec<(u32, u32)>,
+    pub(crate) low_pairs: LowPairTable,
     pub(crate) pairs: PairTable,
     pub(crate) tokens: TokenTable,
     pub(crate) of_byte: [u32; 256],
@@ -179,7 +181,10 @@ impl Vocabulary {
         if of_byte.contains(&NO_TOKEN) {
             return Err(Error::BadVocabulary { what: "some single byte is not a token" });
         }
-        Ok(Self { strings, starts, halves, pairs, tokens, of_byte })
+        let low = halves.iter().zip(0..N_LOW).filter(|((left, _), _)| *left != NO_TOKEN);
+        let low_pairs =
+            LowPairTable::new(low.map(|((left, right), merged)| (*left, *right, merged)), &of_byte);
+        Ok(Self { strings, starts, halves, low_pairs, pairs, tokens, of_byte })
     }
 
     pub(crate) fn n_tokens(&self) -> usize {
@@ -202,6 +207,7 @@ impl Vocabulary {
         self.strings.capacity()
             + self.starts.capacity() * 4
             + self.halves.capacity() * 8
+            + self.low_pairs.resident_bytes()
             + self.pairs.resident_bytes()
             + self.tokens.resident_bytes()
             + size_of_val(&self.of_byte)
