@@ -43,7 +43,7 @@ impl Encoding {
         vocabulary: Arc<Vocabulary>,
         specials: Vec<(String, u32)>,
     ) -> Self {
-        let pieces = Pieces::new(pattern, Vectors::detect());
+        let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
         Self { name: name.to_owned(), pattern, vocabulary, specials: Specials::new(specials), pieces }
     }
 

@@ -1,7 +1,7 @@
 //! Byte-pair merging of one piece that is not a token itself.
 //!
 //! *Short pieces* (to 64 bytes): one word per byte with the rank of the pair that begins there and its position;
-//! the least word is the next merge, found by a vector minimum; living parts are bits of one word. Merging runs in
+//! the least word is the next merge; living parts are bits of one word. Merging runs in
 //! two phases: a merge gives a token of higher number than its halves, so that all merges to tokens below
 //! [`N_LOW`] come first, and for those a small table suffices that stays in the second-level cache. What is left,
 //! few pairs, is looked up in the table of all pairs, all at once.
@@ -12,7 +12,8 @@
 //! back a token, and doubles if that does not help. Linear in the piece; a repeated window is not merged again.
 //!
 //! Tried and lost: ranks in an array that shrinks with each merge (two moves a step); one table of all pairs (each
-//! step waits for a third-level cache).
+//! step waits for a third-level cache); the minimum by vectors (each step's small stores must drain before the wide
+//! load can see them: half the speed).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -27,7 +28,6 @@ const SHORT: usize = 64;
 const KEPT: usize = 4096;
 
 /// Appends the tokens of `piece` to `out`.
-#[inline(always)]
 pub(crate) fn merge(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
     if piece.len() <= SHORT {
         let mut parts = [0; SHORT];
@@ -42,7 +42,6 @@ pub(crate) fn merge(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
 }
 
 /// Number of tokens of `piece`; `scratch` is overwritten.
-#[inline(always)]
 pub(crate) fn count_merged(vocabulary: &Vocabulary, piece: &[u8], scratch: &mut Vec<u32>) -> usize {
     if piece.len() <= SHORT {
         merge_short(vocabulary, piece, &mut [0; SHORT]).count_ones() as usize
@@ -53,16 +52,18 @@ pub(crate) fn count_merged(vocabulary: &Vocabulary, piece: &[u8], scratch: &mut 
     }
 }
 
-const NONE: u32 = u32::MAX;
-const POSITION_BITS: u32 = 6;
+/// Rank in the upper half, position in the lower; [`NO_TOKEN`] for "no merge" gives a key above all others.
+type Key = u64;
 
 #[inline(always)]
-fn key(token: u32, position: usize) -> u32 {
-    if token == NO_TOKEN { NONE } else { token << POSITION_BITS | position as u32 }
+fn key(token: u32, position: usize) -> Key {
+    Key::from(token) << 32 | position as Key
 }
 
+const NONE: Key = Key::MAX;
+
 /// Merges a piece of 1 to 64 bytes: its tokens are those of `parts` whose bits are set in the result.
-#[inline(always)]
+#[inline(never)]
 fn merge_short(vocabulary: &Vocabulary, piece: &[u8], parts: &mut [u32; SHORT]) -> u64 {
     let mut keys = [NONE; SHORT];
     for (part, byte) in parts.iter_mut().zip(piece) {
@@ -72,40 +73,41 @@ fn merge_short(vocabulary: &Vocabulary, piece: &[u8], parts: &mut [u32; SHORT]) 
         keys[i] = key(vocabulary.low_pairs.of_bytes(pair[0], pair[1]), i);
     }
     let mut alive = u64::MAX >> (SHORT - piece.len());
-    let lanes = piece.len().next_multiple_of(16);
+    let lanes = piece.len().next_multiple_of(8);
     run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.low_pairs.get(left, right));
     let mut todo = alive;
     while todo & (todo - 1) != 0 {
         let at = todo.trailing_zeros() as usize;
         todo &= todo - 1;
-        keys[at] = key(vocabulary.pairs.get(parts[at], parts[todo.trailing_zeros() as usize]), at);
+        keys[at] = key(vocabulary.merged(parts[at], parts[todo.trailing_zeros() as usize]), at);
     }
-    run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.pairs.get(left, right));
+    run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.merged(left, right));
     alive
 }
 
 /// Merges the pair of least rank, the leftmost of equals, until `keys` has none.
 #[inline(always)]
 fn run(
-    keys: &mut [u32; SHORT],
+    keys: &mut [Key; SHORT],
     lanes: usize,
     parts: &mut [u32; SHORT],
     alive: &mut u64,
     pair: impl Fn(u32, u32) -> u32,
 ) {
     loop {
-        let mut lowest = [NONE; 16];
-        for chunk in keys[..lanes].chunks_exact(16) {
+        let mut lowest = [NONE; 4];
+        for chunk in keys[..lanes].chunks_exact(4) {
             for (low, key) in lowest.iter_mut().zip(chunk) {
                 *low = (*low).min(*key);
             }
         }
-        let best = lowest.into_iter().fold(NONE, u32::min);
-        if best == NONE {
+        let [a, b, c, d] = lowest;
+        let best = a.min(b).min(c.min(d));
+        let merged = (best >> 32) as u32;
+        if merged == NO_TOKEN {
             return;
         }
-        let at = (best & (SHORT as u32 - 1)) as usize;
-        let merged = best >> POSITION_BITS;
+        let at = best as usize & (SHORT - 1);
         let behind = *alive & (u64::MAX << at) & !(1 << at);
         let right = behind & behind.wrapping_neg();
         let behind = behind ^ right;
@@ -124,7 +126,6 @@ fn run(
 
 /// Appends the tokens of `piece` to `out`, of which it drops all but the last when there are 2 × `keep`; returns
 /// how many it dropped.
-#[inline(always)]
 fn merge_long(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>, keep: usize) -> usize {
     let base = out.len();
     let mut dropped = 0;
@@ -208,7 +209,7 @@ fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
     let mut previous: Vec<u32> = (0..n).map(|i| if i > 0 { index(i - 1) } else { END }).collect();
     // Ordered by rank, then by position: the order in which the reference merges.
     let mut queue: BinaryHeap<Reverse<(u32, u32)>> = (0..n - 1)
-        .map(|i| Reverse((vocabulary.pairs.get(parts[i], parts[i + 1]), index(i))))
+        .map(|i| Reverse((vocabulary.merged(parts[i], parts[i + 1]), index(i))))
         .filter(|Reverse((rank, _))| *rank != NO_TOKEN)
         .collect();
     while let Some(Reverse((rank, left))) = queue.pop() {
@@ -217,7 +218,7 @@ fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
         // An entry is stale when either of its parts has merged with another since.
         if parts[at] == NO_TOKEN
             || right == END
-            || vocabulary.pairs.get(parts[at], parts[right as usize]) != rank
+            || vocabulary.merged(parts[at], parts[right as usize]) != rank
         {
             continue;
         }
@@ -227,14 +228,14 @@ fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
         next[at] = after;
         if after != END {
             previous[after as usize] = left;
-            let joined = vocabulary.pairs.get(rank, parts[after as usize]);
+            let joined = vocabulary.merged(rank, parts[after as usize]);
             if joined != NO_TOKEN {
                 queue.push(Reverse((joined, left)));
             }
         }
         let before = previous[at];
         if before != END {
-            let joined = vocabulary.pairs.get(parts[before as usize], rank);
+            let joined = vocabulary.merged(parts[before as usize], rank);
             if joined != NO_TOKEN {
                 queue.push(Reverse((joined, before)));
             }

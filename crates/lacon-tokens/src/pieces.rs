@@ -26,7 +26,8 @@ const SHORT_SETS: usize = 1 << 14;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the third table.
 const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 13;
+const MEDIUM_SETS: usize = 1 << 12;
+const MEDIUM_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 const LONG: usize = 256;
 const LONG_SETS: usize = 1 << 10;
@@ -85,12 +86,12 @@ pub(crate) struct PieceCache {
     tiny: Box<[TinySet]>,
     tiny_ids: Box<[[Ids; 8]]>,
     short_ids: Box<[[Ids; SHORT_WAYS]]>,
-    medium_ids: Box<[[Ids; 2]]>,
+    medium_ids: Box<[[Ids; MEDIUM_WAYS]]>,
     long_ids: Box<[Ids]>,
     /// Ids of the pieces that have more than three.
     many: Vec<u32>,
     short: Box<[ShortSet]>,
-    medium: Box<[[Medium; 2]]>,
+    medium: Box<[[Medium; MEDIUM_WAYS]]>,
     long: Box<[Long]>,
 }
 
@@ -99,13 +100,13 @@ impl PieceCache {
         Self {
             tiny_ids: vec![[Ids::default(); 8]; TINY_SETS].into_boxed_slice(),
             short_ids: vec![[Ids::default(); SHORT_WAYS]; SHORT_SETS].into_boxed_slice(),
-            medium_ids: vec![[Ids::default(); 2]; MEDIUM_SETS].into_boxed_slice(),
+            medium_ids: vec![[Ids::default(); MEDIUM_WAYS]; MEDIUM_SETS].into_boxed_slice(),
             long_ids: vec![Ids::default(); LONG_SETS].into_boxed_slice(),
             many: Vec::new(),
             tiny: vec![TinySet::default(); TINY_SETS].into_boxed_slice(),
             short: vec![ShortSet::default(); SHORT_SETS].into_boxed_slice(),
             long: vec![Long { bytes: [0; LONG], len: 0, count: 0 }; LONG_SETS].into_boxed_slice(),
-            medium: vec![[Medium::default(); 2]; MEDIUM_SETS].into_boxed_slice(),
+            medium: vec![[Medium::default(); MEDIUM_WAYS]; MEDIUM_SETS].into_boxed_slice(),
         }
     }
 }
@@ -120,12 +121,18 @@ pub(crate) struct Pieces {
     number: u64,
     pattern: Pattern,
     vectors: Vectors,
+    /// Whether single ASCII characters and groups of digits need no look-up to be counted.
+    skip: bool,
 }
 
 impl Pieces {
-    pub(crate) fn new(pattern: Pattern, vectors: Vectors) -> Self {
+    pub(crate) fn new(pattern: Pattern, vectors: Vectors, vocabulary: &Vocabulary) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, vectors }
+        // Bytes are tokens in every vocabulary; groups of digits are checked, all 1,100 of them.
+        let digits = |n: usize| (0..10_usize.pow(n as u32)).map(move |i| format!("{i:0n$}"));
+        let skip = pattern == Pattern::Gpt2
+            || (1..=3).all(|n| digits(n).all(|group| vocabulary.token(group.as_bytes()).is_some()));
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, vectors, skip }
     }
 
     /// Number of tokens of `text`, or some number above `limit` as soon as there are more.
@@ -133,7 +140,7 @@ impl Pieces {
         self.with_cache(|cache| {
             let mut n_tokens = 0;
             let mut misses = Misses::default();
-            self.for_each_batch(text, |text, batch| {
+            self.for_each_batch(text, self.skip, |text, batch| {
                 n_tokens += count_batch(self.vectors, cache, &mut misses, vocabulary, text, batch);
                 n_tokens <= limit
             });
@@ -144,7 +151,7 @@ impl Pieces {
     /// Appends the tokens of `text` to `out`.
     pub(crate) fn encode(&self, vocabulary: &Vocabulary, text: &[u8], out: &mut Vec<u32>) {
         self.with_cache(|cache| {
-            self.for_each_batch(text, |text, batch| {
+            self.for_each_batch(text, false, |text, batch| {
                 encode_batch(self.vectors, cache, vocabulary, text, batch, out);
                 true
             });
@@ -152,8 +159,8 @@ impl Pieces {
     }
 
     /// Calls `each` with batches of pieces in order, until it says no.
-    fn for_each_batch(&self, text: &[u8], mut each: impl FnMut(&[u8], &Batch) -> bool) {
-        let mut batch = Batch::new();
+    fn for_each_batch(&self, text: &[u8], skip: bool, mut each: impl FnMut(&[u8], &Batch) -> bool) {
+        let mut batch = Batch::new(skip);
         let mut at = 0;
         loop {
             let end = scan(self.vectors, self.pattern, text, at, &mut batch);
@@ -241,20 +248,20 @@ pub(crate) fn count_batch_with(
     text: &[u8],
     batch: &Batch,
 ) -> usize {
-    let borders = batch.borders();
-    misses.starts.resize(borders.len(), (0, 0));
-    let mut n_tokens = 0;
+    let pieces = batch.pieces();
+    misses.starts.resize(pieces.len() + 1, (0, 0));
+    let mut n_tokens = batch.n_plain();
     let mut n_misses = 0;
     let tiny: &[TinySet; TINY_SETS] = (&*cache.tiny).try_into().expect("the cache has this size");
-    for pair in borders.windows(2) {
-        let (start, len) = (pair[0] as usize, (pair[1] - pair[0]) as usize);
+    for piece in pieces {
+        let (start, len) = (piece.0 as usize, piece.1 as usize);
         let key = tiny_key(text, start, len);
         let set = &tiny[tiny_set(key)];
         let matched = matches(set, key);
         let hit = (matched != 0) & (len <= TINY);
         let found = set.0[matched.trailing_zeros() as usize & 7];
         n_tokens += select_unpredictable(hit, (found >> TINY_COUNT_SHIFT & 31) as usize, 0);
-        misses.starts[n_misses] = (pair[0], len as u32);
+        misses.starts[n_misses] = piece;
         n_misses += usize::from(!hit);
     }
     let n_longer = n_misses;
@@ -309,8 +316,8 @@ pub(crate) fn encode_batch_with(
     const ROOM: usize = 256;
     let mut buffer = [0_u32; ROOM + 4];
     let mut n = 0;
-    for pair in batch.borders().windows(2) {
-        let (start, len) = (pair[0] as usize, (pair[1] - pair[0]) as usize);
+    for (start, len) in batch.pieces() {
+        let (start, len) = (start as usize, len as usize);
         let mut ids = Ids(0);
         let mut count = 0;
         if len <= TINY {
@@ -441,7 +448,7 @@ fn find(
             let words = medium_key(piece);
             let at = medium_set(&words);
             let set = &cache.medium[at];
-            let way = (0..2).find(|way| {
+            let way = (0..MEDIUM_WAYS).find(|way| {
                 let found = &set[*way].words;
                 found[..5] == words[..5] && found[5] & !(0xFF << 56) == words[5]
             });
@@ -482,9 +489,9 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
         }
         Slot::Medium(at, None, mut words) => {
             words[5] |= (n as u64) << 56;
-            cache.medium[at][1] = cache.medium[at][0];
+            cache.medium[at].copy_within(..MEDIUM_WAYS - 1, 1);
             cache.medium[at][0] = Medium { words };
-            cache.medium_ids[at][1] = cache.medium_ids[at][0];
+            cache.medium_ids[at].copy_within(..MEDIUM_WAYS - 1, 1);
             cache.medium_ids[at][0] = ids;
         }
         Slot::Long(at) => {

@@ -68,40 +68,67 @@ pub(crate) struct Found {
     event: u32,
 }
 
-/// Starts of consecutive pieces, and the end of the last.
+/// Consecutive pieces, or those of them that need to be looked up.
 pub(crate) struct Batch {
-    starts: [u32; BATCH + WINDOW + 1],
+    /// Start in the lower half, length in the upper.
+    pieces: [u64; BATCH + WINDOW + 8],
     n: usize,
+    /// Pieces that are one token by their looks and were left out.
+    n_plain: usize,
+    /// Leave out single ASCII characters and groups of ASCII digits.
+    skip: bool,
 }
 
 impl Batch {
-    pub(crate) fn new() -> Self {
-        Self { starts: [0; BATCH + WINDOW + 1], n: 0 }
+    /// With `skip`, pieces that are a single ASCII character or, where the pattern groups them, ASCII digits are
+    /// counted and not listed.
+    pub(crate) fn new(skip: bool) -> Self {
+        Self { pieces: [0; BATCH + WINDOW + 8], n: 0, n_plain: 0, skip }
     }
 
-    /// Starts of all pieces, then the end of the last.
-    pub(crate) fn borders(&self) -> &[u32] {
-        &self.starts[..=self.n]
+    /// The pieces, as start and length.
+    #[inline(always)]
+    pub(crate) fn pieces(&self) -> impl ExactSizeIterator<Item = (u32, u32)> {
+        self.pieces[..self.n].iter().map(|piece| (*piece as u32, (piece >> 32) as u32))
+    }
+
+    /// Pieces that were left out.
+    pub(crate) fn n_plain(&self) -> usize {
+        self.n_plain
+    }
+
+    fn clear(&mut self) {
+        self.n = 0;
+        self.n_plain = 0;
     }
 
     #[inline(always)]
-    fn push(&mut self, start: usize) {
-        self.starts[self.n] = start as u32;
+    fn push(&mut self, start: usize, end: usize) {
+        self.pieces[self.n] = start as u64 | ((end - start) as u64) << 32;
         self.n += 1;
     }
 
-    /// Appends `base` plus each set bit's number, in steps of eight so that the branch is predictable.
+    /// Appends the pieces between neighbouring bits of `borders` (at `base`), in steps of four so that the branch is
+    /// predictable; the last bit begins none. `plain` has the starts of pieces that `skip` leaves out.
     #[inline(always)]
-    fn push_bits(&mut self, base: usize, mut bits: u64) {
-        let count = bits.count_ones() as usize;
-        let (base, out) = (base as u32, &mut self.starts[self.n..self.n + WINDOW]);
+    fn push_between(&mut self, base: usize, borders: u64, plain: u64) {
+        let mut starts = borders & !(1 << (63 - borders.leading_zeros()));
+        if self.skip {
+            let kept = starts & !plain;
+            self.n_plain += (starts ^ kept).count_ones() as usize;
+            starts = kept;
+        }
+        let count = starts.count_ones() as usize;
+        let out = &mut self.pieces[self.n..self.n + WINDOW + 4];
         let mut done = 0;
         while done < count {
-            for slot in &mut out[done..done + 8] {
-                *slot = base.wrapping_add(bits.trailing_zeros());
-                bits &= bits.wrapping_sub(1);
+            for slot in &mut out[done..done + 4] {
+                let at = starts.trailing_zeros();
+                let len = (borders.unbounded_shr(at + 1)).trailing_zeros() + 1;
+                *slot = (base as u64 + u64::from(at)) | u64::from(len) << 32;
+                starts &= starts.wrapping_sub(1);
             }
-            done += 8;
+            done += 4;
         }
         self.n += count;
     }
@@ -118,12 +145,11 @@ pub(crate) fn scan_with<R: Rules>(
     mut at: usize,
     batch: &mut Batch,
 ) -> usize {
-    batch.n = 0;
+    batch.clear();
     while batch.n < BATCH && at + REACH <= text.len() {
         let block: &[u8; WINDOW] = text[at..at + WINDOW].try_into().expect("the range has this length");
         at = step::<R>(masks(block), text, at, text.len() - REACH, false, batch);
     }
-    batch.starts[batch.n] = at as u32;
     at
 }
 
@@ -135,13 +161,12 @@ pub(crate) fn scan_tail_with<R: Rules>(
     len: usize,
     batch: &mut Batch,
 ) {
-    batch.n = 0;
+    batch.clear();
     let mut at = 0;
     while at < len {
         let block: &[u8; WINDOW] = padded[at..at + WINDOW].try_into().expect("the range has this length");
         at = step::<R>(masks(block), &padded[..len], at, len - 1, true, batch);
     }
-    batch.starts[batch.n] = len as u32;
 }
 
 /// Size of the padded buffer of [`scan_tail_with`].
@@ -192,22 +217,31 @@ fn step<R: Rules>(
     R::borders(&window, text, at, &mut found);
     let stop = found.sure.min(found.event);
     let borders = (found.borders & below(stop)) | 1;
-    if last && found.event >= found.sure && found.sure as usize == left {
-        batch.push_bits(at, borders);
+    // Where the text ends with the window, its end is the border behind the last piece, unless it is bit 64.
+    let whole = last && found.event >= found.sure && found.sure as usize == left;
+    if whole && left < WINDOW {
+        let borders = borders | 1 << left;
+        batch.push_between(at, borders, R::plain(&masks, borders));
         return text.len();
     }
     let top = 63 - borders.leading_zeros();
-    batch.push_bits(at, borders ^ (1 << top));
+    batch.push_between(at, borders, R::plain(&masks, borders));
     let mut next = at + top as usize;
+    if whole {
+        batch.push(next, text.len());
+        return text.len();
+    }
     if found.event <= found.sure && found.event < 64 {
         let event = at + found.event as usize;
         while next <= event && next <= last_start && batch.n < BATCH + WINDOW {
-            batch.push(next);
-            next = piece_end(R::PATTERN, text, next);
+            let end = piece_end(R::PATTERN, text, next);
+            batch.push(next, end);
+            next = end;
         }
     } else if top == 0 {
-        batch.push(next);
-        next = piece_end(R::PATTERN, text, next);
+        let end = piece_end(R::PATTERN, text, next);
+        batch.push(next, end);
+        next = end;
     }
     next
 }
@@ -253,6 +287,8 @@ fn below(bit: u32) -> u64 {
 pub(crate) trait Rules {
     /// The pattern.
     const PATTERN: Pattern;
+    /// Starts of pieces that are one token by their looks: a single ASCII character, a group of ASCII digits.
+    fn plain(masks: &Masks, borders: u64) -> u64;
     /// Sets the borders of `window`, which begins at `at`; may lower `sure` and `event`.
     fn borders(window: &Window, text: &[u8], at: usize, found: &mut Found);
 }
@@ -351,6 +387,11 @@ impl Rules for O200k {
     const PATTERN: Pattern = Pattern::O200k;
 
     #[inline(always)]
+    fn plain(masks: &Masks, borders: u64) -> u64 {
+        (borders & (borders >> 1) & !masks.high) | masks.digit
+    }
+
+    #[inline(always)]
     fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
         let caseless = w.caseless | w.mark;
         let letter = w.lower | w.upper | caseless;
@@ -399,6 +440,11 @@ impl Rules for Cl100k {
     const PATTERN: Pattern = Pattern::Cl100k;
 
     #[inline(always)]
+    fn plain(masks: &Masks, borders: u64) -> u64 {
+        (borders & (borders >> 1) & !masks.high) | masks.digit
+    }
+
+    #[inline(always)]
     fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
         let letter = w.lower | w.upper | w.caseless;
         let other = w.other | w.mark;
@@ -421,6 +467,11 @@ pub(crate) struct Gpt2;
 
 impl Rules for Gpt2 {
     const PATTERN: Pattern = Pattern::Gpt2;
+
+    #[inline(always)]
+    fn plain(masks: &Masks, borders: u64) -> u64 {
+        borders & (borders >> 1) & !masks.high
+    }
 
     #[inline(always)]
     fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
