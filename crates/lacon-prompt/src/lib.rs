@@ -8,6 +8,7 @@ pub mod budget;
 mod codec;
 pub mod compress;
 pub mod error;
+pub mod guard;
 mod json;
 pub mod offload;
 pub mod optimize;
@@ -16,5 +17,6 @@ pub mod prompt;
 pub mod receipt;
 pub mod response;
 pub mod span;
+pub mod trim;
 
 pub use error::{Error, Result};

@@ -5,3 +5,4 @@ mod compress;
 mod inputs;
 mod optimize;
 mod span;
+mod trim;
