@@ -147,8 +147,9 @@ pub fn compare(before: &str, after: &str) -> Comparison {
         .map(str::trim)
         .filter(|line| !line.is_empty() && !before.contains(line) && !operators(line).is_empty())
         .filter(|line| {
-            // A line of kept sentences is no rewriting as long as each of them is there.
-            sentences(line).iter().any(|part| !before.contains(part.trim()))
+            // A line of kept sentences with marked gaps is no rewriting as long as each of them is there.
+            let mut parts = line.split('…').flat_map(sentences);
+            parts.any(|part| !before.contains(part.trim()))
         })
         .map(str::to_owned)
         .collect();

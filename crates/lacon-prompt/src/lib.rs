@@ -4,12 +4,15 @@
 //! does the same to a whole [`prompt::Prompt`] and leaves instructions alone. Nothing here reads a file, a clock of the
 //! world or the network.
 
+pub mod batch;
 pub mod budget;
 mod codec;
 pub mod compress;
 pub mod error;
+pub mod extract;
 pub mod guard;
 mod json;
+pub mod layout;
 pub mod offload;
 pub mod optimize;
 pub mod passes;

@@ -344,13 +344,7 @@ impl State<'_> {
 
     /// Leaves of stale tool results only the values they held, oldest first, until the budget is met.
     fn digest(&mut self, budget: usize, values: &[BTreeSet<String>]) {
-        let mut said: HashMap<&str, usize> = HashMap::new();
-        for set in values {
-            for value in set {
-                *said.entry(value).or_default() += 1;
-            }
-        }
-        for i in 0..self.turns.len() {
+        for (i, values) in values.iter().enumerate() {
             if self.total <= budget {
                 return;
             }
@@ -358,9 +352,8 @@ impl State<'_> {
             if turn.keep || turn.role != "tool" || turn.tokens < 60 {
                 continue;
             }
-            let own: Vec<&str> = values[i].iter().map(String::as_str).collect();
-            let content = format!("[result left out; values in it: {}]", own.join(" "));
-            if self.set_content(i, content) {
+            let own: Vec<&str> = values.iter().map(String::as_str).collect();
+            if self.set_content(i, format!("[result left out; values in it: {}]", own.join(" "))) {
                 self.digested.push(i);
             }
         }
