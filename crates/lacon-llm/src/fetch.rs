@@ -61,10 +61,27 @@ impl Fetch {
     /// # Errors
     /// The last failure: no connection, a status that is no success, an answer that is too large.
     pub async fn post(&self, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Vec<u8>, Error> {
-        let body = Bytes::from(body);
+        self.retried(hyper::Method::POST, path, headers, Bytes::from(body)).await
+    }
+
+    /// Gets `path` (with a leading slash) and gives the body of a successful answer; otherwise as [`Fetch::post`].
+    ///
+    /// # Errors
+    /// As [`Fetch::post`].
+    pub async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Result<Vec<u8>, Error> {
+        self.retried(hyper::Method::GET, path, headers, Bytes::new()).await
+    }
+
+    async fn retried(
+        &self,
+        method: hyper::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Vec<u8>, Error> {
         let mut attempt = 1;
         loop {
-            let error = match self.once(path, headers, body.clone()).await {
+            let error = match self.once(method.clone(), path, headers, body.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };
@@ -77,10 +94,18 @@ impl Fetch {
         }
     }
 
-    async fn once(&self, path: &str, headers: &[(&str, &str)], body: Bytes) -> Result<Vec<u8>, Error> {
+    async fn once(
+        &self,
+        method: hyper::Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Bytes,
+    ) -> Result<Vec<u8>, Error> {
         let invalid = |what: String| Error::new(ErrorKind::InvalidRequest, what);
-        let mut request =
-            hyper::Request::post(self.endpoint.join(path, None)?).header(CONTENT_TYPE, "application/json");
+        let mut request = hyper::Request::builder()
+            .method(method)
+            .uri(self.endpoint.join(path, None)?)
+            .header(CONTENT_TYPE, "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -289,7 +289,8 @@ mod tests {
         let (cache, source) =
             (ToolCache::new(1 << 20), Counting { calls: AtomicUsize::new(0), fail_first: false });
         let (a, b) = (request("t", &[("x", "1"), ("y", "2")]), request("t", &[("y", "2"), ("x", "1")]));
-        let (first, second) = futures_util::join!(cache.call(&source, &a), cache.call(&source, &b));
+        let (first, second) =
+            futures_util::future::join(cache.call(&source, &a), cache.call(&source, &b)).await;
         assert_eq!(first.unwrap().0, second.unwrap().0);
         assert_eq!(source.calls.load(Ordering::SeqCst), 1);
         tokio::time::advance(Duration::from_secs(301)).await;
@@ -303,7 +304,8 @@ mod tests {
         let (cache, source) =
             (ToolCache::new(1 << 20), Counting { calls: AtomicUsize::new(0), fail_first: true });
         let ask = request("t", &[]);
-        let (first, second) = futures_util::join!(cache.call(&source, &ask), cache.call(&source, &ask));
+        let (first, second) =
+            futures_util::future::join(cache.call(&source, &ask), cache.call(&source, &ask)).await;
         assert!(first.is_err(), "the first caller sees the failure");
         assert_eq!(second.unwrap().0.text, "t 1", "the waiter asks again");
         assert_eq!(cache.call(&source, &ask).await.unwrap().1, Lookup::Hit);

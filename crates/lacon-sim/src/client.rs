@@ -169,7 +169,8 @@ impl SimClient {
             *n += 1;
             *n
         };
-        let key = format!("{}/{}/{}/{follow_up}/{n}", tags.run, tags.ticker, tags.role);
+        // The run's name is no part of the key: the same seed gives the same run under any name.
+        let key = format!("{}/{}/{follow_up}/{n}", tags.ticker, tags.role);
         let wants_tools = !request.tools.is_empty() && request.tool_choice != ToolChoice::None && !follow_up;
         let (text, tool_calls) = if wants_tools {
             (String::new(), calls_for(request, &key))
