@@ -275,10 +275,11 @@ impl<C: Client> Hedge<C> {
         }
         attempts.sort_by_key(|attempt| attempt.start);
         fill_estimates(&mut attempts, &response);
+        // A further request that the breaker refused was never sent.
+        response.hedged |= attempts.iter().any(|attempt| attempt.hedge);
         response.attempts = attempts;
         response.first_token = response.first_token.map(|first| first + start);
         response.elapsed = end;
-        response.hedged |= arms.len() > 1;
         if winner > 0 {
             on_event(StreamEvent::Restarted);
             if !response.text.is_empty() {

@@ -8,6 +8,7 @@ mod limit;
 mod retry;
 mod scripted;
 mod server;
+mod stack;
 mod structured;
 mod tape;
 mod transcripts;
