@@ -151,6 +151,7 @@ impl Provider {
             Err(_) => return Err(self.too_slow(Timeout::FirstToken, progress)),
         };
         let (head, mut body) = answer.into_parts();
+        let shared = head.version == hyper::Version::HTTP_2;
         let status = head.status.as_u16();
         progress.status = Some(status);
         if head.status.is_redirection() {
@@ -198,9 +199,11 @@ impl Provider {
             let items = input.push(&bytes, status)?;
             self.take(items, status, &head.headers, progress, on_event)?;
             if progress.reader.is_done() {
-                // The body's end mostly lies in the same packet; without it the connection would be closed.
-                let drain = async { while let Some(Ok(_)) = body.frame().await {} };
-                let _ = tokio::time::timeout(DRAIN, drain).await;
+                // HTTP/1.1: the body's end mostly lies in the same packet; without it the connection would be closed.
+                if !shared {
+                    let drain = async { while let Some(Ok(_)) = body.frame().await {} };
+                    let _ = tokio::time::timeout(DRAIN, drain).await;
+                }
                 return Ok(());
             }
         }
