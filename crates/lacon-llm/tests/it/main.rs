@@ -11,4 +11,5 @@ mod server;
 mod stack;
 mod structured;
 mod tape;
+mod tls;
 mod transcripts;
