@@ -22,15 +22,15 @@ const TINY: usize = 7;
 const TINY_SETS: usize = 1 << 13;
 /// Longest piece whose bytes, length and count fit two words.
 const SHORT: usize = 15;
-const SHORT_SETS: usize = 1 << 14;
+const SHORT_SETS: usize = 1 << 15;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the third table.
 const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 12;
+const MEDIUM_SETS: usize = 1 << 13;
 const MEDIUM_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 const LONG: usize = 256;
-const LONG_SETS: usize = 1 << 10;
+const LONG_SETS: usize = 1 << 11;
 /// Caches that a thread keeps, one per encoding.
 const CACHES_PER_THREAD: usize = 4;
 
