@@ -442,7 +442,7 @@ fn find(
 ) -> (Slot, Option<(Ids, usize)>) {
     let piece = &text[start..start + len];
     match len {
-        ..=TINY => {
+        n if n <= TINY => {
             let key = tiny_key(text, start, len);
             let at = tiny_set(key);
             let matched = matches(&cache.tiny[at], key);
@@ -452,7 +452,7 @@ fn find(
             });
             (Slot::Tiny(at, way, key), found)
         }
-        ..=SHORT => {
+        n if n <= SHORT => {
             let (low, high) = short_key(text, start, len);
             let at = short_set(low, high);
             let set = &cache.short[at];
@@ -462,7 +462,7 @@ fn find(
                 way.map(|way| (cache.short_ids[at][way], (set.high[way] >> COUNT_SHIFT & 15) as usize));
             (Slot::Short(at, way, low, high), found)
         }
-        ..=MEDIUM => {
+        n if n <= MEDIUM => {
             let words = medium_key(piece);
             let at = medium_set(&words);
             let set = &cache.medium[at];
@@ -473,7 +473,7 @@ fn find(
             let found = way.map(|way| (cache.medium_ids[at][way], (set[way].words[5] >> 56) as usize));
             (Slot::Medium(at, way, words), found)
         }
-        ..=LONG => {
+        n if n <= LONG => {
             let at = (hash(piece) >> 32) as usize % LONG_SETS;
             let entry = &cache.long[at];
             let same = usize::from(entry.len) == len && entry.bytes[..len] == *piece;

@@ -215,7 +215,8 @@ fn step<R: Rules>(
     let mut event = 64;
     if high != 0 {
         let cut = classify(text, at, &mut window, &mut event);
-        sure = sure.min(cut);
+        // The character before the cut one can depend on it.
+        sure = if cut < 64 { sure.min(cut.saturating_sub(1)) } else { sure };
     }
     let mut found = Found { borders: 0, sure, event };
     R::borders(&window, text, at, &mut found);

@@ -12,7 +12,7 @@ use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
 
 /// What the masks are computed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Vectors {
     /// One byte at a time through a table.
