@@ -1,1 +1,24 @@
 //! Runs a graph of async steps: order, joins, loops, limits, cancellation, checkpoints.
+//!
+//! A graph is built once ([`Builder`]), checked once ([`Builder::build`] lists every fault) and is immutable
+//! afterwards. [`run`] starts each node the moment its own inputs are there: there is no super-step and no
+//! barrier. What travels between nodes is one typed state with a reducer per field ([`state!`]); reducers do not
+//! depend on the order in which concurrent nodes finish.
+//!
+//! The crate knows nothing of prompts, tokens, providers or money. It spawns no task: all steps of a run are
+//! polled by the future that [`run`] returns, so dropping that future drops every running step.
+
+pub mod checkpoint;
+pub mod event;
+pub mod executor;
+pub mod export;
+pub mod spec;
+pub mod state;
+pub mod validate;
+
+pub use checkpoint::{Journal, JournalError};
+pub use event::{Event, EventKind};
+pub use executor::{Options, Outcome, Status, run};
+pub use spec::{Builder, Context, Graph, Join, NodeId, Output, Step, StepError, StepFuture, step};
+pub use state::{Append, LastWins, Max, Reducer, Stamp, State};
+pub use validate::{Fault, Faults};

@@ -1,1 +1,47 @@
 //! One client trait for language models: providers, streaming, retry, hedging, tape.
+//!
+//! [`Client`] is the only thing the rest of the workspace calls. A provider is a [`Client`] that makes exactly one attempt;
+//! everything else (retry, hedge, limits, tape) is a [`Client`] around a [`Client`] and can be left out. Calls are retried in
+//! this crate and nowhere else, and every attempt, also the failed and the cancelled one, is handed back for the ledger.
+
+mod breaker;
+mod budget;
+mod capabilities;
+mod client;
+mod endpoint;
+mod error;
+mod fetch;
+mod hedge;
+mod limit;
+mod message;
+mod providers;
+mod refusal;
+mod request;
+mod response;
+mod retry;
+mod rng;
+mod secret;
+pub mod sse;
+pub mod structured;
+mod tape;
+mod transport;
+mod watch;
+pub mod wire;
+
+pub use breaker::{Breaker, BreakerOptions};
+pub use capabilities::{Capabilities, StructuredSupport};
+pub use client::{BoxFuture, Client, ClientInfo, StreamEvent, ignore_events};
+pub use endpoint::Endpoint;
+pub use error::{Error, ErrorKind, Malformed, Timeout};
+pub use fetch::{Fetch, FetchOptions};
+pub use hedge::{Hedge, HedgeOptions, Sample};
+pub use limit::{Limit, LimitOptions};
+pub use message::{Message, Role, ToolCall, ToolChoice, ToolSpec};
+pub use providers::{Protocol, Provider, ProviderOptions};
+pub use request::{Effort, JsonSchema, Request, Tags};
+pub use response::{Attempt, Finish, Outcome, Response, Usage};
+pub use retry::{Retry, RetryOptions};
+pub use secret::Secret;
+pub use structured::{Structured, StructuredOptions};
+pub use tape::{Miss, Tape, TapeMode, TapeOptions, Taped};
+pub use transport::{Transport, TransportOptions};

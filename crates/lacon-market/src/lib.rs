@@ -1,1 +1,22 @@
 //! Market data: offline packs, folder layouts, point-in-time rules, indicators.
+//!
+//! A [`Dataset`] holds what is known about one ticker. [`answer`] renders the text of one tool from it, and never
+//! from anything dated after the run's date. Nothing is invented: where there is no data the answer is
+//! [`Answer::NoData`] with the reason, and the caller tells the model so.
+
+pub mod answer;
+pub mod bars;
+pub mod catalog;
+pub mod dataset;
+pub mod folder;
+pub mod indicators;
+pub mod levels;
+pub mod pack;
+pub mod symbol;
+
+pub use answer::{Answer, BadArgument, answer};
+pub use bars::Bar;
+pub use catalog::{Argument, Kind, Tool};
+pub use dataset::{DataError, Dataset, Item};
+pub use indicators::{Indicator, Semantics};
+pub use symbol::{Symbol, SymbolError};

@@ -1,1 +1,16 @@
 //! Facts of a run become a ledger of tokens, money and time, then reports.
+//!
+//! The other crates return facts; only this one names a metric or a price. A [`Ledger`] collects what happened
+//! while a run goes on; [`Ledger::record`] turns it into the [`RunRecord`] that is written as `run.json`.
+
+pub mod critical;
+pub mod grade;
+pub mod ledger;
+pub mod names;
+pub mod prices;
+pub mod record;
+pub mod spans;
+
+pub use grade::{content_grade, origin_grade};
+pub use ledger::{CallFact, Ledger, NodeFact, ToolFact};
+pub use record::{Action, RunRecord};

@@ -1,1 +1,25 @@
 //! Prompts as data: typed spans, budgets and the passes that shrink them without losing a fact.
+//!
+//! [`compress::compress`] shortens one text and [`compress::expand`] restores it byte for byte; [`optimize::optimize`]
+//! does the same to a whole [`prompt::Prompt`] and leaves instructions alone. Nothing here reads a file, a clock of the
+//! world or the network.
+
+pub mod batch;
+pub mod budget;
+mod codec;
+pub mod compress;
+pub mod error;
+pub mod extract;
+pub mod guard;
+mod json;
+pub mod layout;
+pub mod offload;
+pub mod optimize;
+pub mod passes;
+pub mod prompt;
+pub mod receipt;
+pub mod response;
+pub mod span;
+pub mod trim;
+
+pub use error::{Error, Result};

@@ -1,1 +1,18 @@
 //! Where the crates meet: settings, tools, the agent step, a run.
+//!
+//! [`Config`] is resolved once (default, file, environment, flag). A [`Run`] holds what all agents of one run share:
+//! the model client, the tools, the ledger, the clock. [`agent::ask`] is the one place where an agent's call is
+//! made. Nothing here knows what the agents are for.
+
+pub mod agent;
+pub mod config;
+pub mod facts;
+pub mod http_tools;
+pub mod run;
+pub mod settings;
+pub mod tools;
+
+pub use agent::{Answer, Ask};
+pub use config::{Config, ConfigError, Origin};
+pub use run::{Progress, Run, RunOptions};
+pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

@@ -1,1 +1,24 @@
 //! The trading graph: profiles, agents, prompts, decision, report tree.
+//!
+//! Four analysts read the market, the crowd, the news and the company; a bull and a bear argue; a judge weighs the
+//! debate and a research manager writes the plan; three risk analysts look at it; a risk manager decides; a trader
+//! turns the decision into an order. [`decide`](run::decide) runs it all and leaves a
+//! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
+
+pub mod condense;
+pub mod graph;
+pub mod levers;
+pub mod material;
+pub mod outcome;
+pub mod prompts;
+pub mod report;
+pub mod roles;
+pub mod run;
+pub mod signal;
+pub mod source;
+pub mod state;
+pub mod steps;
+
+pub use levers::Levers;
+pub use roles::Role;
+pub use run::{DecideError, Decided, Settings, decide};

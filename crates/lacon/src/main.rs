@@ -1,3 +1,27 @@
-//! The binary: arguments in, one file per subcommand.
+//! The binary: arguments in, one file per subcommand, results on stdout, everything else on stderr.
+//!
+//! Exit codes: 0 done, 1 ran but a gate said no, 2 usage, configuration or input, 3 upstream or network,
+//! 4 authentication, 101 a bug, 130 interrupted.
 
-fn main() {}
+mod args;
+mod commands;
+mod failure;
+mod live;
+mod text;
+mod world;
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let started = Instant::now();
+    let cli = args::Cli::parse();
+    match commands::run(cli, started) {
+        Ok(code) => code,
+        Err(failure) => {
+            text::error(&failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! What a graph is made of: nodes with declared reads and writes, edges, joins, bounded loops.
+
+use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use crate::{State, validate};
+
+/// A node's index in its graph, in the order of declaration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(crate) usize);
+
+impl NodeId {
+    /// The position in declaration order.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// When a node with several incoming edges starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Join {
+    /// When every incoming edge was taken or ruled out, and at least one was taken.
+    #[default]
+    All,
+    /// When the first incoming edge is taken; later arrivals are ignored.
+    Any,
+    /// When this many incoming edges were taken, or all were decided and at least one was taken.
+    Quorum(usize),
+    /// As [`Join::All`], but no longer than this after the first edge was taken.
+    Deadline(Duration),
+}
+
+/// What a step sees.
+#[derive(Debug)]
+pub struct Context<S> {
+    /// The state as it was when the node became ready; a snapshot that never changes under the step.
+    pub state: Arc<S>,
+    /// The node's name.
+    pub node: Arc<str>,
+    /// How often the node was started, this time included.
+    pub visit: u32,
+}
+
+/// What a step gives back.
+#[derive(Debug)]
+pub struct Output<S: State> {
+    /// New values for the fields that the node declared to write.
+    pub update: S::Update,
+    /// The labelled route to take; `None` takes the edges without a label.
+    pub route: Option<&'static str>,
+}
+
+impl<S: State> Output<S> {
+    /// An update that follows the unlabelled edges.
+    pub fn update(update: S::Update) -> Self {
+        Self { update, route: None }
+    }
+
+    /// An update that follows the edges with this label (and those without one).
+    pub fn route(update: S::Update, label: &'static str) -> Self {
+        Self { update, route: Some(label) }
+    }
+}
+
+/// Why a step did not give an output.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct StepError {
+    message: String,
+    #[source]
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl StepError {
+    /// An error from a message.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), source: None }
+    }
+
+    /// An error with its cause kept.
+    pub fn with_source(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { message: message.into(), source: Some(source.into()) }
+    }
+}
+
+/// The future of a step. Dropping it stops the step; a step must leave nothing half done when dropped.
+pub type StepFuture<'a, S> = Pin<Box<dyn Future<Output = Result<Output<S>, StepError>> + Send + 'a>>;
+
+/// The work of a node.
+///
+/// `run` may be called several times (loops, retries) and from concurrent runs of one graph. The future may be
+/// dropped at any await point when the run is cancelled or a limit is hit.
+pub trait Step<S: State>: Send + Sync {
+    /// Does the work.
+    fn run<'a>(&'a self, context: Context<S>) -> StepFuture<'a, S>;
+}
+
+struct FnStep<F>(F);
+
+impl<S, F, R> Step<S> for FnStep<F>
+where
+    S: State,
+    F: Fn(Context<S>) -> R + Send + Sync,
+    R: Future<Output = Result<Output<S>, StepError>> + Send + 'static,
+{
+    fn run<'a>(&'a self, context: Context<S>) -> StepFuture<'a, S> {
+        Box::pin((self.0)(context))
+    }
+}
+
+/// Makes a step of an async closure.
+pub fn step<S, F, R>(f: F) -> Arc<dyn Step<S>>
+where
+    S: State,
+    F: Fn(Context<S>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Output<S>, StepError>> + Send + 'static,
+{
+    Arc::new(FnStep(f))
+}
+
+type Fallback<S> = Arc<dyn Fn(&StepError) -> <S as State>::Update + Send + Sync>;
+
+/// One node; made by [`Builder::node`].
+pub(crate) struct Node<S: State> {
+    pub name: Arc<str>,
+    pub step: Arc<dyn Step<S>>,
+    pub reads: Vec<S::Field>,
+    pub writes: Vec<S::Field>,
+    pub join: Join,
+    pub time_limit: Option<Duration>,
+    pub class: Option<&'static str>,
+    pub expected: Option<Duration>,
+    pub fallback: Option<Fallback<S>>,
+    pub routes: Vec<&'static str>,
+}
+
+/// An edge between two nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edge {
+    pub from: usize,
+    pub to: usize,
+    /// Taken only when the step returns this route.
+    pub label: Option<&'static str>,
+    /// A way back: starts its target again, at most this many times.
+    pub loop_bound: Option<u32>,
+}
+
+/// A checked, immutable graph. Cheap to clone; one graph serves many concurrent runs.
+pub struct Graph<S: State> {
+    pub(crate) inner: Arc<Inner<S>>,
+}
+
+impl<S: State> Clone for Graph<S> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+impl<S: State> fmt::Debug for Graph<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Graph").field("nodes", &self.names().collect::<Vec<_>>()).finish_non_exhaustive()
+    }
+}
+
+pub(crate) struct Inner<S: State> {
+    pub nodes: Vec<Node<S>>,
+    pub edges: Vec<Edge>,
+    /// Outgoing and incoming edge indices by node.
+    pub out: Vec<Vec<usize>>,
+    pub into: Vec<Vec<usize>>,
+    /// Topological rank without loop edges.
+    pub rank: Vec<u32>,
+    /// For each edge: its source may run again after its target (both lie on one cycle).
+    pub cyclic: Vec<bool>,
+    /// Longest expected time from each node's start to the end of the graph, in microseconds.
+    pub tail_us: Vec<u64>,
+    /// The nodes that a run starts with.
+    pub entries: Vec<usize>,
+}
+
+impl<S: State> Graph<S> {
+    /// The node names in declaration order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.inner.nodes.iter().map(|node| &*node.name)
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.inner.nodes.len()
+    }
+
+    /// Whether there are no nodes.
+    pub fn is_empty(&self) -> bool {
+        self.inner.nodes.is_empty()
+    }
+
+    /// The node of that name.
+    pub fn find(&self, name: &str) -> Option<NodeId> {
+        self.inner.nodes.iter().position(|node| &*node.name == name).map(NodeId)
+    }
+
+    /// The names of the nodes that a node waits for, loop edges left out.
+    pub fn inputs(&self, node: NodeId) -> impl Iterator<Item = &str> {
+        let inner = &self.inner;
+        inner.into[node.0]
+            .iter()
+            .filter(|edge| inner.edges[**edge].loop_bound.is_none())
+            .map(|edge| &*inner.nodes[inner.edges[*edge].from].name)
+    }
+}
+
+/// Collects nodes and edges; [`Builder::build`] checks them all at once.
+pub struct Builder<S: State> {
+    pub(crate) nodes: Vec<Node<S>>,
+    pub(crate) edges: Vec<(String, String, Option<&'static str>, Option<u32>)>,
+    pub(crate) inputs: Vec<S::Field>,
+    pub(crate) entries: Vec<String>,
+}
+
+impl<S: State> Default for Builder<S> {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), edges: Vec::new(), inputs: Vec::new(), entries: Vec::new() }
+    }
+}
+
+impl<S: State> Builder<S> {
+    /// An empty graph whose initial state already holds these fields.
+    pub fn new(inputs: &[S::Field]) -> Self {
+        Self { inputs: inputs.to_vec(), ..Self::default() }
+    }
+
+    /// Adds a node and returns its handle for further settings.
+    pub fn node(&mut self, name: impl Into<Arc<str>>, step: Arc<dyn Step<S>>) -> NodeSettings<'_, S> {
+        self.nodes.push(Node {
+            name: name.into(),
+            step,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            join: Join::All,
+            time_limit: None,
+            class: None,
+            expected: None,
+            fallback: None,
+            routes: Vec::new(),
+        });
+        NodeSettings { node: self.nodes.last_mut().expect("a node was pushed on the line before") }
+    }
+
+    /// The run starts here. A node that no entry leads to is a fault.
+    pub fn entry(&mut self, name: &str) -> &mut Self {
+        self.entries.push(name.into());
+        self
+    }
+
+    /// `to` waits for `from`.
+    pub fn edge(&mut self, from: &str, to: &str) -> &mut Self {
+        self.edges.push((from.into(), to.into(), None, None));
+        self
+    }
+
+    /// `to` waits for `from`, which takes this way only when its step returns the label.
+    pub fn route(&mut self, from: &str, label: &'static str, to: &str) -> &mut Self {
+        self.edges.push((from.into(), to.into(), Some(label), None));
+        self
+    }
+
+    /// A way back: the label starts `to` again, at most `bound` times in a run.
+    pub fn back(&mut self, from: &str, label: &'static str, to: &str, bound: u32) -> &mut Self {
+        self.edges.push((from.into(), to.into(), Some(label), Some(bound)));
+        self
+    }
+
+    /// Checks the graph and freezes it.
+    ///
+    /// # Errors
+    /// Every fault at once: duplicate or unknown names, cycles without a bound, unreachable nodes, a field read
+    /// but never written, a last-wins field with two concurrent writers.
+    pub fn build(self) -> Result<Graph<S>, validate::Faults> {
+        let names: HashMap<&str, usize> =
+            self.nodes.iter().enumerate().map(|(i, node)| (&*node.name, i)).collect();
+        validate::check(&self, &names).map(|layout| Graph {
+            inner: Arc::new(Inner {
+                edges: layout.edges,
+                out: layout.out,
+                into: layout.into,
+                rank: layout.rank,
+                cyclic: layout.cyclic,
+                tail_us: layout.tail_us,
+                entries: layout.entries,
+                nodes: self.nodes,
+            }),
+        })
+    }
+}
+
+/// Settings of one node, as returned by [`Builder::node`].
+pub struct NodeSettings<'a, S: State> {
+    node: &'a mut Node<S>,
+}
+
+impl<S: State> NodeSettings<'_, S> {
+    /// The fields that the step reads.
+    pub fn reads(self, fields: &[S::Field]) -> Self {
+        self.node.reads.extend_from_slice(fields);
+        self
+    }
+
+    /// The fields that the step may write; writing another one fails the node.
+    pub fn writes(self, fields: &[S::Field]) -> Self {
+        self.node.writes.extend_from_slice(fields);
+        self
+    }
+
+    /// The routes that the step may return; each needs an edge, and no edge may carry another label.
+    pub fn routes(self, labels: &[&'static str]) -> Self {
+        self.node.routes.extend_from_slice(labels);
+        self
+    }
+
+    /// When the node starts; [`Join::All`] unless told.
+    pub fn join(self, join: Join) -> Self {
+        self.node.join = join;
+        self
+    }
+
+    /// The longest time one start of the step may take.
+    pub fn time_limit(self, limit: Duration) -> Self {
+        self.node.time_limit = Some(limit);
+        self
+    }
+
+    /// The concurrency class; [`Options::class_limits`](crate::Options) bounds how many of it run at once.
+    pub fn class(self, class: &'static str) -> Self {
+        self.node.class = Some(class);
+        self
+    }
+
+    /// How long the step usually takes: with limits in force, the node with the longest way to the end goes first.
+    pub fn expected(self, duration: Duration) -> Self {
+        self.node.expected = Some(duration);
+        self
+    }
+
+    /// Isolates the branch: an error becomes this update and the run goes on.
+    pub fn fallback(self, f: impl Fn(&StepError) -> S::Update + Send + Sync + 'static) -> Self {
+        self.node.fallback = Some(Arc::new(f));
+        self
+    }
+}

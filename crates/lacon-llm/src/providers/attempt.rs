@@ -1,0 +1,428 @@
+//! One attempt: send, wait within limits, read, and tell exactly how it ended.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Fault, Framing, Outgoing, Provider, Reader};
+use crate::capabilities::Capabilities;
+use crate::client::StreamEvent;
+use crate::error::{Error, ErrorKind, Malformed, Timeout};
+use crate::refusal;
+use crate::request::Request;
+use crate::response::{Attempt, Outcome, Response};
+use crate::sse::{Event, Framer};
+use crate::transport::deepest;
+use crate::watch::estimate;
+
+/// Most bytes that are read of a refusal's body.
+const MAX_REFUSAL: usize = 64 * 1024;
+/// How long the end of a body is waited for after the answer's own end, so that its connection can be used again.
+const DRAIN: Duration = Duration::from_millis(2);
+
+/// What is known of an attempt while it goes on.
+struct Progress {
+    begin: Instant,
+    first: Option<Duration>,
+    status: Option<u16>,
+    reader: Box<dyn Reader>,
+}
+
+impl Provider {
+    /// Makes the one attempt of a call.
+    pub(super) async fn attempt(
+        &self,
+        request: &Request,
+        on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> Result<Response, Error> {
+        let begin = Instant::now();
+        let capabilities = Capabilities::of(&request.model);
+        let wire = self.protocol.wire();
+        let mut outgoing = wire.encode(request, &capabilities, self.options.stream)?;
+        let mut warnings = std::mem::take(&mut outgoing.warnings);
+        if !capabilities.is_known() {
+            warnings.insert(
+                0,
+                format!(
+                    "model {:?} is not in the capability table, plain rules are used",
+                    quote(&request.model)
+                ),
+            );
+        }
+        warnings.iter().for_each(|warning| on_event(StreamEvent::Warning(warning)));
+        let message = self.message(request, outgoing)?;
+        let reader = wire.reader(request, &capabilities);
+        let mut progress = Progress { begin, first: None, status: None, reader };
+        on_event(StreamEvent::Sent { attempt: 1 });
+        let result = self.exchange(message, &mut progress, on_event).await;
+        let Progress { first, status, reader, .. } = progress;
+        let received = reader.received();
+        let usage = reader.usage();
+        let result = match result {
+            Ok(()) => reader.finish(),
+            Err(error) => Err(error),
+        };
+        let end = begin.elapsed();
+        let mut attempt = Attempt {
+            start: Duration::ZERO,
+            first_token: first,
+            end,
+            status,
+            outcome: Outcome::Answered,
+            error: None,
+            usage,
+            usage_estimate: None,
+            received,
+            hedge: false,
+        };
+        match result {
+            Ok(mut response) => {
+                attempt.usage = response.usage;
+                response.attempts = vec![attempt];
+                response.first_token = first;
+                response.elapsed = end;
+                response.warnings.splice(0..0, warnings);
+                if response.model.is_empty() {
+                    response.model.clone_from(&request.model);
+                }
+                Ok(response)
+            }
+            Err(error) => {
+                let error = self.cleaned(error);
+                attempt.outcome = Outcome::Failed(error.kind());
+                attempt.error = Some(error.message().to_owned());
+                // Only an answer that had begun is billed; a refusal is not.
+                let began = first.is_some() || status == Some(200);
+                attempt.usage_estimate = (began && usage.is_none()).then(|| estimate(received));
+                Err(error.with_attempts(vec![attempt]))
+            }
+        }
+    }
+
+    /// Takes secrets out of an error's text.
+    fn cleaned(&self, error: Error) -> Error {
+        let message = self.redact(error.message());
+        error.with_message(message)
+    }
+
+    fn message(&self, request: &Request, outgoing: Outgoing) -> Result<hyper::Request<Full<Bytes>>, Error> {
+        let uri = self.endpoint.join(&outgoing.path, outgoing.query)?;
+        let mut message =
+            hyper::Request::post(uri).body(Full::new(Bytes::from(outgoing.body))).map_err(|error| {
+                Error::new(ErrorKind::InvalidRequest, format!("request cannot be written: {error}"))
+            })?;
+        let headers = message.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let accept =
+            if self.options.stream { "text/event-stream, application/json" } else { "application/json" };
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("lacon/", env!("CARGO_PKG_VERSION"))));
+        for (name, value) in outgoing.headers {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        if self.options.send_tags {
+            let tags = &request.tags;
+            let pairs =
+                [("x-lacon-run", &tags.run), ("x-lacon-role", &tags.role), ("x-lacon-ticker", &tags.ticker)];
+            for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
+                headers.insert(HeaderName::from_static(name), tag_value(value));
+            }
+        }
+        for (name, value) in &self.headers {
+            headers.insert(name.clone(), value.clone());
+        }
+        Ok(message)
+    }
+
+    async fn exchange(
+        &self,
+        message: hyper::Request<Full<Bytes>>,
+        progress: &mut Progress,
+        on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> Result<(), Error> {
+        let first_limit = progress.begin + self.options.first_token;
+        let answer = match timeout_at(first_limit, self.transport.send(message)).await {
+            Ok(answer) => answer?,
+            Err(_) => return Err(self.too_slow(Timeout::FirstToken, progress)),
+        };
+        let (head, mut body) = answer.into_parts();
+        let status = head.status.as_u16();
+        progress.status = Some(status);
+        if head.status.is_redirection() {
+            let to = head
+                .headers
+                .get("location")
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or("an unknown address");
+            let message = format!("{} answered {status}, a redirect to {}", self.name, refusal::quote(to));
+            return Err(Error::new(ErrorKind::NotFound, message)
+                .with_status(status)
+                .with_hint("redirects are not followed, they could carry the key elsewhere; set the base url to the right address"));
+        }
+        if !head.status.is_success() {
+            let bytes = self.read_refusal(&mut body, first_limit).await;
+            return Err(self.refused(status, &head.headers, &bytes));
+        }
+        let mut input =
+            Input::new(self.protocol.wire().framing(), self.options.max_event, self.options.max_answer);
+        loop {
+            let limit =
+                if progress.first.is_some() { Instant::now() + self.options.idle } else { first_limit };
+            let frame = match timeout_at(limit, body.frame()).await {
+                Ok(frame) => frame,
+                Err(_) => {
+                    let which = if progress.first.is_some() { Timeout::Idle } else { Timeout::FirstToken };
+                    return Err(self.too_slow(which, progress));
+                }
+            };
+            let bytes = match frame {
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(bytes) => bytes,
+                    Err(_trailers) => continue,
+                },
+                Some(Err(_)) if progress.reader.is_complete() => return Ok(()),
+                Some(Err(error)) => {
+                    return Err(self.cut(progress, &format!(": {}", deepest(&error))).with_source(error));
+                }
+                None => {
+                    let rest = input.end(&head.headers)?;
+                    self.take(rest, status, &head.headers, progress, on_event)?;
+                    return if progress.reader.is_complete() { Ok(()) } else { Err(self.cut(progress, "")) };
+                }
+            };
+            let items = input.push(&bytes, status)?;
+            self.take(items, status, &head.headers, progress, on_event)?;
+            if progress.reader.is_done() {
+                // The body's end mostly lies in the same packet; without it the connection would be closed.
+                let drain = async { while let Some(Ok(_)) = body.frame().await {} };
+                let _ = tokio::time::timeout(DRAIN, drain).await;
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands messages to the reader and passes on what it tells.
+    fn take(
+        &self,
+        items: Vec<Item>,
+        status: u16,
+        headers: &HeaderMap,
+        progress: &mut Progress,
+        on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> Result<(), Error> {
+        for item in items {
+            let begin = progress.begin;
+            let first = &mut progress.first;
+            let seen = AtomicBool::new(first.is_some());
+            let mut sink = |event: StreamEvent<'_>| {
+                if !seen.swap(true, Ordering::Relaxed) {
+                    *first = Some(begin.elapsed());
+                    on_event(StreamEvent::FirstToken);
+                }
+                on_event(event);
+            };
+            let result = match &item {
+                Item::Message(event) => progress.reader.event(&event.name, &event.data, &mut sink),
+                Item::Whole(body) => progress.reader.whole(body, &mut sink),
+            };
+            match result {
+                Ok(()) => {}
+                Err(Fault::Error(error)) => return Err(error.with_status(status)),
+                Err(Fault::Refusal(body)) => return Err(self.refused(status, headers, &body)),
+            }
+            if progress.reader.is_done() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_refusal(&self, body: &mut Incoming, first_limit: Instant) -> Vec<u8> {
+        let limit = first_limit.min(Instant::now() + self.options.idle);
+        let mut bytes = Vec::new();
+        while let Ok(Some(Ok(frame))) = timeout_at(limit, body.frame()).await {
+            if let Some(data) = frame.data_ref() {
+                let room = MAX_REFUSAL - bytes.len();
+                bytes.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            if bytes.len() == MAX_REFUSAL {
+                break;
+            }
+        }
+        bytes
+    }
+
+    fn refused(&self, status: u16, headers: &HeaderMap, body: &[u8]) -> Error {
+        let error = refusal::refusal(&self.name, status, headers, body);
+        if error.kind() == ErrorKind::Auth && !self.has_key() {
+            return error.with_hint("no api key is set");
+        }
+        error
+    }
+
+    fn cut(&self, progress: &Progress, cause: &str) -> Error {
+        let bytes = progress.reader.received();
+        let message = format!("{}'s answer was cut after {bytes} bytes of text{cause}", self.name);
+        with_status(Error::new(ErrorKind::Malformed(Malformed::CutStream), message), progress.status)
+    }
+
+    fn too_slow(&self, which: Timeout, progress: &Progress) -> Error {
+        let message = match which {
+            Timeout::Idle => format!(
+                "{}'s answer stood still for {} s after {} bytes of text",
+                self.name,
+                self.options.idle.as_secs_f64(),
+                progress.reader.received()
+            ),
+            _ => format!("{} sent no answer within {} s", self.name, self.options.first_token.as_secs_f64()),
+        };
+        with_status(Error::new(ErrorKind::Timeout(which), message), progress.status)
+    }
+}
+
+fn with_status(error: Error, status: Option<u16>) -> Error {
+    match status {
+        Some(status) => error.with_status(status),
+        None => error,
+    }
+}
+
+/// A tag may hold anything; what a header cannot carry becomes `?`.
+fn tag_value(value: &str) -> HeaderValue {
+    let safe: String =
+        value.chars().take(200).map(|c| if c.is_ascii_graphic() || c == ' ' { c } else { '?' }).collect();
+    HeaderValue::from_str(safe.trim()).unwrap_or(HeaderValue::from_static("?"))
+}
+
+fn quote(model: &str) -> String {
+    model.chars().take(80).collect()
+}
+
+/// A message for the reader.
+enum Item {
+    Message(Event),
+    Whole(Vec<u8>),
+}
+
+/// Cuts a body into messages; finds out by its first byte whether it is a stream at all.
+struct Input {
+    framing: Framing,
+    framer: Framer,
+    max_event: usize,
+    max_answer: usize,
+    total: usize,
+    kind: Option<BodyKind>,
+    /// The start of the body, or the whole of one that is no stream, or the line that has begun.
+    held: Vec<u8>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BodyKind {
+    Events,
+    Lines,
+    Whole,
+}
+
+impl Input {
+    fn new(framing: Framing, max_event: usize, max_answer: usize) -> Self {
+        let framer = Framer::new(max_event);
+        Self { framing, framer, max_event, max_answer, total: 0, kind: None, held: Vec::new() }
+    }
+
+    fn push(&mut self, bytes: &[u8], status: u16) -> Result<Vec<Item>, Error> {
+        self.total += bytes.len();
+        if self.total > self.max_answer {
+            return Err(too_large("answer", self.max_answer));
+        }
+        let kind = match self.kind {
+            Some(kind) => kind,
+            None => {
+                self.held.extend_from_slice(bytes);
+                let start = self.held.trim_ascii_start();
+                let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+                let kind = match (start.first(), self.framing) {
+                    (None, _) => return Ok(Vec::new()),
+                    (Some(b'<'), _) => return Err(page(&self.held, status)),
+                    (Some(_), Framing::Lines) => BodyKind::Lines,
+                    (Some(b'{' | b'['), Framing::Sse) => BodyKind::Whole,
+                    (Some(_), Framing::Sse) => BodyKind::Events,
+                };
+                self.kind = Some(kind);
+                let held = std::mem::take(&mut self.held);
+                return self.feed(kind, &held);
+            }
+        };
+        self.feed(kind, bytes)
+    }
+
+    fn feed(&mut self, kind: BodyKind, bytes: &[u8]) -> Result<Vec<Item>, Error> {
+        match kind {
+            BodyKind::Whole => {
+                self.held.extend_from_slice(bytes);
+                Ok(Vec::new())
+            }
+            BodyKind::Events => {
+                self.framer.push(bytes).map_err(|error| too_large("event", error.limit))?;
+                Ok(std::iter::from_fn(|| self.framer.next_event()).map(Item::Message).collect())
+            }
+            BodyKind::Lines => {
+                let mut items = Vec::new();
+                for part in bytes.split_inclusive(|&byte| byte == b'\n') {
+                    if self.held.len() + part.len() > self.max_event {
+                        return Err(too_large("event", self.max_event));
+                    }
+                    self.held.extend_from_slice(part);
+                    if part.ends_with(b"\n") {
+                        items.extend(line(&std::mem::take(&mut self.held)));
+                    }
+                }
+                Ok(items)
+            }
+        }
+    }
+
+    /// Returns what the end of the body completes. An event of a stream that no blank line ended is not taken: it may be cut.
+    fn end(&mut self, headers: &HeaderMap) -> Result<Vec<Item>, Error> {
+        let held = std::mem::take(&mut self.held);
+        match self.kind {
+            Some(BodyKind::Whole) => Ok(vec![Item::Whole(held)]),
+            Some(BodyKind::Lines) => Ok(line(&held).into_iter().collect()),
+            Some(BodyKind::Events) => Ok(Vec::new()),
+            None => {
+                let kind = headers
+                    .get(CONTENT_TYPE)
+                    .and_then(|value| value.to_str().ok())
+                    .unwrap_or("no content type");
+                Err(Error::new(
+                    ErrorKind::Malformed(Malformed::Empty),
+                    format!("answer has no body ({})", quote(kind)),
+                ))
+            }
+        }
+    }
+}
+
+fn line(bytes: &[u8]) -> Option<Item> {
+    let bytes = bytes.trim_ascii();
+    (!bytes.is_empty()).then(|| Item::Message(Event { name: Vec::new(), data: bytes.to_vec() }))
+}
+
+fn too_large(what: &str, limit: usize) -> Error {
+    Error::new(ErrorKind::Malformed(Malformed::TooLarge), format!("{what} is larger than {limit} bytes"))
+}
+
+fn page(body: &[u8], status: u16) -> Error {
+    let title = refusal::page_title(body);
+    let title = if title.is_empty() { String::new() } else { format!(" titled {title:?}") };
+    Error::new(
+        ErrorKind::Malformed(Malformed::Html),
+        format!("endpoint answered {status} with a web page{title}"),
+    )
+    .with_status(status)
+    .with_hint("check the base url: it should end in the api's path, such as /v1")
+}

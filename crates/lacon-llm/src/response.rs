@@ -1,0 +1,227 @@
+//! What a model answered, what it cost, and how the answer was got.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::error::ErrorKind;
+use crate::message::{Message, ToolCall};
+
+/// Says why the model stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// The answer is complete.
+    Stop,
+    /// A token limit cut the answer.
+    Length,
+    /// The model waits for tool results.
+    ToolCalls,
+    /// A filter stopped the answer.
+    ContentFilter,
+    /// Anything else, in the provider's word.
+    Other(String),
+}
+
+impl Finish {
+    /// Returns the word used in reports.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
+            Self::ContentFilter => "content_filter",
+            Self::Other(word) => word,
+        }
+    }
+}
+
+/// Tokens a call was billed for, in buckets that do not overlap. Absent means not reported, never zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Prompt tokens neither read from nor written to a cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<u64>,
+    /// Prompt tokens read from the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cached: Option<u64>,
+    /// Prompt tokens written to the provider's cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+    /// Generated tokens that are not reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<u64>,
+    /// Generated tokens of hidden reasoning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<u64>,
+}
+
+impl Usage {
+    /// Sums the prompt's buckets; absent when none was reported.
+    pub fn prompt_total(&self) -> Option<u64> {
+        sum([self.input, self.cached, self.cache_write])
+    }
+
+    /// Sums the answer's buckets; absent when none was reported.
+    pub fn completion_total(&self) -> Option<u64> {
+        sum([self.output, self.reasoning])
+    }
+
+    /// Sums all buckets; absent when none was reported.
+    pub fn total(&self) -> Option<u64> {
+        sum([self.prompt_total(), self.completion_total()])
+    }
+
+    /// Builds the disjoint buckets from the overlapping totals that the OpenAI shapes report.
+    pub fn from_totals(
+        prompt: Option<u64>,
+        cached: Option<u64>,
+        completion: Option<u64>,
+        reasoning: Option<u64>,
+    ) -> Self {
+        Self {
+            input: prompt.map(|prompt| prompt.saturating_sub(cached.unwrap_or(0))),
+            cached,
+            cache_write: None,
+            output: completion.map(|completion| completion.saturating_sub(reasoning.unwrap_or(0))),
+            reasoning,
+        }
+    }
+}
+
+fn sum<const N: usize>(buckets: [Option<u64>; N]) -> Option<u64> {
+    buckets.into_iter().flatten().reduce(u64::saturating_add)
+}
+
+/// Says how an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It gave the answer.
+    Answered,
+    /// It failed.
+    Failed(ErrorKind),
+    /// It was given up because another attempt answered first.
+    Superseded,
+}
+
+/// One try at a call. Times are offsets from the start of the call that the attempt belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Attempt {
+    /// When the request was sent.
+    pub start: Duration,
+    /// When the first part of the answer came.
+    pub first_token: Option<Duration>,
+    /// When the attempt ended.
+    pub end: Duration,
+    /// The HTTP status, if one came.
+    pub status: Option<u16>,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The error's text, if it failed.
+    pub error: Option<String>,
+    /// What the provider reported for this attempt.
+    pub usage: Option<Usage>,
+    /// What the attempt was probably billed where the provider reported nothing: an estimate, to be marked as one.
+    pub usage_estimate: Option<Usage>,
+    /// Bytes of answer text and tool arguments that arrived.
+    pub received: u64,
+    /// Whether it was sent while an earlier attempt was still under way.
+    pub hedge: bool,
+}
+
+impl Attempt {
+    /// Moves all times by `offset`; layers use it to put an inner call's attempts on their own clock.
+    pub fn shift(&mut self, offset: Duration) {
+        self.start += offset;
+        self.end += offset;
+        if let Some(first) = &mut self.first_token {
+            *first += offset;
+        }
+    }
+}
+
+/// A complete, valid answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Response {
+    /// The text, byte for byte as the provider sent it.
+    pub text: String,
+    /// Tool calls, each with arguments that are a JSON object.
+    pub tool_calls: Vec<ToolCall>,
+    /// Why the model stopped.
+    pub finish: Finish,
+    /// Tokens of the attempt that answered, as reported; absent when the provider reported none.
+    pub usage: Option<Usage>,
+    /// The model that answered, as the provider names it.
+    pub model: String,
+    /// The provider's id of the answer.
+    pub id: Option<String>,
+    /// State to send back with the assistant's message; [`Response::message`] does it.
+    pub provider_state: Option<Value>,
+    /// Every try, in order of start; the last that answered is the one the text is from.
+    pub attempts: Vec<Attempt>,
+    /// Whether a second request was sent beside the first.
+    pub hedged: bool,
+    /// When the first part of the winning answer came, from the start of the call.
+    pub first_token: Option<Duration>,
+    /// How long the call took, waits and failed attempts included.
+    pub elapsed: Duration,
+    /// What the caller should hear about: a parameter left out, an unknown model, a repaired answer.
+    pub warnings: Vec<String>,
+}
+
+impl Response {
+    /// Makes an answer that took one attempt and no time; simulators and tests fill in the rest.
+    pub fn new(model: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            tool_calls: Vec::new(),
+            finish: Finish::Stop,
+            usage: None,
+            model: model.into(),
+            id: None,
+            provider_state: None,
+            attempts: Vec::new(),
+            hedged: false,
+            first_token: None,
+            elapsed: Duration::ZERO,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Returns the answer as the assistant's message of the next turn.
+    pub fn message(&self) -> Message {
+        Message {
+            provider_state: self.provider_state.clone(),
+            ..Message::assistant_calls(self.text.clone(), self.tool_calls.clone())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_split_into_disjoint_buckets() {
+        let usage = Usage::from_totals(Some(2000), Some(1536), Some(300), Some(120));
+        assert_eq!((usage.input, usage.output), (Some(464), Some(180)));
+        assert_eq!(
+            (usage.prompt_total(), usage.completion_total(), usage.total()),
+            (Some(2000), Some(300), Some(2300))
+        );
+    }
+
+    #[test]
+    fn absent_is_not_zero() {
+        assert_eq!(Usage::default().total(), None);
+        let usage = Usage::from_totals(Some(10), None, Some(0), None);
+        assert_eq!((usage.cached, usage.reasoning), (None, None));
+        assert_eq!((usage.prompt_total(), usage.completion_total()), (Some(10), Some(0)));
+    }
+
+    #[test]
+    fn buckets_survive_totals_that_contradict_each_other() {
+        assert_eq!(Usage::from_totals(Some(10), Some(12), None, Some(3)).input, Some(0));
+    }
+}

@@ -1,0 +1,13 @@
+//! Tests of the crate's edge: what callers see, against servers on loopback that misbehave on cue.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod chat;
+mod hedge;
+mod limit;
+mod retry;
+mod scripted;
+mod server;
+mod structured;
+mod tape;
+mod transcripts;

@@ -1,0 +1,153 @@
+//! What is known about one ticker, whatever it was read from.
+
+use jiff::civil::Date;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{Bar, Indicator, Symbol};
+
+/// A dated text: a headline, a post, a fact.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// When it was published.
+    pub date: Date,
+    /// Who published it.
+    #[serde(default)]
+    pub source: String,
+    /// Its headline.
+    #[serde(default)]
+    pub title: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// A financial statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Statement {
+    /// Balance sheet, cash flow or income.
+    pub kind: StatementKind,
+    /// `annual` or `quarterly`.
+    pub frequency: String,
+    /// End of the period.
+    pub report_date: Date,
+    /// When it became public; what counts in a back-test.
+    pub publish_date: Date,
+    /// Label and value, in the file's order; empty values left out.
+    pub rows: Vec<(String, String)>,
+}
+
+/// The kinds of statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StatementKind {
+    /// Balance sheet.
+    Balance,
+    /// Cash flow.
+    CashFlow,
+    /// Income statement.
+    Income,
+}
+
+/// An entry of a dated JSON file, kept as it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The day under which it is filed.
+    pub date: Date,
+    /// Its fields.
+    pub fields: Map<String, Value>,
+}
+
+/// Everything known about one ticker.
+#[derive(Clone, Debug, Default)]
+pub struct Dataset {
+    /// The ticker.
+    pub ticker: String,
+    /// The company's name.
+    pub name: Option<String>,
+    /// What it does.
+    pub sector: Option<String>,
+    /// Where it is listed.
+    pub exchange: Option<String>,
+    /// The first day of trading.
+    pub listed: Option<Date>,
+    /// The date that the data was gathered for; a run's default date.
+    pub date: Option<Date>,
+    /// Where it all comes from, as shown to a user.
+    pub origin: String,
+    /// Daily bars, oldest first.
+    pub bars: Vec<Bar>,
+    /// Indicator values taken over from a vendor where the bars alone are too few to compute them.
+    pub recorded: Vec<(Indicator, Date, f64)>,
+    /// Company news.
+    pub company_news: Vec<Item>,
+    /// Market-wide news.
+    pub global_news: Vec<Item>,
+    /// Posts about the company.
+    pub social: Vec<Item>,
+    /// Posts about the market.
+    pub global_social: Vec<Item>,
+    /// Dated facts on the company's value.
+    pub fundamentals: Vec<Item>,
+    /// Monthly insider sentiment.
+    pub insider_sentiment: Vec<Entry>,
+    /// Insider transactions.
+    pub insider_transactions: Vec<Entry>,
+    /// Statements.
+    pub statements: Vec<Statement>,
+}
+
+/// Why data cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DataError {
+    /// No data for the ticker.
+    #[error("no data for ticker {ticker} in {origin}{}", hint_nearest(nearest, known))]
+    UnknownTicker {
+        /// The ticker asked for.
+        ticker: Symbol,
+        /// Where it was looked for.
+        origin: String,
+        /// The nearest known ones.
+        nearest: Vec<String>,
+        /// All known ones.
+        known: Vec<String>,
+    },
+    /// A file is there but cannot be understood.
+    #[error("{name}, line {line}: {problem}")]
+    Malformed {
+        /// The file.
+        name: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {name}")]
+    Io {
+        /// The file.
+        name: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is larger than is accepted.
+    #[error("{name} has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// The file.
+        name: String,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+fn hint_nearest(nearest: &[String], known: &[String]) -> String {
+    let list = |names: &[String]| names.iter().take(12).cloned().collect::<Vec<_>>().join(", ");
+    match (nearest.is_empty(), known.is_empty()) {
+        (false, _) => format!("\nhint: did you mean {}?", list(nearest)),
+        (true, false) => format!("\nhint: known tickers are {}", list(known)),
+        (true, true) => "\nhint: the folder holds no ticker at all".into(),
+    }
+}

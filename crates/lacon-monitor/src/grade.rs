@@ -1,0 +1,123 @@
+//! Two grades: the origin's, which looks at run status alone, and one that looks at what the answers hold.
+
+use crate::record::{Reason, RunRecord};
+
+/// The origin's grade: half the share of nodes that succeeded, three tenths of the share without an error, two
+/// tenths of the share that ended. Reproduced exactly, so that recorded grades can be compared; it gave A+ to a run
+/// with an empty report.
+pub fn origin_grade(n_nodes: usize, n_failed: usize, n_ended: usize) -> (f64, &'static str) {
+    let share = |n: usize| if n_nodes == 0 { 0.0 } else { 100.0 * n as f64 / n_nodes as f64 };
+    let score = 0.5 * share(n_nodes - n_failed.min(n_nodes))
+        + 0.3 * (100.0 - share(n_failed))
+        + 0.2 * share(n_ended.min(n_nodes));
+    let grade = match score {
+        s if s >= 95.0 => "A+",
+        s if s >= 90.0 => "A",
+        s if s >= 85.0 => "B+",
+        s if s >= 80.0 => "B",
+        s if s >= 75.0 => "C+",
+        s if s >= 70.0 => "C",
+        _ => "D",
+    };
+    (score, grade)
+}
+
+/// What the content-aware grade looks at besides the record itself.
+#[derive(Clone, Debug, Default)]
+pub struct Content {
+    /// Roles that must answer.
+    pub expected_roles: Vec<String>,
+    /// Roles that must have a report of data.
+    pub analysts: Vec<String>,
+    /// For each (reader, text): the share of the text's numbers that the reader's prompt held.
+    pub read: Vec<(String, String, f64)>,
+    /// For each analyst: the share of its report's numbers that stand in what it read.
+    pub traceable: Vec<(String, f64)>,
+    /// Actions by role, from plan to trader, where one was found.
+    pub actions: Vec<(String, &'static str)>,
+}
+
+/// The content-aware grade: 100 points less what the evidence takes away.
+pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, Vec<Reason>) {
+    let mut reasons = Vec::new();
+    let mut lose = |code: &str, points: f64, evidence: String| {
+        reasons.push(Reason { code: code.into(), evidence, points });
+    };
+    for role in &content.expected_roles {
+        let report = run.reports.iter().find(|r| r.role == *role);
+        let is_analyst = content.analysts.contains(role);
+        match report {
+            None => lose(
+                if is_analyst { "report_missing" } else { "role_missing" },
+                15.0,
+                format!("{role}: no answer"),
+            ),
+            Some(r) if r.words == 0 => {
+                lose(
+                    if is_analyst { "report_empty" } else { "answer_empty" },
+                    15.0,
+                    format!("{role}: {} is empty", r.path),
+                );
+            }
+            Some(r) if !r.missing_sections.is_empty() => {
+                lose("section_missing", 1.0, format!("{role}: no {}", r.missing_sections.join(", ")));
+            }
+            Some(_) => {}
+        }
+    }
+    for call in run.calls.iter().filter(|c| c.finish_reason.as_deref() == Some("length")) {
+        lose("answer_cut", 3.0, format!("{} turn {}: cut by the token limit", call.role, call.turn));
+    }
+    for role in &content.analysts {
+        let of_role: Vec<_> = run.tools.iter().filter(|t| t.role == *role).collect();
+        let with_data = of_role.iter().filter(|t| t.status == "ok").count();
+        if with_data == 0 {
+            let names: Vec<&str> = of_role.iter().map(|t| t.name.as_str()).collect();
+            lose("no_data", 5.0, format!("{role}: no tool gave data ({})", names.join(", ")));
+        }
+    }
+    for (reader, text, share) in content.read.iter().filter(|(_, _, share)| *share < 0.9) {
+        lose("not_read", 5.0, format!("{reader} was given {:.0} % of the numbers of {text}", share * 100.0));
+    }
+    for (role, share) in content.traceable.iter().filter(|(_, share)| *share < 0.5) {
+        let evidence =
+            format!("{role}: {:.0} % of the report's numbers stand in what it read", share * 100.0);
+        lose("numbers_not_traceable", 3.0, evidence);
+    }
+    if !run.decision.parsed {
+        lose("decision_unparsed", 25.0, "no answer states BUY, SELL or HOLD".into());
+    }
+    if let Some((first, rest)) = content.actions.split_first()
+        && let Some((role, action)) = rest.iter().find(|(_, action)| *action != first.1)
+    {
+        lose("decision_changes", 2.0, format!("{} says {}, {role} says {action}", first.0, first.1));
+    }
+    if run.status != "done" {
+        lose("not_finished", 25.0, format!("the run ended as {}", run.status));
+    }
+    let points = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
+    (points, content_letter(points), reasons)
+}
+
+fn content_letter(points: f64) -> &'static str {
+    match points {
+        p if p >= 95.0 => "A+",
+        p if p >= 90.0 => "A",
+        p if p >= 80.0 => "B",
+        p if p >= 70.0 => "C",
+        p if p >= 60.0 => "D",
+        _ => "F",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origins_grade_is_blind_to_content() {
+        assert_eq!(origin_grade(24, 0, 24), (100.0, "A+"));
+        assert_eq!(origin_grade(24, 2, 24).1, "A");
+        assert_eq!(origin_grade(0, 0, 0).1, "D");
+    }
+}

@@ -1,0 +1,306 @@
+//! `run.json`: what a run leaves, in one typed shape.
+//!
+//! Additive changes keep `schema_version`; a field that changes its meaning raises it. Times are seconds since the
+//! run's start, of the clock on the wall; absent counts are `null`, never zero.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The version written by this build.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// One run.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct RunRecord {
+    /// Version of this shape.
+    pub schema_version: u32,
+    /// The run's name, unique within its ticker and date.
+    pub run_id: String,
+    /// The ticker.
+    pub ticker: String,
+    /// The date that the run decides for, `yyyy-mm-dd`.
+    pub date: String,
+    /// The graph profile.
+    pub profile: String,
+    /// When the run began, RFC 3339.
+    pub started_at: String,
+    /// Whether it came to its end: `done`, `interrupted`, `deadline`, `failed`.
+    pub status: String,
+    /// Who answered.
+    pub llm: LlmInfo,
+    /// Where the data came from.
+    pub data: DataInfo,
+    /// What was decided.
+    pub decision: Decision,
+    /// Wall time in seconds.
+    pub wall_s: f64,
+    /// Seconds of the critical path inside model and tool calls.
+    pub model_s: f64,
+    /// Milliseconds of the critical path outside of them: our own time.
+    pub own_ms: f64,
+    /// Milliseconds from the run's start to its first request.
+    pub first_request_ms: Option<f64>,
+    /// Highest resident memory of the process in MB; absent where the system does not tell.
+    pub peak_rss_mb: Option<f64>,
+    /// Tokens of all calls and attempts, as the provider reported them.
+    pub tokens: Tokens,
+    /// Cost in US dollars as a decimal string; absent where a model has no known price.
+    pub cost_usd: Option<String>,
+    /// Every model call.
+    pub calls: Vec<Call>,
+    /// Every tool call.
+    pub tools: Vec<ToolCall>,
+    /// Every role's report.
+    pub reports: Vec<Report>,
+    /// The chain of nodes that decided the wall time.
+    pub critical_path: Vec<PathNode>,
+    /// Every lever: whether it was on and what it was worth where that is known.
+    pub levers: BTreeMap<String, Lever>,
+    /// The whole-run prompt plan.
+    pub plan: Plan,
+    /// Both grades with their evidence.
+    pub grade: Grade,
+    /// What a user should know.
+    pub warnings: Vec<String>,
+    /// The machine and the build.
+    pub environment: Environment,
+}
+
+/// Who answered.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct LlmInfo {
+    /// The provider's name.
+    pub provider: String,
+    /// The endpoint without credentials.
+    pub base_url: String,
+    /// The model of the analysts.
+    pub quick_model: String,
+    /// The model of all other roles.
+    pub deep_model: String,
+    /// Whether the answers are made up by the simulator.
+    pub simulated: bool,
+}
+
+/// Where the data came from.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct DataInfo {
+    /// The source.
+    pub source: String,
+    /// Whether it is not the live market: an offline pack or a replay.
+    pub simulated: bool,
+}
+
+/// What to do with the stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Action {
+    /// Buy.
+    Buy,
+    /// Sell.
+    Sell,
+    /// Hold.
+    Hold,
+}
+
+impl Action {
+    /// The word in upper case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Buy => "BUY",
+            Self::Sell => "SELL",
+            Self::Hold => "HOLD",
+        }
+    }
+}
+
+/// What was decided and why.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Decision {
+    /// The action; HOLD when none could be parsed.
+    pub action: Action,
+    /// From 0 to 1 where an answer states it.
+    pub confidence: Option<f64>,
+    /// Whether the action was found in an answer.
+    pub parsed: bool,
+    /// The role whose answer holds it.
+    pub source: Option<String>,
+    /// Sentences of that answer, as they stand there.
+    pub reasons: Vec<String>,
+}
+
+/// Tokens in disjoint sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Tokens {
+    /// Prompt tokens, cached ones included.
+    pub prompt: u64,
+    /// Of these, read from the provider's cache; absent when never reported.
+    pub cached: Option<u64>,
+    /// Completion tokens, reasoning included.
+    pub completion: u64,
+    /// Of these, hidden reasoning; absent when never reported.
+    pub reasoning: Option<u64>,
+    /// Prompt and completion.
+    pub total: u64,
+    /// Of the total, estimated because the provider reported nothing (failed and cancelled attempts).
+    pub estimated: u64,
+}
+
+/// One model call.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Call {
+    /// The role.
+    pub role: String,
+    /// The turn within the role, from 1.
+    pub turn: u32,
+    /// The model that answered.
+    pub model: String,
+    /// Prompt tokens as reported.
+    pub prompt: Option<u64>,
+    /// Cached prompt tokens as reported.
+    pub cached: Option<u64>,
+    /// Completion tokens as reported.
+    pub completion: Option<u64>,
+    /// Reasoning tokens as reported.
+    pub reasoning: Option<u64>,
+    /// Our own count of the prompt, before it was sent.
+    pub prompt_counted: Option<u64>,
+    /// Start in seconds.
+    pub start_s: f64,
+    /// First token in seconds.
+    pub first_token_s: Option<f64>,
+    /// End in seconds.
+    pub end_s: f64,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// Whether a second request was sent beside a slow one.
+    pub hedged: bool,
+    /// `ok` or the kind of the error.
+    pub status: String,
+    /// Why the model stopped.
+    pub finish_reason: Option<String>,
+    /// Digest of what was sent.
+    pub prompt_digest: String,
+}
+
+/// One tool call.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct ToolCall {
+    /// The tool.
+    pub name: String,
+    /// The role that asked.
+    pub role: String,
+    /// Its arguments.
+    pub args: serde_json::Value,
+    /// Where the answer came from.
+    pub source: String,
+    /// Start in seconds.
+    pub start_s: f64,
+    /// End in seconds.
+    pub end_s: f64,
+    /// `hit`, `miss` or `prefetch`.
+    pub cache: String,
+    /// `ok`, `no_data` or what went wrong.
+    pub status: String,
+    /// Tokens of the answer.
+    pub tokens: Option<u64>,
+}
+
+/// One role's report.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Report {
+    /// The role.
+    pub role: String,
+    /// The file, relative to the run's folder.
+    pub path: String,
+    /// Words.
+    pub words: u64,
+    /// Tokens.
+    pub tokens: u64,
+    /// Whether the answer is whole and has all its sections.
+    pub complete: bool,
+    /// Required sections that are not there.
+    pub missing_sections: Vec<String>,
+}
+
+/// One node of the critical path.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PathNode {
+    /// The node.
+    pub node: String,
+    /// Start in seconds.
+    pub start_s: f64,
+    /// End in seconds.
+    pub end_s: f64,
+    /// How much later it could have ended without a later end of the run, in seconds.
+    pub slack_s: f64,
+}
+
+/// One lever.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Lever {
+    /// Whether it was on.
+    pub on: bool,
+    /// Tokens that it saved in this run, where that can be counted.
+    pub saved_tokens: Option<i64>,
+    /// Seconds that it saved in this run, where that can be counted.
+    pub saved_s: Option<f64>,
+    /// What it does.
+    pub note: String,
+}
+
+/// The whole-run prompt plan.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Plan {
+    /// Digest of all planned prompts.
+    pub digest: String,
+    /// How many segments it has.
+    pub segments: u64,
+    /// Prompt tokens counted before sending.
+    pub tokens_planned: u64,
+    /// Prompt tokens that the provider reported.
+    pub tokens_sent: u64,
+}
+
+/// Both grades.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Grade {
+    /// By the origin's formula, which looks at run status alone.
+    pub origin: String,
+    /// By what the answers hold.
+    pub content: String,
+    /// Points of the content grade, 0 to 100.
+    pub content_points: f64,
+    /// Every point lost.
+    pub reasons: Vec<Reason>,
+}
+
+/// Why points were lost.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Reason {
+    /// A fixed code.
+    pub code: String,
+    /// What shows it.
+    pub evidence: String,
+    /// Points lost.
+    pub points: f64,
+}
+
+/// The machine and the build.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Environment {
+    /// Version of lacon.
+    pub version: String,
+    /// Processors of the host.
+    pub host_cpus: usize,
+    /// Seed of every random source.
+    pub seed: u64,
+    /// Wall seconds per simulated second; 1 when nothing is simulated.
+    pub time_scale: f64,
+}
+
+/// The JSON Schema of [`RunRecord`].
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(RunRecord).into()
+}

@@ -1,0 +1,167 @@
+//! Base64, hex dumps and other opaque runs: found, stored, and replaced by a marker that says what stood there.
+//!
+//! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`. A `[blob` of the input gets a `!` (`[blob!`), so only
+//! markers written here are ever followed.
+
+use crate::offload::{Handle, Store, StoreError};
+
+/// Shortest run that is offloaded; a marker costs about twenty tokens, a run this long about sixty.
+pub(crate) const MIN_BLOB: usize = 160;
+const OPEN: &str = "[blob";
+
+/// One offloaded run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Offloaded {
+    pub(crate) handle: Handle,
+    pub(crate) bytes: usize,
+}
+
+/// A run of opaque characters: where it is and what it claims to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) label: String,
+}
+
+fn is_opaque(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=' | b'_' | b'-')
+}
+
+/// Finds the opaque runs of a text, data URIs with their heads.
+pub(crate) fn find(text: &str) -> Vec<Run> {
+    let bytes = text.as_bytes();
+    let mut runs: Vec<Run> = Vec::new();
+    let mut at = 0;
+    // A run of MIN_BLOB bytes covers a multiple of MIN_BLOB, so looking at every such byte finds them all.
+    let mut probe = MIN_BLOB - 1;
+    while probe < bytes.len() {
+        if !is_opaque(bytes[probe]) {
+            probe += MIN_BLOB;
+            continue;
+        }
+        let start = bytes[at..=probe].iter().rposition(|b| !is_opaque(*b)).map_or(at, |i| at + i + 1);
+        let end = bytes[probe..].iter().position(|b| !is_opaque(*b)).map_or(bytes.len(), |i| probe + i);
+        if end - start >= MIN_BLOB
+            && let Some(kind) = kind_of(&bytes[start..end])
+        {
+            let (start, label) = with_data_head(text, at, start, kind);
+            runs.push(Run { start, end, label });
+        }
+        at = end;
+        probe = end + MIN_BLOB;
+    }
+    runs
+}
+
+/// What a run looks like, or `None` for rulers, paths, words and numbers.
+fn kind_of(run: &[u8]) -> Option<&'static str> {
+    let mut seen = [false; 128];
+    let (mut upper, mut lower, mut digits, mut marks, mut hex) = (0, 0, 0, 0, 0);
+    for b in run {
+        seen[usize::from(*b & 0x7f)] = true;
+        match b {
+            b'A'..=b'Z' => upper += 1,
+            b'a'..=b'z' => lower += 1,
+            b'0'..=b'9' => digits += 1,
+            _ => marks += 1,
+        }
+        hex += usize::from(b.is_ascii_hexdigit());
+    }
+    let distinct = seen.iter().filter(|seen| **seen).count();
+    if hex == run.len() && distinct >= 8 && digits > 0 && upper + lower > 0 {
+        return Some("hex");
+    }
+    let share = |n: usize| n * 100 / run.len();
+    (distinct >= 24 && share(upper) >= 10 && share(lower) >= 10 && digits > 0 && share(marks) <= 12)
+        .then_some("base64")
+}
+
+fn with_data_head(text: &str, from: usize, start: usize, kind: &str) -> (usize, String) {
+    let before = &text[from..start];
+    if let Some(head) = before.strip_suffix(";base64,").map(|_| before)
+        && let Some(i) = head.rfind("data:")
+    {
+        let mime = &head[i + 5..head.len() - 8];
+        if mime.len() <= 60 && mime.bytes().all(|b| b.is_ascii_alphanumeric() || b"/.+-;=".contains(&b)) {
+            return (from + i, format!("{mime} base64"));
+        }
+    }
+    (start, kind.to_owned())
+}
+
+/// Escapes what looks like a marker, so that decoding leaves it alone.
+pub(crate) fn stuff(text: &str) -> String {
+    text.replace(OPEN, "[blob!")
+}
+
+/// Replaces the opaque runs of a text by markers. A run that the store refuses stays.
+pub(crate) fn encode(text: &str, store: &mut dyn Store) -> Result<(String, Vec<Offloaded>), StoreError> {
+    let mut out = String::with_capacity(text.len());
+    let mut offloaded = Vec::new();
+    let mut at = 0;
+    for run in find(text) {
+        let content = &text[run.start..run.end];
+        let handle = match store.put(content) {
+            Ok(handle) => handle,
+            Err(StoreError::Full { .. } | StoreError::Collision { .. }) => continue,
+            Err(error) => return Err(error),
+        };
+        out.push_str(&stuff(&text[at..run.start]));
+        out.push_str(&format!("{OPEN} {}, {} chars, ref={handle}]", run.label, content.len()));
+        offloaded.push(Offloaded { handle, bytes: content.len() });
+        at = run.end;
+    }
+    out.push_str(&stuff(&text[at..]));
+    Ok((out, offloaded))
+}
+
+/// Undoes [`encode`]; `Ok(Err(handle))` where the store does not hold a handle.
+pub(crate) fn decode(
+    text: &str,
+    store: Option<&dyn Store>,
+    limit: usize,
+) -> Result<Result<String, Handle>, StoreError> {
+    if !text.contains(OPEN) {
+        return Ok(Ok(text.to_owned()));
+    }
+    let mut out = String::with_capacity(text.len() * 2);
+    let mut rest = text;
+    while let Some(i) = rest.find(OPEN) {
+        out.push_str(&rest[..i]);
+        let after = &rest[i + OPEN.len()..];
+        if let Some(stuffed) = after.strip_prefix('!') {
+            out.push_str(OPEN);
+            rest = stuffed;
+            continue;
+        }
+        match marker(after) {
+            Some((handle, len)) if out.len() <= limit => {
+                let content = match store {
+                    Some(store) => store.get(&handle)?,
+                    None => None,
+                };
+                let Some(content) = content else { return Ok(Err(handle)) };
+                out.push_str(&content);
+                rest = &after[len..];
+            }
+            _ => {
+                out.push_str(OPEN);
+                rest = after;
+            }
+        }
+    }
+    out.push_str(rest);
+    Ok(Ok(out))
+}
+
+/// The handle of the marker that `after` continues, and where the marker ends.
+fn marker(after: &str) -> Option<(Handle, usize)> {
+    if !after.starts_with(' ') {
+        return None;
+    }
+    let end = after.find(']').filter(|end| *end <= 160)?;
+    let inner = &after[1..end];
+    let (_, handle) = inner.rsplit_once(", ref=")?;
+    Some((Handle::parse(handle)?, end + 1))
+}

@@ -1,0 +1,474 @@
+//! Lines that follow templates: each template once, then one short row a line.
+//!
+//! Only whole tokens are hoisted: a timestamp, id, number or path is either part of a template because every line of it
+//! has it, or stands in the row as it was. A row is the template's letters, `^` for each leading value that is the one
+//! of the row above, then the remaining values. `=` begins a line that follows no template. `$3` is an alias of a long
+//! value that occurs often.
+//!
+//! Cost: one pass to split, one hash lookup a line, one pass to print. Lines are grouped by their tokens with those
+//! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
+//! prefixes (as in Drain) was not needed: the joined groups find the same templates.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// Most lines in one frame; more are encoded as several.
+const MAX_LINES: usize = 200_000;
+/// A group needs this many bytes outside of its values to be worth a template.
+const MIN_FIXED: usize = 12;
+
+struct Cluster<'a> {
+    /// Tokens of the first line; the ones that vary are marked in `open`.
+    tokens: Vec<&'a str>,
+    open: Vec<bool>,
+    lines: usize,
+}
+
+/// Encodes lines (without their last newline) as a frame's arguments and body, or `None` where it would not be shorter.
+pub(crate) fn encode(text: &str) -> Option<(String, String)> {
+    let lines: Vec<&str> = text.split('\n').take(MAX_LINES + 1).collect();
+    if lines.len() < 4 || lines.len() > MAX_LINES {
+        return None;
+    }
+    let split: Vec<Vec<&str>> = lines.iter().map(|line| tokens(line)).collect();
+    let (mut clusters, of_line) = cluster(&split);
+    mark_constants(&mut clusters, &split, &of_line);
+    let letters = name_clusters(&clusters);
+    let aliases = find_aliases(&clusters, &letters, &split, &of_line);
+
+    let mut body = String::with_capacity(text.len() / 2);
+    for (cluster, letters) in clusters.iter().zip(&letters) {
+        if letters.is_empty() {
+            continue;
+        }
+        body.push_str(letters);
+        body.push('=');
+        for (token, open) in cluster.tokens.iter().zip(&cluster.open) {
+            if *open {
+                body.push('*');
+            } else {
+                for c in token.chars() {
+                    if matches!(c, '*' | '\\') {
+                        body.push('\\');
+                    }
+                    body.push(c);
+                }
+            }
+        }
+        body.push('\n');
+    }
+    for (i, alias) in aliases.values.iter().enumerate() {
+        writeln!(body, "${}={alias}", i + 1).expect("writing to a String cannot fail");
+    }
+    let mut above: Vec<&str> = Vec::new();
+    for (i, (line, parts)) in lines.iter().zip(&split).enumerate() {
+        if i > 0 {
+            body.push('\n');
+        }
+        let id = of_line[i];
+        if letters[id].is_empty() {
+            body.push('=');
+            body.push_str(line);
+            continue;
+        }
+        let cluster = &clusters[id];
+        let values: Vec<&str> =
+            parts.iter().zip(&cluster.open).filter(|(_, open)| **open).map(|(token, _)| *token).collect();
+        body.push_str(&letters[id]);
+        let same = values.iter().zip(&above).take_while(|(a, b)| a == b).count();
+        body.extend(std::iter::repeat_n('^', same));
+        for value in &values[same..] {
+            body.push(' ');
+            push_value(&mut body, value, &aliases);
+        }
+        above = values;
+    }
+    let n_templates = letters.iter().filter(|l| !l.is_empty()).count();
+    let args = format!("{} rows {} templates {} aliases", lines.len(), n_templates, aliases.values.len());
+    (n_templates > 0 && body.len() + args.len() + 8 < text.len()).then_some((args, body))
+}
+
+fn push_value(out: &mut String, value: &str, aliases: &Aliases<'_>) {
+    if let Some(n) = aliases.index.get(value) {
+        write!(out, "${n}").expect("writing to a String cannot fail");
+        return;
+    }
+    if value.starts_with(['$', '\\']) {
+        out.push('\\');
+    }
+    out.push_str(value);
+}
+
+/// Splits a line into blanks, brackets and other delimiters, and the words between them.
+fn tokens(line: &str) -> Vec<&str> {
+    let bytes = line.as_bytes();
+    let mut out = Vec::with_capacity(24);
+    let mut at = 0;
+    while at < bytes.len() {
+        let start = at;
+        if is_delimiter(bytes[at]) {
+            let first = bytes[at];
+            at += 1;
+            while first == b' ' && bytes.get(at) == Some(&b' ') {
+                at += 1;
+            }
+            out.push(&line[start..at]);
+            continue;
+        }
+        while at < bytes.len() && !is_delimiter(bytes[at]) {
+            at += 1;
+        }
+        push_word(&mut out, &line[start..at]);
+    }
+    out
+}
+
+fn is_delimiter(b: u8) -> bool {
+    matches!(
+        b,
+        b' ' | b'\t'
+            | b'\r'
+            | b'['
+            | b']'
+            | b'('
+            | b')'
+            | b'{'
+            | b'}'
+            | b'<'
+            | b'>'
+            | b'='
+            | b','
+            | b';'
+            | b'"'
+            | b'\''
+            | b'|'
+    )
+}
+
+fn push_word<'a>(out: &mut Vec<&'a str>, word: &'a str) {
+    let mut word = word;
+    if word.len() > 1 && word.starts_with('/') && word.as_bytes()[1].is_ascii_digit() {
+        out.push(&word[..1]);
+        word = &word[1..];
+    }
+    let stem = word.trim_end_matches([':', '.']);
+    let (stem, tail) = if stem.is_empty() { (word, "") } else { word.split_at(stem.len()) };
+    match host_and_port(stem) {
+        Some(colon) => out.extend([&stem[..colon], &stem[colon..colon + 1], &stem[colon + 1..]]),
+        None => out.push(stem),
+    }
+    if !tail.is_empty() {
+        out.push(tail);
+    }
+}
+
+/// Where the colon of `10.0.0.1:50010` or `host:8020` stands; times such as `10:42:01` have none.
+fn host_and_port(word: &str) -> Option<usize> {
+    let colon = word.rfind(':')?;
+    let (host, port) = (&word[..colon], &word[colon + 1..]);
+    (!host.contains(':')
+        && !port.is_empty()
+        && port.bytes().all(|b| b.is_ascii_digit())
+        && (host.contains('.') || host.bytes().any(|b| b.is_ascii_alphabetic())))
+    .then_some(colon)
+}
+
+fn is_open(token: &str) -> bool {
+    token.bytes().any(|b| b.is_ascii_digit())
+}
+
+fn is_word(token: &str) -> bool {
+    !is_delimiter(token.as_bytes()[0]) && !matches!(token, ":" | "." | "/" | "...")
+}
+
+fn cluster<'a>(split: &[Vec<&'a str>]) -> (Vec<Cluster<'a>>, Vec<usize>) {
+    let mut groups: Vec<Cluster<'a>> = Vec::new();
+    let mut of_line = Vec::with_capacity(split.len());
+    let mut by_key: HashMap<Vec<&'a str>, usize> = HashMap::new();
+    for parts in split {
+        let key: Vec<&str> = parts.iter().map(|token| if is_open(token) { "" } else { *token }).collect();
+        let id = *by_key.entry(key).or_insert_with(|| {
+            let open = parts.iter().map(|token| is_open(token)).collect();
+            groups.push(Cluster { tokens: parts.clone(), open, lines: 0 });
+            groups.len() - 1
+        });
+        groups[id].lines += 1;
+        of_line.push(id);
+    }
+    let target = join_small(&mut groups);
+    for id in &mut of_line {
+        *id = target[*id];
+    }
+    (groups, of_line)
+}
+
+/// Joins groups of one shape (same delimiters at the same places) that share most of their words.
+fn join_small(groups: &mut [Cluster<'_>]) -> Vec<usize> {
+    let mut target: Vec<usize> = (0..groups.len()).collect();
+    let mut by_shape: HashMap<Vec<&str>, Vec<usize>> = HashMap::new();
+    for i in 0..groups.len() {
+        let shape: Vec<&str> =
+            groups[i].tokens.iter().map(|token| if is_word(token) { "" } else { *token }).collect();
+        let peers = by_shape.entry(shape).or_default();
+        let peer = peers.iter().copied().take(64).find(|peer| may_join(&groups[*peer], &groups[i]));
+        match peer {
+            Some(peer) => {
+                for at in 0..groups[i].tokens.len() {
+                    if groups[peer].tokens[at] != groups[i].tokens[at] {
+                        groups[peer].open[at] = true;
+                    }
+                }
+                groups[peer].lines += groups[i].lines;
+                groups[i].lines = 0;
+                target[i] = peer;
+            }
+            None => peers.push(i),
+        }
+    }
+    target
+}
+
+fn may_join(a: &Cluster<'_>, b: &Cluster<'_>) -> bool {
+    if a.lines >= 8 && b.lines >= 8 {
+        return false;
+    }
+    let (mut words, mut same) = (0, 0);
+    for (x, y) in a.tokens.iter().zip(&b.tokens) {
+        if is_word(x) && !is_open(x) {
+            words += 1;
+            same += usize::from(x == y);
+        }
+    }
+    words - same <= 3 && same * 5 >= words * 3 && same > 0
+}
+
+/// Opens the tokens that vary within a cluster and closes the ones that never do.
+fn mark_constants<'a>(clusters: &mut [Cluster<'a>], split: &[Vec<&'a str>], of_line: &[usize]) {
+    for cluster in clusters.iter_mut() {
+        cluster.open.fill(false);
+    }
+    for (parts, id) in split.iter().zip(of_line) {
+        let cluster = &mut clusters[*id];
+        for (at, token) in parts.iter().enumerate() {
+            if cluster.tokens[at] != *token {
+                cluster.open[at] = true;
+            }
+        }
+    }
+}
+
+/// Letters for the clusters that get a template, an empty string for the others.
+fn name_clusters(clusters: &[Cluster<'_>]) -> Vec<String> {
+    let mut order: Vec<usize> = (0..clusters.len()).filter(|i| pays(&clusters[*i])).collect();
+    // The most used templates get the shortest names; ties stay in the order of appearance.
+    order.sort_by_key(|i| std::cmp::Reverse(clusters[*i].lines));
+    let mut names = vec![String::new(); clusters.len()];
+    for (n, i) in order.into_iter().enumerate() {
+        names[i] = letters(n);
+    }
+    names
+}
+
+fn pays(cluster: &Cluster<'_>) -> bool {
+    if cluster.lines < 2 {
+        return false;
+    }
+    let fixed: usize = cluster
+        .tokens
+        .iter()
+        .zip(&cluster.open)
+        .filter(|(_, open)| !**open)
+        .map(|(token, _)| token.len())
+        .sum();
+    let holes = cluster.open.iter().filter(|open| **open).count();
+    (cluster.lines - 1) * fixed > MIN_FIXED + cluster.lines * 2 + holes * (cluster.lines + 1)
+}
+
+/// `a` … `z`, `aa`, `ab`, …
+fn letters(mut n: usize) -> String {
+    let mut out = Vec::new();
+    loop {
+        out.push(b'a' + (n % 26) as u8);
+        n /= 26;
+        if n == 0 {
+            break;
+        }
+        n -= 1;
+    }
+    out.reverse();
+    String::from_utf8(out).expect("letters are ASCII")
+}
+
+struct Aliases<'a> {
+    values: Vec<&'a str>,
+    index: HashMap<&'a str, usize>,
+}
+
+fn find_aliases<'a>(
+    clusters: &[Cluster<'a>],
+    letters: &[String],
+    split: &[Vec<&'a str>],
+    of_line: &[usize],
+) -> Aliases<'a> {
+    let mut counts: HashMap<&'a str, (usize, usize)> = HashMap::new();
+    let mut n_seen = 0;
+    let mut above: Vec<&str> = Vec::new();
+    for (parts, id) in split.iter().zip(of_line) {
+        if letters[*id].is_empty() {
+            continue;
+        }
+        let values: Vec<&'a str> = parts
+            .iter()
+            .zip(&clusters[*id].open)
+            .filter(|(_, open)| **open)
+            .map(|(token, _)| *token)
+            .collect();
+        let same = values.iter().zip(&above).take_while(|(a, b)| a == b).count();
+        for value in values[same..].iter().filter(|value| value.len() >= 8) {
+            n_seen += 1;
+            counts.entry(value).or_insert((0, n_seen)).0 += 1;
+        }
+        above = values;
+    }
+    let mut frequent: Vec<(usize, usize, &'a str)> = counts
+        .into_iter()
+        .filter(|(value, (n, _))| {
+            let cost = token_guess(value);
+            n * cost > n * 3 + cost + 6
+        })
+        .map(|(value, (n, seen))| (n, seen, value))
+        .collect();
+    frequent.sort_unstable_by_key(|(n, seen, _)| (std::cmp::Reverse(*n), *seen));
+    let values: Vec<&str> = frequent.into_iter().map(|(_, _, value)| value).collect();
+    let index = values.iter().enumerate().map(|(i, value)| (*value, i + 1)).collect();
+    Aliases { values, index }
+}
+
+/// Roughly how many tokens a value has: three digits or four letters a token, punctuation its own.
+fn token_guess(value: &str) -> usize {
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let marks = value.bytes().filter(u8::is_ascii_punctuation).count();
+    digits.div_ceil(3) + marks + (value.len() - digits - marks).div_ceil(5)
+}
+
+/// Undoes [`encode`]; gives the lines and where the body ended.
+pub(crate) fn decode(
+    text: &str,
+    args: &str,
+    at: usize,
+    limit: usize,
+) -> Result<(String, usize), &'static str> {
+    let mut words = args.split(' ');
+    let mut number = |unit: &str| {
+        let n = words.next().and_then(|word| word.parse::<usize>().ok());
+        n.filter(|_| words.next() == Some(unit)).ok_or("expected @log N rows N templates N aliases")
+    };
+    let (rows, n_templates, n_aliases) = (number("rows")?, number("templates")?, number("aliases")?);
+    if words.next().is_some() {
+        return Err("expected @log N rows N templates N aliases");
+    }
+    let mut lines = Lines { text, at };
+    let mut templates: HashMap<&str, Vec<Part>> = HashMap::new();
+    for _ in 0..n_templates {
+        let (name, template) = lines.next()?.split_once('=').ok_or("template without a name")?;
+        templates.insert(name, parts_of(template));
+    }
+    let mut aliases = Vec::new();
+    for n in 1..=n_aliases {
+        let (name, value) = lines.next()?.split_once('=').ok_or("alias without a name")?;
+        if name.strip_prefix('$').and_then(|name| name.parse().ok()) != Some(n) {
+            return Err("aliases are not numbered in order");
+        }
+        aliases.push(value);
+    }
+    let mut out = String::new();
+    let mut above: Vec<&str> = Vec::new();
+    for i in 0..rows {
+        if i > 0 {
+            out.push('\n');
+        }
+        if out.len() > limit {
+            return Err("expands to more than the limit");
+        }
+        let row = lines.next()?;
+        if let Some(line) = row.strip_prefix('=') {
+            out.push_str(line);
+            continue;
+        }
+        let (head, rest) = row.split_once(' ').map_or((row, None), |(head, rest)| (head, Some(rest)));
+        let name = head.trim_end_matches('^');
+        let same = head.len() - name.len();
+        let parts = templates.get(name).ok_or("row of an unknown template")?;
+        let mut values: Vec<&str> =
+            above.get(..same).ok_or("row repeats more values than there are")?.to_vec();
+        for word in rest.into_iter().flat_map(|rest| rest.split(' ')) {
+            values.push(match word.as_bytes().first() {
+                Some(b'\\') => &word[1..],
+                Some(b'$') => {
+                    let n: usize = word[1..].parse().map_err(|_| "alias that is no number")?;
+                    aliases.get(n.wrapping_sub(1)).ok_or("unknown alias")?
+                }
+                _ => word,
+            });
+        }
+        let mut next = values.iter();
+        for part in parts {
+            match part {
+                Part::Fixed(text) => out.push_str(text),
+                Part::Hole => out.push_str(next.next().ok_or("row with too few values")?),
+            }
+        }
+        if next.next().is_some() {
+            return Err("row with too many values");
+        }
+        above = values;
+    }
+    Ok((out, lines.end()))
+}
+
+enum Part {
+    Fixed(String),
+    Hole,
+}
+
+fn parts_of(template: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut fixed = String::new();
+    let mut chars = template.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '*' => {
+                if !fixed.is_empty() {
+                    parts.push(Part::Fixed(std::mem::take(&mut fixed)));
+                }
+                parts.push(Part::Hole);
+            }
+            '\\' => fixed.extend(chars.next()),
+            c => fixed.push(c),
+        }
+    }
+    if !fixed.is_empty() {
+        parts.push(Part::Fixed(fixed));
+    }
+    parts
+}
+
+/// Lines of a frame's body; the last one may end with the text.
+struct Lines<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn next(&mut self) -> Result<&'a str, &'static str> {
+        let rest = self.text.get(self.at..).ok_or("frame ends too early")?;
+        let len = rest.find('\n').unwrap_or(rest.len());
+        self.at += len + 1;
+        Ok(&rest[..len])
+    }
+
+    /// Where the body's last line ends, before its newline.
+    fn end(&self) -> usize {
+        self.at - 1
+    }
+}

@@ -1,0 +1,321 @@
+//! One text, made shorter and back: the three layers in their order, each checked by its inverse.
+
+use crate::codec::{self, blobs, grid, logs, repeats};
+use crate::error::{Error, Result};
+use crate::json::{self, Style};
+use crate::offload::Store;
+use crate::passes::{Pass, PassSet};
+use crate::receipt::{Outcome, PassReport};
+use crate::span::{self, Span, SpanKind};
+use lacon_tokens::Encoding;
+use std::time::Instant;
+
+/// An expanded text is never longer than this, whatever the compressed one claims.
+const MAX_EXPANDED: usize = 1 << 30;
+
+/// How to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// The passes that may run.
+    pub passes: PassSet,
+    /// Whether only the reports are wanted: the result's text is the input.
+    pub audit: bool,
+}
+
+/// What [`compress`] did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Compressed {
+    /// The shorter text, or the input where nothing was saved.
+    pub text: String,
+    /// Tokens of the input.
+    pub tokens_before: usize,
+    /// Tokens of `text`; in an audit, of what it would be.
+    pub tokens_after: usize,
+    /// Whether [`expand`] gives back every byte; otherwise it gives the same JSON value in another layout.
+    pub exact: bool,
+    /// One report per pass that changed something.
+    pub passes: Vec<PassReport>,
+}
+
+/// Shortens a text so that [`expand`] restores it. With a store, opaque runs are offloaded to it.
+///
+/// The result is never longer in tokens than the input unless the input holds a control line of its own (which is
+/// then marked by one character), and equal input gives equal output.
+///
+/// # Errors
+/// When the store's medium fails; a full store only keeps a run in the text.
+///
+/// ```
+/// use lacon_prompt::compress::{compress, expand, Options};
+/// let encoding = lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
+/// let text = r#"[{"ticker": "AAPL", "price": 1.50}, {"ticker": "MSFT", "price": 2.25}, {"ticker": "AMD", "price": 3.00}]"#;
+/// let short = compress(text, Options::default(), None, encoding).unwrap();
+/// assert_eq!(short.text, "@json p\n[#3 ticker|price\nAAPL|1.50\nMSFT|2.25\nAMD|3.00\n]");
+/// assert_eq!(expand(&short.text, None).unwrap(), text);
+/// ```
+pub fn compress(
+    text: &str,
+    options: Options,
+    store: Option<&mut dyn Store>,
+    encoding: &Encoding,
+) -> Result<Compressed> {
+    let tokens_before = encoding.count(text);
+    let mut store = store.filter(|_| options.passes.has(Pass::Blobs) && !options.audit);
+    let mut passes = Vec::new();
+
+    let started = Instant::now();
+    let (current, runs) = match &mut store {
+        Some(store) => blobs::encode(text, *store)?,
+        None => (blobs::stuff(text), Vec::new()),
+    };
+    if !runs.is_empty() {
+        let mut report = PassReport::new(Pass::Blobs);
+        report.spans = runs.len();
+        report.tokens_before = tokens_before;
+        report.tokens_after = encoding.count(&current);
+        report.elapsed = started.elapsed();
+        passes.push(report);
+    }
+
+    let framed = frames(&current, options.passes, encoding);
+    let exact = framed.exact;
+    passes.extend(framed.passes);
+    let mut out = framed.text;
+    let mut tokens = match framed.tokens {
+        Some(tokens) => tokens,
+        None if out == text => tokens_before,
+        None => encoding.count(&out),
+    };
+
+    if options.passes.has(Pass::Repeats) {
+        let started = Instant::now();
+        if let Some(shorter) = repeats::encode(&out) {
+            let mut report = PassReport::new(Pass::Repeats);
+            report.spans = shorter.n_repeats;
+            report.tokens_before = tokens;
+            report.tokens_after = encoding.count(&shorter.text);
+            if repeats::decode(&shorter.text, MAX_EXPANDED).as_deref() != Ok(out.as_str()) {
+                report.outcome = Outcome::RolledBack("decoding did not restore the text");
+            }
+            report.elapsed = started.elapsed();
+            // Numbers cost a reader something, so a saving of a few tokens in a long text is not worth them.
+            let worth = report.tokens_after + 8 + tokens / 50 < tokens;
+            if worth && report.outcome == Outcome::Kept {
+                tokens = report.tokens_after;
+                out = shorter.text;
+            }
+            if worth {
+                passes.push(report);
+            }
+        }
+    }
+
+    let shared = store.as_deref().map(|store| store as &dyn Store);
+    let whole = tokens < tokens_before && restores(&out, text, exact, shared)?;
+    if whole && !options.audit {
+        return Ok(Compressed { text: out, tokens_before, tokens_after: tokens, exact, passes });
+    }
+    for report in &mut passes {
+        report.outcome = match report.outcome {
+            Outcome::Kept if whole => Outcome::Audited,
+            Outcome::Kept if tokens >= tokens_before => Outcome::RolledBack("the text would not be shorter"),
+            Outcome::Kept => Outcome::RolledBack("decoding did not restore the text"),
+            other => other,
+        };
+    }
+    let mut plain = String::with_capacity(text.len());
+    codec::push_literal(&mut plain, &blobs::stuff(text));
+    let tokens_after = match (whole, plain == text) {
+        (true, _) => tokens,
+        (false, true) => tokens_before,
+        (false, false) => encoding.count(&plain),
+    };
+    let text = if options.audit { text.to_owned() } else { plain };
+    Ok(Compressed { text, tokens_before, tokens_after, exact: true, passes })
+}
+
+/// Restores what [`compress`] was given.
+///
+/// # Errors
+/// When the text is damaged, or a marker's content is not in the store.
+pub fn expand(text: &str, store: Option<&dyn Store>) -> Result<String> {
+    let framed = repeats::decode(text, MAX_EXPANDED)?;
+    let marked = codec::decode(&framed, MAX_EXPANDED)?;
+    match blobs::decode(&marked, store, MAX_EXPANDED)? {
+        Ok(text) => Ok(text),
+        Err(handle) => Err(Error::Missing { handle }),
+    }
+}
+
+fn restores(out: &str, text: &str, exact: bool, store: Option<&dyn Store>) -> Result<bool> {
+    let back = match expand(out, store) {
+        Ok(back) => back,
+        Err(Error::Store(error)) => return Err(error.into()),
+        Err(_) => return Ok(false),
+    };
+    Ok(back == text || (!exact && same_json(&back, text)))
+}
+
+/// Whether two texts hold the same JSON value, lexeme for lexeme.
+pub(crate) fn same_json(a: &str, b: &str) -> bool {
+    matches!((json::parse(a.trim()), json::parse(b.trim())), (Some(a), Some(b)) if a == b)
+}
+
+struct Framed {
+    text: String,
+    exact: bool,
+    /// Tokens of the text, where they are known because it is one frame.
+    tokens: Option<usize>,
+    passes: Vec<PassReport>,
+}
+
+fn frames(text: &str, passes: PassSet, encoding: &Encoding) -> Framed {
+    let mut framed =
+        Framed { text: String::with_capacity(text.len()), exact: true, tokens: None, passes: Vec::new() };
+    for span in merge_lines(span::blocks(text)) {
+        let started = Instant::now();
+        let part = &text[span.range.clone()];
+        let (body, tail) = match part.strip_suffix('\n') {
+            Some(body) => (body, "\n"),
+            None => (part, ""),
+        };
+        let whole = span.range.start == 0 && text[span.range.end..].trim().is_empty();
+        let Some(frame) = frame(span.kind, body, whole, passes, encoding) else {
+            codec::push_literal(&mut framed.text, part);
+            continue;
+        };
+        framed.exact &= frame.exact;
+        framed.text.push_str(&frame.text);
+        framed.text.push_str(tail);
+        if span.range == (0..text.len()) && tail.is_empty() {
+            framed.tokens = Some(frame.tokens_after);
+        }
+        let report = match framed.passes.iter_mut().find(|report| report.pass == frame.pass) {
+            Some(report) => report,
+            None => {
+                framed.passes.push(PassReport::new(frame.pass));
+                framed.passes.last_mut().expect("just pushed")
+            }
+        };
+        report.spans += 1;
+        report.tokens_before += frame.tokens_before;
+        report.tokens_after += frame.tokens_after;
+        report.elapsed += started.elapsed();
+    }
+    framed
+}
+
+/// Joins the prose, rows and instructions between other spans, so that lines of one make are seen together.
+fn merge_lines(spans: Vec<Span>) -> Vec<Span> {
+    let mut out: Vec<Span> = Vec::new();
+    let plain =
+        |kind| matches!(kind, SpanKind::Prose | SpanKind::Instruction | SpanKind::Quote | SpanKind::Csv);
+    for span in spans {
+        match out.last_mut() {
+            Some(last) if plain(last.kind) && plain(span.kind) => last.range.end = span.range.end,
+            _ => out.push(Span { kind: if plain(span.kind) { SpanKind::Prose } else { span.kind }, ..span }),
+        }
+    }
+    out
+}
+
+/// What stands for a span, checked and counted.
+struct Frame {
+    pass: Pass,
+    text: String,
+    exact: bool,
+    tokens_before: usize,
+    tokens_after: usize,
+}
+
+fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &Encoding) -> Option<Frame> {
+    let (pass, candidates) = match kind {
+        SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, encoding),
+        SpanKind::JsonLines if passes.has(Pass::JsonLines) => (Pass::JsonLines, lines_frame(body)?),
+        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
+        SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
+        SpanKind::Table if passes.has(Pass::Grids) => {
+            (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)
+        }
+        _ => return None,
+    };
+    let back = codec::decode(&candidates, MAX_EXPANDED).ok()?;
+    (back == body).then_some(())?;
+    finish(pass, body, candidates, None, true, encoding)
+}
+
+/// Keeps a frame that has fewer tokens than what it stands for.
+fn finish(
+    pass: Pass,
+    body: &str,
+    text: String,
+    counted: Option<usize>,
+    exact: bool,
+    encoding: &Encoding,
+) -> Option<Frame> {
+    let tokens_after = counted.unwrap_or_else(|| encoding.count(&text));
+    let tokens_before = encoding.count(body);
+    (tokens_after < tokens_before).then_some(Frame { pass, text, exact, tokens_before, tokens_after })
+}
+
+fn log_frame(body: &str) -> Option<String> {
+    logs::encode(body).map(|(args, rows)| format!("@log {args}\n{rows}"))
+}
+
+/// Lines that nobody would call a log stay as they are, unless nearly all follow a few templates.
+fn shaped_lines(body: &str) -> Option<String> {
+    let laid_out = |line: &str| line.is_empty() || line.starts_with(['#', ' ', '\t', '>']);
+    if body.split('\n').any(laid_out) {
+        return None;
+    }
+    let (args, rows) = logs::encode(body)?;
+    let n_lines = body.split('\n').count();
+    let n_plain = rows.split('\n').filter(|row| row.starts_with('=')).count();
+    let n_templates = rows.split('\n').count() - n_lines;
+    let clear = rows.len() * 4 <= body.len() * 3 && n_plain * 5 <= n_lines && n_templates * 8 <= n_lines;
+    clear.then(|| format!("@log {args}\n{rows}"))
+}
+
+fn json_frame(body: &str, whole: bool, encoding: &Encoding) -> Option<Frame> {
+    let value = body.trim_end_matches(['\n', '\r', ' ']);
+    let node = json::parse(value)?;
+    let style = Style::of(value);
+    let mut printed = String::with_capacity(value.len());
+    style.print(&node, &mut printed);
+    let exact = printed == body;
+    if !exact && !whole {
+        return None;
+    }
+    let head = format!("@json {}\n", style.code());
+    let with = |tables| format!("{head}{}", json::write_value(&node, style, tables));
+    let tables = with(true);
+    let plain = with(false);
+    let mut candidates = vec![tables];
+    // Tables that save a quarter of the bytes need no second opinion; below that, tokens decide.
+    if candidates[0].len() * 4 > plain.len() * 3 && candidates[0] != plain {
+        candidates.push(plain);
+    }
+    let restored = |frame: &String| match codec::decode(frame, MAX_EXPANDED) {
+        Ok(back) if exact => back == body,
+        Ok(back) => json::parse(&back).as_ref() == Some(&node),
+        Err(_) => false,
+    };
+    let (tokens, best) = candidates
+        .into_iter()
+        .filter(restored)
+        .map(|frame| (encoding.count(&frame), frame))
+        .min_by_key(|(tokens, _)| *tokens)?;
+    finish(Pass::Json, body, best, Some(tokens), exact, encoding)
+}
+
+fn lines_frame(body: &str) -> Option<String> {
+    let lines: Vec<&str> = body.split('\n').collect();
+    let style = Style::of(lines[0]);
+    let style = Style { ascii: lines.iter().any(|line| Style::of(line).ascii), ..style };
+    if !style.layout.is_one_line() {
+        return None;
+    }
+    let items: Option<Vec<json::Node<'_>>> = lines.iter().map(|line| json::parse(line)).collect();
+    Some(format!("@jsonl {}\n{}", style.code(), json::write_lines(&items?, style)?))
+}

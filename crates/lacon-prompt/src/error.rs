@@ -1,0 +1,59 @@
+//! What can go wrong in this crate.
+
+use crate::offload::{Handle, StoreError};
+
+/// An error of this crate.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A compressed text is damaged or was edited.
+    #[error(
+        "compressed text cannot be expanded at byte {at}: {what}\nhint: expand the text exactly as `compress` printed it"
+    )]
+    Damaged {
+        /// Byte of the text where reading stopped.
+        at: usize,
+        /// What was expected there.
+        what: &'static str,
+    },
+    /// A marker names an entry that the store does not hold.
+    #[error("no stored content for ref={handle}\nhint: use the store and session that compressed the text")]
+    Missing {
+        /// The handle in the marker.
+        handle: Handle,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The prompt cannot be made to fit.
+    #[error(
+        "prompt needs at least {minimum} tokens, budget is {budget}\nhint: raise the budget or unpin {largest}"
+    )]
+    OverBudget {
+        /// Fewest tokens that keep what must be kept.
+        minimum: usize,
+        /// The tokens allowed.
+        budget: usize,
+        /// The largest part that must be kept.
+        largest: String,
+    },
+    /// A list of messages is not one that can be sent.
+    #[error("message {index} {what}\nhint: {hint}")]
+    BadMessage {
+        /// Position in the list.
+        index: usize,
+        /// What is wrong with it.
+        what: String,
+        /// How to repair it.
+        hint: &'static str,
+    },
+}
+
+/// A result of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl From<crate::codec::Fault> for Error {
+    fn from(fault: crate::codec::Fault) -> Self {
+        Error::Damaged { at: fault.at, what: fault.what }
+    }
+}

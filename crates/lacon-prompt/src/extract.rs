@@ -1,0 +1,537 @@
+//! Query-aware extraction: of long material, the rows and sentences that bear on a question.
+//!
+//! The only lossy step of this crate, and opt-in. It selects whole sentences and table rows in their order, so nothing
+//! is reworded; a row brings its table's head along; instructions stay; short texts are left alone; gaps show as `…`.
+//!
+//! Ranking is BM25 over the units, smoothed over neighbors and lifted by the passage they stand in; the first picks
+//! cover as many words of the question as possible. No recency term: documents are not conversations. An embedding
+//! tier was measured for tables by others and lost to plain BM25 there.
+
+use crate::guard;
+use crate::span;
+use lacon_tokens::Encoding;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// How to extract.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ExtractOptions {
+    /// Largest share of the tokens to keep, between 0 and 1. Relevance may keep less.
+    pub share: f64,
+    /// Texts below this many tokens are returned as they are.
+    pub min_tokens: usize,
+}
+
+impl Default for ExtractOptions {
+    fn default() -> Self {
+        ExtractOptions { share: 0.5, min_tokens: 200 }
+    }
+}
+
+/// An extract and what was left out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extracted {
+    /// The extract, or the input where nothing was left out.
+    pub text: String,
+    /// Tokens of the input.
+    pub tokens_before: usize,
+    /// Tokens of the extract.
+    pub tokens_after: usize,
+    /// Units (sentences, rows, blocks) of the input.
+    pub units: usize,
+    /// Units that were kept.
+    pub kept: usize,
+    /// Byte ranges of the input that were left out.
+    pub left_out: Vec<Range<usize>>,
+}
+
+#[derive(Debug)]
+struct Unit {
+    range: Range<usize>,
+    tokens: usize,
+    /// Which passage (text between blank lines or rules) it belongs to.
+    passage: usize,
+    /// Which document (text between rules) it belongs to.
+    document: usize,
+    /// The units that must be kept with it: a table's head, a row's section label.
+    needs: Vec<usize>,
+    must: bool,
+    terms: Vec<u32>,
+    /// Footnote marks that a row carries.
+    marks: Vec<u8>,
+    /// The footnote that the unit begins.
+    note: Option<u8>,
+}
+
+/// Selects the parts of a text that bear on a question.
+#[must_use]
+pub fn extract(text: &str, query: &str, options: ExtractOptions, encoding: &Encoding) -> Extracted {
+    let tokens_before = encoding.count(text);
+    let unchanged = |units: usize| Extracted {
+        text: text.to_owned(),
+        tokens_before,
+        tokens_after: tokens_before,
+        units,
+        kept: units,
+        left_out: Vec::new(),
+    };
+    let budget = (tokens_before as f64 * options.share.clamp(0.0, 1.0)) as usize;
+    if tokens_before < options.min_tokens || budget >= tokens_before {
+        return unchanged(0);
+    }
+    let mut terms = Terms::default();
+    let units = split(text, encoding, &mut terms);
+    let question = terms.question(query);
+    if question.is_empty() || units.len() < 3 {
+        return unchanged(units.len());
+    }
+    let mut picks = pick(&units, &question, terms.names.len(), budget);
+    // Gaps and seams cost tokens that no unit owns, so the last picks may have to go again.
+    let (kept, out, tokens_after) = loop {
+        let kept = with_needs(&units, &picks);
+        let out = print(text, &units, &kept);
+        let tokens = encoding.count(&out.0);
+        if tokens <= budget || picks.iter().all(|i| units[*i].must) {
+            break (kept, out, tokens);
+        }
+        let mut excess = (tokens - budget).div_ceil(2);
+        while excess > 0
+            && let Some(at) = picks.iter().rposition(|i| !units[*i].must)
+        {
+            let i = picks.remove(at);
+            excess = excess.saturating_sub(units[i].tokens);
+        }
+    };
+    // A selection can neither invent nor reword; if it did, the split is wrong and the text stays.
+    if tokens_after >= tokens_before || !guard::compare(text, &out.0).is_selection() {
+        return unchanged(units.len());
+    }
+    let n_kept = kept.iter().filter(|kept| **kept).count();
+    Extracted { text: out.0, tokens_before, tokens_after, units: units.len(), kept: n_kept, left_out: out.1 }
+}
+
+/// Words as numbers.
+#[derive(Default)]
+struct Terms {
+    names: HashMap<String, u32>,
+}
+
+const STOP: [&str; 56] = [
+    "a",
+    "an",
+    "the",
+    "of",
+    "in",
+    "on",
+    "at",
+    "to",
+    "for",
+    "and",
+    "or",
+    "is",
+    "are",
+    "was",
+    "were",
+    "be",
+    "been",
+    "by",
+    "with",
+    "from",
+    "as",
+    "that",
+    "this",
+    "these",
+    "those",
+    "it",
+    "its",
+    "what",
+    "which",
+    "who",
+    "whom",
+    "how",
+    "why",
+    "when",
+    "where",
+    "did",
+    "do",
+    "does",
+    "has",
+    "have",
+    "had",
+    "s",
+    "their",
+    "there",
+    "than",
+    "then",
+    "into",
+    "between",
+    "respectively",
+    "much",
+    "many",
+    "during",
+    "about",
+    "per",
+    "used",
+    "consist",
+];
+
+impl Terms {
+    fn of(&mut self, text: &str) -> Vec<u32> {
+        let mut out = Vec::new();
+        for word in text.split(|c: char| !c.is_alphanumeric()) {
+            if word.is_empty() {
+                continue;
+            }
+            let stem = stem(word);
+            if STOP.contains(&stem.as_str()) {
+                continue;
+            }
+            let next = self.names.len() as u32;
+            out.push(*self.names.entry(stem).or_insert(next));
+        }
+        out
+    }
+
+    /// The question's words that the text knows, with a weight each: numbers and names count more.
+    fn question(&self, query: &str) -> HashMap<u32, f64> {
+        let mut out = HashMap::new();
+        for (i, word) in
+            query.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).enumerate()
+        {
+            let Some(term) = self.names.get(&stem(word)) else { continue };
+            let number = word.bytes().any(|b| b.is_ascii_digit());
+            let name = i > 0 && word.chars().next().is_some_and(char::is_uppercase);
+            out.insert(*term, if number || name { 1.5 } else { 1.0 });
+        }
+        out
+    }
+}
+
+/// A word without its case and its commonest endings.
+fn stem(word: &str) -> String {
+    let lower = word.to_lowercase();
+    for (ending, min) in [
+        ("ations", 4),
+        ("ation", 4),
+        ("ments", 4),
+        ("ment", 4),
+        ("ings", 4),
+        ("ing", 4),
+        ("ies", 3),
+        ("ed", 4),
+        ("es", 4),
+        ("s", 3),
+        ("ly", 4),
+    ] {
+        if let Some(base) = lower.strip_suffix(ending)
+            && base.len() >= min
+            && base.is_ascii()
+        {
+            return base.trim_end_matches('e').to_owned();
+        }
+    }
+    if lower.len() > 4 && lower.is_ascii() { lower.trim_end_matches('e').to_owned() } else { lower }
+}
+
+/// Splits a text into units. Every byte that is no blank belongs to one.
+fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
+    let mut units: Vec<Unit> = Vec::new();
+    let (mut passage, mut document) = (0, 0);
+    let mut table: Option<Table> = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        let start = at;
+        at += line.len();
+        let trimmed = line.trim();
+        if trimmed.is_empty() {
+            passage += 1;
+            table = None;
+            continue;
+        }
+        if trimmed.len() >= 3 && trimmed.bytes().all(|b| matches!(b, b'-' | b'=' | b'*' | b'_')) {
+            document += 1;
+            passage += 1;
+            table = None;
+            continue;
+        }
+        let mut push = |range: Range<usize>, needs: Vec<usize>, must: bool| {
+            let part = &text[range.clone()];
+            let (marks, note) = marks_of(part);
+            units.push(Unit {
+                marks,
+                note,
+                tokens: encoding.count(part) + 1,
+                terms: terms.of(part),
+                range,
+                passage,
+                document,
+                needs,
+                must,
+            });
+            units.len() - 1
+        };
+        if trimmed.starts_with('|') {
+            let cells: Vec<&str> = trimmed.trim_matches('|').split('|').map(str::trim).collect();
+            let filled = cells.iter().skip(1).filter(|cell| !cell.is_empty()).count();
+            let label = cells.first().is_some_and(|cell| !cell.is_empty());
+            let state = table.get_or_insert_with(Table::default);
+            // The head is what stands above the first row with a label and values.
+            let numeric = cells.iter().skip(1).any(|cell| is_amount(cell));
+            if !state.body && (state.head.is_empty() || !(label && numeric)) && state.head.len() < 4 {
+                let id = push(start..at, state.head.clone(), false);
+                state.head.push(id);
+                continue;
+            }
+            state.body = true;
+            let mut needs = state.head.clone();
+            if label && filled == 0 {
+                let id = push(start..at, needs, false);
+                state.label = Some(id);
+            } else {
+                needs.extend(state.label);
+                push(start..at, needs, false);
+            }
+            continue;
+        }
+        table = None;
+        let mut from = start;
+        let must =
+            span::is_instruction(line) && !span::is_log_line(line) && document == 0 && is_order(trimmed);
+        for sentence in guard::sentences(line) {
+            push(from..from + sentence.len(), Vec::new(), must);
+            from += sentence.len();
+        }
+    }
+    units
+}
+
+#[derive(Default)]
+struct Table {
+    head: Vec<usize>,
+    label: Option<usize>,
+    body: bool,
+}
+
+/// Whether a cell holds an amount rather than a year or a word.
+fn is_amount(cell: &str) -> bool {
+    let digits = cell.bytes().filter(u8::is_ascii_digit).count();
+    let year =
+        digits == 4 && (cell.contains("19") || cell.contains("20")) && !cell.contains([',', '.', '%', '$']);
+    digits > 0 && !year && cell.bytes().filter(u8::is_ascii_alphabetic).count() * 2 <= cell.len()
+}
+
+/// Whether a line speaks to the model, not about a subject.
+fn is_order(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    ["you are ", "you must", "do not ", "never ", "always ", "your task", "respond ", "answer ", "only use"]
+        .iter()
+        .any(|start| lower.trim_start_matches(['-', '*', ' ', '#']).starts_with(start))
+}
+
+// BM25's constants, and weights tuned on the development set of TAT-QA (alone and among seven other contexts).
+const K1: f64 = 1.2;
+const B: f64 = 0.5;
+
+fn with_needs(units: &[Unit], picks: &[usize]) -> Vec<bool> {
+    let mut kept = vec![false; units.len()];
+    for i in picks {
+        for j in units[*i].needs.iter().chain([i]) {
+            kept[*j] = true;
+        }
+    }
+    kept
+}
+
+/// Scores units for the question and gives those to keep, the best first.
+fn pick(units: &[Unit], question: &HashMap<u32, f64>, n_terms: usize, budget: usize) -> Vec<usize> {
+    let n = units.len();
+    let mut frequency = vec![0u32; n_terms];
+    for unit in units {
+        let distinct: HashSet<u32> = unit.terms.iter().copied().collect();
+        for term in distinct {
+            frequency[term as usize] += 1;
+        }
+    }
+    let idf = |term: u32| {
+        let df = f64::from(frequency[term as usize]);
+        (1.0 + (n as f64 - df + 0.5) / (df + 0.5)).ln()
+    };
+    let average = units.iter().map(|unit| unit.terms.len()).sum::<usize>() as f64 / n as f64;
+    let bm25 = |terms: &[u32], average: f64| {
+        let mut counts: HashMap<u32, f64> = HashMap::new();
+        for term in terms.iter().filter(|term| question.contains_key(term)) {
+            *counts.entry(*term).or_default() += 1.0;
+        }
+        // Summed in the question's order of terms, so that equal input gives equal bits.
+        let mut matched: Vec<(u32, f64)> = counts.into_iter().collect();
+        matched.sort_unstable_by_key(|(term, _)| *term);
+        let length = 1.0 - B + B * terms.len() as f64 / average.max(1.0);
+        matched
+            .iter()
+            .map(|(term, f)| question[term] * idf(*term) * f * (K1 + 1.0) / (f + K1 * length))
+            .sum::<f64>()
+    };
+    let own: Vec<f64> = units.iter().map(|unit| bm25(&unit.terms, average)).collect();
+    let passages = lift(units, |unit| unit.passage, &bm25);
+    let documents = lift(units, |unit| unit.document, &bm25);
+    let mut score: Vec<f64> = (0..n)
+        .map(|i| {
+            let near = |j: Option<usize>| {
+                j.filter(|j| *j < n && units[*j].passage == units[i].passage).map_or(0.0, |j| own[j])
+            };
+            let heads: f64 = units[i].needs.iter().map(|head| own[*head]).sum();
+            own[i]
+                + 0.2 * (near(i.checked_sub(1)) + near(Some(i + 1)))
+                + 0.25 * heads
+                + 0.3 * passages[i]
+                + 0.6 * documents[i]
+        })
+        .collect();
+    for (note, rows) in footnotes(units) {
+        let best = rows.into_iter().map(|row| score[row]).fold(0.0, f64::max);
+        score[note] += 0.3 * best;
+    }
+    for (i, unit) in units.iter().enumerate() {
+        if unit.must {
+            score[i] = f64::INFINITY;
+        }
+    }
+    choose(units, question, &score, &idf, budget)
+}
+
+/// Units that begin with a mark such as `(3)`, and the rows of the same document that carry it after a word.
+fn footnotes(units: &[Unit]) -> Vec<(usize, Vec<usize>)> {
+    let mut rows: HashMap<(usize, u8), Vec<usize>> = HashMap::new();
+    for (i, unit) in units.iter().enumerate() {
+        for mark in &unit.marks {
+            rows.entry((unit.document, *mark)).or_default().push(i);
+        }
+    }
+    let note = |unit: &Unit| unit.note.and_then(|mark| rows.get(&(unit.document, mark)).cloned());
+    units.iter().enumerate().filter_map(|(i, unit)| Some((i, note(unit)?))).collect()
+}
+
+/// The footnote marks `(1)` … `(99)` that follow a letter in a table's row, and the one that a text begins with.
+fn marks_of(text: &str) -> (Vec<u8>, Option<u8>) {
+    let bytes = text.as_bytes();
+    let mut marks = Vec::new();
+    let mut note = None;
+    for (i, _) in text.match_indices('(') {
+        let digits = bytes[i + 1..].iter().take_while(|b| b.is_ascii_digit()).count();
+        if !(1..=2).contains(&digits) || bytes.get(i + 1 + digits) != Some(&b')') {
+            continue;
+        }
+        let Ok(mark) = text[i + 1..i + 1 + digits].parse() else { continue };
+        if i == 0 {
+            note = Some(mark);
+        } else if text.starts_with('|') && text[..i].trim_end().ends_with(|c: char| c.is_alphabetic()) {
+            marks.push(mark);
+        }
+    }
+    (marks, note)
+}
+
+/// The score of the group that each unit belongs to, as one text.
+fn lift(units: &[Unit], group: impl Fn(&Unit) -> usize, bm25: &impl Fn(&[u32], f64) -> f64) -> Vec<f64> {
+    let mut terms: HashMap<usize, Vec<u32>> = HashMap::new();
+    for unit in units {
+        terms.entry(group(unit)).or_default().extend(&unit.terms);
+    }
+    let average = units.iter().map(|unit| unit.terms.len()).sum::<usize>() as f64 / terms.len().max(1) as f64;
+    let mut scores: HashMap<usize, f64> =
+        terms.iter().map(|(id, terms)| (*id, bm25(terms, average))).collect();
+    // Only differences between groups say anything; a share that all have would only favor short units.
+    let least = scores.values().copied().fold(f64::INFINITY, f64::min);
+    scores.values_mut().for_each(|score| *score -= least);
+    units.iter().map(|unit| scores[&group(unit)]).collect()
+}
+
+fn choose(
+    units: &[Unit],
+    question: &HashMap<u32, f64>,
+    score: &[f64],
+    idf: &impl Fn(u32) -> f64,
+    budget: usize,
+) -> Vec<usize> {
+    let mut picks = Vec::new();
+    let mut kept = vec![false; units.len()];
+    let mut used = 0;
+    let mut covered: HashSet<u32> = HashSet::new();
+    let mut open: Vec<usize> = (0..units.len()).collect();
+    while !open.is_empty() {
+        // What a unit adds: its score, and words of the question that nothing kept so far says.
+        let gain = |i: usize| {
+            let mut fresh: Vec<u32> = units[i]
+                .terms
+                .iter()
+                .copied()
+                .filter(|term| question.contains_key(term) && !covered.contains(term))
+                .collect();
+            fresh.sort_unstable();
+            fresh.dedup();
+            let fresh: f64 = fresh.into_iter().map(|term| question[&term] * idf(term)).sum();
+            let cost = cost_of(units, &kept, i) as f64;
+            (score[i] + 0.8 * fresh) / cost.max(6.0).powf(0.15)
+        };
+        let best = open
+            .iter()
+            .copied()
+            .enumerate()
+            .map(|(at, i)| (gain(i), at, i))
+            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.2.cmp(&a.2)));
+        let Some((_, at, i)) = best else { break };
+        open.swap_remove(at);
+        if kept[i] {
+            continue;
+        }
+        let cost = cost_of(units, &kept, i);
+        if used + cost > budget && !units[i].must {
+            continue;
+        }
+        used += cost;
+        picks.push(i);
+        for j in units[i].needs.iter().copied().chain([i]) {
+            kept[j] = true;
+            covered.extend(units[j].terms.iter().filter(|term| question.contains_key(term)));
+        }
+    }
+    picks
+}
+
+fn cost_of(units: &[Unit], kept: &[bool], i: usize) -> usize {
+    units[i].needs.iter().chain([&i]).filter(|j| !kept[**j]).map(|j| units[*j].tokens).sum()
+}
+
+fn print(text: &str, units: &[Unit], kept: &[bool]) -> (String, Vec<Range<usize>>) {
+    let mut out = String::new();
+    let mut left_out: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    let mut gap = false;
+    for (unit, kept) in units.iter().zip(kept) {
+        let between = &text[at..unit.range.start];
+        at = unit.range.end;
+        if !kept {
+            match left_out.last_mut() {
+                Some(last) if gap => last.end = unit.range.end,
+                _ => left_out.push(unit.range.clone()),
+            }
+            gap = true;
+            continue;
+        }
+        if gap {
+            let broken = between.contains('\n') || out.is_empty() || out.ends_with('\n');
+            out.push_str(if broken || text[..unit.range.start].ends_with('\n') { "…\n" } else { "… " });
+            gap = false;
+        } else {
+            out.push_str(between);
+        }
+        out.push_str(&text[unit.range.clone()]);
+    }
+    if gap {
+        out.push('…');
+    } else {
+        out.push_str(&text[at..]);
+    }
+    (out, left_out)
+}

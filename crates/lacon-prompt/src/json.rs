@@ -1,0 +1,21 @@
+//! JSON as text that must come back byte for byte: a tree that keeps every lexeme, the styles it is printed in, and a
+//! shorter notation for it.
+//!
+//! `serde_json` is not used here because it changes numbers (`1.0e5`), merges doubled keys and forgets how a text was
+//! laid out; an exact inverse needs all three.
+
+mod decode;
+mod encode;
+mod parse;
+mod style;
+mod table;
+mod text;
+
+pub(crate) use decode::{read_lines, read_value};
+pub(crate) use encode::{write_lines, write_value};
+pub(crate) use parse::{MAX_DEPTH, Node, parse, parse_prefix};
+pub(crate) use style::{Layout, Style};
+pub(crate) use text::{escape_into, unescape};
+
+#[cfg(test)]
+mod tests;

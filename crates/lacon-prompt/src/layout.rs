@@ -1,0 +1,262 @@
+//! The order of what is sent: shared material first, what changes last, so that providers read it from their caches.
+//!
+//! A provider caches the longest common prefix of requests, byte for byte. So tools and their schemas get one order,
+//! material that several requests share comes first in one order, and the text that differs by role comes after it.
+//! Nothing is reworded here; [`shared_first`] only moves whole segments.
+
+use crate::prompt::{Message, Prompt, Role, Segment};
+use lacon_tokens::Encoding;
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+
+/// Tools in the order of their names, schemas in the order of their keys; lists keep their order, for it may matter.
+#[must_use]
+pub fn canonical_tools(tools: &[Value]) -> Vec<Value> {
+    let mut sorted: Vec<Value> = tools.iter().map(sorted_keys).collect();
+    sorted.sort_by(|a, b| tool_name(a).cmp(tool_name(b)));
+    sorted
+}
+
+fn tool_name(tool: &Value) -> &str {
+    tool.get("function").unwrap_or(tool).get("name").and_then(Value::as_str).unwrap_or("")
+}
+
+fn sorted_keys(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort_unstable();
+            let sorted: Map<String, Value> =
+                names.into_iter().map(|name| (name.clone(), sorted_keys(&members[name]))).collect();
+            Value::Object(sorted)
+        }
+        Value::Array(items) => Value::Array(items.iter().map(sorted_keys).collect()),
+        other => other.clone(),
+    }
+}
+
+/// One stretch of a request as a cache sees it.
+struct Stretch {
+    owner: String,
+    message: Option<usize>,
+    text: String,
+}
+
+/// The request in the order providers hash it: tools, then messages.
+fn stretches(prompt: &Prompt) -> Vec<Stretch> {
+    let mut out = Vec::new();
+    for tool in &prompt.tools {
+        out.push(Stretch {
+            owner: format!("tool {}", tool_name(tool)),
+            message: None,
+            text: tool.to_string(),
+        });
+    }
+    for (i, message) in prompt.messages.iter().enumerate() {
+        let head =
+            format!("\u{1}{}\u{2}{}\u{2}", message.role.as_str(), message.name.as_deref().unwrap_or(""));
+        out.push(Stretch { owner: format!("message {i}"), message: Some(i), text: head });
+        for segment in &message.segments {
+            out.push(Stretch { owner: segment.name.clone(), message: Some(i), text: segment.text.clone() });
+        }
+        for call in &message.tool_calls {
+            let text = format!("\u{3}{}\u{2}{}\u{2}{}", call.id, call.name, call.arguments);
+            out.push(Stretch { owner: format!("call {}", call.name), message: Some(i), text });
+        }
+        if let Some(id) = &message.tool_call_id {
+            out.push(Stretch { owner: format!("result {id}"), message: Some(i), text: id.clone() });
+        }
+    }
+    out
+}
+
+fn common_bytes(a: &str, b: &str) -> usize {
+    let mut n = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    while !a.is_char_boundary(n) {
+        n -= 1;
+    }
+    n
+}
+
+/// Where two requests part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Difference {
+    /// First byte of the requests' texts that differs.
+    pub byte: usize,
+    /// The segment, tool or call it belongs to, in the first request (in the second where the first has ended).
+    pub owner: String,
+    /// The message it belongs to; none for tools.
+    pub message: Option<usize>,
+    /// A few characters of the first request from there on.
+    pub left: String,
+    /// The same of the second one.
+    pub right: String,
+}
+
+/// The first byte in which two requests differ, and who owns it; none where one begins with all of the other.
+#[must_use]
+pub fn first_difference(a: &Prompt, b: &Prompt) -> Option<Difference> {
+    let (left, right) = (stretches(a), stretches(b));
+    let text = |stretches: &[Stretch]| stretches.iter().map(|s| s.text.as_str()).collect::<String>();
+    let (whole_left, whole_right) = (text(&left), text(&right));
+    let byte = common_bytes(&whole_left, &whole_right);
+    if byte == whole_left.len() || byte == whole_right.len() {
+        return None;
+    }
+    let mut end = 0;
+    let owner = left.iter().find(|stretch| {
+        end += stretch.text.len();
+        byte < end
+    })?;
+    let some = |text: &str| text[byte..].chars().take(24).filter(|c| !c.is_control()).collect();
+    Some(Difference {
+        byte,
+        owner: owner.owner.clone(),
+        message: owner.message,
+        left: some(&whole_left),
+        right: some(&whole_right),
+    })
+}
+
+/// Moves segments that several requests share to the front of each, in one order for all of them.
+///
+/// System text that every request has comes first, then shared data, the most shared first, then what is each request's
+/// own. Segments keep their role and their text. Requests with calls in them are histories whose order carries meaning;
+/// they are left as they are.
+#[must_use]
+pub fn shared_first(prompts: &[Prompt]) -> Vec<Prompt> {
+    let mut shares: HashMap<(Role, &str), (usize, usize)> = HashMap::new();
+    let mut order = 0;
+    for prompt in prompts {
+        let mut seen: Vec<(Role, &str)> = Vec::new();
+        for message in &prompt.messages {
+            for segment in &message.segments {
+                let key = (message.role, segment.text.as_str());
+                if !seen.contains(&key) {
+                    seen.push(key);
+                    order += 1;
+                    shares.entry(key).or_insert((0, order)).0 += 1;
+                }
+            }
+        }
+    }
+    prompts.iter().map(|prompt| front_loaded(prompt, prompts.len(), &shares)).collect()
+}
+
+fn front_loaded(prompt: &Prompt, n: usize, shares: &HashMap<(Role, &str), (usize, usize)>) -> Prompt {
+    let is_history = |message: &Message| {
+        !message.tool_calls.is_empty()
+            || message.tool_call_id.is_some()
+            || !matches!(message.role, Role::System | Role::User)
+    };
+    if prompt.messages.iter().any(is_history) {
+        return prompt.clone();
+    }
+    let mut common: Vec<(Role, &Segment)> = Vec::new();
+    let mut shared: Vec<(usize, usize, Role, &Segment)> = Vec::new();
+    let mut own: Vec<(Role, &Segment)> = Vec::new();
+    for message in &prompt.messages {
+        for segment in &message.segments {
+            let (count, first) = shares[&(message.role, segment.text.as_str())];
+            match (message.role, segment.kind.may_change()) {
+                (Role::System, _) if count == n => common.push((message.role, segment)),
+                (_, true) if count > 1 => shared.push((count, first, message.role, segment)),
+                _ => own.push((message.role, segment)),
+            }
+        }
+    }
+    shared.sort_by_key(|(count, first, ..)| (std::cmp::Reverse(*count), *first));
+    let mut messages: Vec<Message> = Vec::new();
+    let all = common.into_iter().chain(shared.into_iter().map(|(.., role, segment)| (role, segment)));
+    // The seam between shared and own text starts a message, so that the shared one is the same for all.
+    let n_shared = {
+        let before: Vec<(Role, &Segment)> = all.collect();
+        for (role, segment) in &before {
+            push(&mut messages, *role, segment, 0);
+        }
+        messages.len()
+    };
+    for (role, segment) in own {
+        push(&mut messages, role, segment, n_shared);
+    }
+    Prompt { messages, tools: canonical_tools(&prompt.tools) }
+}
+
+/// Appends a segment to the last message if it has the same role and is not one of the first `fixed`.
+fn push(messages: &mut Vec<Message>, role: Role, segment: &Segment, fixed: usize) {
+    let open = messages.len() > fixed && messages.last().is_some_and(|message| message.role == role);
+    match messages.last_mut() {
+        Some(last) if open => last.segments.push(segment.clone()),
+        _ => messages.push(Message::new(role, vec![segment.clone()])),
+    }
+}
+
+/// How a provider caches and charges, relative to its price of uncached input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheProfile {
+    /// Shortest prefix that is cached, in tokens.
+    pub min_prefix: usize,
+    /// Cached prefixes are multiples of so many tokens.
+    pub block: usize,
+    /// Price of a cached token, in thousandths of an uncached one.
+    pub read_permille: u64,
+    /// Price of a token that is written to the cache, in thousandths.
+    pub write_permille: u64,
+}
+
+impl CacheProfile {
+    /// OpenAI: prefixes of 1,024 tokens and more in steps of 128; reads at a tenth, writes free.
+    pub const OPENAI: CacheProfile =
+        CacheProfile { min_prefix: 1024, block: 128, read_permille: 100, write_permille: 1000 };
+    /// Anthropic: 1,024 tokens and more; reads at a tenth, writes at five quarters.
+    pub const ANTHROPIC: CacheProfile =
+        CacheProfile { min_prefix: 1024, block: 1, read_permille: 100, write_permille: 1250 };
+    /// A provider that caches nothing.
+    pub const NONE: CacheProfile =
+        CacheProfile { min_prefix: usize::MAX, block: 1, read_permille: 1000, write_permille: 1000 };
+}
+
+/// What caching is expected to do to one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Predicted {
+    /// Tokens of the request.
+    pub prompt: usize,
+    /// Tokens of them that an earlier request has left in the cache.
+    pub cached: usize,
+    /// What the request costs, in thousandths of an uncached token.
+    pub cost_permille: u64,
+}
+
+/// Predicts hits and cost of requests in the order they are sent, each against all before it.
+///
+/// Entries are taken to live as long as the list is; a caller that knows the times splits the list at the provider's
+/// time to live.
+#[must_use]
+pub fn predict(prompts: &[Prompt], profile: CacheProfile, encoding: &'static Encoding) -> Vec<Predicted> {
+    let mut sent: Vec<String> = Vec::new();
+    let mut out = Vec::new();
+    for prompt in prompts {
+        let text: String = stretches(prompt).iter().map(|stretch| stretch.text.as_str()).collect();
+        let tokens = prompt.count(encoding);
+        let longest = sent.iter().map(|earlier| common_bytes(&text, earlier)).max().unwrap_or(0);
+        let shared = encoding.count(&text[..longest]).min(tokens);
+        let cached = if shared < profile.min_prefix { 0 } else { shared - shared % profile.block };
+        // What can be read again later is written now: everything that is not read, once it is long enough.
+        let fresh = (tokens - cached) as u64;
+        let write = if tokens >= profile.min_prefix { profile.write_permille } else { 1000 };
+        let cost_permille = cached as u64 * profile.read_permille + fresh * write;
+        out.push(Predicted { prompt: tokens, cached, cost_permille });
+        sent.push(text);
+    }
+    out
+}
+
+/// Net saving of a change, after what it costs in lost cache hits, in thousandths of an uncached token; negative where
+/// the change does not repay the cache it breaks.
+#[must_use]
+pub fn net_saving(before: &[Predicted], after: &[Predicted]) -> i64 {
+    let cost = |list: &[Predicted]| {
+        list.iter().map(|p| i64::try_from(p.cost_permille).unwrap_or(i64::MAX)).sum::<i64>()
+    };
+    cost(before) - cost(after)
+}

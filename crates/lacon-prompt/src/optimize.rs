@@ -1,0 +1,174 @@
+//! A whole prompt, made shorter: every segment that may change, each checked by its inverse.
+
+use crate::compress::{self, Options};
+use crate::error::{Error, Result};
+use crate::offload::Store;
+use crate::passes::Pass;
+use crate::prompt::{Prompt, Segment};
+use crate::receipt::{Outcome, PassReport};
+use lacon_tokens::Encoding;
+use std::time::Instant;
+
+/// What [`optimize`] did.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Optimized {
+    /// The prompt to send.
+    pub prompt: Prompt,
+    /// Tokens of the prompt it was given, framing and tools included.
+    pub tokens_before: usize,
+    /// Tokens of the new prompt.
+    pub tokens_after: usize,
+    /// Tokens above the budget that remain; trimming or a larger budget must take care of them.
+    pub over_budget: usize,
+    /// What each pass did to each segment.
+    pub passes: Vec<PassReport>,
+}
+
+/// A duplicate is worth its line from this many bytes on.
+const MIN_DUPLICATE: usize = 240;
+const SAME: &str = "@same text as the one above that begins ";
+
+/// Shortens the segments that may change: data and history that are not pinned. Facts, order and number of messages
+/// and segments stay; [`restore`] undoes it.
+///
+/// The prompt is never cut to the budget here, because cutting loses facts: `over_budget` says how much is left over.
+///
+/// # Errors
+/// When the store's medium fails.
+pub fn optimize(
+    prompt: &Prompt,
+    budget: Option<usize>,
+    options: Options,
+    store: Option<&mut dyn Store>,
+    encoding: &'static Encoding,
+) -> Result<Optimized> {
+    let tokens_before = prompt.count(encoding);
+    let mut store = store;
+    let mut shorter = prompt.clone();
+    let mut passes = Vec::new();
+    let mut replaced = Vec::new();
+    if options.passes.has(Pass::Duplicates) {
+        replaced = duplicates(&mut shorter, encoding, &mut passes);
+    }
+    for (i, segment) in changeable(&mut shorter).into_iter().enumerate() {
+        if replaced.contains(&i) {
+            continue;
+        }
+        let short = compress::compress(
+            &segment.text,
+            options,
+            // Reborrowed per segment; the closure form moves the store into the first iteration.
+            match &mut store {
+                Some(store) => Some(&mut **store),
+                None => None,
+            },
+            encoding,
+        )?;
+        passes.extend(
+            short.passes.into_iter().map(|report| PassReport { segment: segment.name.clone(), ..report }),
+        );
+        segment.text = short.text;
+    }
+    let shared = store.as_deref().map(|store| store as &dyn Store);
+    if !options.audit
+        && restore(&shorter, shared).as_ref().ok() != Some(prompt)
+        && !same_values(&shorter, prompt, shared)
+    {
+        shorter = prompt.clone();
+        for report in &mut passes {
+            report.outcome = Outcome::RolledBack("the prompt could not be restored");
+        }
+    }
+    let result = if options.audit { prompt.clone() } else { shorter };
+    let tokens_after = result.count(encoding);
+    let over_budget = budget.map_or(0, |budget| tokens_after.saturating_sub(budget));
+    Ok(Optimized { prompt: result, tokens_before, tokens_after, over_budget, passes })
+}
+
+/// Undoes [`optimize`].
+///
+/// # Errors
+/// When a segment was edited since, or a marker's content is not in the store.
+pub fn restore(prompt: &Prompt, store: Option<&dyn Store>) -> Result<Prompt> {
+    let mut whole = prompt.clone();
+    let mut seen: Vec<String> = Vec::new();
+    for segment in changeable(&mut whole) {
+        segment.text = match segment.text.strip_prefix(SAME) {
+            Some(quoted) => {
+                let missing = Error::Damaged { at: 0, what: "no text above begins so" };
+                let start = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')).ok_or(missing)?;
+                let missing = Error::Damaged { at: 0, what: "no text above begins so" };
+                seen.iter().find(|text| text.starts_with(start)).ok_or(missing)?.clone()
+            }
+            None => compress::expand(&segment.text, store)?,
+        };
+        seen.push(segment.text.clone());
+    }
+    Ok(whole)
+}
+
+/// Whether each segment holds the same text or, where only a JSON layout was given up, the same value.
+fn same_values(shorter: &Prompt, prompt: &Prompt, store: Option<&dyn Store>) -> bool {
+    let Ok(mut back) = restore(shorter, store) else { return false };
+    let mut original = prompt.clone();
+    let pairs = changeable(&mut back).into_iter().zip(changeable(&mut original));
+    for (a, b) in pairs {
+        if a.text != b.text && !compress::same_json(&a.text, &b.text) {
+            return false;
+        }
+        a.text.clone_from(&b.text);
+    }
+    back == original
+}
+
+fn changeable(prompt: &mut Prompt) -> Vec<&mut Segment> {
+    prompt
+        .messages
+        .iter_mut()
+        .flat_map(|message| message.segments.iter_mut())
+        .filter(|segment| segment.kind.may_change() && !segment.pinned)
+        .collect()
+}
+
+/// Replaces segments whose text stands earlier in the prompt by a line that quotes its first words; says which.
+fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassReport>) -> Vec<usize> {
+    let mut replaced = Vec::new();
+    let started = Instant::now();
+    let mut seen: Vec<String> = Vec::new();
+    for (i, segment) in changeable(prompt).into_iter().enumerate() {
+        let Some(start) = opening(&segment.text) else {
+            seen.push(segment.text.clone());
+            continue;
+        };
+        // The quoted words must lead to this text and no other one.
+        match seen.iter().find(|text| text.starts_with(start)) {
+            Some(first) if *first == segment.text => {
+                let line = format!("{SAME}\"{start}\"");
+                let mut report = PassReport::new(Pass::Duplicates);
+                report.segment.clone_from(&segment.name);
+                report.spans = 1;
+                report.tokens_before = encoding.count(&segment.text);
+                report.tokens_after = encoding.count(&line);
+                report.elapsed = started.elapsed();
+                if report.tokens_after < report.tokens_before {
+                    segment.text = line;
+                    replaced.push(i);
+                    passes.push(report);
+                }
+            }
+            _ => seen.push(segment.text.clone()),
+        }
+    }
+    replaced
+}
+
+/// The first words of a long text, on one line.
+fn opening(text: &str) -> Option<&str> {
+    if text.len() < MIN_DUPLICATE {
+        return None;
+    }
+    let end = text.char_indices().map(|(i, _)| i).find(|i| *i >= 60)?;
+    let start = &text[..end];
+    (!start.contains(['\n', '"']) && !start.trim().is_empty()).then_some(start)
+}

@@ -1,0 +1,178 @@
+//! A prompt as data: messages of typed segments, and the tools that go with them.
+
+use lacon_tokens::{ChatMessage, Encoding, Exactness, ModelEncoding, Request, count_request};
+use serde_json::Value;
+
+/// Who speaks in a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The application's rules.
+    System,
+    /// The person or program that asks.
+    User,
+    /// The model.
+    Assistant,
+    /// A tool's result.
+    Tool,
+}
+
+impl Role {
+    /// The role's name in chat requests.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::System => "system",
+            Role::User => "user",
+            Role::Assistant => "assistant",
+            Role::Tool => "tool",
+        }
+    }
+}
+
+/// What a segment is for, which decides what may happen to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SegmentKind {
+    /// Tells the model what to do. Never changed.
+    Instruction,
+    /// The question or request at hand. Never changed.
+    Query,
+    /// Material to work with: reports, tool results, documents. Its form may change, its facts may not.
+    Data,
+    /// Earlier turns. As data; also the first to be left out when a budget forces it.
+    History,
+}
+
+impl SegmentKind {
+    /// Whether passes may change the form of such a segment.
+    #[must_use]
+    pub fn may_change(self) -> bool {
+        matches!(self, SegmentKind::Data | SegmentKind::History)
+    }
+}
+
+/// A piece of a message with one purpose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// What it is for.
+    pub kind: SegmentKind,
+    /// Who owns it, such as `market_report`; receipts and layout reports name it so.
+    pub name: String,
+    /// Its text, exactly as it is sent.
+    pub text: String,
+    /// Whether it must be sent unchanged whatever its kind.
+    pub pinned: bool,
+}
+
+impl Segment {
+    /// A segment that must not change.
+    pub fn instruction(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Segment { kind: SegmentKind::Instruction, name: name.into(), text: text.into(), pinned: true }
+    }
+
+    /// A segment whose form may change.
+    pub fn data(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Segment { kind: SegmentKind::Data, name: name.into(), text: text.into(), pinned: false }
+    }
+
+    /// An earlier turn.
+    pub fn history(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Segment { kind: SegmentKind::History, name: name.into(), text: text.into(), pinned: false }
+    }
+
+    /// The same segment, sent unchanged whatever its kind.
+    #[must_use]
+    pub fn pinned(mut self) -> Self {
+        self.pinned = true;
+        self
+    }
+}
+
+/// A call that an assistant's message makes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolCall {
+    /// Joins the call and its result.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// The arguments as JSON text.
+    pub arguments: String,
+}
+
+/// One message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said; the message's content is the segments' texts one after the other, nothing between them.
+    pub segments: Vec<Segment>,
+    /// Name of the speaker or tool.
+    pub name: Option<String>,
+    /// Calls of an assistant's message.
+    pub tool_calls: Vec<ToolCall>,
+    /// The call that a tool's message answers.
+    pub tool_call_id: Option<String>,
+}
+
+impl Message {
+    /// A message without name or calls.
+    #[must_use]
+    pub fn new(role: Role, segments: Vec<Segment>) -> Self {
+        Message { role, segments, name: None, tool_calls: Vec::new(), tool_call_id: None }
+    }
+
+    /// The message's content.
+    #[must_use]
+    pub fn content(&self) -> String {
+        self.segments.iter().map(|segment| segment.text.as_str()).collect()
+    }
+}
+
+/// A whole request, before a provider's wire format.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Prompt {
+    /// The messages in order.
+    pub messages: Vec<Message>,
+    /// Declared tools, in the order they are sent.
+    pub tools: Vec<Value>,
+}
+
+impl Prompt {
+    /// A prompt of messages without tools.
+    #[must_use]
+    pub fn new(messages: Vec<Message>) -> Self {
+        Prompt { messages, tools: Vec::new() }
+    }
+
+    /// Tokens of the prompt as a chat model meters it: texts, framing and tools.
+    ///
+    /// ```
+    /// use lacon_prompt::prompt::{Message, Prompt, Role, Segment};
+    /// let encoding = lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
+    /// let prompt = Prompt::new(vec![Message::new(Role::User, vec![Segment::data("text", "hello")])]);
+    /// assert_eq!(prompt.count(encoding), 1 + 1 + 3 + 3);
+    /// ```
+    #[must_use]
+    pub fn count(&self, encoding: &'static Encoding) -> usize {
+        let contents: Vec<String> = self.messages.iter().map(Message::content).collect();
+        let calls: Vec<Vec<(&str, &str)>> = self
+            .messages
+            .iter()
+            .map(|m| m.tool_calls.iter().map(|c| (c.name.as_str(), c.arguments.as_str())).collect())
+            .collect();
+        let messages: Vec<ChatMessage<'_>> = self
+            .messages
+            .iter()
+            .zip(contents.iter().zip(&calls))
+            .map(|(message, (content, tool_calls))| ChatMessage {
+                role: message.role.as_str(),
+                content,
+                name: message.name.as_deref(),
+                tool_calls,
+            })
+            .collect();
+        let model = ModelEncoding { encoding, how: Exactness::Exact, warning: None };
+        let request = Request { messages: &messages, tools: &self.tools, ..Request::default() };
+        count_request(&model, &request).total
+    }
+}

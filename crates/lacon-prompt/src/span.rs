@@ -1,0 +1,416 @@
+//! A text as typed spans that cover every byte of it, so that printing them gives the text again.
+//!
+//! Nothing here decides what may change; a span only says what its bytes look like. When in doubt a span is prose, which
+//! no lossless pass touches.
+
+use crate::codec::blobs;
+use crate::json;
+use std::ops::Range;
+
+/// What the bytes of a span look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum SpanKind {
+    /// A line that tells the model what to do or not to do.
+    Instruction,
+    /// Running text, headings and lists.
+    Prose,
+    /// A markdown table.
+    Table,
+    /// One JSON object or array.
+    Json,
+    /// JSON objects, one a line.
+    JsonLines,
+    /// Comma- or tab-separated rows.
+    Csv,
+    /// Log lines, with the stack traces between them.
+    Log,
+    /// A fenced code block, fences included.
+    Code,
+    /// Quoted lines (`> …`).
+    Quote,
+    /// A web address.
+    Url,
+    /// A template's placeholder such as `{ticker}`.
+    Placeholder,
+    /// Base64, hex or another opaque run.
+    Blob,
+}
+
+impl SpanKind {
+    /// The kind's name in receipts.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SpanKind::Instruction => "instruction",
+            SpanKind::Prose => "prose",
+            SpanKind::Table => "table",
+            SpanKind::Json => "json",
+            SpanKind::JsonLines => "jsonl",
+            SpanKind::Csv => "csv",
+            SpanKind::Log => "log",
+            SpanKind::Code => "code",
+            SpanKind::Quote => "quote",
+            SpanKind::Url => "url",
+            SpanKind::Placeholder => "placeholder",
+            SpanKind::Blob => "blob",
+        }
+    }
+}
+
+/// A typed range of bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Span {
+    /// What it looks like.
+    pub kind: SpanKind,
+    /// Where it is.
+    pub range: Range<usize>,
+}
+
+/// Splits a text into spans that are in order, not empty, and cover it.
+///
+/// ```
+/// use lacon_prompt::span::{parse, print, SpanKind};
+/// let text = "Analyze {ticker}.\n{\"price\": 1.5}\n";
+/// let spans = parse(text);
+/// assert!(spans.iter().any(|span| span.kind == SpanKind::Json));
+/// assert_eq!(print(text, &spans), text);
+/// ```
+#[must_use]
+pub fn parse(text: &str) -> Vec<Span> {
+    let mut out = Vec::new();
+    for block in blocks(text) {
+        match block.kind {
+            SpanKind::Prose => inline(text, block.range, &mut out),
+            _ => out.push(block),
+        }
+    }
+    out
+}
+
+/// Puts spans together again; the identity on what [`parse`] gave for the same text.
+#[must_use]
+pub fn print(text: &str, spans: &[Span]) -> String {
+    spans.iter().map(|span| &text[span.range.clone()]).collect()
+}
+
+/// Splits a text into whole-line spans; prose is not split further.
+pub(crate) fn blocks(text: &str) -> Vec<Span> {
+    let mut parser = Blocks { text, out: Vec::new(), prose: 0 };
+    parser.run();
+    parser.out
+}
+
+struct Blocks<'a> {
+    text: &'a str,
+    out: Vec<Span>,
+    /// Start of the prose that has not been pushed yet.
+    prose: usize,
+}
+
+impl Blocks<'_> {
+    fn run(&mut self) {
+        let mut at = 0;
+        while at < self.text.len() {
+            at = match self.special(at) {
+                Some((kind, end)) => {
+                    self.flush(at);
+                    self.out.push(Span { kind, range: at..end });
+                    self.prose = end;
+                    end
+                }
+                None => line_end(self.text, at),
+            };
+        }
+        self.flush(self.text.len());
+    }
+
+    fn special(&self, at: usize) -> Option<(SpanKind, usize)> {
+        let text = self.text;
+        match text.as_bytes()[at] {
+            b'{' | b'[' => json_block(text, at),
+            b'|' => table_block(text, at).map(|end| (SpanKind::Table, end)),
+            b'>' => {
+                let mut end = at;
+                while text.as_bytes().get(end) == Some(&b'>') {
+                    end = line_end(text, end);
+                }
+                Some((SpanKind::Quote, end))
+            }
+            b'`' if text[at..].starts_with("```") => self.fence(at),
+            _ => None,
+        }
+    }
+
+    /// A fenced block; a fence around JSON is code up to its first line, so that the JSON is a span of its own.
+    fn fence(&self, at: usize) -> Option<(SpanKind, usize)> {
+        let text = self.text;
+        let ticks = text[at..].bytes().take_while(|b| *b == b'`').count();
+        let fence = &text[at..at + ticks];
+        let body = line_end(text, at);
+        if matches!(text.as_bytes().get(body), Some(b'{' | b'['))
+            && let Some((_, end)) = json_block(text, body)
+            && text[end..].starts_with(fence)
+        {
+            return Some((SpanKind::Code, body));
+        }
+        let mut line = body;
+        while line < text.len() {
+            let end = line_end(text, line);
+            if text[line..end].trim_end() == fence {
+                return Some((SpanKind::Code, end));
+            }
+            line = end;
+        }
+        // A lone closing fence, or one that is never closed: its line is code, the rest is read as usual.
+        Some((SpanKind::Code, body))
+    }
+
+    fn flush(&mut self, end: usize) {
+        if self.prose < end {
+            split_lines(self.text, self.prose..end, &mut self.out);
+        }
+    }
+}
+
+fn line_end(text: &str, at: usize) -> usize {
+    text[at..].find('\n').map_or(text.len(), |i| at + i + 1)
+}
+
+/// A JSON value that begins a line and ends one, and the JSON lines after it.
+fn json_block(text: &str, at: usize) -> Option<(SpanKind, usize)> {
+    let end = json_value(text, at)?;
+    let one_line = |from: usize, to: usize| !text[from..to].trim_end_matches('\n').contains('\n');
+    let mut last = end;
+    let mut n = 1;
+    if text.as_bytes()[at] == b'{' && one_line(at, end) {
+        while text.as_bytes().get(last) == Some(&b'{')
+            && let Some(next) = json_value(text, last)
+            && one_line(last, next)
+        {
+            last = next;
+            n += 1;
+        }
+    }
+    Some((if n > 1 { SpanKind::JsonLines } else { SpanKind::Json }, last))
+}
+
+fn json_value(text: &str, at: usize) -> Option<usize> {
+    let (_, len) = json::parse_prefix(&text[at..])?;
+    let end = line_end(text, at + len);
+    text[at + len..end].trim_end_matches(['\n', '\r']).is_empty().then_some(end)
+}
+
+fn table_block(text: &str, at: usize) -> Option<usize> {
+    let head = line_end(text, at);
+    let ruler = line_end(text, head);
+    let line = text[head..ruler].trim_end();
+    if !line.starts_with('|') || !line.contains('-') || !line.bytes().all(|b| b"|-: ".contains(&b)) {
+        return None;
+    }
+    let mut end = ruler;
+    while text.as_bytes().get(end) == Some(&b'|') {
+        end = line_end(text, end);
+    }
+    Some(end)
+}
+
+/// Most lines without a timestamp (a stack trace) that a log may hold in a row.
+const MAX_TRACE: usize = 60;
+/// Fewest log lines that make a log.
+const MIN_LOG: usize = 4;
+
+/// Splits lines into logs, separated rows, instructions and prose.
+fn split_lines(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
+    let mut lines: Vec<(usize, bool)> = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let end = line_end(text, at).min(range.end);
+        lines.push((at, is_log_line(&text[at..end])));
+        at = end;
+    }
+    let end_of = |i: usize| lines.get(i).map_or(range.end, |(start, _)| *start);
+    let mut i = 0;
+    while i < lines.len() {
+        if !lines[i].1 {
+            let separated = separated_rows(text, &lines[i..], range.end);
+            let n =
+                if separated > 0 { separated } else { lines[i..].iter().take_while(|(_, log)| !log).count() };
+            if separated > 0 {
+                out.push(Span { kind: SpanKind::Csv, range: lines[i].0..end_of(i + n) });
+                i += n;
+            } else {
+                prose_lines(text, &lines[i..=i], end_of(i + 1), out);
+                i += 1;
+            }
+            continue;
+        }
+        let (mut last, mut n_log) = (i, 1);
+        let mut j = i + 1;
+        while j < lines.len() && j - last <= MAX_TRACE {
+            if lines[j].1 {
+                (last, n_log) = (j, n_log + 1);
+            }
+            j += 1;
+        }
+        let n = last + 1 - i;
+        if n_log >= MIN_LOG && n_log * 3 >= n {
+            out.push(Span { kind: SpanKind::Log, range: lines[i].0..end_of(last + 1) });
+            i = last + 1;
+        } else {
+            prose_lines(text, &lines[i..=i], end_of(i + 1), out);
+            i += 1;
+        }
+    }
+}
+
+/// Pushes prose line by line, joining neighbors of one kind.
+fn prose_lines(text: &str, lines: &[(usize, bool)], end: usize, out: &mut Vec<Span>) {
+    for (i, (start, _)) in lines.iter().enumerate() {
+        let end = lines.get(i + 1).map_or(end, |(next, _)| *next);
+        let kind = if is_instruction(&text[*start..end]) { SpanKind::Instruction } else { SpanKind::Prose };
+        match out.last_mut() {
+            Some(last) if last.kind == kind && last.range.end == *start => last.range.end = end,
+            _ => out.push(Span { kind, range: *start..end }),
+        }
+    }
+}
+
+/// How many of the lines are rows with the same number (two or more) of commas or tabs; 0 below four.
+fn separated_rows(text: &str, lines: &[(usize, bool)], end: usize) -> usize {
+    let line = |i: usize| {
+        let to = lines.get(i + 1).map_or(end, |(next, _)| *next);
+        &text[lines[i].0..to]
+    };
+    let first = line(0);
+    for separator in [b',', b'\t'] {
+        let count = |line: &str| line.bytes().filter(|b| *b == separator).count();
+        let n = count(first);
+        if n < 2 || (separator == b',' && first.contains(", ")) {
+            continue;
+        }
+        let rows = (0..lines.len()).take_while(|i| count(line(*i)) == n).count();
+        if rows >= 4 {
+            return rows;
+        }
+    }
+    0
+}
+
+/// Whether a line has a time, a long number or a level near its start, as log lines have.
+pub(crate) fn is_log_line(line: &str) -> bool {
+    let bytes = line.as_bytes();
+    let head = &bytes[..bytes.len().min(64)];
+    if head.first().is_none_or(|b| {
+        matches!(b, b'#' | b'|' | b'-' | b'*' | b'>') && head.get(1) == Some(&b' ') && !is_log_dash(head)
+    }) {
+        return false;
+    }
+    let mut digits = 0;
+    let mut i = 0;
+    while i < head.len() {
+        if head[i].is_ascii_digit() {
+            digits += 1;
+            // 12:34 with digits on both sides, or six digits in a row.
+            if digits >= 6 {
+                return true;
+            }
+            if digits >= 1
+                && head.get(i + 1) == Some(&b':')
+                && head.get(i + 2).is_some_and(u8::is_ascii_digit)
+                && head.get(i + 3).is_some_and(u8::is_ascii_digit)
+                && i < 48
+            {
+                return true;
+            }
+        } else {
+            digits = 0;
+        }
+        i += 1;
+    }
+    const LEVELS: [&[u8]; 8] =
+        [b"INFO", b"WARN", b"ERROR", b"DEBUG", b"FATAL", b"TRACE", b"error ", b"warning "];
+    LEVELS.iter().any(|level| head.windows(level.len()).any(|window| window == *level))
+}
+
+/// BGL-style logs begin with `- 1117838570`.
+fn is_log_dash(head: &[u8]) -> bool {
+    head.starts_with(b"- ") && head[2..].iter().take_while(|b| b.is_ascii_digit()).count() >= 8
+}
+
+/// Words that make a line an instruction wherever they stand in it.
+const DIRECTIVES: [&str; 16] = [
+    "you are ",
+    "you must",
+    "must ",
+    "never ",
+    "always ",
+    "do not ",
+    "don't ",
+    "only use",
+    "your task",
+    "your role",
+    "ensure ",
+    "respond ",
+    "output only",
+    "make sure",
+    "should not",
+    "at most ",
+];
+
+/// Whether a line tells its reader what to do.
+pub(crate) fn is_instruction(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    DIRECTIVES.iter().any(|word| lower.contains(word))
+}
+
+/// Splits prose into addresses, placeholders, blobs and the text between them.
+fn inline(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
+    let part = &text[range.clone()];
+    let mut found: Vec<Span> = blobs::find(part)
+        .into_iter()
+        .map(|run| Span { kind: SpanKind::Blob, range: run.start..run.end })
+        .collect();
+    let bytes = part.as_bytes();
+    let mut at = 0;
+    while let Some(step) = part[at..].find([':', '{']) {
+        let i = at + step;
+        at = i + 1;
+        if bytes[i] == b'{' {
+            let name = bytes[i + 1..]
+                .iter()
+                .take(60)
+                .take_while(|b| b.is_ascii_alphanumeric() || **b == b'_' || **b == b'.');
+            let end = i + 1 + name.count();
+            if end > i + 1 && bytes.get(end) == Some(&b'}') {
+                found.push(Span { kind: SpanKind::Placeholder, range: i..end + 1 });
+                at = end + 1;
+            }
+        } else if part[i..].starts_with("://") {
+            let scheme = bytes[..i].iter().rev().take(10).take_while(|b| b.is_ascii_alphabetic()).count();
+            let tail = part[i..].find(|c: char| c.is_whitespace() || "\"'<>)]}".contains(c));
+            let end = tail.map_or(part.len(), |n| i + n);
+            if scheme > 0 {
+                found.push(Span { kind: SpanKind::Url, range: i - scheme..end });
+                at = end;
+            }
+        }
+    }
+    found.sort_by_key(|span| (span.range.start, std::cmp::Reverse(span.range.end)));
+    let mut done = 0;
+    let shift = range.start;
+    let mut push = |kind: SpanKind, a: usize, b: usize| {
+        if a < b {
+            out.push(Span { kind, range: shift + a..shift + b });
+        }
+    };
+    for span in found {
+        if span.range.start < done {
+            continue;
+        }
+        push(SpanKind::Prose, done, span.range.start);
+        push(span.kind, span.range.start, span.range.end);
+        done = span.range.end;
+    }
+    push(SpanKind::Prose, done, part.len());
+}

@@ -1,0 +1,429 @@
+//! Fits a conversation into a budget and leaves it one that can be sent.
+//!
+//! A call and its results are one group and stay or go together. The system's messages, the first user turn, the last
+//! group and what is pinned always stay. Before anything is left out, tool results get their shorter exact form; then
+//! stale results shrink to the values they held; then groups go, those first that say least that is not said elsewhere.
+
+use crate::compress::{Options, compress};
+use crate::error::{Error, Result};
+use crate::guard;
+use crate::json::escape_into;
+use crate::passes::{Pass, PassSet};
+use lacon_tokens::Encoding;
+use serde_json::{Map, Value};
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+/// How to trim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrimOptions {
+    /// Most tokens of the result, tools included.
+    pub budget: usize,
+    /// Indexes of messages that must stay as they are.
+    pub pinned: Vec<usize>,
+    /// Tokens that the request's tools need.
+    pub tool_tokens: usize,
+    /// Leave out the oldest groups in strides of so many, so that the next trims cut at the same place and a cached
+    /// prefix stays. Zero: leave out what says least, wherever it is.
+    pub stride: usize,
+}
+
+impl TrimOptions {
+    /// A budget without anything else.
+    #[must_use]
+    pub fn new(budget: usize) -> Self {
+        TrimOptions { budget, pinned: Vec::new(), tool_tokens: 0, stride: 0 }
+    }
+}
+
+/// A trimmed conversation.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Trimmed {
+    /// The messages to send.
+    pub messages: Vec<Value>,
+    /// Tokens before, counted on the cautious side.
+    pub tokens_before: usize,
+    /// Tokens after.
+    pub tokens_after: usize,
+    /// Indexes of messages in another, exact form.
+    pub reformed: Vec<usize>,
+    /// Indexes of tool results of which only the values are left.
+    pub digested: Vec<usize>,
+    /// Indexes of messages that are gone.
+    pub dropped: Vec<usize>,
+}
+
+/// Tokens of one chat message: four of framing, its content, name and calls. Calls are counted as JSON text, which is
+/// more than providers meter, so that a budget kept here is kept everywhere.
+#[must_use]
+pub fn message_tokens(message: &Value, encoding: &Encoding) -> usize {
+    let text = |key: &str| message.get(key).and_then(Value::as_str).map_or(0, |text| encoding.count(text));
+    let content = match message.get("content") {
+        Some(Value::Array(parts)) => parts.iter().map(|part| encoding.count(&python_json(part))).sum(),
+        _ => text("content"),
+    };
+    let calls = match message.get("tool_calls") {
+        Some(calls) if !calls.is_null() => encoding.count(&python_json(calls)),
+        _ => 0,
+    };
+    4 + content + text("name") + calls
+}
+
+/// JSON as Python prints it, the longest of the usual forms.
+fn python_json(value: &Value) -> String {
+    let mut out = String::new();
+    fn print(value: &Value, out: &mut String) {
+        let quote = |text: &str, out: &mut String| {
+            out.push('"');
+            escape_into(out, text, true);
+            out.push('"');
+        };
+        match value {
+            Value::String(text) => quote(text, out),
+            Value::Array(items) => {
+                out.push('[');
+                for (i, item) in items.iter().enumerate() {
+                    out.push_str(if i > 0 { ", " } else { "" });
+                    print(item, out);
+                }
+                out.push(']');
+            }
+            Value::Object(members) => {
+                out.push('{');
+                for (i, (name, value)) in members.iter().enumerate() {
+                    out.push_str(if i > 0 { ", " } else { "" });
+                    quote(name, out);
+                    out.push_str(": ");
+                    print(value, out);
+                }
+                out.push('}');
+            }
+            other => out.push_str(&other.to_string()),
+        }
+    }
+    print(value, &mut out);
+    out
+}
+
+struct Turn {
+    /// The message as it will be sent; changed while shrinking.
+    message: Map<String, Value>,
+    role: String,
+    tokens: usize,
+    keep: bool,
+    gone: bool,
+}
+
+struct Group {
+    turns: std::ops::Range<usize>,
+    keep: bool,
+}
+
+/// Fits chat messages (as in OpenAI's chat requests) into a budget.
+///
+/// # Errors
+/// When a message is no object with a role, a tool result has no call or a call no result, or the messages that must
+/// stay need more than the budget; the error then names the least budget that works.
+pub fn trim(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Trimmed> {
+    let mut turns = read(messages, options, encoding)?;
+    let mut groups = group(&turns)?;
+    let first_user = groups.iter().position(|group| turns[group.turns.start].role == "user");
+    let last = groups.len().checked_sub(1);
+    for (i, group) in groups.iter_mut().enumerate() {
+        let has_kept = turns[group.turns.clone()].iter().any(|turn| turn.keep || is_system(&turn.role));
+        group.keep = has_kept || Some(i) == first_user || Some(i) == last;
+        if group.keep {
+            turns[group.turns.clone()].iter_mut().for_each(|turn| turn.keep = true);
+        }
+    }
+    let base = options.tool_tokens;
+    let tokens_before: usize = base + turns.iter().map(|turn| turn.tokens).sum::<usize>();
+    let mut state = State {
+        turns,
+        groups,
+        total: tokens_before,
+        encoding,
+        reformed: Vec::new(),
+        digested: Vec::new(),
+        noted: true,
+    };
+
+    if state.total > options.budget {
+        state.reform();
+    }
+    if state.total > options.budget {
+        state.shrink(options)?;
+    }
+    let dropped: Vec<usize> = (0..state.turns.len()).filter(|i| state.turns[*i].gone).collect();
+    let note = note_for(dropped.len());
+    let mut messages = Vec::new();
+    let mut noted = dropped.is_empty() || !state.noted;
+    for turn in &state.turns {
+        if turn.gone {
+            if !std::mem::replace(&mut noted, true) {
+                messages.push(note.clone());
+            }
+            continue;
+        }
+        messages.push(Value::Object(turn.message.clone()));
+    }
+    let gone = |i: &usize| !dropped.contains(i);
+    Ok(Trimmed {
+        messages,
+        tokens_before,
+        tokens_after: state.total,
+        reformed: state.reformed.iter().copied().filter(gone).collect(),
+        digested: state.digested.iter().copied().filter(gone).collect(),
+        dropped,
+    })
+}
+
+/// The message that stands where the first messages were left out.
+fn note_for(n: usize) -> Value {
+    serde_json::json!({"role": "user", "content": format!("[{n} earlier messages were left out here to fit the context]")})
+}
+
+fn is_system(role: &str) -> bool {
+    matches!(role, "system" | "developer")
+}
+
+fn read(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Vec<Turn>> {
+    messages
+        .iter()
+        .enumerate()
+        .map(|(index, message)| {
+            let bad = |what: String, hint| Error::BadMessage { index, what, hint };
+            let object = message
+                .as_object()
+                .ok_or_else(|| bad("is no object".to_owned(), "pass a JSON array of chat messages"))?;
+            let role = object
+                .get("role")
+                .and_then(Value::as_str)
+                .ok_or_else(|| bad("has no role".to_owned(), "give each message a \"role\""))?;
+            if !matches!(role, "system" | "developer" | "user" | "assistant" | "tool") {
+                return Err(bad(
+                    format!("has the unknown role {role:?}"),
+                    "use system, developer, user, assistant or tool",
+                ));
+            }
+            Ok(Turn {
+                tokens: message_tokens(message, encoding),
+                role: role.to_owned(),
+                message: object.clone(),
+                keep: options.pinned.contains(&index),
+                gone: false,
+            })
+        })
+        .collect()
+}
+
+fn call_ids(turn: &Turn) -> Vec<&str> {
+    let calls = turn.message.get("tool_calls").and_then(Value::as_array);
+    calls.into_iter().flatten().filter_map(|call| call.get("id").and_then(Value::as_str)).collect()
+}
+
+/// Puts each call together with its results. A conversation may end with calls that are not answered yet.
+fn group(turns: &[Turn]) -> Result<Vec<Group>> {
+    let mut groups: Vec<Group> = Vec::new();
+    let mut at = 0;
+    while at < turns.len() {
+        let turn = &turns[at];
+        let orphan = |index: usize| Error::BadMessage {
+            index,
+            what: "is a tool result without a call before it".to_owned(),
+            hint: "keep the assistant message with the matching tool_calls id in front of it",
+        };
+        if turn.role == "tool" {
+            return Err(orphan(at));
+        }
+        let mut open: HashSet<&str> = call_ids(turn).into_iter().collect();
+        let has_calls = !open.is_empty();
+        let mut end = at + 1;
+        while end < turns.len() && turns[end].role == "tool" {
+            let id = turns[end].message.get("tool_call_id").and_then(Value::as_str).unwrap_or("");
+            if !open.remove(id) {
+                return Err(orphan(end));
+            }
+            end += 1;
+        }
+        if has_calls && !open.is_empty() && end < turns.len() {
+            let mut ids: Vec<&str> = open.into_iter().collect();
+            ids.sort_unstable();
+            return Err(Error::BadMessage {
+                index: at,
+                what: format!("calls {} without a result", ids.join(", ")),
+                hint: "add the missing tool messages or remove the call",
+            });
+        }
+        groups.push(Group { turns: at..end, keep: false });
+        at = end;
+    }
+    Ok(groups)
+}
+
+struct State<'e> {
+    turns: Vec<Turn>,
+    groups: Vec<Group>,
+    total: usize,
+    encoding: &'e Encoding,
+    reformed: Vec<usize>,
+    digested: Vec<usize>,
+    /// Whether the place of what is gone is marked.
+    noted: bool,
+}
+
+impl State<'_> {
+    fn set_content(&mut self, index: usize, content: String) -> bool {
+        let mut message = self.turns[index].message.clone();
+        message.insert("content".to_owned(), Value::String(content));
+        let value = Value::Object(message);
+        let tokens = message_tokens(&value, self.encoding);
+        let turn = &mut self.turns[index];
+        if tokens >= turn.tokens {
+            return false;
+        }
+        self.total -= turn.tokens - tokens;
+        turn.tokens = tokens;
+        if let Value::Object(message) = value {
+            turn.message = message;
+        }
+        true
+    }
+
+    /// Gives tool results their shorter exact form. Repeats are not named: a later message would change an earlier one.
+    fn reform(&mut self) {
+        let passes = PassSet::ALL.without(Pass::Repeats).without(Pass::Blobs).without(Pass::Duplicates);
+        let options = Options { passes, audit: false };
+        for i in 0..self.turns.len() {
+            let turn = &self.turns[i];
+            if turn.keep || turn.role != "tool" {
+                continue;
+            }
+            let Some(content) = turn.message.get("content").and_then(Value::as_str) else { continue };
+            if let Ok(short) = compress(content, options, None, self.encoding)
+                && short.exact
+                && short.tokens_after < short.tokens_before
+                && self.set_content(i, short.text)
+            {
+                self.reformed.push(i);
+            }
+        }
+    }
+
+    fn shrink(&mut self, options: &TrimOptions) -> Result<()> {
+        let values: Vec<BTreeSet<String>> = self.turns.iter().map(|turn| facts_of(&turn.message)).collect();
+        self.digest(options.budget, &values);
+        if self.total <= options.budget {
+            return Ok(());
+        }
+        let note = message_tokens(&note_for(self.turns.len()), self.encoding);
+        self.total += note;
+        if options.stride > 0 {
+            self.drop_oldest(options);
+        } else {
+            self.drop_least(options.budget, &values);
+        }
+        // Where only the note is too much, the report alone says what is gone.
+        if self.total > options.budget {
+            self.total -= note;
+            self.noted = false;
+        }
+        if self.total > options.budget {
+            let largest = self
+                .turns
+                .iter()
+                .enumerate()
+                .filter(|(_, turn)| !turn.gone)
+                .max_by_key(|(_, turn)| turn.tokens);
+            let largest =
+                largest.map_or_else(String::new, |(i, turn)| format!("message {i} ({})", turn.role));
+            return Err(Error::OverBudget { minimum: self.total, budget: options.budget, largest });
+        }
+        Ok(())
+    }
+
+    /// Leaves of stale tool results only the values they held, oldest first, until the budget is met.
+    fn digest(&mut self, budget: usize, values: &[BTreeSet<String>]) {
+        for (i, values) in values.iter().enumerate() {
+            if self.total <= budget {
+                return;
+            }
+            let turn = &self.turns[i];
+            if turn.keep || turn.role != "tool" || turn.tokens < 60 {
+                continue;
+            }
+            let own: Vec<&str> = values.iter().map(String::as_str).collect();
+            if self.set_content(i, format!("[result left out; values in it: {}]", own.join(" "))) {
+                self.digested.push(i);
+            }
+        }
+    }
+
+    fn drop_oldest(&mut self, options: &TrimOptions) {
+        let free: Vec<usize> = (0..self.groups.len()).filter(|g| !self.groups[*g].keep).collect();
+        for stride in free.chunks(options.stride) {
+            if self.total <= options.budget {
+                return;
+            }
+            for group in stride {
+                self.drop_group(*group);
+            }
+        }
+    }
+
+    fn drop_group(&mut self, group: usize) {
+        for turn in &mut self.turns[self.groups[group].turns.clone()] {
+            turn.gone = true;
+            self.total -= turn.tokens;
+        }
+    }
+
+    /// Drops the group with the fewest values a token that no other message holds, again and again.
+    fn drop_least(&mut self, budget: usize, values: &[BTreeSet<String>]) {
+        let mut said: HashMap<&str, usize> = HashMap::new();
+        for set in values {
+            for value in set {
+                *said.entry(value).or_default() += 1;
+            }
+        }
+        let mut free: Vec<usize> = (0..self.groups.len()).filter(|g| !self.groups[*g].keep).collect();
+        let n = self.groups.len() as f64;
+        while self.total > budget && !free.is_empty() {
+            let worth = |group: usize| {
+                let range = self.groups[group].turns.clone();
+                let mut seen: BTreeSet<&str> = BTreeSet::new();
+                for i in range.clone() {
+                    seen.extend(values[i].iter().map(String::as_str));
+                }
+                // A value that two messages of this group hold is still lost with the group.
+                let held = |value: &str| range.clone().filter(|i| values[*i].contains(value)).count();
+                let unique = seen.iter().filter(|value| said.get(**value) == Some(&held(value))).count();
+                let tokens: usize = self.turns[range].iter().map(|turn| turn.tokens).sum();
+                // Of two groups that say as much, the older one goes.
+                (unique as f64 + 0.2 + 0.2 * group as f64 / n) / tokens.max(1) as f64
+            };
+            let (at, group) = free
+                .iter()
+                .copied()
+                .enumerate()
+                .map(|(at, group)| (worth(group), at, group))
+                .min_by(|a, b| a.0.total_cmp(&b.0))
+                .map(|(_, at, group)| (at, group))
+                .expect("free is not empty");
+            free.remove(at);
+            for i in self.groups[group].turns.clone() {
+                for value in &values[i] {
+                    if let Some(n) = said.get_mut(value.as_str()) {
+                        *n -= 1;
+                    }
+                }
+            }
+            self.drop_group(group);
+        }
+    }
+}
+
+fn facts_of(message: &Map<String, Value>) -> BTreeSet<String> {
+    let content = message.get("content").and_then(Value::as_str).unwrap_or("");
+    guard::values(content)
+}

@@ -1,0 +1,99 @@
+use crate::inputs;
+use lacon_prompt::extract::{ExtractOptions, extract};
+use lacon_prompt::guard::{compare, operators, sentences, values};
+use lacon_tokens::{Encoding, EncodingName};
+use proptest::prelude::*;
+
+fn o200k() -> &'static Encoding {
+    lacon_tokens::encoding(EncodingName::O200kBase)
+}
+
+const FILING: &str = "\
+| | 2019 | 2018 |
+|---|---|---|
+| Revenue | 1,904.1 | 1,853.9 |
+| Cost of sales | 1,124.2 | 1,031.5 |
+| Goodwill(1) | 88.3 | 91.0 |
+| Total assets | 9,912.0 | 9,001.3 |
+
+(1) The goodwill impairment of 2.7 was not deductible.
+
+The company was founded in Ohio in 1921 by two brothers. It makes valves, pumps and seals for mines and mills.
+Its workforce did not grow in 2019. Management expects that it will not grow before 2021 either.
+";
+
+fn check(query: &str, share: f64, expected: &str) {
+    let extracted = extract(FILING, query, ExtractOptions { share, min_tokens: 50 }, o200k());
+    assert_eq!(extracted.text, expected);
+    assert!(extracted.tokens_after as f64 <= share * extracted.tokens_before as f64);
+    assert!(compare(FILING, &extracted.text).is_selection());
+}
+
+#[test]
+fn a_row_brings_its_head() {
+    check(
+        "What was revenue in 2018?",
+        0.3,
+        "| | 2019 | 2018 |\n|---|---|---|\n| Revenue | 1,904.1 | 1,853.9 |\n…",
+    );
+}
+
+#[test]
+fn sentences_stay_whole() {
+    check("Did the workforce grow?", 0.1, "…\nIts workforce did not grow in 2019. …");
+}
+
+#[test]
+fn short_texts_and_unknown_questions_stay() {
+    let text = "Use no more than 50 words. Never use commas. Revenue was 5.";
+    assert_eq!(
+        extract(text, "revenue", ExtractOptions { share: 0.1, ..ExtractOptions::default() }, o200k()).text,
+        text
+    );
+    let options = ExtractOptions { share: 0.1, min_tokens: 50 };
+    assert_eq!(extract(FILING, "zebra", options, o200k()).text, FILING);
+    assert_eq!(extract(FILING, "", options, o200k()).text, FILING);
+}
+
+#[test]
+fn instructions_stay_whatever_the_question() {
+    let text = format!("You must never round prices.\n\n{FILING}");
+    let extracted = extract(&text, "revenue", ExtractOptions { share: 0.3, min_tokens: 50 }, o200k());
+    assert!(extracted.text.starts_with("You must never round prices.\n"), "{}", extracted.text);
+}
+
+#[test]
+fn guards_see_what_embeddings_do_not() {
+    assert!(values("P/E 33.8 of AAPL on 2025-08-14 for {ticker}").contains("33.8"));
+    assert!(values("$1,577.00").contains("$1577.00"));
+    assert_eq!(operators("You must never sell unless asked"), ["must", "never", "unless"]);
+    assert_eq!(operators("It doesn't, at most 3 < 4"), ["not", "most", "<"]);
+    let turned =
+        compare("You must never sell unless asked.\nRevenue: 5", "You must sell when asked.\nRevenue: 6");
+    assert_eq!(turned.lost, ["5"]);
+    assert_eq!(turned.invented, ["6"]);
+    assert_eq!(turned.rewritten, ["You must sell when asked."]);
+}
+
+#[test]
+fn sentences_do_not_end_at_abbreviations() {
+    assert_eq!(
+        sentences("Apple Inc. grew. It paid 1.5 vs. 2 before."),
+        ["Apple Inc. grew. ", "It paid 1.5 vs. 2 before."]
+    );
+}
+
+proptest! {
+    #[test]
+    fn an_extract_is_a_selection(text in inputs::mixed(), share in 0.05f64..1.0) {
+        let query = "What is the margin of the id before Q1 2026?";
+        let options = ExtractOptions { share, min_tokens: 10 };
+        let extracted = extract(&text, query, options, o200k());
+        prop_assert_eq!(&extracted, &extract(&text, query, options, o200k()));
+        prop_assert!(extracted.tokens_after <= extracted.tokens_before);
+        for part in extracted.text.split('…') {
+            if extracted.left_out.is_empty() { break }
+            prop_assert!(text.contains(part.trim_start_matches(['\n', ' '])), "{part:?}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The crate's edge, checked from outside.
+
+mod batch;
+mod budget;
+mod compress;
+mod extract;
+mod inputs;
+mod layout;
+mod optimize;
+mod span;
+mod trim;

@@ -1,0 +1,230 @@
+//! The agent step: one place where an agent's call is made, with its tool rounds.
+
+use std::time::Duration;
+
+use lacon_llm::{
+    Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice, ToolSpec,
+};
+use lacon_monitor::{
+    CallFact, ToolFact,
+    record::{self},
+};
+use lacon_tokens::ChatMessage;
+use serde_json::{Map, Value};
+
+use crate::{
+    Progress, Run,
+    tools::{ToolError, ToolRequest},
+};
+
+/// What an agent is asked.
+#[derive(Clone, Debug, Default)]
+pub struct Ask {
+    /// The role on the wire.
+    pub role: String,
+    /// The request; its tags are filled in.
+    pub request: Request,
+    /// How many rounds of tool calls are answered; the last call may not ask for tools.
+    pub tool_rounds: u32,
+    /// The turn that the first call counts as, from 1.
+    pub first_turn: u32,
+}
+
+/// What an agent gave.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The last text.
+    pub text: String,
+    /// Whether the model stopped by itself.
+    pub finish: Finish,
+    /// The conversation with all tool calls and answers, the last answer not included.
+    pub messages: Vec<Message>,
+    /// Calls that the model asked for and nobody has answered: only with `tool_rounds` 0.
+    pub open_calls: Vec<ToolCall>,
+}
+
+/// Asks a model until it answers in text, making the tool calls that it asks for.
+///
+/// An answer that asks for more tools is never taken for a report: the tools are called and the model is asked
+/// again, up to `tool_rounds` times; the last time it may not call tools. Dropping the future cancels the call
+/// under way.
+///
+/// # Errors
+/// What the client says, and [`ErrorKind::Malformed`] when there is no text after the last round.
+pub async fn ask(run: &Run, ask: Ask) -> Result<Answer, Error> {
+    let mut request = ask.request;
+    for round in 0..=ask.tool_rounds {
+        let last = round == ask.tool_rounds;
+        if last && ask.tool_rounds > 0 {
+            request.tool_choice = ToolChoice::None;
+        }
+        let response = call(run, &ask.role, ask.first_turn + round, &mut request).await?;
+        if response.tool_calls.is_empty() || last {
+            if response.text.trim().is_empty() && (response.tool_calls.is_empty() || ask.tool_rounds > 0) {
+                return Err(Error::new(
+                    ErrorKind::Malformed(lacon_llm::Malformed::Empty),
+                    format!("{} gave no text in {} calls", ask.role, round + 1),
+                ));
+            }
+            return Ok(Answer {
+                text: response.text,
+                finish: response.finish,
+                messages: request.messages,
+                open_calls: response.tool_calls,
+            });
+        }
+        request.messages.push(response.message());
+        let answers = answer_calls(run, &ask.role, &response.tool_calls).await;
+        request.messages.extend(answers);
+    }
+    unreachable!("the last round returns")
+}
+
+/// Makes one model call and enters it in the ledger, whatever comes of it.
+///
+/// # Errors
+/// What the client says; [`ErrorKind::Cancelled`] when the run's token budget is used up.
+pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Result<Response, Error> {
+    let options = &run.options;
+    request.tags =
+        Tags { run: options.run_id.clone(), role: role.to_owned(), ticker: options.ticker.clone() };
+    let counted = count(run, request);
+    let used = run.ledger.tokens().total;
+    if options.budget_tokens > 0 && used + counted as u64 > options.budget_tokens {
+        return Err(Error::new(
+            ErrorKind::Cancelled,
+            format!(
+                "{role} needs {counted} prompt tokens, {used} of the run's budget of {} are used",
+                options.budget_tokens
+            ),
+        )
+        .with_hint("raise --budget-tokens"));
+    }
+    let digest = request.digest();
+    let start = run.now();
+    run.progress(Progress::Calling { role: role.into(), turn });
+    let streamed = std::sync::atomic::AtomicUsize::new(0);
+    let on_event = |event: StreamEvent<'_>| match event {
+        StreamEvent::Delta(text) => {
+            let before = streamed.fetch_add(text.len(), std::sync::atomic::Ordering::Relaxed);
+            run.progress(Progress::Streaming { role: role.into(), bytes: before + text.len() });
+        }
+        StreamEvent::Retrying { kind, .. } => {
+            streamed.store(0, std::sync::atomic::Ordering::Relaxed);
+            run.progress(Progress::Retrying { role: role.into(), reason: kind.as_str() });
+        }
+        StreamEvent::Restarted => streamed.store(0, std::sync::atomic::Ordering::Relaxed),
+        _ => {}
+    };
+    let result = options.client.complete(request, &on_event).await;
+    let end = run.now();
+    match &result {
+        Ok(response) => {
+            response.warnings.iter().for_each(|w| run.ledger.warn(w.clone()));
+            let mut fact = CallFact::answered(role, turn, start, digest, Some(counted as u64), response);
+            // The clock of the run is the one that the books are kept by.
+            fact.call.end_s = end.as_secs_f64();
+            run.ledger.call(fact);
+        }
+        Err(error) => {
+            let fact = CallFact::failed(role, turn, &request.model, (start, end), digest, error);
+            run.ledger.call(fact);
+        }
+    }
+    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.tokens().total });
+    result
+}
+
+fn count(run: &Run, request: &Request) -> usize {
+    let calls: Vec<Vec<(&str, &str)>> = request
+        .messages
+        .iter()
+        .map(|m| m.tool_calls.iter().map(|c| (c.name.as_str(), c.arguments.as_str())).collect())
+        .collect();
+    let messages: Vec<ChatMessage<'_>> = request
+        .messages
+        .iter()
+        .zip(&calls)
+        .map(|(m, calls)| ChatMessage {
+            role: m.role.as_str(),
+            content: &m.content,
+            name: m.name.as_deref(),
+            tool_calls: calls,
+        })
+        .collect();
+    let tools: Vec<Value> = request.tools.iter().map(tool_value).collect();
+    let parts =
+        lacon_tokens::Request { messages: &messages, tools: &tools, ..lacon_tokens::Request::default() };
+    lacon_tokens::count_request(&run.options.encoding, &parts).total
+}
+
+fn tool_value(tool: &ToolSpec) -> Value {
+    serde_json::json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
+}
+
+/// Makes the calls of one round side by side and gives one tool message each, in their order.
+///
+/// A failed call becomes a message that says so, so that every call has its answer, as the providers require.
+pub async fn answer_calls(run: &Run, role: &str, calls: &[ToolCall]) -> Vec<Message> {
+    let pending = calls.iter().map(|call| async move {
+        let text = match serde_json::from_str::<Map<String, Value>>(&call.arguments) {
+            Ok(arguments) => fetch(run, role, &call.name, arguments, false).await,
+            Err(error) => {
+                Err(ToolError::BadRequest(format!("arguments of {} are no JSON object: {error}", call.name)))
+            }
+        };
+        let text = match text {
+            Ok(text) => text,
+            Err(error) => format!("no data: {error}"),
+        };
+        Message::tool(call.id.clone(), call.name.clone(), text)
+    });
+    futures_util::future::join_all(pending).await
+}
+
+/// Makes one tool call through the cache and enters it in the ledger.
+///
+/// # Errors
+/// What the source says, and a time-out.
+pub async fn fetch(
+    run: &Run,
+    role: &str,
+    name: &str,
+    arguments: Map<String, Value>,
+    prefetch: bool,
+) -> Result<String, ToolError> {
+    let options = &run.options;
+    let request = ToolRequest { name: name.into(), arguments, role: role.into() };
+    let start = run.now();
+    run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
+    let limit = options.tool_timeout;
+    let result = match tokio::time::timeout(limit, options.cache.call(&*options.tools, &request)).await {
+        Ok(result) => result,
+        Err(_) => Err(ToolError::TimedOut { name: name.into(), limit_s: limit.as_secs_f64() }),
+    };
+    let end: Duration = run.now();
+    let cache = match &result {
+        Ok((_, crate::tools::Lookup::Hit)) => "hit",
+        _ if prefetch => "prefetch",
+        _ => "miss",
+    };
+    let status = match &result {
+        Ok((text, _)) if text.no_data => "no_data",
+        Ok(_) => "ok",
+        Err(error) => error.code(),
+    };
+    run.ledger.tool(ToolFact {
+        tool: record::ToolCall {
+            name: name.into(),
+            role: role.into(),
+            args: Value::Object(request.arguments.clone()),
+            source: options.tools.describe(),
+            start_s: start.as_secs_f64(),
+            end_s: end.as_secs_f64(),
+            cache: cache.into(),
+            status: status.into(),
+            tokens: result.as_ref().ok().map(|(t, _)| options.encoding.encoding.count(&t.text) as u64),
+        },
+    });
+    result.map(|(text, _)| text.text)
+}

@@ -1,0 +1,62 @@
+//! The numbers of a text and how many of them another text holds. Used to check that what an agent must read has
+//! reached its prompt, and that what it wrote can be traced to what it read.
+
+use std::collections::BTreeSet;
+
+/// The numbers of a text that carry a fact: with a decimal point, a thousands separator, a unit or a currency sign
+/// beside them, or of at least three digits. Years and list numbers are not facts.
+pub fn numbers(text: &str) -> BTreeSet<&str> {
+    let bytes = text.as_bytes();
+    let mut found = BTreeSet::new();
+    let mut i = 0;
+    while i < bytes.len() {
+        if !bytes[i].is_ascii_digit()
+            || (i > 0 && (bytes[i - 1].is_ascii_alphanumeric() || bytes[i - 1] == b'.'))
+        {
+            i += 1;
+            continue;
+        }
+        let start = i;
+        while i < bytes.len()
+            && (bytes[i].is_ascii_digit()
+                || (matches!(bytes[i], b'.' | b',') && bytes.get(i + 1).is_some_and(u8::is_ascii_digit)))
+        {
+            i += 1;
+        }
+        let number = &text[start..i];
+        let before = text[..start].chars().next_back();
+        let after = text[i..].trim_start_matches(' ').chars().next();
+        let has_unit =
+            before.is_some_and(|c| "$€£¥".contains(c)) || after.is_some_and(|c| "%$€£x×".contains(c));
+        let digits = number.bytes().filter(u8::is_ascii_digit).count();
+        let is_date = bytes.get(i) == Some(&b'-') || (start > 0 && bytes[start - 1] == b'-' && digits <= 2);
+        let is_year = digits == 4 && (number.starts_with("19") || number.starts_with("20")) && !has_unit;
+        if (has_unit || number.contains(['.', ',']) || digits >= 3) && !is_date && !is_year {
+            found.insert(number);
+        }
+    }
+    found
+}
+
+/// The share of the numbers of `text` that stand in `prompt`; 1 when the text has none.
+pub fn share_held(text: &str, prompt: &str) -> f64 {
+    let all = numbers(text);
+    if all.is_empty() {
+        return 1.0;
+    }
+    all.iter().filter(|n| prompt.contains(**n)).count() as f64 / all.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_are_numbers_with_a_meaning() {
+        let text = "1. On 2025-07-30 the price was $181.64, up 3 %, volume 9,534,800; P/E 35x in 2025, step 2. RSI 58.";
+        let found: Vec<&str> = numbers(text).into_iter().collect();
+        assert_eq!(found, ["181.64", "3", "35", "9,534,800"]);
+        assert_eq!(share_held(text, "181.64 and 3 % and 35x"), 0.75);
+        assert_eq!(share_held("none", ""), 1.0);
+    }
+}

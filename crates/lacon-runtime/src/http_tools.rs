@@ -1,0 +1,79 @@
+//! Tools over HTTP: POST `URL/<tool>` with the arguments as a JSON object, answered by `{"name", "text"}`.
+
+use std::time::Duration;
+
+use lacon_llm::{BoxFuture, Endpoint, Error, Fetch, FetchOptions, Transport, TransportOptions};
+use serde_json::Value;
+
+use crate::tools::{ToolError, ToolRequest, ToolSource, ToolText};
+
+/// A tool source behind a URL.
+pub struct HttpTools {
+    fetch: Fetch,
+    run_id: String,
+    ticker: String,
+    send_tags: bool,
+}
+
+impl HttpTools {
+    /// Prepares the source; connects nowhere yet.
+    ///
+    /// # Errors
+    /// When the URL is none.
+    pub fn new(
+        url: &str,
+        run_id: &str,
+        ticker: &str,
+        send_tags: bool,
+        connect: Duration,
+    ) -> Result<Self, Error> {
+        let endpoint = Endpoint::parse(url)?;
+        let transport = Transport::new(&TransportOptions { connect, ..TransportOptions::default() })?;
+        let fetch = Fetch::new(transport, endpoint, FetchOptions::default());
+        Ok(Self { fetch, run_id: run_id.into(), ticker: ticker.into(), send_tags })
+    }
+}
+
+impl ToolSource for HttpTools {
+    fn call<'a>(&'a self, request: &'a ToolRequest) -> BoxFuture<'a, Result<ToolText, ToolError>> {
+        Box::pin(async move {
+            let path = format!("/{}", request.name);
+            if !request.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+                return Err(ToolError::BadRequest(format!("{:?} is no tool name", request.name)));
+            }
+            let tags = [
+                ("X-Lacon-Run", self.run_id.as_str()),
+                ("X-Lacon-Role", request.role.as_str()),
+                ("X-Lacon-Ticker", self.ticker.as_str()),
+            ];
+            let headers = if self.send_tags { &tags[..] } else { &[] };
+            let body = Value::Object(request.arguments.clone()).to_string().into_bytes();
+            let answer = self.fetch.post(&path, headers, body).await;
+            let answer =
+                answer.map_err(|e| ToolError::Failed(format!("{}: {}", request.name, e.message())))?;
+            let json: Value = serde_json::from_slice(&answer)
+                .map_err(|e| ToolError::Failed(format!("{}: the answer is not JSON: {e}", request.name)))?;
+            let text = json.get("text").and_then(Value::as_str).ok_or_else(|| {
+                ToolError::Failed(format!("{}: the answer has no field \"text\"", request.name))
+            })?;
+            Ok(ToolText { no_data: says_no_data(text), text: text.to_owned() })
+        })
+    }
+
+    fn describe(&self) -> String {
+        self.fetch.base_url()
+    }
+
+    fn simulated(&self) -> bool {
+        false
+    }
+}
+
+/// Whether a text is one of the usual ways of saying that there is nothing.
+fn says_no_data(text: &str) -> bool {
+    let head = text.trim_start().get(..160).unwrap_or(text.trim_start()).to_lowercase();
+    text.trim().len() < 10
+        || ["no data", "no news", "timed out", "error executing", "integration pending"]
+            .iter()
+            .any(|m| head.contains(m))
+}

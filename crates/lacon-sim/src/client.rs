@@ -1,0 +1,370 @@
+//! The simulated model as a client: reads the prompt, waits as long as a provider would, answers, meters.
+
+use std::{collections::HashMap, sync::Mutex, time::Duration};
+
+use lacon_llm::{
+    Attempt, BoxFuture, Client, ClientInfo, Error, ErrorKind, Finish, Malformed, Outcome, Request, Response,
+    Role, StreamEvent, Timeout, ToolCall, ToolChoice, Usage,
+};
+use lacon_tokens::{ChatMessage, Encoding, EncodingName, ModelEncoding, for_model};
+use serde_json::{Map, Value};
+use tokio::time::{Instant, sleep};
+
+use crate::{
+    latency::{self, Profile},
+    writer,
+};
+
+/// The share of calls that go wrong, by kind; the next try of the same call draws anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// Answered with 429.
+    pub rate_limited: f64,
+    /// Answered with 500.
+    pub server_error: f64,
+    /// Cut half way.
+    pub dropped: f64,
+    /// Silent half way; the client's idle time-out ends it after this many simulated seconds.
+    pub stalled: f64,
+    /// Not JSON.
+    pub malformed: f64,
+}
+
+/// How the world is simulated.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SimOptions {
+    /// Seed of every draw.
+    pub seed: u64,
+    /// Whose speed.
+    pub profile: Profile,
+    /// Wall seconds per simulated second; 0 answers at once.
+    pub time_scale: f64,
+    /// Whether durations scatter as recorded; otherwise every call takes its median.
+    pub noise: bool,
+    /// What goes wrong.
+    pub faults: Faults,
+}
+
+impl Default for SimOptions {
+    fn default() -> Self {
+        Self { seed: 1, profile: Profile::Typical, time_scale: 0.02, noise: true, faults: Faults::default() }
+    }
+}
+
+/// How long a stalled call stays silent before the simulated idle time-out ends it, in simulated seconds.
+const STALL_S: f64 = 30.0;
+/// Prefix caching as providers document it: from 1,024 tokens in steps of 128.
+const CACHE_FROM: usize = 1024;
+const CACHE_STEP: usize = 128;
+const CACHE_ENTRIES: usize = 100_000;
+
+/// A simulated model.
+pub struct SimClient {
+    options: SimOptions,
+    model: ModelEncoding,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Calls so far by (run, role, has tool results): the number of a call is part of its draw.
+    calls: HashMap<(String, String, bool), u64>,
+    /// Prefix digest → when its first reader had its first token.
+    prefixes: HashMap<[u8; 16], Instant>,
+}
+
+impl SimClient {
+    /// Makes a simulated model. Its tokens are those of `o200k_base`.
+    pub fn new(options: SimOptions) -> Self {
+        Self { options, model: for_model("gpt-4o"), state: Mutex::default() }
+    }
+
+    /// A draw in (0, 1) that depends on the seed and the key alone.
+    fn draw(&self, key: &str) -> f64 {
+        draw(self.options.seed, key)
+    }
+
+    fn encoding(&self) -> &'static Encoding {
+        self.model.encoding
+    }
+
+    fn count_prompt(&self, request: &Request) -> usize {
+        let calls: Vec<Vec<(&str, &str)>> = request
+            .messages
+            .iter()
+            .map(|m| m.tool_calls.iter().map(|c| (c.name.as_str(), c.arguments.as_str())).collect())
+            .collect();
+        let messages: Vec<ChatMessage<'_>> = request
+            .messages
+            .iter()
+            .zip(&calls)
+            .map(|(m, calls)| ChatMessage {
+                role: m.role.as_str(),
+                content: &m.content,
+                name: m.name.as_deref(),
+                tool_calls: calls,
+            })
+            .collect();
+        let tools: Vec<Value> = request
+            .tools
+            .iter()
+            .map(|t| serde_json::json!({"name": t.name, "description": t.description, "parameters": t.parameters}))
+            .collect();
+        let parts =
+            lacon_tokens::Request { messages: &messages, tools: &tools, ..lacon_tokens::Request::default() };
+        lacon_tokens::count_request(&self.model, &parts).total
+    }
+
+    /// Tokens of the longest prefix that an earlier call has sent, and remembers this call's prefixes.
+    fn cached(&self, request: &Request, ready: Instant) -> usize {
+        let text: String =
+            request.messages.iter().map(|m| format!("{}\n{}\n", m.role.as_str(), m.content)).collect();
+        let ids = self.encoding().encode(&text);
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.prefixes.len() > CACHE_ENTRIES {
+            state.prefixes.clear();
+        }
+        let mut hash = blake3::Hasher::new();
+        let mut hit = 0;
+        let mut unbroken = true;
+        let now = Instant::now();
+        for (i, block) in ids.chunks_exact(CACHE_STEP).enumerate() {
+            block.iter().for_each(|id| {
+                hash.update(&id.to_le_bytes());
+            });
+            let n = (i + 1) * CACHE_STEP;
+            if n < CACHE_FROM {
+                continue;
+            }
+            let mut key = [0; 16];
+            key.copy_from_slice(&hash.finalize().as_bytes()[..16]);
+            unbroken &= state.prefixes.get(&key).is_some_and(|since| *since <= now);
+            state.prefixes.entry(key).or_insert(ready);
+            if unbroken {
+                hit = n;
+            }
+        }
+        hit
+    }
+
+    fn scaled(&self, seconds: f64) -> Duration {
+        Duration::from_secs_f64((seconds * self.options.time_scale).max(0.0))
+    }
+
+    async fn answer(
+        &self,
+        request: &Request,
+        on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> Result<Response, Error> {
+        let began = Instant::now();
+        on_event(StreamEvent::Sent { attempt: 1 });
+        let tags = &request.tags;
+        let follow_up = request
+            .messages
+            .iter()
+            .any(|m| m.role == Role::Tool || (m.role == Role::User && m.content.starts_with("Tool result:")));
+        let n = {
+            let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if state.calls.len() > CACHE_ENTRIES {
+                state.calls.clear();
+            }
+            let n = state.calls.entry((tags.run.clone(), tags.role.clone(), follow_up)).or_default();
+            *n += 1;
+            *n
+        };
+        // The run's name is no part of the key: the same seed gives the same run under any name.
+        let key = format!("{}/{}/{follow_up}/{n}", tags.ticker, tags.role);
+        let wants_tools = !request.tools.is_empty() && request.tool_choice != ToolChoice::None && !follow_up;
+        let (text, tool_calls) = if wants_tools {
+            (String::new(), calls_for(request, &key))
+        } else {
+            let seed = (self.draw(&format!("text/{}/{}", tags.ticker, tags.role)) * 1e9) as u64;
+            (writer::write(&tags.role, &request.messages, seed), Vec::new())
+        };
+        let encoding = self.encoding();
+        let prompt = self.count_prompt(request);
+        let mut text = text;
+        let mut finish = if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
+        let mut completion = if tool_calls.is_empty() {
+            encoding.count(&text)
+        } else {
+            tool_calls.iter().map(|c| encoding.count(&c.name) + encoding.count(&c.arguments)).sum::<usize>()
+                + if tool_calls.len() == 1 { 2 } else { 24 }
+        };
+        if let Some(limit) = request.max_tokens.map(|m| m as usize)
+            && completion > limit
+            && tool_calls.is_empty()
+        {
+            text = encoding.truncate(&text, limit, lacon_tokens::Side::Back).into_owned();
+            completion = limit;
+            finish = Finish::Length;
+        }
+        let quick = matches!(tags.role.as_str(), "market" | "social" | "news" | "fundamentals" | "signal");
+        let u = if self.options.noise { self.draw(&format!("latency/{key}")) } else { 0.5 };
+        let (first_s, total_s) = latency::call_seconds(self.options.profile, quick, prompt, completion, u);
+        let cached = self.cached(request, began + self.scaled(first_s));
+        let usage =
+            Usage::from_totals(Some(prompt as u64), Some(cached as u64), Some(completion as u64), None);
+        let attempt = |end: Duration, outcome: Outcome, error: Option<&str>, usage| Attempt {
+            start: Duration::ZERO,
+            first_token: None,
+            end,
+            status: None,
+            outcome,
+            error: error.map(Into::into),
+            usage,
+            usage_estimate: None,
+            received: 0,
+            hedge: false,
+        };
+        if let Some((kind, message, share)) = self.fault(&key) {
+            let wait = match kind {
+                ErrorKind::RateLimited => 0.0,
+                ErrorKind::Status(_) => first_s.min(1.0),
+                ErrorKind::Timeout(_) => first_s + (total_s - first_s) / 2.0 + STALL_S,
+                _ => first_s + (total_s - first_s) * share,
+            };
+            sleep(self.scaled(wait)).await;
+            let spent = (share > 0.0).then(|| {
+                Usage::from_totals(Some(prompt as u64), None, Some((completion as f64 * share) as u64), None)
+            });
+            let failed = attempt(began.elapsed(), Outcome::Failed(kind), Some(message), spent);
+            return Err(Error::new(kind, message)
+                .with_retry_after((kind == ErrorKind::RateLimited).then(|| self.scaled(2.0)))
+                .with_attempts(vec![failed]));
+        }
+        sleep(self.scaled(first_s)).await;
+        on_event(StreamEvent::FirstToken);
+        let first_token = began.elapsed();
+        // Twenty parts are enough for a live view and cost nothing beside the waiting.
+        let parts = pieces(&text, 20);
+        for (i, part) in parts.iter().enumerate() {
+            let due = first_s + (total_s - first_s) * (i + 1) as f64 / parts.len() as f64;
+            tokio::time::sleep_until(began + self.scaled(due)).await;
+            on_event(StreamEvent::Delta(part));
+        }
+        tokio::time::sleep_until(began + self.scaled(total_s)).await;
+        tool_calls.iter().for_each(|call| on_event(StreamEvent::ToolCall(&call.name)));
+        let mut done = attempt(began.elapsed(), Outcome::Answered, None, Some(usage));
+        done.first_token = Some(first_token);
+        done.received = text.len() as u64;
+        Ok(Response {
+            tool_calls,
+            finish,
+            usage: Some(usage),
+            attempts: vec![done],
+            first_token: Some(first_token),
+            elapsed: began.elapsed(),
+            ..Response::new(request.model.clone(), text)
+        })
+    }
+
+    fn fault(&self, key: &str) -> Option<(ErrorKind, &'static str, f64)> {
+        let f = &self.options.faults;
+        let mut u = self.draw(&format!("fault/{key}"));
+        for (rate, fault) in [
+            (f.rate_limited, (ErrorKind::RateLimited, "simulated: rate limit reached", 0.0)),
+            (f.server_error, (ErrorKind::Status(500), "simulated: the server had an error", 0.0)),
+            (f.dropped, (ErrorKind::Malformed(Malformed::CutStream), "simulated: the stream was cut", 0.5)),
+            (f.stalled, (ErrorKind::Timeout(Timeout::Idle), "simulated: the stream stalled", 0.5)),
+            (f.malformed, (ErrorKind::Malformed(Malformed::Json), "simulated: the answer is not JSON", 1.0)),
+        ] {
+            if u < rate {
+                return Some(fault);
+            }
+            u -= rate;
+        }
+        None
+    }
+}
+
+/// A draw in (0, 1) from a seed and a key.
+pub fn draw(seed: u64, key: &str) -> f64 {
+    let hash = blake3::hash(format!("{seed}/{key}").as_bytes());
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash.as_bytes()[..8]);
+    ((u64::from_le_bytes(bytes) >> 11) as f64 + 0.5) / (1u64 << 53) as f64
+}
+
+/// Cuts a text into at most `n` parts at character borders.
+fn pieces(text: &str, n: usize) -> Vec<&str> {
+    let size = text.len().div_ceil(n).max(1);
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let cut =
+            (size.min(rest.len())..=rest.len()).find(|i| rest.is_char_boundary(*i)).unwrap_or(rest.len());
+        let (part, tail) = rest.split_at(cut);
+        parts.push(part);
+        rest = tail;
+    }
+    parts
+}
+
+/// One call of each declared tool; of an indicator tool one per usual indicator.
+fn calls_for(request: &Request, key: &str) -> Vec<ToolCall> {
+    let text: String = request.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
+    let date = find_date(&text).unwrap_or_else(|| "2025-07-30".into());
+    let mut calls = Vec::new();
+    for tool in &request.tools {
+        let empty = Map::new();
+        let properties = tool.parameters.get("properties").and_then(Value::as_object).unwrap_or(&empty);
+        let required: Vec<&str> = tool
+            .parameters
+            .get("required")
+            .and_then(Value::as_array)
+            .map(|r| r.iter().filter_map(Value::as_str).collect())
+            .unwrap_or_default();
+        let indicators: &[&str] = if properties.contains_key("indicator") {
+            &["rsi", "macd", "boll", "atr", "close_50_sma", "close_200_sma"]
+        } else {
+            &[""]
+        };
+        for indicator in indicators {
+            let mut arguments = Map::new();
+            for name in properties.keys().filter(|k| required.contains(&k.as_str())) {
+                let value = match name.as_str() {
+                    "indicator" => (*indicator).to_owned(),
+                    "freq" => "quarterly".to_owned(),
+                    "start_date" => format!("{}01", &date[..8]),
+                    name if name.ends_with("date") => date.clone(),
+                    _ => request.tags.ticker.clone(),
+                };
+                arguments.insert(name.clone(), value.into());
+            }
+            let hash = blake3::hash(format!("{key}/{}/{}", tool.name, calls.len()).as_bytes()).to_hex();
+            calls.push(ToolCall {
+                id: format!("call_{}", &hash[..20]),
+                name: tool.name.clone(),
+                arguments: Value::Object(arguments).to_string(),
+            });
+        }
+    }
+    calls
+}
+
+/// The first `yyyy-mm-dd` of a text.
+fn find_date(text: &str) -> Option<String> {
+    text.as_bytes().windows(10).find_map(|w| {
+        let fits =
+            w.iter().enumerate().all(|(i, b)| if i == 4 || i == 7 { *b == b'-' } else { b.is_ascii_digit() });
+        fits.then(|| String::from_utf8_lossy(w).into_owned())
+    })
+}
+
+impl Client for SimClient {
+    fn complete<'a>(
+        &'a self,
+        request: &'a Request,
+        on_event: &'a (dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> BoxFuture<'a, Result<Response, Error>> {
+        Box::pin(self.answer(request, on_event))
+    }
+
+    fn describe(&self) -> ClientInfo {
+        ClientInfo { provider: "simulator".into(), base_url: String::new(), simulated: true }
+    }
+}
+
+/// The encoding that the simulated model is metered in.
+pub const ENCODING: EncodingName = EncodingName::O200kBase;

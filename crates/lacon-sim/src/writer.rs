@@ -1,0 +1,251 @@
+//! Writes an answer from the figures in a prompt. Deterministic: the same prompt gives the same answer.
+
+use lacon_llm::{Message, Role};
+
+/// What the prompt asks for, as far as the simulator reads it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wish {
+    /// From "at most N words".
+    pub max_words: Option<usize>,
+    /// From a line "Cover: A; B; C".
+    pub sections: Vec<String>,
+    /// From "End with the line …:" the words before the colon.
+    pub ending: Option<String>,
+}
+
+/// Words that a role's recorded answers had when nothing limited them.
+pub fn usual_words(role: &str) -> usize {
+    match role {
+        "market" | "social" | "news" | "fundamentals" => 440,
+        "bull" | "bear" => 850,
+        "judge" => 320,
+        "plan" => 540,
+        "risky" | "safe" | "neutral" => 660,
+        "risk_manager" => 290,
+        "trader" => 120,
+        _ => 200,
+    }
+}
+
+/// Reads the wishes of all instructions; where several state a word limit the tightest counts.
+pub fn read_wish(messages: &[Message]) -> Wish {
+    let mut wish = Wish::default();
+    for message in messages.iter().filter(|m| matches!(m.role, Role::System | Role::User)) {
+        let mut rest = message.content.as_str();
+        while let Some(at) = rest.find("at most ") {
+            rest = &rest[at + 8..];
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(n) = digits.parse::<usize>()
+                && rest[digits.len()..].trim_start().starts_with("word")
+            {
+                wish.max_words = Some(wish.max_words.map_or(n, |m| m.min(n)));
+            }
+        }
+        for line in message.content.lines() {
+            if let Some(list) = line.trim().strip_prefix("Cover: ") {
+                wish.sections = list
+                    .trim_end_matches('.')
+                    .split(';')
+                    .map(|s| s.trim().to_owned())
+                    .filter(|s| !s.is_empty())
+                    .collect();
+            }
+            if let Some((_, after)) = line.split_once("End with the line \"")
+                && let Some((ending, _)) = after.split_once(':')
+            {
+                wish.ending = Some(ending.to_owned());
+            }
+        }
+    }
+    wish
+}
+
+/// The lines of the data in a prompt that carry a figure, each at most 30 words.
+fn figures(messages: &[Message]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for message in messages.iter().filter(|m| matches!(m.role, Role::User | Role::Tool)) {
+        for line in message.content.lines() {
+            let line = line.trim_start_matches(['#', '-', '*', '|', ' ']).trim_end_matches(['|', ' ']);
+            let line = without_voice(line);
+            let row = price_row(line);
+            let line = row.as_deref().unwrap_or(line);
+            let instruction =
+                line.contains("at most ") || line.starts_with("Cover:") || line.starts_with("no data");
+            let has_figure = line.bytes().any(|b| b.is_ascii_digit());
+            if has_figure && !instruction && line.len() >= 8 {
+                let words: Vec<&str> = line.split_whitespace().take(30).collect();
+                lines.push(words.join(" ").trim_end_matches(['.', ';', ',']).to_owned());
+            }
+        }
+    }
+    lines.dedup();
+    lines
+}
+
+/// A row of a price table as a phrase; long rows of numbers are no sentence.
+fn price_row(line: &str) -> Option<String> {
+    let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+    let dated = cells[0].len() == 10 && cells[0].as_bytes()[4] == b'-';
+    (dated && cells.len() >= 6 && !cells[4].is_empty())
+        .then(|| format!("on {} the close was {}", cells[0], cells[4]))
+}
+
+/// A line without the opening words that an earlier answer put before it.
+fn without_voice(line: &str) -> &str {
+    VOICES
+        .iter()
+        .flat_map(|voices| voices.iter())
+        .find_map(|voice| line.strip_prefix(voice))
+        .map_or(line, |rest| rest.trim_start())
+}
+
+/// BUY, SELL or HOLD: what the prompt's own decision lines say, else the drift of its prices, else HOLD.
+pub fn lean(messages: &[Message]) -> &'static str {
+    let text: String = messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
+    // The instruction that asks for such a line is none.
+    let lines = || text.lines().filter(|l| !l.contains("BUY, SELL or HOLD"));
+    let word = |l: &str| ["BUY", "SELL", "HOLD"].into_iter().find(|w| l.contains(w));
+    let after = |label: &str| lines().filter_map(|l| word(l.split_once(label)?.1)).collect::<Vec<_>>();
+    // Whoever decided last is followed; the analysts' signals are counted.
+    for label in ["FINAL DECISION:", "Recommendation:"] {
+        if let Some(last) = after(label).last() {
+            return last;
+        }
+    }
+    let labelled = after("Signal:");
+    if !labelled.is_empty() {
+        let count = |w: &str| labelled.iter().filter(|l| **l == w).count();
+        return match count("BUY").cmp(&count("SELL")) {
+            std::cmp::Ordering::Greater => "BUY",
+            std::cmp::Ordering::Less => "SELL",
+            std::cmp::Ordering::Equal => "HOLD",
+        };
+    }
+    let closes: Vec<f64> = text
+        .lines()
+        .filter_map(|l| {
+            let cells: Vec<&str> = l.split([',', '|']).map(str::trim).collect();
+            let dated = cells.first().is_some_and(|c| c.len() == 10 && c.as_bytes()[4] == b'-');
+            (dated && cells.len() >= 6).then(|| cells[4].parse().ok()).flatten()
+        })
+        .collect();
+    let Some(last) = closes.last() else { return "HOLD" };
+    let mean = closes.iter().sum::<f64>() / closes.len() as f64;
+    match last / mean {
+        r if r > 1.03 => "BUY",
+        r if r < 0.97 => "SELL",
+        _ => "HOLD",
+    }
+}
+
+/// Opening words for a figure, so that the two sides of a debate do not sound alike: for, against, between, plain.
+const VOICES: [&[&str]; 4] = [
+    &["Upside rests on this:", "In favor:", "The case gains from", "Strength shows in"],
+    &["The danger lies in", "Against it:", "Capital is at risk from", "Weakness shows in"],
+    &["Both sides must weigh", "Balanced against the rest:", "Open to either reading:"],
+    &["The data shows", "On record:", "Of note:", "Measured:"],
+];
+
+fn voices(role: &str) -> &'static [&'static str] {
+    match role {
+        "bull" | "risky" => VOICES[0],
+        "bear" | "safe" => VOICES[1],
+        "neutral" | "judge" => VOICES[2],
+        _ => VOICES[3],
+    }
+}
+
+/// Writes the answer of a role.
+pub fn write(role: &str, messages: &[Message], seed: u64) -> String {
+    let wish = read_wish(messages);
+    let lean = lean(messages);
+    if role == "signal" {
+        return lean.to_owned();
+    }
+    let budget = wish.max_words.map_or(usual_words(role), |m| m.min(usual_words(role))).max(20);
+    let facts = figures(messages);
+    let voices = voices(role);
+    let sections = if wish.sections.is_empty() { vec!["Assessment".to_owned()] } else { wish.sections };
+    let ending = wish.ending.as_deref().map(|ending| format!("{ending}: {lean}"));
+    let reserved = 8 + ending.as_deref().map_or(0, |e| e.split_whitespace().count());
+    let per_section = budget.saturating_sub(reserved) / sections.len().max(1);
+    let mut text = String::new();
+    // A stride that shares no factor with the number of facts visits each fact once before any twice.
+    let n = facts.len().max(1);
+    let stride = (1..).map(|k| seed as usize % n + k).find(|s| gcd(*s, n) == 1).unwrap_or(1);
+    let mut at = seed as usize % n;
+    let mut told = 0;
+    for (i, section) in sections.iter().enumerate() {
+        text.push_str(&format!("## {section}\n"));
+        let mut words = section.split_whitespace().count() + 1;
+        let mut k = 0;
+        loop {
+            let sentence = match facts.get(at) {
+                Some(fact) if told < facts.len() => format!("{} {fact}.", voices[(i + k) % voices.len()]),
+                _ if k == 0 => "No further figure was given on this point.".to_owned(),
+                _ => break,
+            };
+            let length = sentence.split_whitespace().count();
+            if words + length > per_section && k > 0 {
+                break;
+            }
+            text.push_str(&sentence);
+            text.push('\n');
+            words += length;
+            at = (at + stride) % n;
+            told += 1;
+            k += 1;
+            if words >= per_section {
+                break;
+            }
+        }
+    }
+    if matches!(role, "market" | "social" | "news" | "fundamentals") && ending.is_none() {
+        text.push_str(&format!("Signal: {lean}\n"));
+    }
+    if let Some(ending) = ending {
+        text.push_str(&ending);
+    }
+    text.trim_end().to_owned()
+}
+
+fn gcd(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prompt(text: &str) -> Vec<Message> {
+        vec![Message::user(text)]
+    }
+
+    #[test]
+    fn wishes_are_read() {
+        let wish = read_wish(&prompt(
+            "Write at most 300 words.\nCover: Summary; Risk.\nEnd with the line \"Signal: BUY, SELL or HOLD\".",
+        ));
+        assert_eq!(wish.max_words, Some(300));
+        assert_eq!(wish.sections, ["Summary", "Risk"]);
+        assert_eq!(wish.ending.as_deref(), Some("Signal"));
+    }
+
+    #[test]
+    fn answers_keep_to_the_limit_and_cite_the_data() {
+        let data: String =
+            (0..80).map(|i| format!("2025-07-{:02},1,2,3,{}.25,100\n", i % 28 + 1, i)).collect();
+        let messages = prompt(&format!("{data}\nCover: Summary; Risk.\nWrite at most 120 words."));
+        let text = write("market", &messages, 7);
+        assert!(text.split_whitespace().count() <= 120, "{text}");
+        assert!(text.contains("## Summary") && text.contains("## Risk") && text.contains(".25"));
+        assert_eq!(text, write("market", &messages, 7));
+    }
+
+    #[test]
+    fn the_last_decision_line_wins() {
+        assert_eq!(lean(&prompt("Signal: BUY\nSignal: BUY\nFINAL DECISION: SELL")), "SELL");
+        assert_eq!(lean(&prompt("Signal: BUY\nSignal: SELL")), "HOLD");
+        assert_eq!(lean(&prompt("nothing")), "HOLD");
+    }
+}

@@ -1,0 +1,3 @@
+//! Tests at the crate's edge.
+
+mod client;

@@ -1,0 +1,139 @@
+//! What a role reads: the texts of others under headings, in one canonical order, whole or as a digest.
+
+use lacon_llm::{Message, Request};
+use lacon_runtime::facts;
+use lacon_tokens::Encoding;
+
+use crate::{Role, prompts, state::TradeState};
+
+/// A text under the title of the role that wrote it. A role without an answer is named, with the reason.
+pub fn block(state: &TradeState, role: Role, digest_with: Option<&Encoding>) -> (String, i64) {
+    let title = &prompts::role_file(role).title;
+    let texts = state.texts(role);
+    let Some(last) = texts.last() else { return (format!("## {title}\n(no answer)\n"), 0) };
+    if let Some(failure) = &last.failure {
+        return (format!("## {title}\n(no answer: {failure})\n"), 0);
+    }
+    let mut saved = 0;
+    let body: Vec<String> = texts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| {
+            let round = if texts.len() > 1 { format!("(round {})\n", i + 1) } else { String::new() };
+            let body = match digest_with {
+                Some(encoding) => {
+                    let short = digest(&text.text, encoding);
+                    saved += encoding.count(&text.text) as i64 - encoding.count(&short) as i64;
+                    short
+                }
+                None => text.text.trim().to_owned(),
+            };
+            format!("{round}{body}")
+        })
+        .collect();
+    let mark = if digest_with.is_some() { ", digest" } else { "" };
+    (format!("## {title}{mark}\n{}\n", body.join("\n\n")), saved)
+}
+
+/// The figures and conclusions of a text: its first unit, every unit with a number, every unit that states a
+/// decision, its last unit; as they stand and in their order. The whole text when that saves less than a fifth.
+pub fn digest(text: &str, encoding: &Encoding) -> String {
+    let units = units(text);
+    let n = units.len();
+    let keeps = |i: usize, unit: &str| {
+        let lower = unit.to_lowercase();
+        i == 0
+            || i + 1 == n
+            || !facts::numbers(unit).is_empty()
+            || ["recommend", "decision", "signal:", "conclusion", "overall"].iter().any(|w| lower.contains(w))
+    };
+    let kept: Vec<&str> = units.iter().enumerate().filter(|(i, u)| keeps(*i, u)).map(|(_, u)| *u).collect();
+    let short = kept.join("\n");
+    if encoding.count(&short) * 5 > encoding.count(text) * 4 { text.trim().to_owned() } else { short }
+}
+
+/// Lines, and within long lines sentences.
+fn units(text: &str) -> Vec<&str> {
+    let mut units = Vec::new();
+    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
+        let mut rest = line;
+        while rest.len() > 160 {
+            // A period between digits or after a single capital is no sentence end.
+            let end = rest
+                .match_indices(". ")
+                .map(|(i, _)| i + 1)
+                .find(|i| *i > 40 && !rest[..*i - 1].ends_with(|c: char| c.is_ascii_uppercase()));
+            match end {
+                Some(end) => {
+                    units.push(rest[..end].trim());
+                    rest = rest[end..].trim_start();
+                }
+                None => break,
+            }
+        }
+        if !rest.is_empty() {
+            units.push(rest);
+        }
+    }
+    units
+}
+
+/// Puts a request together: with the layout lever shared material first and the role's own last, so that the prompts
+/// of siblings share their beginning byte for byte; without it the role's instruction first.
+pub fn request(
+    model: &str,
+    shared_material: &str,
+    own_material: &str,
+    instruction: &str,
+    layout: bool,
+) -> Request {
+    let messages = if layout {
+        let mut messages = vec![Message::system(prompts::shared())];
+        if !shared_material.is_empty() {
+            messages.push(Message::user(shared_material));
+        }
+        messages.push(Message::user(join(&[own_material, instruction])));
+        messages
+    } else {
+        vec![
+            Message::system(join(&[prompts::shared(), instruction])),
+            Message::user(join(&[shared_material, own_material])),
+        ]
+    };
+    Request { messages, ..Request::new(model) }
+}
+
+fn join(parts: &[&str]) -> String {
+    parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use lacon_tokens::{EncodingName, encoding};
+
+    use super::*;
+
+    #[test]
+    fn a_digest_keeps_every_number_and_the_conclusion() {
+        let filler = "This sentence says much and holds no figure at all, it goes on and on. ".repeat(12);
+        let text = format!(
+            "Opening line.\n{filler}\nThe close was $181.64, down 22.7 % from $235.08.\n{filler}\nOverall the trend is down.\nRecommendation: HOLD"
+        );
+        let short = digest(&text, encoding(EncodingName::O200kBase));
+        assert!(short.len() * 2 < text.len(), "{short}");
+        assert_eq!(facts::numbers(&text), facts::numbers(&short));
+        assert!(
+            short.contains("Opening line.")
+                && short.ends_with("Recommendation: HOLD")
+                && short.contains("Overall")
+        );
+    }
+
+    #[test]
+    fn siblings_share_their_prefix() {
+        let a = request("m", "shared", "", "Role: a", true);
+        let b = request("m", "shared", "", "Role: b", true);
+        assert_eq!(a.messages[..2], b.messages[..2]);
+        assert_ne!(a.messages[2], b.messages[2]);
+    }
+}

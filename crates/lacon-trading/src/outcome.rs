@@ -1,0 +1,263 @@
+//! Turns what a run left (state, facts) into its record.
+
+use std::collections::BTreeMap;
+
+use lacon_monitor::{
+    Action, content_grade, critical,
+    grade::Content,
+    ledger::{self, Facts},
+    origin_grade,
+    record::{
+        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Report, RunRecord, SCHEMA_VERSION,
+    },
+};
+use lacon_runtime::facts;
+use lacon_tokens::Encoding;
+
+use crate::{Levers, Role, levers::LEVERS, signal, state::TradeState};
+
+/// What is known of a run besides its state and facts.
+pub struct About {
+    /// The run's name.
+    pub run_id: String,
+    /// The ticker.
+    pub ticker: String,
+    /// The date.
+    pub date: String,
+    /// The profile.
+    pub profile: String,
+    /// When it began, RFC 3339.
+    pub started_at: String,
+    /// How it ended.
+    pub status: &'static str,
+    /// Who answered.
+    pub llm: LlmInfo,
+    /// Where the data came from.
+    pub data: DataInfo,
+    /// Which levers were on.
+    pub levers: Levers,
+    /// Wall seconds.
+    pub wall_s: f64,
+    /// Seconds from the start of the process to the start of the run.
+    pub before_s: f64,
+    /// Highest resident memory.
+    pub peak_rss_mb: Option<f64>,
+    /// The machine and the build.
+    pub environment: Environment,
+    /// Whether our own counts should equal the provider's.
+    pub counts_are_exact: bool,
+}
+
+/// Puts the record together.
+pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encoding) -> RunRecord {
+    let tokens = ledger::total(&facts.calls);
+    let model_s = critical::model_seconds(facts);
+    let first_request = facts
+        .calls
+        .iter()
+        .map(|c| c.call.start_s)
+        .chain(facts.tools.iter().map(|t| t.tool.start_s))
+        .min_by(f64::total_cmp);
+    let planned: u64 = facts.calls.iter().filter_map(|c| c.call.prompt_counted).sum();
+    let sent: u64 = facts.calls.iter().filter_map(|c| c.call.prompt).sum();
+    let mut digests: Vec<&str> = facts.calls.iter().map(|c| c.call.prompt_digest.as_str()).collect();
+    digests.sort_unstable();
+    let mut calls: Vec<_> = facts.calls.iter().map(|c| c.call.clone()).collect();
+    calls.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
+    let mut tools: Vec<_> = facts.tools.iter().map(|t| t.tool.clone()).collect();
+    tools.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
+
+    let mut warnings = facts.warnings.clone();
+    if about.counts_are_exact && sent > 0 && planned.abs_diff(sent) * 50 > sent {
+        warnings.push(format!("our count of the prompts is {planned} tokens, the provider reports {sent}"));
+    }
+    for role in Role::ANSWERING {
+        if let Some(failure) = state.text(role).and_then(|t| t.failure.as_ref()) {
+            warnings.push(format!("{role} gave no answer: {failure}"));
+        }
+    }
+    let decision = decide(state, &mut warnings);
+    let mut run = RunRecord {
+        schema_version: SCHEMA_VERSION,
+        run_id: about.run_id,
+        ticker: about.ticker,
+        date: about.date,
+        profile: about.profile,
+        started_at: about.started_at,
+        status: about.status.into(),
+        llm: about.llm,
+        data: about.data,
+        decision,
+        wall_s: about.wall_s,
+        model_s,
+        own_ms: (about.wall_s - model_s).max(0.0) * 1e3,
+        first_request_ms: first_request.map(|s| (s + about.before_s) * 1e3),
+        peak_rss_mb: about.peak_rss_mb,
+        tokens,
+        cost_usd: ledger::cost_usd(&facts.calls),
+        calls,
+        tools,
+        reports: reports(state, encoding),
+        critical_path: critical::path(&facts.nodes),
+        levers: levers(&about.levers, facts),
+        plan: Plan {
+            digest: blake(&digests),
+            segments: facts.calls.len() as u64,
+            tokens_planned: planned,
+            tokens_sent: sent,
+        },
+        grade: Grade::default(),
+        warnings,
+        environment: about.environment,
+    };
+    run.grade = grades(&run, state, facts);
+    run
+}
+
+/// A digest of digests; the order of calls does not matter.
+fn blake(digests: &[&str]) -> String {
+    lacon_runtime::run::digest(digests)
+}
+
+fn reports(state: &TradeState, encoding: &Encoding) -> Vec<Report> {
+    Role::ANSWERING
+        .into_iter()
+        .filter_map(|role| {
+            let texts = state.texts(role);
+            let last = texts.last()?;
+            let words = texts.iter().map(|t| t.text.split_whitespace().count() as u64).sum();
+            Some(Report {
+                role: role.name().into(),
+                path: role.path(),
+                words,
+                tokens: texts.iter().map(|t| encoding.count(&t.text) as u64).sum(),
+                complete: last.failure.is_none() && !last.cut && last.missing.is_empty() && words > 0,
+                missing_sections: last.missing.clone(),
+            })
+        })
+        .collect()
+}
+
+/// The risk manager decides; where its answer states nothing the trader's does, then the signal call's, then the
+/// plan's. The trader never overrules the risk manager.
+fn decide(state: &TradeState, warnings: &mut Vec<String>) -> Decision {
+    let read = |role: Role| state.text(role).and_then(|t| signal::parse(&t.text)).map(|s| (role, s));
+    let order = [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan];
+    let found: Vec<_> = order.into_iter().filter_map(read).collect();
+    let Some((role, decided)) = found.first() else {
+        warnings.push("no answer states BUY, SELL or HOLD: HOLD stands in, unparsed".into());
+        return Decision {
+            action: Action::Hold,
+            confidence: None,
+            parsed: false,
+            source: None,
+            reasons: Vec::new(),
+        };
+    };
+    if *role == Role::Plan {
+        warnings.push(
+            "neither risk manager nor trader states a decision: the plan's recommendation is used".into(),
+        );
+    }
+    if let Some((_, trader)) = found.iter().find(|(r, _)| *r == Role::Trader)
+        && trader.action != decided.action
+    {
+        warnings.push(format!(
+            "the trader proposes {}, the {role} decided {}: the decision stands",
+            trader.action.as_str(),
+            decided.action.as_str()
+        ));
+    }
+    let confidence = found.iter().find_map(|(_, s)| s.confidence);
+    Decision {
+        action: decided.action,
+        confidence,
+        parsed: true,
+        source: Some(role.name().into()),
+        reasons: [*role, Role::RiskManager, Role::Plan]
+            .into_iter()
+            .filter_map(|r| state.text(r))
+            .map(|t| reasons(&t.text))
+            .find(|r| !r.is_empty())
+            .unwrap_or_default(),
+    }
+}
+
+/// Up to five lines of a text that carry a figure, as they stand, without their list marks.
+fn reasons(text: &str) -> Vec<String> {
+    text.lines()
+        .map(|l| l.trim().trim_start_matches(['•', '-', '*', '#', '–', ' ']).trim_end())
+        .filter(|l| l.len() > 20 && !facts::numbers(l).is_empty())
+        .take(5)
+        .map(Into::into)
+        .collect()
+}
+
+fn levers(levers: &Levers, facts: &Facts) -> BTreeMap<String, Lever> {
+    let span = |name: &str| {
+        let node =
+            facts.nodes.iter().filter(|n| n.node == name).max_by(|a, b| a.end_s.total_cmp(&b.end_s))?;
+        Some((node.start_s, node.end_s))
+    };
+    let length = |name: &str| span(name).map(|(start, end)| end - start);
+    // With a barrier every report would begin after the slowest tools.
+    let barrier = || {
+        let longest = |suffix: &str| {
+            Role::ANALYSTS.iter().filter_map(|r| length(&format!("{r}{suffix}"))).max_by(f64::total_cmp)
+        };
+        let with = longest("_tools")? + longest("")?;
+        let begin = Role::ANALYSTS
+            .iter()
+            .filter_map(|r| span(&format!("{r}_tools")))
+            .map(|s| s.0)
+            .min_by(f64::total_cmp)?;
+        let end = Role::ANALYSTS.iter().filter_map(|r| span(r.name())).map(|s| s.1).max_by(f64::total_cmp)?;
+        Some((with - (end - begin)).max(0.0))
+    };
+    LEVERS
+        .iter()
+        .map(|lever| {
+            let on = levers.has(lever.name);
+            let saved: Vec<i64> =
+                facts.savings.iter().filter(|s| s.lever == lever.name).map(|s| s.tokens).collect();
+            let saved_s = match lever.name {
+                "no_barrier" if on => barrier(),
+                "parallel_judge" if on => length("judge").zip(length("plan")).map(|(a, b)| a.min(b)),
+                _ => None,
+            };
+            let row = Lever {
+                on,
+                saved_tokens: (!saved.is_empty()).then(|| saved.iter().sum()),
+                saved_s,
+                note: lever.note.into(),
+            };
+            (lever.name.to_owned(), row)
+        })
+        .collect()
+}
+
+fn grades(run: &RunRecord, state: &TradeState, facts: &Facts) -> Grade {
+    let failed = facts.nodes.iter().filter(|n| n.error.is_some()).count();
+    let (_, origin) = origin_grade(facts.nodes.len(), failed, facts.nodes.len());
+    let mut content = Content {
+        expected_roles: Role::ANSWERING.iter().map(|r| r.name().into()).collect(),
+        analysts: Role::ANALYSTS.iter().map(|r| r.name().into()).collect(),
+        ..Content::default()
+    };
+    for role in Role::ANSWERING {
+        let Some(text) = state.text(role) else { continue };
+        content.read.extend(text.read.iter().map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
+        if Role::ANALYSTS.contains(&role)
+            && let Some(share) = text.traceable
+        {
+            content.traceable.push((role.name().into(), share));
+        }
+        if matches!(role, Role::Plan | Role::RiskManager | Role::Trader)
+            && let Some(signal) = signal::parse(&text.text)
+        {
+            content.actions.push((role.name().into(), signal.action.as_str()));
+        }
+    }
+    let (points, letter, reasons) = content_grade(run, &content);
+    Grade { origin: origin.into(), content: letter.into(), content_points: points, reasons }
+}

@@ -1,0 +1,151 @@
+//! The role files `prompts/*.md`: a header in TOML between `+++` lines, then the instruction.
+
+use std::{collections::BTreeMap, sync::OnceLock};
+
+use serde::Deserialize;
+
+use crate::Role;
+
+/// A role's file.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RoleFile {
+    /// The role's name.
+    pub role: String,
+    /// Its title in reports.
+    pub title: String,
+    /// `quick` or `deep`.
+    pub model: String,
+    /// The most words that the answer should have; 0 for no limit.
+    pub words: u32,
+    /// What an answer must speak of: words of which one must occur, divided by `|`.
+    #[serde(default)]
+    pub sections: Vec<String>,
+    /// The label of the required last line `LABEL: BUY, SELL or HOLD`.
+    #[serde(default)]
+    pub ending: Option<String>,
+    /// Tools that the role is given.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Tools that it may still ask for when the usual ones were called for it.
+    #[serde(default)]
+    pub more: Vec<String>,
+    /// The instruction, from below the header.
+    #[serde(skip)]
+    pub instruction: String,
+}
+
+const FILES: &[(Role, &str)] = &[
+    (Role::Market, include_str!("../prompts/market.md")),
+    (Role::Social, include_str!("../prompts/social.md")),
+    (Role::News, include_str!("../prompts/news.md")),
+    (Role::Fundamentals, include_str!("../prompts/fundamentals.md")),
+    (Role::Bull, include_str!("../prompts/bull.md")),
+    (Role::Bear, include_str!("../prompts/bear.md")),
+    (Role::Judge, include_str!("../prompts/judge.md")),
+    (Role::Plan, include_str!("../prompts/plan.md")),
+    (Role::Risky, include_str!("../prompts/risky.md")),
+    (Role::Safe, include_str!("../prompts/safe.md")),
+    (Role::Neutral, include_str!("../prompts/neutral.md")),
+    (Role::RiskManager, include_str!("../prompts/risk_manager.md")),
+    (Role::Trader, include_str!("../prompts/trader.md")),
+    (Role::Signal, include_str!("../prompts/signal.md")),
+];
+
+const SHARED: &str = include_str!("../prompts/shared.md");
+
+/// The instruction that all roles share.
+pub fn shared() -> &'static str {
+    SHARED.trim_end()
+}
+
+/// A role's file.
+pub fn role_file(role: Role) -> &'static RoleFile {
+    static PARSED: OnceLock<BTreeMap<Role, RoleFile>> = OnceLock::new();
+    let parsed = PARSED.get_or_init(|| {
+        let parse = |(role, text): &(Role, &str)| {
+            (*role, parse(text).unwrap_or_else(|e| panic!("built-in prompt {role}: {e}")))
+        };
+        FILES.iter().map(parse).collect()
+    });
+    &parsed[&role]
+}
+
+/// Reads a role file.
+///
+/// # Errors
+/// When the header is missing or holds an unknown key or a value of the wrong kind.
+pub fn parse(text: &str) -> Result<RoleFile, String> {
+    let rest = text.strip_prefix("+++\n").ok_or("the file does not begin with a header between +++ lines")?;
+    let (header, body) = rest.split_once("\n+++\n").ok_or("the header is not closed by a +++ line")?;
+    let mut file: RoleFile = toml::from_str(header).map_err(|e| e.message().to_owned())?;
+    file.instruction = body.trim().to_owned();
+    Ok(file)
+}
+
+/// Tokens that an answer of so many words may take, with a margin so that no sentence is cut.
+///
+/// Recorded answers had 1.2 to 2.0 tokens a word (o200k_base; figures and symbols cost most), so 2.2 a word and room
+/// for a closing line never cut one that kept its word limit.
+pub fn max_tokens(words: u32) -> u32 {
+    (f64::from(words) * 2.2).ceil() as u32 + 64
+}
+
+/// The names of a role's required parts.
+pub fn section_names(file: &RoleFile) -> Vec<&str> {
+    file.sections.iter().map(|words| words.split('|').next().unwrap_or(words)).collect()
+}
+
+/// The parts of an answer that are missing: the first name of each required part none of whose words occurs.
+pub fn missing_sections(file: &RoleFile, answer: &str) -> Vec<String> {
+    let lower = answer.to_lowercase();
+    let found = |words: &str| words.split('|').any(|w| lower.contains(&w.to_lowercase()));
+    file.sections
+        .iter()
+        .filter(|words| !found(words))
+        .map(|words| words.split('|').next().unwrap_or(words).to_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_has_its_file() {
+        for role in Role::ANSWERING.into_iter().chain([Role::Signal]) {
+            let file = role_file(role);
+            assert_eq!(file.role, role.name());
+            assert!(!file.instruction.is_empty() && matches!(file.model.as_str(), "quick" | "deep"));
+            for tool in file.tools.iter().chain(&file.more) {
+                assert!(lacon_market::catalog::find(tool).is_some(), "{tool}");
+            }
+        }
+    }
+
+    /// The origin keyed limits by "market_analyst" and asked for "market": the default applied.
+    #[test]
+    fn defect_12_every_role_has_its_own_word_limit() {
+        let words = |role: Role| role_file(role).words;
+        assert_eq!(
+            [
+                Role::Market,
+                Role::News,
+                Role::Social,
+                Role::Fundamentals,
+                Role::Bull,
+                Role::RiskManager,
+                Role::Trader
+            ]
+            .map(words),
+            [300, 250, 200, 350, 300, 250, 150]
+        );
+    }
+
+    #[test]
+    fn faults_in_a_file_are_named() {
+        assert!(parse("no header").unwrap_err().contains("+++"));
+        assert!(parse("+++\nrole = 1\n+++\nx").unwrap_err().contains("string"));
+        assert!(parse("+++\nrol = 'x'\n+++\nx").unwrap_err().contains("rol"));
+    }
+}

@@ -1,0 +1,202 @@
+//! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use lacon_monitor::{RunRecord, ledger::Facts, spans};
+use serde_json::json;
+
+use crate::{Role, prompts, state::TradeState};
+
+/// A file of the report that could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write {}: {source}\nhint: {}", path.display(), hint(source))]
+pub struct WriteError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    #[source]
+    pub source: std::io::Error,
+}
+
+fn hint(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "free space, or choose another folder with --out"
+        }
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "choose a folder that you may write to with --out"
+        }
+        _ => "choose another folder with --out",
+    }
+}
+
+/// Writes a file so that a reader sees the old one or the whole new one.
+pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
+    let failed = |source| WriteError { path: path.to_owned(), source };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    let mut file = File::create(&temporary).map_err(failed)?;
+    let written = file.write_all(content).and_then(|()| file.flush());
+    drop(file);
+    written.and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
+        let _ = fs::remove_file(&temporary);
+        failed(source)
+    })
+}
+
+/// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
+/// a folder without it is one whose writing was cut short.
+///
+/// # Errors
+/// The first file that could not be written; the earlier ones stay.
+pub fn write_tree(
+    folder: &Path,
+    run: &RunRecord,
+    state: &TradeState,
+    facts: &Facts,
+) -> Result<(), WriteError> {
+    let mut files: Vec<(String, String)> = Role::ANSWERING
+        .into_iter()
+        .filter_map(|role| Some((role.path(), role_report(run, state, role)?)))
+        .collect();
+    let receipts = facts.receipts.iter().map(ToString::to_string).collect();
+    files.push(("reports/5_decision.md".into(), decision(run)));
+    files.push(("reports/complete.md".into(), complete(run, state)));
+    files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts))));
+    files.push(("events.jsonl".into(), lines(events(facts))));
+    files.push(("receipts.jsonl".into(), lines(receipts)));
+    let mut made: Option<PathBuf> = None;
+    for (path, text) in files {
+        let path = folder.join(path);
+        let failed = |source| WriteError { path: path.clone(), source };
+        let parent = path.parent().unwrap_or(folder);
+        if made.as_deref() != Some(parent) {
+            fs::create_dir_all(parent).map_err(failed)?;
+            made = Some(parent.to_owned());
+        }
+        fs::write(&path, text).map_err(failed)?;
+    }
+    Ok(())
+}
+
+fn lines(lines: Vec<String>) -> String {
+    lines.into_iter().map(|l| l + "\n").collect()
+}
+
+fn events(facts: &Facts) -> Vec<String> {
+    let mut events: Vec<(f64, String)> = Vec::new();
+    for node in &facts.nodes {
+        let event = |at: f64, kind: &str, error: Option<&String>| {
+            (
+                at,
+                json!({"at_s": at, "node": node.node, "visit": node.visit, "event": kind, "error": error})
+                    .to_string(),
+            )
+        };
+        events.push(event(node.start_s, "started", None));
+        let kind = if node.error.is_some() { "failed" } else { "finished" };
+        events.push(event(node.end_s, kind, node.error.as_ref()));
+    }
+    events.sort_by(|a, b| a.0.total_cmp(&b.0));
+    events.into_iter().map(|(_, line)| line).collect()
+}
+
+/// Says in the first line of every file what is not real.
+fn banner(run: &RunRecord) -> String {
+    let mut what = Vec::new();
+    if run.llm.simulated {
+        what.push("the language model is simulated");
+    }
+    if run.data.simulated {
+        what.push("the data is an offline pack");
+    }
+    if what.is_empty() { String::new() } else { format!("> Not advice: {}.\n\n", what.join(" and ")) }
+}
+
+fn role_report(run: &RunRecord, state: &TradeState, role: Role) -> Option<String> {
+    let texts = state.texts(role);
+    if texts.is_empty() {
+        return None;
+    }
+    let title = &prompts::role_file(role).title;
+    let mut text = format!("# {title}: {}, {}\n\n{}", run.ticker, run.date, banner(run));
+    for (i, part) in texts.iter().enumerate() {
+        if texts.len() > 1 {
+            let _ = writeln!(text, "## Round {}\n", i + 1);
+        }
+        text.push_str(&body(part));
+    }
+    Some(text)
+}
+
+fn body(text: &crate::state::Text) -> String {
+    match &text.failure {
+        Some(failure) => format!("*No answer: {failure}*\n\n"),
+        None => format!("{}\n\n", text.text.trim()),
+    }
+}
+
+fn decision(run: &RunRecord) -> String {
+    let d = &run.decision;
+    let mut text = format!("# Decision: {}, {}\n\n{}", run.ticker, run.date, banner(run));
+    let parsed = if d.parsed { "" } else { " (no answer states a decision; HOLD stands in)" };
+    let _ = writeln!(text, "**{}**{parsed}\n", d.action.as_str());
+    if let Some(confidence) = d.confidence {
+        let _ = writeln!(text, "Confidence: {:.0} %\n", confidence * 100.0);
+    }
+    if let Some(source) = &d.source {
+        let _ = writeln!(text, "Decided by: {source}\n");
+    }
+    if !d.reasons.is_empty() {
+        text.push_str("Reasons, as they stand in that answer:\n\n");
+        d.reasons.iter().for_each(|r| {
+            let _ = writeln!(text, "- {r}");
+        });
+        text.push('\n');
+    }
+    if run.status != "done" {
+        let _ = writeln!(text, "The run ended as **{}**: what is here is partial.\n", run.status);
+    }
+    let _ = writeln!(
+        text,
+        "Grade {} ({:.0} of 100 points; by the origin's formula {}).\n",
+        run.grade.content, run.grade.content_points, run.grade.origin
+    );
+    for reason in &run.grade.reasons {
+        let _ = writeln!(text, "- −{} {}: {}", reason.points, reason.code, reason.evidence);
+    }
+    for warning in &run.warnings {
+        let _ = writeln!(text, "- warning: {warning}");
+    }
+    text
+}
+
+fn complete(run: &RunRecord, state: &TradeState) -> String {
+    let mut text = decision(run);
+    for role in Role::ANSWERING {
+        let texts = state.texts(role);
+        if texts.is_empty() {
+            continue;
+        }
+        let _ = writeln!(text, "\n# {}\n", prompts::role_file(role).title);
+        texts.iter().for_each(|t| text.push_str(&body(t)));
+    }
+    let _ = writeln!(
+        text,
+        "\n---\nRun {}: {} calls, {} tokens, {:.1} s wall time.",
+        run.run_id,
+        run.calls.len(),
+        run.tokens.total,
+        run.wall_s
+    );
+    text
+}

@@ -1,0 +1,243 @@
+//! One whole run: graph, record, report tree.
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{Timestamp, civil::Date};
+use lacon_graph::Status;
+use lacon_llm::{Client, Effort};
+use lacon_monitor::{
+    RunRecord,
+    record::{DataInfo, Environment, LlmInfo},
+};
+use lacon_runtime::{
+    Run, RunOptions, ToolCache, ToolSource,
+    run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
+};
+use lacon_tokens::{Exactness, for_model};
+
+use crate::{
+    Levers, Role, graph,
+    outcome::{self, About},
+    report::{self, WriteError},
+    state::TradeState,
+    steps::Desk,
+};
+
+/// Everything that a run needs; put together by the front.
+pub struct Settings {
+    /// The run's name; letters, digits, `.`, `_`, `-`.
+    pub run_id: String,
+    /// The ticker, safe in paths.
+    pub ticker: String,
+    /// The company's name, or the ticker.
+    pub company: String,
+    /// The date to decide for.
+    pub date: Date,
+    /// The profile's name.
+    pub profile: String,
+    /// Which levers are on.
+    pub levers: Levers,
+    /// The model client with its layers.
+    pub client: Arc<dyn Client>,
+    /// Where tool answers come from.
+    pub tools: Arc<dyn ToolSource>,
+    /// The tool cache, shared with other runs of the process.
+    pub cache: Arc<ToolCache>,
+    /// The model of the analysts.
+    pub quick_model: String,
+    /// The model of all other roles.
+    pub deep_model: String,
+    /// Reasoning effort by role.
+    pub effort: Vec<(Role, Effort)>,
+    /// Sampling temperature.
+    pub temperature: Option<f32>,
+    /// Rounds of tool calls that an analyst may ask for.
+    pub tool_rounds: u32,
+    /// Rounds of the research debate.
+    pub research_rounds: u32,
+    /// Longest time of one tool call.
+    pub tool_timeout: Duration,
+    /// Longest time of the whole run.
+    pub deadline: Option<Duration>,
+    /// Stops the run and keeps what is finished.
+    pub stop: Option<Stop>,
+    /// Tokens that the run may use; 0 for no limit.
+    pub budget_tokens: u64,
+    /// The folder under which `TICKER/DATE/RUN` is made.
+    pub out: PathBuf,
+    /// When the process began.
+    pub process_start: Instant,
+    /// Seed of every random source.
+    pub seed: u64,
+    /// Wall seconds per simulated second; 1 when nothing is simulated.
+    pub time_scale: f64,
+    /// Version of the program.
+    pub version: String,
+    /// Shows progress.
+    pub on_progress: OnProgress,
+}
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Decided {
+    /// The record, also of a run that did not come to its end.
+    pub record: RunRecord,
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Why the run did not come to its end.
+    pub failure: Option<DecideError>,
+    /// The first file that could not be written.
+    pub write_error: Option<WriteError>,
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecideError {
+    /// A model call failed in a way that stops the run.
+    #[error("{message}")]
+    Model {
+        /// What failed, with its hint.
+        message: String,
+        /// The kind of failure.
+        kind: lacon_llm::ErrorKind,
+    },
+    /// A node failed.
+    #[error("{0}")]
+    Node(String),
+    /// The user stopped the run.
+    #[error("interrupted: what was finished is kept")]
+    Interrupted,
+    /// The run took longer than its deadline.
+    #[error(
+        "the run took longer than its deadline of {0:.0} s: what was finished is kept\nhint: raise run.deadline_s"
+    )]
+    Deadline(f64),
+    /// The graph or its journal cannot be used.
+    #[error("{0}")]
+    Graph(String),
+}
+
+/// Runs the graph and writes the report tree.
+///
+/// Dropping the future stops every call and leaves no file; a caller who wants the partial results resolves
+/// [`Settings::stop`] instead.
+pub async fn decide(settings: Settings) -> Decided {
+    let began = Instant::now();
+    let before_s = (began - settings.process_start).as_secs_f64();
+    let started_at = Timestamp::now().to_string();
+    let describe = settings.client.describe();
+    let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
+    let encoding = for_model(&settings.deep_model);
+    let counts_are_exact = !describe.simulated && encoding.how != Exactness::Heuristic;
+    let plain_encoding = encoding.encoding;
+    let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
+    let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
+    let llm = LlmInfo {
+        provider: describe.provider,
+        base_url: describe.base_url,
+        quick_model: settings.quick_model.clone(),
+        deep_model: settings.deep_model.clone(),
+        simulated: describe.simulated,
+    };
+    let run = Arc::new(Run::new(RunOptions {
+        run_id: settings.run_id.clone(),
+        ticker: settings.ticker.clone(),
+        client: settings.client,
+        tools: settings.tools,
+        cache: settings.cache,
+        tool_timeout: settings.tool_timeout,
+        budget_tokens: settings.budget_tokens,
+        encoding,
+        on_progress: settings.on_progress,
+    }));
+    if !llm.simulated
+        && let Some(warning) = for_model(&settings.deep_model).warning
+    {
+        run.ledger.warn(warning);
+    }
+    let desk = Arc::new(Desk {
+        run: Arc::clone(&run),
+        levers: settings.levers.clone(),
+        ticker: settings.ticker.clone(),
+        company: settings.company,
+        date: settings.date,
+        quick_model: settings.quick_model,
+        deep_model: settings.deep_model,
+        effort: settings.effort,
+        temperature: settings.temperature,
+        tool_rounds: settings.tool_rounds,
+        research_rounds: settings.research_rounds,
+    });
+    let options = ExecuteOptions { deadline: settings.deadline, stop: settings.stop, journal: None };
+    let (state, failure) = match graph::build(&desk) {
+        Err(faults) => (Arc::new(TradeState::default()), Some(DecideError::Graph(faults.to_string()))),
+        Ok(graph) => match execute(&run, &graph, TradeState::default(), options).await {
+            Err(error) => (Arc::new(TradeState::default()), Some(DecideError::Graph(error.to_string()))),
+            Ok(outcome) => {
+                let failure = match outcome.status {
+                    Status::Done => None,
+                    Status::Cancelled => Some(DecideError::Interrupted),
+                    Status::DeadlineExceeded => Some(DecideError::Deadline(deadline_s)),
+                    Status::Failed { error, .. } => Some(failed(&error)),
+                };
+                (outcome.state, failure)
+            }
+        },
+    };
+    let status = match &failure {
+        None => "done",
+        Some(DecideError::Interrupted) => "interrupted",
+        Some(DecideError::Deadline(_)) => "deadline",
+        Some(_) => "failed",
+    };
+    let facts = run.ledger.facts();
+    let about = About {
+        run_id: settings.run_id,
+        ticker: settings.ticker,
+        date: settings.date.to_string(),
+        profile: settings.profile,
+        started_at,
+        status,
+        llm,
+        data,
+        levers: settings.levers,
+        wall_s: began.elapsed().as_secs_f64(),
+        before_s,
+        peak_rss_mb: peak_rss_mb(),
+        environment: Environment {
+            version: settings.version,
+            host_cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+            seed: settings.seed,
+            time_scale: settings.time_scale,
+        },
+        counts_are_exact,
+    };
+    let mut record = outcome::record(about, &state, &facts, plain_encoding);
+    let mut write_error = report::write_tree(&folder, &record, &state, &facts).err();
+    // Writing is our own time too: the record, written last, says what all of it took.
+    record.wall_s = began.elapsed().as_secs_f64();
+    record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
+    record.peak_rss_mb = peak_rss_mb();
+    if write_error.is_none() {
+        let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
+        write_error = report::write_whole(&folder.join("run.json"), &json).err();
+    }
+    Decided { record, folder, failure, write_error }
+}
+
+/// A failed node with the model error behind it, where there is one.
+fn failed(error: &lacon_graph::StepError) -> DecideError {
+    let mut source = std::error::Error::source(error);
+    while let Some(inner) = source {
+        if let Some(model) = inner.downcast_ref::<lacon_llm::Error>() {
+            return DecideError::Model { message: error.to_string(), kind: model.kind() };
+        }
+        source = inner.source();
+    }
+    DecideError::Node(error.to_string())
+}

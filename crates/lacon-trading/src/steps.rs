@@ -1,0 +1,447 @@
+//! The work of each node: what the role reads, what it is asked, what its answer becomes.
+
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use lacon_graph::{Context, Output, Step, StepError, step};
+use lacon_llm::{Effort, Error, ErrorKind, Finish, Message, Request, ToolSpec};
+use lacon_market::{answer, catalog};
+use lacon_runtime::{Answer, Ask, Run, agent, facts};
+
+use crate::{
+    Levers, Role, condense, material,
+    prompts::{self, RoleFile},
+    state::{Text, ToolResult, TradeState, TradeUpdate, data_update, talk_update, text_update},
+};
+
+/// What all steps of a run share.
+pub struct Desk {
+    /// The run.
+    pub run: Arc<Run>,
+    /// Which levers are on.
+    pub levers: Levers,
+    /// The ticker.
+    pub ticker: String,
+    /// The company's name, or the ticker.
+    pub company: String,
+    /// The run's date.
+    pub date: Date,
+    /// The model of the analysts.
+    pub quick_model: String,
+    /// The model of all other roles.
+    pub deep_model: String,
+    /// Reasoning effort by role.
+    pub effort: Vec<(Role, Effort)>,
+    /// Sampling temperature.
+    pub temperature: Option<f32>,
+    /// Rounds of tool calls that an analyst may ask for.
+    pub tool_rounds: u32,
+    /// Rounds of the research debate.
+    pub research_rounds: u32,
+}
+
+impl Desk {
+    fn identity(&self) -> String {
+        let name = if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
+        format!("Stock: {}{name}. Date: {}.", self.ticker, self.date)
+    }
+
+    fn model(&self, file: &RoleFile) -> &str {
+        if file.model == "quick" { &self.quick_model } else { &self.deep_model }
+    }
+
+    /// The role's instruction with its limit and its required last line.
+    fn instruction(&self, file: &RoleFile) -> String {
+        let mut text = file.instruction.clone();
+        if file.sections.len() > 1 {
+            text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
+        }
+        if self.levers.has("word_limits") && file.words > 0 {
+            text.push_str(&format!("\nWrite at most {} words.", file.words));
+        }
+        if let Some(ending) = &file.ending {
+            text.push_str(&format!(
+                "\nEnd with the line \"{ending}: BUY, SELL or HOLD\", with one of the three."
+            ));
+        }
+        text
+    }
+
+    /// Fills in what follows from the role: model limits, effort, temperature.
+    fn prepare(&self, role: Role, file: &RoleFile, request: &mut Request) {
+        request.model = self.model(file).to_owned();
+        request.temperature = self.temperature;
+        request.effort = self.effort.iter().find(|(r, _)| *r == role).map(|(_, e)| *e);
+        if self.levers.has("word_limits") && file.words > 0 {
+            request.max_tokens = Some(prompts::max_tokens(file.words));
+        }
+    }
+
+    fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
+        names
+            .iter()
+            .filter_map(|name| catalog::find(name))
+            .map(|tool| ToolSpec::new(tool.name, tool.description, tool.schema()))
+            .collect()
+    }
+}
+
+/// What an error of a role means for the run.
+///
+/// A wrong key or model fails every call alike: the run stops at once. Anything else costs this role's answer alone,
+/// unless nothing can stand in for it.
+fn settle(role: Role, error: Error) -> Result<Text, StepError> {
+    let fatal = matches!(
+        error.kind(),
+        ErrorKind::Auth
+            | ErrorKind::Quota
+            | ErrorKind::NotFound
+            | ErrorKind::Malformed(lacon_llm::Malformed::Html)
+    );
+    if fatal || !role.may_fail() {
+        return Err(StepError::with_source(format!("{role}: {error}"), error));
+    }
+    Ok(Text { failure: Some(error.message().to_owned()), ..Text::default() })
+}
+
+/// Checks an answer against what was asked, and asks once more when most of it is missing.
+async fn finish(
+    desk: &Desk,
+    role: Role,
+    request: &Request,
+    answer: Answer,
+    turn: u32,
+    read: &[(Role, String)],
+) -> Result<Text, Error> {
+    let file = prompts::role_file(role);
+    let mut text = answer.text;
+    let mut cut = answer.finish == Finish::Length;
+    let mut missing = prompts::missing_sections(file, &text);
+    let most_missing = missing.len() * 2 > file.sections.len();
+    // The trader states the decision again, so a risk manager's answer without one needs no further call.
+    let stated_later = matches!(role, Role::RiskManager | Role::Signal);
+    if desk.levers.has("repair") && most_missing && !stated_later {
+        let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
+        again.messages.push(Message::assistant(text.clone()));
+        let limit = if file.words > 0 { format!(" in at most {} words", file.words) } else { String::new() };
+        again.messages.push(Message::user(format!(
+            "The answer lacks: {}. Write it again with these parts{limit}.",
+            missing.join(", ")
+        )));
+        // A failed repair leaves the first answer in place.
+        if let Ok(second) = agent::call(&desk.run, role.name(), turn, &mut again).await {
+            let still = prompts::missing_sections(file, &second.text);
+            if still.len() < missing.len() && !second.text.trim().is_empty() {
+                cut = second.finish == Finish::Length;
+                (text, missing) = (second.text, still);
+            }
+        }
+    }
+    if role == Role::Signal {
+        missing.clear();
+    }
+    let prompt: String = answer.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
+    Ok(Text {
+        failure: None,
+        cut,
+        missing,
+        read: read
+            .iter()
+            .map(|(role, text)| (role.name().to_owned(), facts::share_held(text, &prompt)))
+            .collect(),
+        traceable: Some(facts::share_held(&text, &prompt)),
+        text,
+    })
+}
+
+/// Asks the analyst which tools to call; the calls stay open.
+pub fn analyst_call(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
+    let desk = Arc::clone(desk);
+    step(move |_: Context<TradeState>| {
+        let desk = Arc::clone(&desk);
+        async move {
+            let file = prompts::role_file(role);
+            let mut request = material::request(
+                "",
+                &desk.identity(),
+                "",
+                &desk.instruction(file),
+                desk.levers.has("prefix_layout"),
+            );
+            desk.prepare(role, file, &mut request);
+            // A turn of tool calls is no answer: the answer's limit does not bound it.
+            request.max_tokens = None;
+            request.tools = desk.tool_specs(&file.tools);
+            let ask = Ask { role: role.name().into(), request, tool_rounds: 0, first_turn: 1 };
+            match agent::ask(&desk.run, ask).await {
+                Ok(answer) => {
+                    let mut talk = answer.messages;
+                    talk.push(Message::assistant_calls(answer.text, answer.open_calls));
+                    Ok(Output::update(talk_update(role, talk)))
+                }
+                Err(error) => {
+                    let text = settle(role, error)?;
+                    Ok(Output::update(TradeUpdate { ..merge_failure(role, text) }))
+                }
+            }
+        }
+    })
+}
+
+/// A failed first call is remembered as an empty conversation; the report step then fails with the same reason.
+fn merge_failure(role: Role, text: Text) -> TradeUpdate {
+    let reason = text.failure.unwrap_or_default();
+    talk_update(role, vec![Message::user(format!("{FAILED}{reason}"))])
+}
+
+/// Marks a conversation whose first call failed; begins with a character that no prompt begins with.
+const FAILED: &str = "\u{1}failed: ";
+
+/// A tool's name with its arguments, or what is wrong with them.
+type OpenCall = (String, Result<serde_json::Map<String, serde_json::Value>, String>);
+
+/// Makes the analyst's open tool calls, or with `prefetch` the usual ones.
+pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
+    let desk = Arc::clone(desk);
+    step(move |context: Context<TradeState>| {
+        let desk = Arc::clone(&desk);
+        async move {
+            let calls: Vec<OpenCall> = if prefetch {
+                answer::usual_calls(role.name(), &desk.ticker, &desk.company, desk.date)
+                    .into_iter()
+                    .map(|(name, arguments)| (name.to_owned(), Ok(arguments)))
+                    .collect()
+            } else {
+                context
+                    .state
+                    .talk(role)
+                    .and_then(|talk| talk.last())
+                    .map(|m| m.tool_calls.as_slice())
+                    .unwrap_or_default()
+                    .iter()
+                    .map(|c| {
+                        let arguments = serde_json::from_str(&c.arguments)
+                            .map_err(|e| format!("arguments of {} are no JSON object: {e}", c.name));
+                        (c.name.clone(), arguments)
+                    })
+                    .collect()
+            };
+            let run = &desk.run;
+            let pending = calls.into_iter().map(|(name, arguments)| async move {
+                let text = match &arguments {
+                    Ok(arguments) => agent::fetch(run, role.name(), &name, arguments.clone(), prefetch)
+                        .await
+                        .unwrap_or_else(|e| format!("no data: {e}")),
+                    Err(problem) => format!("no data: {problem}"),
+                };
+                ToolResult { name, arguments: arguments.unwrap_or_default(), text }
+            });
+            let results = futures_util::future::join_all(pending).await;
+            Ok(Output::update(data_update(role, results)))
+        }
+    })
+}
+
+/// Has the analyst write its report from its data; it may ask for more.
+pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
+    let desk = Arc::clone(desk);
+    step(move |context: Context<TradeState>| {
+        let desk = Arc::clone(&desk);
+        async move {
+            let file = prompts::role_file(role);
+            let state = &context.state;
+            let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
+            let mut request = if prefetch {
+                let data = data_text(&desk, results);
+                // The marker tells any model, and any replay of one, that the tools were already called.
+                let material = format!("Tool result: {}\n\n{data}", desk.identity());
+                material::request(
+                    "",
+                    &material,
+                    "",
+                    &desk.instruction(file),
+                    desk.levers.has("prefix_layout"),
+                )
+            } else {
+                let talk = state.talk(role).cloned().unwrap_or_default();
+                if let Some(reason) = talk.first().and_then(|m| m.content.strip_prefix(FAILED)) {
+                    let text = Text { failure: Some(reason.to_owned()), ..Text::default() };
+                    return Ok(Output::update(text_update(role, text)));
+                }
+                continued(&desk, talk, results)
+            };
+            desk.prepare(role, file, &mut request);
+            request.tools = desk.tool_specs(if prefetch { &file.more } else { &file.tools });
+            let first_turn = if prefetch { 1 } else { 2 };
+            let ask = Ask {
+                role: role.name().into(),
+                request: request.clone(),
+                tool_rounds: desk.tool_rounds,
+                first_turn,
+            };
+            let text = match agent::ask(&desk.run, ask).await {
+                Ok(answer) => {
+                    match finish(&desk, role, &request, answer, first_turn + desk.tool_rounds + 1, &[]).await
+                    {
+                        Ok(text) => text,
+                        Err(error) => settle(role, error)?,
+                    }
+                }
+                Err(error) => settle(role, error)?,
+            };
+            Ok(Output::update(text_update(role, text)))
+        }
+    })
+}
+
+/// The analyst's data as the prompt carries it, with the receipt of what was left out.
+fn data_text(desk: &Desk, results: &[ToolResult]) -> String {
+    let plain = condense::plain(results);
+    if !desk.levers.has("condense") {
+        return plain;
+    }
+    let (short, receipt) = condense::condense(results);
+    let encoding = desk.run.options.encoding.encoding;
+    let (before, after) = (encoding.count(&plain) as i64, encoding.count(&short) as i64);
+    if after >= before {
+        return plain;
+    }
+    desk.run.ledger.saving("condense", before - after);
+    desk.run.ledger.receipt(serde_json::json!({
+        "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
+    }));
+    short
+}
+
+/// The conversation so far with an answer for each open tool call.
+fn continued(desk: &Desk, mut talk: Vec<Message>, results: &[ToolResult]) -> Request {
+    let calls = talk.last().map(|m| m.tool_calls.clone()).unwrap_or_default();
+    if desk.levers.has("condense") && !calls.is_empty() {
+        let (short, receipt) = condense::condense(results);
+        let encoding = desk.run.options.encoding.encoding;
+        let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
+        let after = encoding.count(&short) + calls.len() * 4;
+        if after < before {
+            desk.run.ledger.saving("condense", before as i64 - after as i64);
+            desk.run.ledger.receipt(serde_json::json!({
+                "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
+            }));
+            // Each call needs its answer; the first one carries everything.
+            for (i, call) in calls.iter().enumerate() {
+                let text = if i == 0 { short.clone() } else { "see above".into() };
+                talk.push(Message::tool(call.id.clone(), call.name.clone(), text));
+            }
+            return Request { messages: talk, ..Request::default() };
+        }
+    }
+    for (call, result) in calls.iter().zip(results) {
+        talk.push(Message::tool(call.id.clone(), call.name.clone(), result.text.clone()));
+    }
+    Request { messages: talk, ..Request::default() }
+}
+
+/// The join of the analysts: stops the run when none of them has anything.
+pub fn aggregator() -> Arc<dyn Step<TradeState>> {
+    step(move |context: Context<TradeState>| async move {
+        let failures: Vec<String> = Role::ANALYSTS
+            .into_iter()
+            .filter_map(|r| {
+                context.state.text(r).and_then(|t| t.failure.clone()).map(|f| format!("{r}: {f}"))
+            })
+            .collect();
+        if failures.len() == Role::ANALYSTS.len() {
+            return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
+        }
+        Ok(Output::update(TradeUpdate::default()))
+    })
+}
+
+/// A role that reads other roles' texts and answers in one call.
+pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
+    let desk = Arc::clone(desk);
+    step(move |context: Context<TradeState>| {
+        let desk = Arc::clone(&desk);
+        async move {
+            let file = prompts::role_file(role);
+            let state = &context.state;
+            let mut request = reader_request(&desk, role, file, state, context.visit);
+            desk.prepare(role, file, &mut request);
+            let read: Vec<(Role, String)> = role
+                .reads()
+                .iter()
+                .filter_map(|r| state.text(*r).filter(|t| t.failure.is_none()).map(|t| (*r, t.text.clone())))
+                .collect();
+            let ask = Ask {
+                role: role.name().into(),
+                request: request.clone(),
+                tool_rounds: 0,
+                first_turn: context.visit,
+            };
+            let text = match agent::ask(&desk.run, ask).await {
+                Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, &read).await {
+                    Ok(text) => text,
+                    Err(error) => settle(role, error)?,
+                },
+                Err(error) => settle(role, error)?,
+            };
+            let update = text_update(role, text.clone());
+            if role == Role::Judge && desk.research_rounds > 1 {
+                let agreed = text.text.to_lowercase().contains("consensus: yes");
+                let route = if agreed || context.visit >= desk.research_rounds { "enough" } else { "again" };
+                return Ok(Output::route(update, route));
+            }
+            Ok(Output::update(update))
+        }
+    })
+}
+
+/// What each reading role is sent. The canonical order is: identity, reports, plan, debate, risk views.
+fn reader_request(desk: &Desk, role: Role, file: &RoleFile, state: &TradeState, round: u32) -> Request {
+    let full = |roles: &[Role]| {
+        roles.iter().map(|r| material::block(state, *r, None).0).collect::<Vec<_>>().join("\n")
+    };
+    let encoding = desk.run.options.encoding.encoding;
+    let reports_for_risk = || {
+        if !desk.levers.has("digests") {
+            return full(&Role::ANALYSTS);
+        }
+        let blocks = Role::ANALYSTS.map(|r| material::block(state, r, Some(encoding)));
+        desk.run.ledger.saving("digests", blocks.iter().map(|(_, saved)| *saved).sum());
+        blocks.map(|(text, _)| text).join("\n")
+    };
+    let identity = desk.identity();
+    let (shared, own) = match role {
+        Role::Bull | Role::Bear => {
+            let other = if role == Role::Bull { Role::Bear } else { Role::Bull };
+            let debate = if round > 1 {
+                let judge = material::block(state, Role::Judge, None).0;
+                format!("Round {round}.\n\n{}\n{judge}", material::block(state, other, None).0)
+            } else {
+                String::new()
+            };
+            (format!("{identity}\n\n{}", full(&Role::ANALYSTS)), debate)
+        }
+        Role::Judge => (identity, full(&[Role::Bull, Role::Bear])),
+        Role::Plan => {
+            let mut own = full(&[Role::Bull, Role::Bear]);
+            if !desk.levers.has("parallel_judge") || desk.research_rounds > 1 {
+                own = format!("{own}\n{}", full(&[Role::Judge]));
+            }
+            (format!("{identity}\n\n{}", full(&Role::ANALYSTS)), own)
+        }
+        Role::Risky | Role::Safe | Role::Neutral => {
+            (format!("{identity}\n\n{}\n{}", full(&[Role::Plan]), reports_for_risk()), String::new())
+        }
+        Role::RiskManager => {
+            let mut own = full(&Role::RISK);
+            if desk.levers.has("parallel_judge") && desk.research_rounds == 1 {
+                own = format!("{}\n{own}", full(&[Role::Judge]));
+            }
+            (format!("{identity}\n\n{}\n{}", full(&[Role::Plan]), reports_for_risk()), own)
+        }
+        Role::Trader => (identity, full(&[Role::Plan, Role::RiskManager])),
+        Role::Signal => (String::new(), full(&[Role::RiskManager])),
+        Role::Market | Role::Social | Role::News | Role::Fundamentals => (identity, String::new()),
+    };
+    material::request("", &shared, &own, &desk.instruction(file), desk.levers.has("prefix_layout"))
+}

@@ -1,0 +1,194 @@
+//! The command line: every flag, once. Flags that are settings carry the key they set.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Runs multi-agent LLM graphs in the least time and the fewest tokens that still give the same answer.
+#[derive(Debug, Parser)]
+#[command(name = "lacon", version, arg_required_else_help = true, after_help = AFTER)]
+pub struct Cli {
+    /// Settings file; lacon.toml of the working folder when not given
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// What is printed besides the result: error, warn or info
+    #[arg(long, global = true, value_name = "LEVEL")]
+    pub log_level: Option<String>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "Data goes to stdout, everything else to stderr. Settings: flag, then environment, then lacon.toml, \
+then default; `lacon config show --origin` lists them.";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Decide on a stock with the whole agent graph
+    Run(Box<RunArgs>),
+    /// Show the graph of a profile
+    Graph(GraphArgs),
+    /// Show settings and where they come from
+    Config(ConfigArgs),
+    /// Check key, endpoint, data, disk and clock, and say how to mend each
+    Doctor(DoctorArgs),
+    /// Print the JSON Schema of what the program writes
+    Schema(SchemaArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+/// Flags of `lacon run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The ticker, such as CRCL
+    pub ticker: String,
+    /// The date to decide for, yyyy-mm-dd; the pack's own date or today when not given
+    #[arg(long, value_name = "DATE")]
+    pub date: Option<String>,
+    /// Graph profile: lacon, or seed for the origin's order and calls
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Who answers: auto, sim or openai
+    #[arg(long, value_name = "PROVIDER")]
+    pub llm: Option<String>,
+    /// OpenAI-compatible endpoint
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Model of the four analysts
+    #[arg(long, value_name = "MODEL")]
+    pub quick_model: Option<String>,
+    /// Model of all other roles
+    #[arg(long, value_name = "MODEL")]
+    pub deep_model: Option<String>,
+    /// Reasoning effort of a role: ROLE=low|medium|high; may be given again
+    #[arg(long, value_name = "ROLE=LEVEL")]
+    pub effort: Vec<String>,
+    /// auto or offline for the bundled packs, or a folder in the origin's layout
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// Send tool calls to URL/<tool> instead
+    #[arg(long, value_name = "URL")]
+    pub tools_url: Option<String>,
+    /// Levers to switch off, divided by commas, or all
+    #[arg(long, value_name = "LEVER,...")]
+    pub disable: Option<String>,
+    /// Rounds of the debate between bull and bear
+    #[arg(long, value_name = "N")]
+    pub research_rounds: Option<String>,
+    /// Tokens that the run may use
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<String>,
+    /// Longest time of the run in seconds; 0 for none
+    #[arg(long, value_name = "S")]
+    pub deadline: Option<String>,
+    /// Folder for results
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
+    /// Name of the run; made from the time when not given
+    #[arg(long, value_name = "NAME")]
+    pub run_id: Option<String>,
+    /// Seed of the simulator
+    #[arg(long, value_name = "N")]
+    pub seed: Option<String>,
+    /// Wall seconds per simulated second
+    #[arg(long, value_name = "X")]
+    pub time_scale: Option<String>,
+    /// Print run.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon graph`.
+#[derive(Debug, Args)]
+pub struct GraphArgs {
+    /// Graph profile: lacon or seed
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Levers to switch off, divided by commas, or all
+    #[arg(long, value_name = "LEVER,...")]
+    pub disable: Option<String>,
+    /// Rounds of the debate
+    #[arg(long, value_name = "N")]
+    pub research_rounds: Option<String>,
+    /// How to write it
+    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    pub format: GraphFormat,
+}
+
+/// How a graph is written.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum GraphFormat {
+    /// A Mermaid flowchart
+    Mermaid,
+    /// Graphviz DOT
+    Dot,
+}
+
+/// Flags of `lacon config`.
+#[derive(Debug, Args)]
+pub struct ConfigArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: ConfigCommand,
+}
+
+/// Subcommands of `lacon config`.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// List every setting with its value
+    Show {
+        /// Say where each value comes from
+        #[arg(long)]
+        origin: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the reference page of all settings
+    Reference,
+}
+
+/// Flags of `lacon doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// OpenAI-compatible endpoint
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// Tool endpoint
+    #[arg(long, value_name = "URL")]
+    pub tools_url: Option<String>,
+    /// Folder for results
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
+    /// Data source
+    #[arg(long, value_name = "SOURCE")]
+    pub data: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// What: run
+    #[arg(value_enum)]
+    pub what: SchemaOf,
+}
+
+/// What has a published schema.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SchemaOf {
+    /// run.json
+    Run,
+}
+
+/// Flags of `lacon completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}

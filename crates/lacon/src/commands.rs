@@ -1,0 +1,55 @@
+//! One file per subcommand; this list is their index, in the order of the help text.
+
+mod completions;
+mod config;
+mod doctor;
+mod graph;
+mod run;
+mod schema;
+
+use std::{process::ExitCode, time::Instant};
+
+use lacon_runtime::Config;
+
+use crate::{
+    args::{Cli, Command},
+    failure::Failure,
+};
+
+/// Runs the subcommand.
+pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
+    let common = Common { config: cli.config, log_level: cli.log_level };
+    match cli.command {
+        Command::Run(args) => run::run(&common, &args, started),
+        Command::Graph(args) => graph::run(&common, &args),
+        Command::Config(args) => config::run(&common, &args),
+        Command::Doctor(args) => doctor::run(&common, &args),
+        Command::Schema(args) => schema::run(&args),
+        Command::Completions(args) => completions::run(&args),
+    }
+}
+
+/// What every subcommand is given.
+pub struct Common {
+    config: Option<std::path::PathBuf>,
+    log_level: Option<String>,
+}
+
+impl Common {
+    /// Resolves the settings; `flags` are key and value of the flags that were given.
+    pub fn settings(&self, flags: &[(&'static str, Option<&String>)]) -> Result<Config, Failure> {
+        let mut given: Vec<(&'static str, String)> =
+            flags.iter().filter_map(|(key, value)| Some((*key, (*value)?.clone()))).collect();
+        given.extend(self.log_level.iter().map(|level| ("log.level", level.clone())));
+        Config::resolve(self.config.as_deref(), &given).map_err(Failure::input)
+    }
+}
+
+/// A runtime on this thread: the work is waiting, and one thread starts faster than several.
+pub fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::input(format!("cannot start the event loop: {e}")))?;
+    Ok(runtime.block_on(future))
+}

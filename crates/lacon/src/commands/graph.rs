@@ -1,0 +1,59 @@
+//! `lacon graph`: the graph of a profile as a picture.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use jiff::civil::date;
+use lacon_runtime::{Run, RunOptions, ToolCache};
+use lacon_sim::{SimClient, SimOptions};
+use lacon_trading::{Levers, graph, source::DatasetSource, steps::Desk};
+
+use super::Common;
+use crate::{
+    args::{GraphArgs, GraphFormat},
+    failure::Failure,
+    text,
+};
+
+/// Prints the graph.
+pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
+    let config = common.settings(&[
+        ("run.profile", args.profile.as_ref()),
+        ("run.disable", args.disable.as_ref()),
+        ("run.research_rounds", args.research_rounds.as_ref()),
+    ])?;
+    let levers =
+        Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
+    let day = date(2025, 1, 1);
+    // The graph's shape depends on levers and rounds alone; nothing here is ever called.
+    let run = Run::new(RunOptions {
+        run_id: String::new(),
+        ticker: String::new(),
+        client: Arc::new(SimClient::new(SimOptions::default())),
+        tools: Arc::new(DatasetSource::new(Arc::default(), day, lacon_market::Semantics::Standard, None)),
+        cache: Arc::new(ToolCache::new(0)),
+        tool_timeout: Duration::ZERO,
+        budget_tokens: 0,
+        encoding: lacon_tokens::for_model("gpt-4o"),
+        on_progress: Arc::new(|_| {}),
+    });
+    let desk = Desk {
+        run: Arc::new(run),
+        levers,
+        ticker: String::new(),
+        company: String::new(),
+        date: day,
+        quick_model: String::new(),
+        deep_model: String::new(),
+        effort: Vec::new(),
+        temperature: None,
+        tool_rounds: 1,
+        research_rounds: config.integer("run.research_rounds") as u32,
+    };
+    let graph = graph::build(&Arc::new(desk)).map_err(Failure::input)?;
+    let picture = match args.format {
+        GraphFormat::Mermaid => graph.to_mermaid(),
+        GraphFormat::Dot => graph.to_dot(),
+    };
+    text::out(picture.trim_end());
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,271 @@
+//! `lacon run`: decide on a stock with the whole agent graph.
+
+use std::{
+    io::IsTerminal,
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use lacon_llm::ErrorKind;
+use lacon_market::Symbol;
+use lacon_monitor::{Action, RunRecord};
+use lacon_runtime::{Config, ToolCache};
+use lacon_trading::{DecideError, Decided, Levers, Settings, decide};
+
+use super::{Common, block_on};
+use crate::{
+    args::RunArgs,
+    failure::{self, Failure},
+    live::Live,
+    text::{self, paint, thousands},
+    world,
+};
+
+/// Runs the graph, prints the decision, leaves the report tree.
+pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
+    let efforts = args.effort.join(",");
+    let config = common.settings(&[
+        ("run.profile", args.profile.as_ref()),
+        ("llm.provider", args.llm.as_ref()),
+        ("llm.base_url", args.base_url.as_ref()),
+        ("llm.quick_model", args.quick_model.as_ref()),
+        ("llm.deep_model", args.deep_model.as_ref()),
+        ("llm.effort", (!args.effort.is_empty()).then_some(&efforts)),
+        ("data.source", args.data.as_ref()),
+        ("data.tools_url", args.tools_url.as_ref()),
+        ("run.disable", args.disable.as_ref()),
+        ("run.research_rounds", args.research_rounds.as_ref()),
+        ("run.budget_tokens", args.budget_tokens.as_ref()),
+        ("run.deadline_s", args.deadline.as_ref()),
+        ("run.out", args.out.as_ref()),
+        ("sim.seed", args.seed.as_ref()),
+        ("sim.time_scale", args.time_scale.as_ref()),
+    ])?;
+    let settings = settings(&config, args, started)?;
+    if !args.json {
+        text::out(&heading(&config, &settings));
+    } else if world::is_simulated(&config) {
+        text::note(&heading(&config, &settings));
+    }
+    let live = Live::new(config.text("log.level") == "error");
+    let settings = Settings { on_progress: live.on_progress(), ..settings };
+    let decided = block_on(async {
+        let stop = async {
+            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
+    })?;
+    live.close();
+    if args.json {
+        let json = serde_json::to_string_pretty(&decided.record)
+            .map_err(|e| Failure::input(format!("cannot write run.json: {e}")))?;
+        text::out(&json);
+    } else {
+        print(&decided);
+    }
+    conclude(&decided, &config)
+}
+
+fn settings(config: &Config, args: &RunArgs, started: Instant) -> Result<Settings, Failure> {
+    let ticker = Symbol::parse(&args.ticker).map_err(Failure::input)?;
+    let levers =
+        Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
+    let data = world::dataset(config, &ticker)?;
+    let date = date(args.date.as_deref(), data.as_ref().and_then(|d| d.date))?;
+    let run_id = run_id(args.run_id.as_deref())?;
+    let company = data.as_ref().and_then(|d| d.name.clone()).unwrap_or_else(|| ticker.to_string());
+    let temperature = match config.text("llm.temperature") {
+        "" => None,
+        text => Some(text.parse::<f32>().ok().filter(|t| (0.0..=2.0).contains(t)).ok_or_else(|| {
+            Failure::input(format!("llm.temperature is {text:?}, a number from 0 to 2 is needed"))
+        })?),
+    };
+    let deadline = config.number("run.deadline_s");
+    let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
+    Ok(Settings {
+        client: world::client(config)?,
+        tools: world::tools(config, data, &run_id, ticker.as_str(), date)?,
+        cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
+        run_id,
+        ticker: ticker.as_str().into(),
+        company,
+        date,
+        profile: config.text("run.profile").into(),
+        levers,
+        quick_model: config.text("llm.quick_model").into(),
+        deep_model: config.text("llm.deep_model").into(),
+        effort: world::efforts(&config.list("llm.effort"))?,
+        temperature,
+        tool_rounds: config.integer("run.tool_rounds") as u32,
+        research_rounds: config.integer("run.research_rounds") as u32,
+        tool_timeout: Duration::from_secs_f64(config.number("data.timeout_s")),
+        deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
+        stop: None,
+        budget_tokens: config.integer("run.budget_tokens") as u64,
+        out: Path::new(config.text("run.out")).to_owned(),
+        process_start: started,
+        seed: config.integer("sim.seed") as u64,
+        time_scale: if world::is_simulated(config) { config.number("sim.time_scale") } else { 1.0 },
+        version: env!("CARGO_PKG_VERSION").into(),
+        on_progress: Arc::new(|_| {}),
+    })
+}
+
+/// The date asked for, else the pack's, else today; a day that is still to come anywhere on earth is an error.
+fn date(asked: Option<&str>, of_data: Option<Date>) -> Result<Date, Failure> {
+    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let Some(text) = asked else { return Ok(of_data.unwrap_or(today)) };
+    let date: Date = text.parse().map_err(|_| {
+        Failure::input(format!("date {text:?} is no day\nhint: write it as yyyy-mm-dd, such as 2025-07-30"))
+    })?;
+    let latest = today.tomorrow().unwrap_or(today);
+    if date > latest {
+        return Err(Failure::input(format!(
+            "date {date} is in the future, today is {today}\nhint: give a day up to today"
+        )));
+    }
+    Ok(date)
+}
+
+/// The name given, checked to be safe in a path, else one made of the time and the process.
+fn run_id(asked: Option<&str>) -> Result<String, Failure> {
+    match asked {
+        None => {
+            let now = Timestamp::now();
+            Ok(format!("{}-{:x}", now.strftime("%Y%m%dT%H%M%S%3f"), std::process::id()))
+        }
+        Some(name) => {
+            let fits = (1..=64).contains(&name.len())
+                && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+                && !name.bytes().all(|b| b == b'.');
+            if fits {
+                Ok(name.to_owned())
+            } else {
+                Err(Failure::input(format!(
+                    "run id {name:?} cannot name a folder\nhint: 1 to 64 letters, digits, '.', '_' or '-'"
+                )))
+            }
+        }
+    }
+}
+
+/// The first line: what is decided on, and what of it is not real.
+fn heading(config: &Config, settings: &Settings) -> String {
+    let describe = settings.client.describe();
+    let model = if describe.simulated {
+        let scale = config.number("sim.time_scale");
+        let speed = if scale > 0.0 { format!("time x{:.0}", 1.0 / scale) } else { "no waiting".into() };
+        format!("SIMULATED language model ({speed}, seed {})", settings.seed)
+    } else {
+        format!("{} at {}", describe.provider, describe.base_url)
+    };
+    let data = settings.tools.describe();
+    let data = if settings.tools.simulated() {
+        format!("offline data ({data})")
+    } else {
+        format!("tools at {data}")
+    };
+    format!("{} on {}, profile {}: {model}, {data}", settings.ticker, settings.date, settings.profile)
+}
+
+fn print(decided: &Decided) {
+    let run = &decided.record;
+    let terminal = std::io::stdout().is_terminal();
+    let color = match run.decision.action {
+        Action::Buy => "32;1",
+        Action::Sell => "31;1",
+        Action::Hold => "33;1",
+    };
+    let word = paint(run.decision.action.as_str(), color, terminal);
+    let mut source = run.decision.source.clone().map(|s| format!(" by {s}")).unwrap_or_default();
+    if let Some(confidence) = run.decision.confidence {
+        source.push_str(&format!(", confidence {:.0} %", confidence * 100.0));
+    }
+    if !run.decision.parsed {
+        source = " (no answer states a decision: HOLD stands in)".into();
+    }
+    text::out(&format!("\n{word}{source}"));
+    for reason in &run.decision.reasons {
+        text::out(&format!("  - {reason}"));
+    }
+    text::out("");
+    figures(run, terminal);
+    text::out(&format!("report    {}", decided.folder.join("reports/complete.md").display()));
+}
+
+fn figures(run: &RunRecord, terminal: bool) {
+    let t = &run.tokens;
+    let cached = t.cached.map(|c| format!(", {} of it cached", thousands(c))).unwrap_or_default();
+    let reasoning =
+        t.reasoning.filter(|r| *r > 0).map(|r| format!(", {} reasoning", thousands(r))).unwrap_or_default();
+    let cost = run
+        .cost_usd
+        .as_ref()
+        .map(|c| format!(", {c} USD{}", if run.llm.simulated { " at list price" } else { "" }));
+    let cost = cost.unwrap_or_default();
+    text::out(&format!(
+        "tokens    {} in {} calls: prompt {}{cached}, completion {}{reasoning}{cost}",
+        thousands(t.total),
+        run.calls.len(),
+        thousands(t.prompt),
+        thousands(t.completion)
+    ));
+    let scale = run.environment.time_scale;
+    let simulated = if run.llm.simulated && scale > 0.0 {
+        format!(" ({:.1} s at recorded speed)", run.model_s / scale + run.own_ms / 1e3)
+    } else {
+        String::new()
+    };
+    let memory = run.peak_rss_mb.map(|m| format!(", peak memory {m:.0} MB")).unwrap_or_default();
+    let first = run.first_request_ms.map(|f| format!(", first request after {f:.1} ms")).unwrap_or_default();
+    text::out(&format!(
+        "time      {:.2} s{simulated}: model and tools {:.2} s, our own {:.1} ms{first}{memory}",
+        run.wall_s, run.model_s, run.own_ms
+    ));
+    let path: Vec<&str> = run
+        .critical_path
+        .iter()
+        .map(|n| n.node.as_str())
+        .filter(|n| !matches!(*n, "dispatcher" | "aggregator"))
+        .collect();
+    text::out(&format!("critical  {}", path.join(" > ")));
+    text::out(&format!(
+        "grade     {} by content ({:.0} of 100), {} by the origin's formula",
+        paint(&run.grade.content, "1", terminal),
+        run.grade.content_points,
+        run.grade.origin
+    ));
+    for reason in &run.grade.reasons {
+        text::out(&format!("  -{} {}: {}", reason.points, reason.code, reason.evidence));
+    }
+}
+
+/// Warnings to stderr, then the exit code.
+fn conclude(decided: &Decided, config: &Config) -> Result<ExitCode, Failure> {
+    if config.text("log.level") != "error" {
+        decided.record.warnings.iter().for_each(|w| text::warn(w));
+    }
+    if let Some(error) = &decided.write_error {
+        return Err(Failure::input(format!("{error}; the decision above stands")));
+    }
+    let Some(error) = &decided.failure else { return Ok(ExitCode::SUCCESS) };
+    let code = match error {
+        DecideError::Model { kind, .. } => failure::code_of(*kind),
+        DecideError::Node(_) => failure::code_of(ErrorKind::Connect),
+        DecideError::Interrupted => failure::INTERRUPTED,
+        DecideError::Deadline(_) => failure::GATE,
+        _ => failure::INPUT,
+    };
+    let mut message = world::chain(error);
+    if decided.record.reports.iter().any(|r| r.words > 0) {
+        let kept = format!("\npartial results: {}", decided.folder.display());
+        message.push_str(&kept);
+    }
+    Err(Failure { message, code })
+}

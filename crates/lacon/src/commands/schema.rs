@@ -1,0 +1,18 @@
+//! `lacon schema`: the JSON Schema of what the program writes.
+
+use std::process::ExitCode;
+
+use crate::{
+    args::{SchemaArgs, SchemaOf},
+    failure::Failure,
+    text,
+};
+
+/// Prints the schema.
+pub fn run(args: &SchemaArgs) -> Result<ExitCode, Failure> {
+    let schema = match args.what {
+        SchemaOf::Run => lacon_monitor::record::schema(),
+    };
+    text::out(&format!("{schema:#}"));
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,184 @@
+//! Builds what a run talks to: the model client with its layers, and the source of tool answers.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::civil::Date;
+use lacon_llm::{
+    Breaker, BreakerOptions, Client, Effort, Error, ErrorKind, Protocol, Provider, ProviderOptions, Retry,
+    RetryOptions, Secret, TransportOptions,
+};
+use lacon_market::{DataError, Dataset, Semantics, Symbol, folder, pack};
+use lacon_runtime::{Config, ToolRequest, ToolSource, http_tools::HttpTools};
+use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
+use lacon_trading::{Role, source::DatasetSource};
+
+use crate::failure::Failure;
+
+/// Whether the settings ask for the simulator.
+pub fn is_simulated(config: &Config) -> bool {
+    match config.text("llm.provider") {
+        "sim" => true,
+        "auto" => config.text("llm.base_url").is_empty() && config.text("llm.api_key").is_empty(),
+        _ => false,
+    }
+}
+
+/// The simulator's options.
+pub fn sim_options(config: &Config) -> Result<SimOptions, Failure> {
+    Ok(SimOptions {
+        seed: config.integer("sim.seed") as u64,
+        profile: config.text("sim.profile").parse().map_err(Failure::input)?,
+        time_scale: config.number("sim.time_scale"),
+        noise: config.flag("sim.noise"),
+        faults: faults(&config.list("sim.faults"))?,
+    })
+}
+
+fn faults(list: &[&str]) -> Result<Faults, Failure> {
+    let mut faults = Faults::default();
+    for part in list {
+        let share = part.split_once('=').and_then(|(name, share)| {
+            Some((name, share.parse::<f64>().ok().filter(|s| (0.0..=1.0).contains(s))?))
+        });
+        match share {
+            Some(("429", s)) => faults.rate_limited = s,
+            Some(("500", s)) => faults.server_error = s,
+            Some(("drop", s)) => faults.dropped = s,
+            Some(("stall", s)) => faults.stalled = s,
+            Some(("badjson", s)) => faults.malformed = s,
+            _ => {
+                return Err(Failure::input(format!(
+                    "sim.faults holds {part:?}\nhint: 429=, 500=, drop=, stall= or badjson= with a share from 0 to 1"
+                )));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+/// The model client: a provider or the simulator, with a circuit breaker and retries around it.
+pub fn client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
+    let simulated = is_simulated(config);
+    let scale = if simulated { config.number("sim.time_scale") } else { 1.0 };
+    let retry = RetryOptions {
+        max_attempts: config.integer("llm.max_attempts") as u32,
+        base: Duration::from_secs_f64(0.5 * scale),
+        cap: Duration::from_secs_f64(8.0 * scale),
+        seed: config.integer("sim.seed") as u64,
+        ..RetryOptions::default()
+    };
+    if simulated {
+        return Ok(Arc::new(Retry::new(SimClient::new(sim_options(config)?), retry)));
+    }
+    let seconds = |key: &str| Duration::from_secs_f64(config.number(key));
+    let key = config.text("llm.api_key");
+    let options = ProviderOptions {
+        base_url: config.text("llm.base_url").into(),
+        key: Secret::new(key),
+        send_tags: config.flag("llm.headers"),
+        stream: config.flag("llm.stream"),
+        first_token: seconds("llm.first_token_timeout_s"),
+        idle: seconds("llm.idle_timeout_s"),
+        transport: TransportOptions {
+            connect: seconds("llm.connect_timeout_s"),
+            ..TransportOptions::default()
+        },
+        ..ProviderOptions::default()
+    };
+    if key.is_empty() && options.base_url.is_empty() {
+        return Err(Failure::model(
+            "no key for the provider's own endpoint\nhint: set OPENAI_API_KEY, or give --base-url, or leave out --llm to use the simulator",
+            ErrorKind::Auth,
+        ));
+    }
+    let provider = Provider::new(Protocol::Chat, options).map_err(|e: Error| Failure::model(&e, e.kind()))?;
+    Ok(Arc::new(Retry::new(Breaker::new(provider, BreakerOptions::default()), retry)))
+}
+
+/// Loads what the settings' data source knows of a ticker; `None` when tools are reached by URL and it knows nothing.
+pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Failure> {
+    let loaded = match config.text("data.source") {
+        "auto" | "offline" => pack::load(ticker),
+        path => folder::load(std::path::Path::new(path), ticker),
+    };
+    match loaded {
+        Ok(data) => Ok(Some(data)),
+        Err(DataError::UnknownTicker { .. }) if !config.text("data.tools_url").is_empty() => Ok(None),
+        Err(error) => Err(Failure::input(chain(&error))),
+    }
+}
+
+/// The source of tool answers.
+pub fn tools(
+    config: &Config,
+    data: Option<Dataset>,
+    run_id: &str,
+    ticker: &str,
+    date: Date,
+) -> Result<Arc<dyn ToolSource>, Failure> {
+    let url = config.text("data.tools_url");
+    if !url.is_empty() {
+        let connect = Duration::from_secs_f64(config.number("llm.connect_timeout_s"));
+        let tools = HttpTools::new(url, run_id, ticker, config.flag("llm.headers"), connect);
+        return Ok(Arc::new(tools.map_err(|e| Failure::model(&e, e.kind()))?));
+    }
+    let data = data.unwrap_or_default();
+    let semantics = match config.text("data.semantics") {
+        "compat" => Semantics::Compat,
+        _ => Semantics::Standard,
+    };
+    // With a simulated model the tools take as long as a vendor would; with a real one a pack answers at once.
+    let delay = is_simulated(config).then(|| {
+        let (seed, scale) = (config.integer("sim.seed") as u64, config.number("sim.time_scale"));
+        let noise = config.flag("sim.noise");
+        let delay = move |request: &ToolRequest| {
+            let u = if noise {
+                draw(seed, &format!("tool/{}", lacon_runtime::ToolCache::key(request)))
+            } else {
+                0.5
+            };
+            Duration::from_secs_f64(tool_seconds(&request.name, u) * scale)
+        };
+        Arc::new(delay) as lacon_trading::source::Delay
+    });
+    Ok(Arc::new(DatasetSource::new(Arc::new(data), date, semantics, delay)))
+}
+
+/// Reads `ROLE=low|medium|high` entries.
+pub fn efforts(list: &[&str]) -> Result<Vec<(Role, Effort)>, Failure> {
+    list.iter()
+        .map(|entry| {
+            let (role, level) = entry.split_once('=').ok_or_else(|| {
+                Failure::input(format!("effort {entry:?} has no level\nhint: write ROLE=low|medium|high"))
+            })?;
+            let level = match level {
+                "low" => Effort::Low,
+                "medium" => Effort::Medium,
+                "high" => Effort::High,
+                other => {
+                    return Err(Failure::input(format!(
+                        "effort {other:?} of {role}\nhint: low, medium or high"
+                    )));
+                }
+            };
+            Ok((role.parse().map_err(Failure::input)?, level))
+        })
+        .collect()
+}
+
+/// An error with the reasons behind it, on one line before its hint.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let reason = inner.to_string();
+        if !text.contains(&reason) {
+            text = match text.split_once('\n') {
+                Some((head, rest)) => format!("{head}: {reason}\n{rest}"),
+                None => format!("{text}: {reason}"),
+            };
+        }
+        source = inner.source();
+    }
+    text
+}

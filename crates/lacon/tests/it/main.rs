@@ -1,0 +1,10 @@
+//! The binary as a user meets it: output, exit codes, messages.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod config;
+mod doctor;
+mod readme;
+mod run;
+mod server;
+mod support;
