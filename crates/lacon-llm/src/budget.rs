@@ -11,12 +11,14 @@ pub(crate) struct Budget {
 }
 
 impl Budget {
-    /// Makes a budget that starts full with `reserve` requests and gains `ratio` of one per call.
-    pub(crate) fn new(reserve: u32, ratio: f64) -> Self {
-        let most = i64::from(reserve) * 1000;
+    /// Makes a budget that starts with `reserve` requests, gains `ratio` of one per call and holds at most `most`.
+    ///
+    /// `most` has to be well above the reserve: hundreds of calls may start at once and fail later.
+    pub(crate) fn new(reserve: u32, ratio: f64, most: u32) -> Self {
+        let reserve = i64::from(reserve) * 1000;
+        let most = reserve.max(i64::from(most) * 1000);
         let add = (ratio.clamp(0.0, 1000.0) * 1000.0) as i64;
-        // Without a reserve the budget must still be able to gather one request.
-        Self { left: AtomicI64::new(most), most: if add > 0 { most.max(1000) } else { most }, add }
+        Self { left: AtomicI64::new(reserve), most, add }
     }
 
     /// Counts a call.
@@ -38,23 +40,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_starts_full_and_refills_slowly() {
-        let budget = Budget::new(2, 0.5);
+    fn a_budget_starts_with_its_reserve_and_grows_slowly() {
+        let budget = Budget::new(2, 0.5, 3);
         assert!(budget.withdraw() && budget.withdraw() && !budget.withdraw());
         budget.deposit();
         assert!(!budget.withdraw());
         budget.deposit();
         assert!(budget.withdraw());
         (0..100).for_each(|_| budget.deposit());
-        assert!(budget.withdraw() && budget.withdraw() && !budget.withdraw());
+        assert!(budget.withdraw() && budget.withdraw() && budget.withdraw() && !budget.withdraw());
     }
 
     #[test]
     fn no_reserve_and_no_ratio_means_none() {
-        let budget = Budget::new(0, 0.0);
+        let budget = Budget::new(0, 0.0, 9);
         budget.deposit();
         assert!(!budget.withdraw());
-        let budget = Budget::new(0, 0.5);
+        let budget = Budget::new(0, 0.5, 9);
         budget.deposit();
         budget.deposit();
         assert!(budget.withdraw());

@@ -5,7 +5,7 @@
 
 /// How a family is made to answer in a given form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Structured {
+pub enum StructuredSupport {
     /// The provider enforces a JSON Schema.
     Schema,
     /// The provider enforces JSON; the schema has to stand in the prompt.
@@ -28,7 +28,7 @@ pub struct Capabilities {
     /// Accepts a tool choice that forces a call.
     pub forced_tool: bool,
     /// How it is made to answer in a given form.
-    pub structured: Structured,
+    pub structured: StructuredSupport,
     /// Wants its reasoning back in the next turn of a tool loop.
     pub echo_reasoning: bool,
     /// Wants `reasoning_split: true`, or its thoughts land in the text.
@@ -41,7 +41,7 @@ const PLAIN: Capabilities = Capabilities {
     effort: false,
     max_completion_tokens: false,
     forced_tool: true,
-    structured: Structured::Schema,
+    structured: StructuredSupport::Schema,
     echo_reasoning: false,
     reasoning_split: false,
 };
@@ -52,11 +52,19 @@ const OPENAI_REASONING: Capabilities = Capabilities {
     max_completion_tokens: true,
     ..PLAIN
 };
+/// Members that have no sampling temperature any more.
+const CLAUDE_STEADY: Capabilities = Capabilities {
+    family: "claude",
+    temperature: false,
+    effort: true,
+    structured: StructuredSupport::Prompt,
+    ..PLAIN
+};
 const DEEPSEEK_THINKING: Capabilities = Capabilities {
     family: "deepseek-thinking",
     temperature: false,
     forced_tool: false,
-    structured: Structured::JsonObject,
+    structured: StructuredSupport::JsonObject,
     echo_reasoning: true,
     ..PLAIN
 };
@@ -64,7 +72,7 @@ const MINIMAX: Capabilities = Capabilities {
     family: "minimax",
     forced_tool: false,
     reasoning_split: true,
-    structured: Structured::Prompt,
+    structured: StructuredSupport::Prompt,
     ..PLAIN
 };
 
@@ -74,51 +82,78 @@ struct Rule(&'static str, u32, Capabilities);
 /// Exact names stand before patterns, narrower patterns before wider ones.
 const RULES: &[Rule] = &[
     Rule("gpt-5-chat*", 0, Capabilities { family: "openai-chat", max_completion_tokens: true, ..PLAIN }),
-    Rule("o1-mini*", 0, Capabilities { effort: false, structured: Structured::Prompt, ..OPENAI_REASONING }),
+    Rule(
+        "o1-mini*",
+        0,
+        Capabilities { effort: false, structured: StructuredSupport::Prompt, ..OPENAI_REASONING },
+    ),
     Rule(
         "o1-preview*",
         0,
-        Capabilities { effort: false, structured: Structured::Prompt, ..OPENAI_REASONING },
+        Capabilities { effort: false, structured: StructuredSupport::Prompt, ..OPENAI_REASONING },
     ),
     Rule("o#*", 1, OPENAI_REASONING),
     Rule("gpt-oss*", 0, Capabilities { family: "gpt-oss", effort: true, ..PLAIN }),
-    Rule("gpt-4-*", 0, Capabilities { family: "openai-legacy", structured: Structured::JsonObject, ..PLAIN }),
+    Rule(
+        "gpt-4-*",
+        0,
+        Capabilities { family: "openai-legacy", structured: StructuredSupport::JsonObject, ..PLAIN },
+    ),
     Rule(
         "gpt-3.5*",
         0,
-        Capabilities { family: "openai-legacy", structured: Structured::JsonObject, ..PLAIN },
+        Capabilities { family: "openai-legacy", structured: StructuredSupport::JsonObject, ..PLAIN },
     ),
     Rule("gpt-4*", 0, Capabilities { family: "openai-chat", ..PLAIN }),
     Rule("chatgpt-*", 0, Capabilities { family: "openai-chat", ..PLAIN }),
     Rule("gpt-#*", 5, OPENAI_REASONING),
-    Rule("claude-#*", 2, Capabilities { family: "claude-early", structured: Structured::Prompt, ..PLAIN }),
+    Rule(
+        "claude-#*",
+        2,
+        Capabilities { family: "claude-early", structured: StructuredSupport::Prompt, ..PLAIN },
+    ),
     Rule(
         "claude-haiku*",
         0,
-        Capabilities { family: "claude-haiku", structured: Structured::Prompt, ..PLAIN },
+        Capabilities { family: "claude-haiku", structured: StructuredSupport::Prompt, ..PLAIN },
     ),
-    Rule("claude-opus-4-1*", 0, Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN }),
-    Rule("claude-opus-4-0*", 0, Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN }),
-    Rule("claude-opus-4-2*", 0, Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN }),
+    Rule(
+        "claude-opus-4-1*",
+        0,
+        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
+    ),
+    Rule(
+        "claude-opus-4-0*",
+        0,
+        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
+    ),
+    Rule(
+        "claude-opus-4-2*",
+        0,
+        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
+    ),
     Rule(
         "claude-sonnet-4-0*",
         0,
-        Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN },
+        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
     ),
     Rule(
         "claude-sonnet-4-2*",
         0,
-        Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN },
+        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
     ),
     Rule(
         "claude-sonnet-4-5*",
         0,
-        Capabilities { family: "claude-4", structured: Structured::Prompt, ..PLAIN },
+        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
     ),
+    Rule("claude-opus-4-#*", 7, CLAUDE_STEADY),
+    Rule("claude-opus-#*", 5, CLAUDE_STEADY),
+    Rule("claude-sonnet-#*", 5, CLAUDE_STEADY),
     Rule(
         "claude-*",
         0,
-        Capabilities { family: "claude", effort: true, structured: Structured::Prompt, ..PLAIN },
+        Capabilities { family: "claude", effort: true, structured: StructuredSupport::Prompt, ..PLAIN },
     ),
     Rule("gemini-1*", 0, Capabilities { family: "gemini-1", ..PLAIN }),
     Rule("gemini-2.0*", 0, Capabilities { family: "gemini-2.0", ..PLAIN }),
@@ -128,35 +163,62 @@ const RULES: &[Rule] = &[
     Rule("deepseek-reasoner*", 0, DEEPSEEK_THINKING),
     Rule("deepseek-v#*", 4, DEEPSEEK_THINKING),
     Rule("deepseek-r#*", 1, DEEPSEEK_THINKING),
-    Rule("deepseek-*", 0, Capabilities { family: "deepseek", structured: Structured::JsonObject, ..PLAIN }),
+    Rule(
+        "deepseek-*",
+        0,
+        Capabilities { family: "deepseek", structured: StructuredSupport::JsonObject, ..PLAIN },
+    ),
     Rule("minimax-m#*", 3, Capabilities { echo_reasoning: true, ..MINIMAX }),
     Rule("minimax-m#*", 2, MINIMAX),
-    Rule("minimax-*", 0, Capabilities { family: "minimax-text", structured: Structured::Prompt, ..PLAIN }),
+    Rule(
+        "minimax-*",
+        0,
+        Capabilities { family: "minimax-text", structured: StructuredSupport::Prompt, ..PLAIN },
+    ),
     Rule("grok-3-mini*", 0, Capabilities { family: "grok-mini", effort: true, ..PLAIN }),
     Rule("grok-*", 0, Capabilities { family: "grok", ..PLAIN }),
-    Rule("qwen*", 0, Capabilities { family: "qwen", structured: Structured::JsonObject, ..PLAIN }),
-    Rule("qwq*", 0, Capabilities { family: "qwen", structured: Structured::JsonObject, ..PLAIN }),
+    Rule("qwen*", 0, Capabilities { family: "qwen", structured: StructuredSupport::JsonObject, ..PLAIN }),
+    Rule("qwq*", 0, Capabilities { family: "qwen", structured: StructuredSupport::JsonObject, ..PLAIN }),
     Rule(
         "glm-*",
         0,
-        Capabilities { family: "glm", forced_tool: false, structured: Structured::JsonObject, ..PLAIN },
+        Capabilities {
+            family: "glm",
+            forced_tool: false,
+            structured: StructuredSupport::JsonObject,
+            ..PLAIN
+        },
     ),
-    Rule("kimi-*", 0, Capabilities { family: "kimi", structured: Structured::JsonObject, ..PLAIN }),
-    Rule("moonshot-*", 0, Capabilities { family: "kimi", structured: Structured::JsonObject, ..PLAIN }),
+    Rule("kimi-*", 0, Capabilities { family: "kimi", structured: StructuredSupport::JsonObject, ..PLAIN }),
+    Rule(
+        "moonshot-*",
+        0,
+        Capabilities { family: "kimi", structured: StructuredSupport::JsonObject, ..PLAIN },
+    ),
     Rule("mistral*", 0, Capabilities { family: "mistral", ..PLAIN }),
     Rule("ministral*", 0, Capabilities { family: "mistral", ..PLAIN }),
     Rule("magistral*", 0, Capabilities { family: "mistral", ..PLAIN }),
     Rule("codestral*", 0, Capabilities { family: "mistral", ..PLAIN }),
-    Rule("llama*", 0, Capabilities { family: "llama", structured: Structured::JsonObject, ..PLAIN }),
+    Rule("llama*", 0, Capabilities { family: "llama", structured: StructuredSupport::JsonObject, ..PLAIN }),
     Rule(
         "gemma*",
         0,
-        Capabilities { family: "gemma", forced_tool: false, structured: Structured::JsonObject, ..PLAIN },
+        Capabilities {
+            family: "gemma",
+            forced_tool: false,
+            structured: StructuredSupport::JsonObject,
+            ..PLAIN
+        },
     ),
     Rule(
         "phi*",
         0,
-        Capabilities { family: "phi", forced_tool: false, structured: Structured::JsonObject, ..PLAIN },
+        Capabilities {
+            family: "phi",
+            forced_tool: false,
+            structured: StructuredSupport::JsonObject,
+            ..PLAIN
+        },
     ),
 ];
 
@@ -210,6 +272,12 @@ mod tests {
         assert!(check("claude-opus-4-5", "claude").effort);
         assert!(!check("claude-haiku-4-5", "claude-haiku").effort);
         assert!(check("us.anthropic.claude-opus-6-20270101-v1:0", "claude").effort);
+        assert!(
+            Capabilities::of("claude-opus-4-5").temperature
+                && !Capabilities::of("claude-opus-4-7").temperature
+        );
+        assert!(!check("claude-sonnet-5", "claude").temperature);
+        check("claude-sonnet-4-20250514", "claude-4");
         check("claude-3-5-sonnet-latest", "claude-early");
         check("gemini-3-pro", "gemini-3");
         check("gemini-2.5-flash", "gemini-2.5");

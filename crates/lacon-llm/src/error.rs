@@ -98,6 +98,38 @@ impl ErrorKind {
         }
     }
 
+    /// Finds a kind by the name that [`ErrorKind::as_str`] returns; `status` is the one of [`ErrorKind::Status`].
+    pub fn from_name(name: &str, status: Option<u16>) -> Option<Self> {
+        let kinds = [
+            Self::Connect,
+            Self::Tls,
+            Self::Timeout(Timeout::Connect),
+            Self::Timeout(Timeout::FirstToken),
+            Self::Timeout(Timeout::Idle),
+            Self::Timeout(Timeout::Total),
+            Self::Status(status.unwrap_or(500)),
+            Self::Auth,
+            Self::RateLimited,
+            Self::Quota,
+            Self::Malformed(Malformed::Html),
+            Self::Malformed(Malformed::CutStream),
+            Self::Malformed(Malformed::Json),
+            Self::Malformed(Malformed::ToolArguments),
+            Self::Malformed(Malformed::ErrorInBody),
+            Self::Malformed(Malformed::TooLarge),
+            Self::Malformed(Malformed::Empty),
+            Self::Malformed(Malformed::Schema),
+            Self::ContextTooLong,
+            Self::NotFound,
+            Self::Cancelled,
+            Self::CircuitOpen,
+            Self::InvalidRequest,
+            Self::TapeMiss,
+            Self::Io,
+        ];
+        kinds.into_iter().find(|kind| kind.as_str() == name)
+    }
+
     /// Returns a short fixed name for reports and ledgers.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -239,6 +271,11 @@ impl Error {
     /// Takes the attempts out, to merge them with others.
     pub fn take_attempts(&mut self) -> Vec<Attempt> {
         std::mem::take(&mut self.inner.attempts)
+    }
+
+    /// Replaces the attempts in place.
+    pub(crate) fn set_attempts(&mut self, attempts: Vec<Attempt>) {
+        self.inner.attempts = attempts;
     }
 
     /// Moves the attempts' times by `offset`.

@@ -7,19 +7,18 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
 use crate::error::Error;
 use crate::request::Request;
-use crate::response::{Outcome, Response};
+use crate::response::{Attempt, Outcome, Response};
 use crate::retry::fill_estimates;
 use crate::watch::{Seen, Watch};
 
@@ -43,10 +42,15 @@ pub struct HedgeOptions {
     pub min_wait: Duration,
     /// A gap must be this many times the usual longest one.
     pub gap_factor: f64,
+    /// Most further requests per call; 0 turns hedging off. A further one after the first goes out only when the one before it was
+    /// refused and the first request is still slow.
+    pub max_hedges: usize,
     /// Hedges that every call adds to the budget.
     pub budget_ratio: f64,
-    /// Hedges that the budget holds at the start and at most.
+    /// Hedges that the budget holds at the start.
     pub budget_reserve: u32,
+    /// Hedges that the budget holds at most.
+    pub budget_most: u32,
 }
 
 impl Default for HedgeOptions {
@@ -59,8 +63,10 @@ impl Default for HedgeOptions {
             gap: Some(Duration::from_secs(8)),
             min_wait: Duration::from_millis(250),
             gap_factor: 4.0,
+            max_hedges: 2,
             budget_ratio: 0.1,
             budget_reserve: 4,
+            budget_most: 100,
         }
     }
 }
@@ -98,16 +104,17 @@ struct Patience {
     gap: Option<Duration>,
 }
 
-enum Step {
-    First(Result<Response, Error>),
-    Second(Result<Response, Error>),
-    Slow,
+/// One request of a call.
+struct Arm<'a> {
+    /// Absent once it has failed.
+    future: Option<BoxFuture<'a, Result<Response, Error>>>,
+    start: Duration,
 }
 
 impl<C: Client> Hedge<C> {
     /// Wraps a client.
     pub fn new(inner: C, options: HedgeOptions) -> Self {
-        let budget = Budget::new(options.budget_reserve, options.budget_ratio);
+        let budget = Budget::new(options.budget_reserve, options.budget_ratio, options.budget_most);
         Self { inner, options, budget, history: Mutex::default() }
     }
 
@@ -167,10 +174,11 @@ impl<C: Client> Hedge<C> {
         }
     }
 
-    fn note(&self, request: &Request, seen: Seen, answered: bool, elapsed: Duration) {
+    fn note(&self, request: &Request, watch: &Watch, answered: bool) {
+        let seen = watch.seen();
         let Some(sent) = seen.sent else { return };
         // A call that was given up would have taken longer still: without its time the quantile would shrink from hedge to hedge.
-        let first = seen.first.unwrap_or(elapsed).saturating_sub(sent);
+        let first = seen.first.unwrap_or(watch.elapsed()).saturating_sub(sent);
         let gap = answered.then_some(seen.gap);
         self.learn(&request.model, &request.tags.role, Sample { first_token: first, gap });
     }
@@ -183,107 +191,95 @@ impl<C: Client> Hedge<C> {
         self.budget.deposit();
         let begin = Instant::now();
         let patience = self.patience(request);
-        let watch = Watch::new(Duration::ZERO);
-        let see = |event: StreamEvent<'_>| {
-            watch.see(&event);
-            on_event(event);
-        };
-        let mut first = self.inner.complete(request, &see);
+        // All on the call's own clock.
+        let watches: Vec<Watch> = (0..=self.options.max_hedges).map(|_| Watch::new(Duration::ZERO)).collect();
+        let listeners: Vec<_> = watches
+            .iter()
+            .enumerate()
+            .map(|(n, watch)| {
+                move |event: StreamEvent<'_>| {
+                    watch.see(&event);
+                    // The first request's text is being shown; the others' is kept back until one has won.
+                    if n == 0 {
+                        on_event(event);
+                    }
+                }
+            })
+            .collect();
+        let first = self.inner.complete(request, &listeners[0]);
+        let mut arms = vec![Arm { future: Some(first), start: Duration::ZERO }];
+        let mut attempts: Vec<Attempt> = Vec::new();
+        let mut again: Option<Instant> = None;
+        let mut may_hedge = self.options.max_hedges > 0;
         let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
-        let step = poll_fn(|context| {
-            if let Poll::Ready(result) = first.as_mut().poll(context) {
-                return Poll::Ready(Step::First(result));
-            }
-            let Some(due) = due(begin, watch.seen(), patience) else { return Poll::Pending };
-            arm(&mut timer, due);
-            timer.as_mut().poll(context).map(|()| Step::Slow)
-        })
-        .await;
-        if let Step::First(result) = step {
-            if result.is_ok() {
-                self.note(request, watch.seen(), true, watch.elapsed());
-            }
-            return result;
-        }
-        if !self.budget.withdraw() {
-            let result = first.await;
-            if result.is_ok() {
-                self.note(request, watch.seen(), true, watch.elapsed());
-            }
-            return result;
-        }
-        let after = begin.elapsed();
-        on_event(StreamEvent::Hedged { after });
-        let second_watch = Watch::new(after);
-        // The first request's text is being shown; the second one's is kept back until it has won.
-        let quiet = |event: StreamEvent<'_>| second_watch.see(&event);
-        let mut second = self.inner.complete(request, &quiet);
-        let mut failed: Option<(Error, bool)> = None;
-        let (mut response, second_won) = loop {
-            let step = poll_fn(|context| {
-                let first_failed = matches!(failed, Some((_, false)));
-                let second_failed = matches!(failed, Some((_, true)));
-                if !first_failed && let Poll::Ready(result) = first.as_mut().poll(context) {
-                    return Poll::Ready(Step::First(result));
+        let (winner, mut response) = loop {
+            // The arm that ended, or nothing when the call counts as slow.
+            let ended = poll_fn(|context| {
+                for (n, arm) in arms.iter_mut().enumerate() {
+                    let Some(future) = &mut arm.future else { continue };
+                    if let Poll::Ready(result) = future.as_mut().poll(context) {
+                        arm.future = None;
+                        return Poll::Ready(Some((n, result)));
+                    }
                 }
-                if !second_failed && let Poll::Ready(result) = second.as_mut().poll(context) {
-                    return Poll::Ready(Step::Second(result));
+                let due = if arms.len() == 1 { due(begin, watches[0].seen(), patience) } else { again };
+                let Some(due) = due.filter(|_| may_hedge) else { return Poll::Pending };
+                if timer.deadline() != due {
+                    timer.as_mut().reset(due);
                 }
-                Poll::Pending
+                timer.as_mut().poll(context).map(|()| None)
             })
             .await;
-            let (result, is_second) = match step {
-                Step::First(result) => (result, false),
-                Step::Second(result) => (result, true),
-                Step::Slow => continue,
-            };
-            match result {
-                Ok(response) => break (response, is_second),
-                Err(mut error) => {
-                    let offset = if is_second { after } else { Duration::ZERO };
-                    let mut attempts = error.take_attempts();
-                    attempts.iter_mut().for_each(|attempt| {
-                        attempt.shift(offset);
-                        attempt.hedge |= is_second;
-                    });
-                    let Some((mut earlier, _)) = failed.take() else {
-                        failed = Some((error.with_attempts(attempts), is_second));
-                        continue;
-                    };
-                    let mut all = earlier.take_attempts();
-                    all.extend(attempts);
-                    all.sort_by_key(|attempt| attempt.start);
-                    return Err(error.with_attempts(all));
+            match ended {
+                None if self.budget.withdraw() => {
+                    let start = begin.elapsed();
+                    on_event(StreamEvent::Hedged { after: start });
+                    let future = self.inner.complete(request, &listeners[arms.len()]);
+                    arms.push(Arm { future: Some(future), start });
+                    again = None;
+                    may_hedge = arms.len() <= self.options.max_hedges;
+                }
+                None => may_hedge = false,
+                Some((n, Ok(response))) => break (n, response),
+                Some((n, Err(mut error))) => {
+                    for mut attempt in error.take_attempts() {
+                        attempt.shift(arms[n].start);
+                        attempt.hedge |= n > 0;
+                        attempts.push(attempt);
+                    }
+                    if arms.iter().all(|arm| arm.future.is_none()) {
+                        attempts.sort_by_key(|attempt| attempt.start);
+                        return Err(error.with_attempts(attempts));
+                    }
+                    // A second request that was refused leaves the first as slow as it was.
+                    let wait = error.retry_after().unwrap_or(self.options.min_wait);
+                    let first_is_left = arms[0].future.is_some();
+                    again = (error.is_retryable() && first_is_left).then(|| Instant::now() + wait);
                 }
             }
         };
         let end = begin.elapsed();
-        drop(first);
-        drop(second);
-        self.note(request, watch.seen(), !second_won, watch.elapsed());
-        if second_won {
-            self.note(request, second_watch.seen(), true, second_watch.elapsed());
-        }
-        let offset = if second_won { after } else { Duration::ZERO };
-        for attempt in &mut response.attempts {
-            attempt.shift(offset);
-            attempt.hedge |= second_won;
-        }
-        match failed {
-            Some((mut error, _)) => response.attempts.extend(error.take_attempts()),
-            None => {
-                let loser = if second_won { &watch } else { &second_watch };
-                response.attempts.extend(loser.attempt(end, Outcome::Superseded, None, !second_won));
+        self.note(request, &watches[winner], true);
+        for (n, arm) in arms.iter_mut().enumerate() {
+            // Dropping the future cancels the request.
+            if n != winner && arm.future.take().is_some() {
+                self.note(request, &watches[n], false);
+                attempts.extend(watches[n].attempt(end, Outcome::Superseded, None, n > 0));
             }
         }
-        response.attempts.sort_by_key(|attempt| attempt.start);
-        let mut attempts = std::mem::take(&mut response.attempts);
+        let start = arms[winner].start;
+        for mut attempt in std::mem::take(&mut response.attempts) {
+            attempt.shift(start);
+            attempt.hedge |= winner > 0;
+            attempts.push(attempt);
+        }
+        attempts.sort_by_key(|attempt| attempt.start);
         fill_estimates(&mut attempts, &response);
         response.attempts = attempts;
-        response.first_token = response.first_token.map(|first| first + offset);
+        response.first_token = response.first_token.map(|first| first + start);
         response.elapsed = end;
-        response.hedged = true;
-        if second_won {
+        response.hedged |= arms.len() > 1;
+        if winner > 0 {
             on_event(StreamEvent::Restarted);
             if !response.text.is_empty() {
                 on_event(StreamEvent::Delta(&response.text));
@@ -301,12 +297,6 @@ fn due(begin: Instant, seen: Seen, patience: Patience) -> Option<Instant> {
         Some(last) => last + patience.gap?,
     };
     begin.checked_add(due)
-}
-
-fn arm(timer: &mut Pin<Box<Sleep>>, due: Instant) {
-    if timer.deadline() != due {
-        timer.as_mut().reset(due);
-    }
 }
 
 /// Returns the smallest sample that at least `q` of all samples do not exceed.

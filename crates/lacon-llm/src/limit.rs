@@ -1,8 +1,10 @@
 //! Rate limits shared by all agents: calls at once, requests and tokens per minute.
 //!
 //! Calls wait in the order in which they came. Tokens are reserved by estimate before a call and settled by the reported usage
-//! after it. One lone refusal for the rate concerns only its own call. When a second one comes before any success, fewer calls are
-//! let through at once and all new ones wait as long as the provider asks; successes let the number grow back.
+//! after it. A refusal for the rate concerns only its own call as long as it is one among many: some providers refuse at random.
+//! When a large share of what was sent lately is refused, fewer calls are let through at once and all new ones wait as long as the
+//! provider asks; successes let the number grow back. The share is taken of what was sent, not of what has ended, since a refusal
+//! comes at once and a success only after the whole answer.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -14,6 +16,13 @@ use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
 use crate::error::{Error, ErrorKind};
 use crate::request::Request;
 use crate::response::Response;
+
+/// Fewest refusals that say something about the rate.
+const MIN_REFUSED: u32 = 3;
+/// Largest share of refusals that is taken for chance.
+const MAX_SHARE: f64 = 0.4;
+/// Calls after which older ones count half.
+const WINDOW: u32 = 64;
 
 /// Steers [`Limit`].
 #[derive(Debug, Clone)]
@@ -52,8 +61,9 @@ struct State {
     limit: f64,
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
-    /// Refusals since the last success.
-    refusals: u32,
+    /// Calls sent since the share was last looked at, and how many of them were refused.
+    sent: u32,
+    refused: u32,
     pause_until: Option<Instant>,
 }
 
@@ -98,7 +108,8 @@ impl<C: Client> Limit<C> {
             limit: options.max_concurrent.max(1) as f64,
             requests: options.requests_per_minute.map(Bucket::new),
             tokens: options.tokens_per_minute.map(Bucket::new),
-            refusals: 0,
+            sent: 0,
+            refused: 0,
             pause_until: None,
         };
         Self { inner, options, state: Mutex::new(state), free: Notify::new(), gate: Gate::new(()) }
@@ -135,6 +146,7 @@ impl<C: Client> Limit<C> {
             return Err(until);
         }
         state.active += 1;
+        state.sent = state.sent.saturating_add(1);
         for (bucket, n) in
             [(&mut state.requests, 1.0), (&mut state.tokens, tokens)].into_iter().filter_map(filled)
         {
@@ -190,18 +202,23 @@ impl<C: Client> Limit<C> {
         }
         match result {
             Ok(_) => {
-                state.refusals = 0;
+                if state.sent >= WINDOW {
+                    (state.sent, state.refused) = (state.sent / 2, state.refused / 2);
+                }
                 let most = self.options.max_concurrent.max(1) as f64;
                 state.limit = (state.limit + 1.0 / state.limit).min(most);
             }
             Err(error) if error.kind() == ErrorKind::RateLimited => {
-                state.refusals = state.refusals.saturating_add(1);
-                if state.refusals > 1 {
+                state.refused = state.refused.saturating_add(1);
+                if state.refused >= MIN_REFUSED
+                    && f64::from(state.refused) > MAX_SHARE * f64::from(state.sent)
+                {
                     // The limit only means something below what is really under way.
                     state.limit = (state.limit.min(state.active as f64 + 1.0) * 0.7).max(1.0);
                     let wait =
                         error.retry_after().unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(60));
                     state.pause_until = state.pause_until.max(Some(Instant::now() + wait));
+                    (state.sent, state.refused) = (0, 0);
                 }
             }
             Err(_) => {}

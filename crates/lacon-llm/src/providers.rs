@@ -3,8 +3,13 @@
 //! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream and returns it only when
 //! the protocol says that it is whole.
 
+mod anthropic;
 mod attempt;
+mod calls;
+mod gemini;
+mod ollama;
 mod openai;
+mod responses;
 
 use std::fmt;
 use std::time::Duration;
@@ -14,9 +19,10 @@ use hyper::header::{HeaderName, HeaderValue};
 use crate::capabilities::Capabilities;
 use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, ErrorKind};
-use crate::request::Request;
-use crate::response::{Response, Usage};
+use crate::error::{Error, ErrorKind, Malformed};
+use crate::message::ToolCall;
+use crate::request::{Effort, Request};
+use crate::response::{Finish, Response, Usage};
 use crate::secret::Secret;
 use crate::transport::{Transport, TransportOptions};
 
@@ -25,16 +31,28 @@ use crate::transport::{Transport, TransportOptions};
 pub enum Protocol {
     /// Chat Completions: OpenAI and nearly everything that calls itself compatible.
     Chat,
+    /// OpenAI's Responses.
+    Responses,
+    /// Anthropic's Messages.
+    Messages,
+    /// Google's Gemini.
+    Gemini,
+    /// Ollama's own chat, which knows the size of its context.
+    Ollama,
 }
 
 impl Protocol {
     /// All protocols.
-    pub const ALL: &[Self] = &[Self::Chat];
+    pub const ALL: &[Self] = &[Self::Chat, Self::Responses, Self::Messages, Self::Gemini, Self::Ollama];
 
     /// Returns the provider's name as settings spell it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Chat => "openai",
+            Self::Responses => "openai-responses",
+            Self::Messages => "anthropic",
+            Self::Gemini => "gemini",
+            Self::Ollama => "ollama",
         }
     }
 
@@ -46,13 +64,20 @@ impl Protocol {
     /// Returns the base URL used when none is given.
     pub fn default_base_url(self) -> &'static str {
         match self {
-            Self::Chat => "https://api.openai.com/v1",
+            Self::Chat | Self::Responses => "https://api.openai.com/v1",
+            Self::Messages => "https://api.anthropic.com/v1",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta",
+            Self::Ollama => "http://127.0.0.1:11434",
         }
     }
 
     fn wire(self) -> &'static dyn Wire {
         match self {
             Self::Chat => &openai::Chat,
+            Self::Responses => &responses::Responses,
+            Self::Messages => &anthropic::Messages,
+            Self::Gemini => &gemini::Gemini,
+            Self::Ollama => &ollama::Ollama,
         }
     }
 }
@@ -206,7 +231,6 @@ pub(crate) enum Framing {
     /// Server-sent events.
     Sse,
     /// One JSON text per line.
-    #[expect(dead_code, reason = "read by the attempt; the protocols listed here all use server-sent events")]
     Lines,
 }
 
@@ -266,4 +290,59 @@ pub(crate) trait Reader: Send {
 
     /// Returns the answer.
     fn finish(self: Box<Self>) -> Result<Response, Error>;
+}
+
+/// Writes a body as JSON.
+pub(crate) fn to_bytes(body: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec(body).map_err(|error| {
+        Error::new(ErrorKind::InvalidRequest, format!("request cannot be written as json: {error}"))
+    })
+}
+
+/// Returns the temperature if the model accepts one.
+pub(crate) fn temperature(
+    request: &Request,
+    capabilities: &Capabilities,
+    warnings: &mut Vec<String>,
+) -> Option<f32> {
+    if request.temperature.is_some() && !capabilities.temperature {
+        warnings.push(format!("temperature left out: {} models refuse it", capabilities.family));
+        return None;
+    }
+    request.temperature
+}
+
+/// Returns the effort if the model accepts one.
+pub(crate) fn effort(
+    request: &Request,
+    capabilities: &Capabilities,
+    warnings: &mut Vec<String>,
+) -> Option<Effort> {
+    if request.effort.is_some() && !capabilities.effort {
+        warnings.push(format!("effort left out: {} models take none", capabilities.family));
+        return None;
+    }
+    request.effort
+}
+
+/// Refuses an answer without text and calls, unless a limit or a filter explains it.
+pub(crate) fn not_empty(text: &str, calls: &[ToolCall], finish: &Finish) -> Result<(), Error> {
+    if text.is_empty()
+        && calls.is_empty()
+        && matches!(finish, Finish::Stop | Finish::ToolCalls | Finish::Other(_))
+    {
+        return Err(Error::new(
+            ErrorKind::Malformed(Malformed::Empty),
+            "answer has neither text nor tool calls",
+        ));
+    }
+    Ok(())
+}
+
+/// Makes the error of JSON that cannot be read.
+pub(crate) fn bad_json(what: &str, error: &serde_json::Error) -> Error {
+    Error::new(
+        ErrorKind::Malformed(Malformed::Json),
+        format!("{what} of the answer is not valid json: {error}"),
+    )
 }

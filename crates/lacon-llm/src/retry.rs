@@ -30,8 +30,10 @@ pub struct RetryOptions {
     pub max_retry_after: Duration,
     /// Retries that every call adds to the budget.
     pub budget_ratio: f64,
-    /// Retries that the budget holds at the start and at most.
+    /// Retries that the budget holds at the start.
     pub budget_reserve: u32,
+    /// Retries that the budget holds at most.
+    pub budget_most: u32,
     /// Seed of the jitter.
     pub seed: u64,
 }
@@ -45,6 +47,7 @@ impl Default for RetryOptions {
             max_retry_after: Duration::from_secs(60),
             budget_ratio: 0.5,
             budget_reserve: 20,
+            budget_most: 500,
             seed: 0,
         }
     }
@@ -62,7 +65,7 @@ pub struct Retry<C> {
 impl<C: Client> Retry<C> {
     /// Wraps a client.
     pub fn new(inner: C, options: RetryOptions) -> Self {
-        let budget = Budget::new(options.budget_reserve, options.budget_ratio);
+        let budget = Budget::new(options.budget_reserve, options.budget_ratio, options.budget_most);
         Self { inner, rng: Rng::new(options.seed), budget, options }
     }
 

@@ -3,6 +3,10 @@
 //! Readers are tolerant: unknown fields are skipped, absent and `null` mean the same, closed word lists are plain strings.
 
 pub mod chat;
+pub mod gemini;
+pub mod messages;
+pub mod ollama;
+pub mod responses;
 
 use serde::{Deserialize, Deserializer};
 

@@ -159,7 +159,10 @@ impl SimClient {
         let began = Instant::now();
         on_event(StreamEvent::Sent { attempt: 1 });
         let tags = &request.tags;
-        let follow_up = request.messages.iter().any(|m| m.role == Role::Tool);
+        let follow_up = request
+            .messages
+            .iter()
+            .any(|m| m.role == Role::Tool || (m.role == Role::User && m.content.starts_with("Tool result:")));
         let n = {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             if state.calls.len() > CACHE_ENTRIES {

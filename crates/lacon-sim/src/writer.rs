@@ -7,7 +7,7 @@ use lacon_llm::{Message, Role};
 pub struct Wish {
     /// From "at most N words".
     pub max_words: Option<usize>,
-    /// From a line "Sections: A; B; C".
+    /// From a line "Cover: A; B; C".
     pub sections: Vec<String>,
     /// From "End with the line …:" the words before the colon.
     pub ending: Option<String>,
@@ -42,7 +42,7 @@ pub fn read_wish(messages: &[Message]) -> Wish {
             }
         }
         for line in message.content.lines() {
-            if let Some(list) = line.trim().strip_prefix("Sections: ") {
+            if let Some(list) = line.trim().strip_prefix("Cover: ") {
                 wish.sections = list
                     .trim_end_matches('.')
                     .split(';')
@@ -66,8 +66,11 @@ fn figures(messages: &[Message]) -> Vec<String> {
     for message in messages.iter().filter(|m| matches!(m.role, Role::User | Role::Tool)) {
         for line in message.content.lines() {
             let line = line.trim_start_matches(['#', '-', '*', '|', ' ']).trim_end_matches(['|', ' ']);
+            let line = without_voice(line);
+            let row = price_row(line);
+            let line = row.as_deref().unwrap_or(line);
             let instruction =
-                line.contains("at most ") || line.starts_with("Sections:") || line.starts_with("no data");
+                line.contains("at most ") || line.starts_with("Cover:") || line.starts_with("no data");
             let has_figure = line.bytes().any(|b| b.is_ascii_digit());
             if has_figure && !instruction && line.len() >= 8 {
                 let words: Vec<&str> = line.split_whitespace().take(30).collect();
@@ -79,22 +82,37 @@ fn figures(messages: &[Message]) -> Vec<String> {
     lines
 }
 
+/// A row of a price table as a phrase; long rows of numbers are no sentence.
+fn price_row(line: &str) -> Option<String> {
+    let cells: Vec<&str> = line.split(',').map(str::trim).collect();
+    let dated = cells[0].len() == 10 && cells[0].as_bytes()[4] == b'-';
+    (dated && cells.len() >= 6 && !cells[4].is_empty())
+        .then(|| format!("on {} the close was {}", cells[0], cells[4]))
+}
+
+/// A line without the opening words that an earlier answer put before it.
+fn without_voice(line: &str) -> &str {
+    VOICES
+        .iter()
+        .flat_map(|voices| voices.iter())
+        .find_map(|voice| line.strip_prefix(voice))
+        .map_or(line, |rest| rest.trim_start())
+}
+
 /// BUY, SELL or HOLD: what the prompt's own decision lines say, else the drift of its prices, else HOLD.
 pub fn lean(messages: &[Message]) -> &'static str {
     let text: String = messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
-    let labelled: Vec<&str> = text
-        .lines()
-        .filter(|l| ["Signal:", "Recommendation:", "FINAL DECISION:"].iter().any(|label| l.contains(label)))
-        .filter_map(|l| {
-            ["BUY", "SELL", "HOLD"].into_iter().find(|w| l.rsplit(':').next().is_some_and(|r| r.contains(w)))
-        })
-        .collect();
-    if let Some(last) =
-        text.lines().rev().find_map(|l| l.contains("FINAL DECISION:").then(|| l.rsplit(':').next())?)
-        && let Some(word) = ["BUY", "SELL", "HOLD"].into_iter().find(|w| last.contains(w))
-    {
-        return word;
+    // The instruction that asks for such a line is none.
+    let lines = || text.lines().filter(|l| !l.contains("BUY, SELL or HOLD"));
+    let word = |l: &str| ["BUY", "SELL", "HOLD"].into_iter().find(|w| l.contains(w));
+    let after = |label: &str| lines().filter_map(|l| word(l.split_once(label)?.1)).collect::<Vec<_>>();
+    // Whoever decided last is followed; the analysts' signals are counted.
+    for label in ["FINAL DECISION:", "Recommendation:"] {
+        if let Some(last) = after(label).last() {
+            return last;
+        }
     }
+    let labelled = after("Signal:");
     if !labelled.is_empty() {
         let count = |w: &str| labelled.iter().filter(|l| **l == w).count();
         return match count("BUY").cmp(&count("SELL")) {
@@ -120,19 +138,20 @@ pub fn lean(messages: &[Message]) -> &'static str {
     }
 }
 
-/// Opening words for a figure, by role, so that the two sides of a debate do not sound alike.
+/// Opening words for a figure, so that the two sides of a debate do not sound alike: for, against, between, plain.
+const VOICES: [&[&str]; 4] = [
+    &["Upside rests on this:", "In favor:", "The case gains from", "Strength shows in"],
+    &["The danger lies in", "Against it:", "Capital is at risk from", "Weakness shows in"],
+    &["Both sides must weigh", "Balanced against the rest:", "Open to either reading:"],
+    &["The data shows", "On record:", "Of note:", "Measured:"],
+];
+
 fn voices(role: &str) -> &'static [&'static str] {
     match role {
-        "bull" | "risky" => {
-            &["Upside rests on this:", "In favor:", "The case gains from", "Strength shows in"]
-        }
-        "bear" | "safe" => {
-            &["The danger lies in", "Against it:", "Capital is at risk from", "Weakness shows in"]
-        }
-        "neutral" | "judge" => {
-            &["Both sides must weigh", "Balanced against the rest:", "Open to either reading:"]
-        }
-        _ => &["The data shows", "On record:", "Of note:", "Measured:"],
+        "bull" | "risky" => VOICES[0],
+        "bear" | "safe" => VOICES[1],
+        "neutral" | "judge" => VOICES[2],
+        _ => VOICES[3],
     }
 }
 
@@ -205,7 +224,7 @@ mod tests {
     #[test]
     fn wishes_are_read() {
         let wish = read_wish(&prompt(
-            "Write at most 300 words.\nSections: Summary; Risk.\nEnd with the line \"Signal: BUY, SELL or HOLD\".",
+            "Write at most 300 words.\nCover: Summary; Risk.\nEnd with the line \"Signal: BUY, SELL or HOLD\".",
         ));
         assert_eq!(wish.max_words, Some(300));
         assert_eq!(wish.sections, ["Summary", "Risk"]);
@@ -216,7 +235,7 @@ mod tests {
     fn answers_keep_to_the_limit_and_cite_the_data() {
         let data: String =
             (0..80).map(|i| format!("2025-07-{:02},1,2,3,{}.25,100\n", i % 28 + 1, i)).collect();
-        let messages = prompt(&format!("{data}\nSections: Summary; Risk.\nWrite at most 120 words."));
+        let messages = prompt(&format!("{data}\nCover: Summary; Risk.\nWrite at most 120 words."));
         let text = write("market", &messages, 7);
         assert!(text.split_whitespace().count() <= 120, "{text}");
         assert!(text.contains("## Summary") && text.contains("## Risk") && text.contains(".25"));

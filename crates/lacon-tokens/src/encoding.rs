@@ -6,8 +6,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::merge::merge;
-use crate::pretokenize::{Pattern, piece_end};
+use crate::pieces::Pieces;
+use crate::pretokenize::Pattern;
+use crate::simd::Vectors;
 use crate::special::{SpecialSet, Specials};
 use crate::vocabulary::Vocabulary;
 
@@ -21,6 +22,7 @@ pub struct Encoding {
     pattern: Pattern,
     vocabulary: Arc<Vocabulary>,
     specials: Specials,
+    pieces: Pieces,
 }
 
 /// Where a text is cut to make it shorter.
@@ -41,7 +43,8 @@ impl Encoding {
         vocabulary: Arc<Vocabulary>,
         specials: Vec<(String, u32)>,
     ) -> Self {
-        Self { name: name.to_owned(), pattern, vocabulary, specials: Specials::new(specials) }
+        let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
+        Self { name: name.to_owned(), pattern, vocabulary, specials: Specials::new(specials), pieces }
     }
 
     /// The published name, such as `o200k_base`.
@@ -79,28 +82,12 @@ impl Encoding {
 
     /// Number of tokens of `text` as ordinary text.
     pub fn count(&self, text: &str) -> usize {
-        let mut scratch = Vec::new();
-        let mut n = 0;
-        for piece in self.pieces(text) {
-            n += self.count_piece(&text.as_bytes()[piece], &mut scratch);
-        }
-        n
+        self.pieces.count(&self.vocabulary, text.as_bytes(), usize::MAX)
     }
 
     /// Whether `text` has more than `limit` tokens; stops as soon as that is known.
     pub fn exceeds(&self, text: &str, limit: usize) -> bool {
-        if text.len() <= limit {
-            return false;
-        }
-        let mut scratch = Vec::new();
-        let mut n = 0;
-        for piece in self.pieces(text) {
-            n += self.count_piece(&text.as_bytes()[piece], &mut scratch);
-            if n > limit {
-                return true;
-            }
-        }
-        false
+        text.len() > limit && self.pieces.count(&self.vocabulary, text.as_bytes(), limit) > limit
     }
 
     /// Token ids of `text` as ordinary text.
@@ -112,9 +99,7 @@ impl Encoding {
 
     /// Appends the token ids of `text` as ordinary text to `ids`.
     pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
-        for piece in self.pieces(text) {
-            self.encode_piece(&text.as_bytes()[piece], ids);
-        }
+        self.pieces.encode(&self.vocabulary, text.as_bytes(), ids);
     }
 
     /// Token ids of `text` in which the literals of `allowed` special tokens stand for themselves.
@@ -271,34 +256,6 @@ impl Encoding {
 
     fn token_ends(&self, text: &str) -> Vec<usize> {
         self.offsets(text).into_iter().map(|(_, range)| range.end).collect()
-    }
-
-    fn pieces<'a>(&self, text: &'a str) -> impl Iterator<Item = Range<usize>> + use<'a> {
-        let (pattern, bytes) = (self.pattern, text.as_bytes());
-        let mut at = 0;
-        std::iter::from_fn(move || {
-            (at < bytes.len()).then(|| {
-                let start = at;
-                at = piece_end(pattern, bytes, start);
-                start..at
-            })
-        })
-    }
-
-    fn count_piece(&self, piece: &[u8], scratch: &mut Vec<u32>) -> usize {
-        if self.vocabulary.token(piece).is_some() {
-            return 1;
-        }
-        scratch.clear();
-        merge(&self.vocabulary, piece, scratch);
-        scratch.len()
-    }
-
-    fn encode_piece(&self, piece: &[u8], ids: &mut Vec<u32>) {
-        match self.vocabulary.token(piece) {
-            Some(id) => ids.push(id),
-            None => merge(&self.vocabulary, piece, ids),
-        }
     }
 }
 

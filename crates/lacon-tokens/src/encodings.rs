@@ -2,6 +2,7 @@
 //!
 //! To add one: a variant of [`EncodingName`], its line in [`SPECS`], its file in `data/` (see `data/README.md`).
 
+use std::borrow::Cow;
 use std::fmt;
 use std::panic::Location;
 use std::str::FromStr;
@@ -175,7 +176,10 @@ impl Stored {
         static LOADED: [OnceLock<Arc<Vocabulary>>; 4] = [const { OnceLock::new() }; 4];
         let (data, limit) = self.data();
         Arc::clone(LOADED[self as usize].get_or_init(|| {
-            Arc::new(Vocabulary::load(data, limit).expect("the vocabularies in the binary are tested"))
+            Arc::new(
+                Vocabulary::load(Cow::Borrowed(data), limit)
+                    .expect("the vocabularies in the binary are tested"),
+            )
         }))
     }
 }

@@ -1,56 +1,205 @@
 //! Byte-pair merging of one piece that is not a token itself.
 //!
-//! Short pieces: all ranks in an array, the lowest is taken until none is left; quadratic, and fastest for the
-//! lengths that text has. Long pieces: the same order by a heap over a linked list.
+//! *Short pieces* (to 64 bytes): one word per byte with the rank of the pair that begins there and its position;
+//! the least word is the next merge; living parts are bits of one word. Merging runs in
+//! two phases: a merge gives a token of higher number than its halves, so that all merges to tokens below
+//! [`N_LOW`] come first, and for those a small table suffices that stays in the second-level cache. What is left,
+//! few pairs, is looked up in the table of all pairs, all at once.
+//!
+//! *Long pieces*: windows of 64 bytes, each begun at the last token but one of the window before. A sequence of
+//! tokens is the encoding of its text exactly if each two neighbours are the encoding of theirs; so where a
+//! window's first token is the one expected, the two encodings join exactly. Where it is not, the window moves
+//! back a token, and doubles if that does not help. Linear in the piece; a repeated window is not merged again.
+//!
+//! Tried and lost: ranks in an array that shrinks with each merge (two moves a step); one table of all pairs (each
+//! step waits for a third-level cache); the minimum by vectors (each step's small stores must drain before the wide
+//! load can see them: half the speed).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use crate::vocabulary::{NO_TOKEN, Vocabulary};
 
-/// Longest piece that is merged by scanning.
-const SCAN_LIMIT: usize = 128;
+/// Tokens below this number are made by the first phase.
+pub(crate) const N_LOW: u32 = 1 << 14;
+/// Longest piece that is merged at once.
+const SHORT: usize = 64;
+/// Tokens that stay at hand while a long piece is only counted: far more than windows ever move back.
+const KEPT: usize = 4096;
 
 /// Appends the tokens of `piece` to `out`.
 pub(crate) fn merge(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
-    if piece.len() <= SCAN_LIMIT { by_scan(vocabulary, piece, out) } else { by_heap(vocabulary, piece, out) }
+    if piece.len() <= SHORT {
+        let mut parts = [0; SHORT];
+        let mut alive = merge_short(vocabulary, piece, &mut parts);
+        while alive != 0 {
+            out.push(parts[alive.trailing_zeros() as usize]);
+            alive &= alive - 1;
+        }
+    } else {
+        merge_long(vocabulary, piece, out, usize::MAX);
+    }
 }
 
-fn by_scan(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
-    let mut parts = [NO_TOKEN; SCAN_LIMIT];
-    let mut ranks = [NO_TOKEN; SCAN_LIMIT];
-    let mut n = piece.len();
+/// Number of tokens of `piece`; `scratch` is overwritten.
+pub(crate) fn count_merged(vocabulary: &Vocabulary, piece: &[u8], scratch: &mut Vec<u32>) -> usize {
+    if piece.len() <= SHORT {
+        merge_short(vocabulary, piece, &mut [0; SHORT]).count_ones() as usize
+    } else {
+        scratch.clear();
+        let dropped = merge_long(vocabulary, piece, scratch, KEPT);
+        dropped + scratch.len()
+    }
+}
+
+/// Rank in the upper half, position in the lower; [`NO_TOKEN`] for "no merge" gives a key above all others.
+type Key = u64;
+
+#[inline(always)]
+fn key(token: u32, position: usize) -> Key {
+    Key::from(token) << 32 | position as Key
+}
+
+const NONE: Key = Key::MAX;
+
+/// Merges a piece of 1 to 64 bytes: its tokens are those of `parts` whose bits are set in the result.
+#[inline(never)]
+fn merge_short(vocabulary: &Vocabulary, piece: &[u8], parts: &mut [u32; SHORT]) -> u64 {
+    let mut keys = [NONE; SHORT];
     for (part, byte) in parts.iter_mut().zip(piece) {
         *part = vocabulary.of_byte[*byte as usize];
     }
-    for i in 1..n {
-        ranks[i - 1] = vocabulary.pairs.get(parts[i - 1], parts[i]);
+    for (i, pair) in piece.windows(2).enumerate() {
+        keys[i] = key(vocabulary.low_pairs.of_bytes(pair[0], pair[1]), i);
     }
-    loop {
-        let mut best = NO_TOKEN;
-        let mut at = 0;
-        for (i, rank) in ranks[..n].iter().enumerate() {
-            if *rank < best {
-                best = *rank;
-                at = i;
-            }
-        }
-        if best == NO_TOKEN {
-            break;
-        }
-        parts.copy_within(at + 2..n, at + 1);
-        ranks.copy_within(at + 1..n, at);
-        n -= 1;
-        parts[at] = best;
-        ranks[n] = NO_TOKEN;
-        ranks[at] = if at + 1 < n { vocabulary.pairs.get(best, parts[at + 1]) } else { NO_TOKEN };
-        if at > 0 {
-            ranks[at - 1] = vocabulary.pairs.get(parts[at - 1], best);
-        }
+    let mut alive = u64::MAX >> (SHORT - piece.len());
+    let lanes = piece.len().next_multiple_of(8);
+    run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.low_pairs.get(left, right));
+    let mut todo = alive;
+    while todo & (todo - 1) != 0 {
+        let at = todo.trailing_zeros() as usize;
+        todo &= todo - 1;
+        keys[at] = key(vocabulary.merged(parts[at], parts[todo.trailing_zeros() as usize]), at);
     }
-    out.extend_from_slice(&parts[..n]);
+    run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.merged(left, right));
+    alive
 }
 
+/// Merges the pair of least rank, the leftmost of equals, until `keys` has none.
+#[inline(always)]
+fn run(
+    keys: &mut [Key; SHORT],
+    lanes: usize,
+    parts: &mut [u32; SHORT],
+    alive: &mut u64,
+    pair: impl Fn(u32, u32) -> u32,
+) {
+    loop {
+        let mut lowest = [NONE; 4];
+        for chunk in keys[..lanes].chunks_exact(4) {
+            for (low, key) in lowest.iter_mut().zip(chunk) {
+                *low = (*low).min(*key);
+            }
+        }
+        let [a, b, c, d] = lowest;
+        let best = a.min(b).min(c.min(d));
+        let merged = (best >> 32) as u32;
+        if merged == NO_TOKEN {
+            return;
+        }
+        let at = best as usize & (SHORT - 1);
+        let behind = *alive & (u64::MAX << at) & !(1 << at);
+        let right = behind & behind.wrapping_neg();
+        let behind = behind ^ right;
+        *alive ^= right;
+        keys[right.trailing_zeros() as usize & (SHORT - 1)] = NONE;
+        parts[at] = merged;
+        keys[at] =
+            if behind != 0 { key(pair(merged, parts[behind.trailing_zeros() as usize]), at) } else { NONE };
+        let before = *alive & !(u64::MAX << at);
+        if before != 0 {
+            let left = 63 - before.leading_zeros() as usize;
+            keys[left] = key(pair(parts[left], merged), left);
+        }
+    }
+}
+
+/// Appends the tokens of `piece` to `out`, of which it drops all but the last when there are 2 × `keep`; returns
+/// how many it dropped.
+fn merge_long(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>, keep: usize) -> usize {
+    let base = out.len();
+    let mut dropped = 0;
+    let mut width = SHORT;
+    // The window begins at `at`: with the last token of `out`, if there is one.
+    let mut at = 0;
+    // Windows that disagreed since the last that led further than any before.
+    let (mut failures, mut furthest) = (0, 0);
+    let mut window: &[u8] = &[];
+    let mut tokens: Vec<u32> = Vec::with_capacity(SHORT);
+    loop {
+        let end = piece.len().min(at + width);
+        if window != &piece[at..end] {
+            window = &piece[at..end];
+            tokens.clear();
+            if window.len() <= SHORT {
+                let mut parts = [0; SHORT];
+                let mut alive = merge_short(vocabulary, window, &mut parts);
+                while alive != 0 {
+                    tokens.push(parts[alive.trailing_zeros() as usize]);
+                    alive &= alive - 1;
+                }
+            } else {
+                by_heap(vocabulary, window, &mut tokens);
+            }
+        }
+        let known = usize::from(out.len() > base);
+        if known == 1 && out.last() != tokens.first() {
+            if out.len() == base + 1 && dropped > 0 {
+                // Further back than anything kept: the whole piece at once, which needs no join.
+                out.truncate(base);
+                by_heap(vocabulary, piece, out);
+                return 0;
+            }
+            out.pop();
+            at = match out.len() > base {
+                true => at - vocabulary.string(out[out.len() - 1]).len(),
+                false => 0,
+            };
+            failures += 1;
+            if failures > 2 {
+                width *= 2;
+            }
+            continue;
+        }
+        if end == piece.len() {
+            out.extend_from_slice(&tokens[known..]);
+            return dropped;
+        }
+        // The last token may be cut by the window's end, the one before it is what the next window must confirm.
+        if tokens.len() < known + 2 {
+            width *= 2;
+            continue;
+        }
+        let sure = &tokens[known..tokens.len() - 1];
+        out.extend_from_slice(sure);
+        let last_two = &tokens[tokens.len() - 2..];
+        at = end - last_two.iter().map(|token| vocabulary.string(*token).len()).sum::<usize>();
+        if at > furthest {
+            furthest = at;
+            failures = 0;
+            if tokens.len() > SHORT / 4 {
+                width = SHORT;
+            }
+        }
+        if out.len() - base >= keep.saturating_mul(2) {
+            let n = out.len() - base - keep;
+            out.drain(base..base + n);
+            dropped += n;
+        }
+    }
+}
+
+/// The same merges by a heap over a linked list: for windows of any length.
 fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
     const END: u32 = u32::MAX;
     let n = piece.len();
@@ -60,7 +209,7 @@ fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
     let mut previous: Vec<u32> = (0..n).map(|i| if i > 0 { index(i - 1) } else { END }).collect();
     // Ordered by rank, then by position: the order in which the reference merges.
     let mut queue: BinaryHeap<Reverse<(u32, u32)>> = (0..n - 1)
-        .map(|i| Reverse((vocabulary.pairs.get(parts[i], parts[i + 1]), index(i))))
+        .map(|i| Reverse((vocabulary.merged(parts[i], parts[i + 1]), index(i))))
         .filter(|Reverse((rank, _))| *rank != NO_TOKEN)
         .collect();
     while let Some(Reverse((rank, left))) = queue.pop() {
@@ -69,7 +218,7 @@ fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
         // An entry is stale when either of its parts has merged with another since.
         if parts[at] == NO_TOKEN
             || right == END
-            || vocabulary.pairs.get(parts[at], parts[right as usize]) != rank
+            || vocabulary.merged(parts[at], parts[right as usize]) != rank
         {
             continue;
         }
@@ -79,14 +228,14 @@ fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
         next[at] = after;
         if after != END {
             previous[after as usize] = left;
-            let joined = vocabulary.pairs.get(rank, parts[after as usize]);
+            let joined = vocabulary.merged(rank, parts[after as usize]);
             if joined != NO_TOKEN {
                 queue.push(Reverse((joined, left)));
             }
         }
         let before = previous[at];
         if before != END {
-            let joined = vocabulary.pairs.get(parts[before as usize], rank);
+            let joined = vocabulary.merged(parts[before as usize], rank);
             if joined != NO_TOKEN {
                 queue.push(Reverse((joined, before)));
             }

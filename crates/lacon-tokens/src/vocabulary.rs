@@ -5,13 +5,17 @@
 //! Only the canonical pair of each token is kept: when merging reaches a token's bytes with both outer borders
 //! intact, what happened inside is what happens to the token's bytes alone, so no other pair can ever meet.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub use crate::classes::CharClass;
 use crate::error::Error;
-use crate::tables::{PairTable, TokenTable};
+use crate::merge::N_LOW;
+use crate::tables::{LowPairTable, NumberTable, hash, hash_pair};
 
 const MAGIC: &[u8; 8] = b"LACONBPE";
+/// Bytes before the halves of the first token.
+const HEAD: usize = MAGIC.len() + 4;
 const GAP: u32 = 0xFF_FFFE;
 const LITERAL: u32 = 0xFF_FFFF;
 /// Token numbers are packed into 21 bits.
@@ -121,91 +125,140 @@ pub fn parse_ranks(file: &[u8]) -> Result<Vec<(Vec<u8>, u32)>, Error> {
 
 /// A vocabulary ready for use: token strings, look-up by string, look-up by pair.
 pub(crate) struct Vocabulary {
+    /// The stored form, of which the halves of tokens are read.
+    stored: Cow<'static, [u8]>,
     strings: Vec<u8>,
     /// Where each token's string begins; one more at the end. A gap has an empty string.
     starts: Vec<u32>,
-    /// Halves of each token; `(NO_TOKEN, NO_TOKEN)` for a literal.
-    halves: Vec<(u32, u32)>,
-    pub(crate) pairs: PairTable,
-    pub(crate) tokens: TokenTable,
+    by_pair: NumberTable,
+    by_string: NumberTable,
+    pub(crate) low_pairs: LowPairTable,
     pub(crate) of_byte: [u32; 256],
 }
 
 /// Stands for "no token".
 pub(crate) const NO_TOKEN: u32 = u32::MAX;
 
+/// Strings are copied in steps of this many bytes, and as many are free behind the last.
+const STEP: usize = 16;
+
 impl Vocabulary {
     /// Builds the tables of the first `limit` tokens of the stored form.
-    pub(crate) fn load(data: &[u8], limit: usize) -> Result<Self, Error> {
-        let stored = Stored::open(data)?;
+    pub(crate) fn load(data: Cow<'static, [u8]>, limit: usize) -> Result<Self, Error> {
+        let stored = Stored::open(&data)?;
         let n = stored.n_tokens.min(limit);
-        let mut strings: Vec<u8> = Vec::with_capacity(n * 8);
-        let mut starts: Vec<u32> = Vec::with_capacity(n + 1);
-        let mut halves = Vec::with_capacity(n);
-        let mut pairs = PairTable::with_capacity(n);
-        let mut tokens = TokenTable::with_capacity(n);
-        let mut of_byte = [NO_TOKEN; 256];
-        starts.push(0);
+        let (starts, of_byte) = layout(&stored, n)?;
+        let mut strings = vec![0; starts[n] as usize + STEP];
+        let mut by_pair = NumberTable::with_capacity(n);
+        let mut by_string = NumberTable::with_capacity(n);
         for token in 0..n {
-            let number = u32_of(token);
-            let start = strings.len();
+            let (start, end) = (starts[token] as usize, starts[token + 1] as usize);
             match stored.halves(token) {
-                (GAP, _) => halves.push((NO_TOKEN, NO_TOKEN)),
-                (LITERAL, at) => {
-                    strings.extend_from_slice(stored.literal(at as usize)?);
-                    halves.push((NO_TOKEN, NO_TOKEN));
+                (GAP, _) => continue,
+                (LITERAL, at) => strings[start..end].copy_from_slice(stored.literal(at as usize)?),
+                (left, right) => {
+                    let mut to = start;
+                    for half in [left, right] {
+                        let (from, to_end) =
+                            (starts[half as usize] as usize, starts[half as usize + 1] as usize);
+                        // Copies a little too much, which the next copy overwrites: cheaper than exact lengths.
+                        for step in (0..to_end - from).step_by(STEP) {
+                            strings.copy_within(from + step..from + step + STEP, to + step);
+                        }
+                        to += to_end - from;
+                    }
+                    by_pair.insert(hash_pair(left, right), token as u32);
                 }
-                (left, right) if left < number && right < number => {
-                    let range = |t: u32| starts[t as usize] as usize..starts[t as usize + 1] as usize;
-                    strings.extend_from_within(range(left));
-                    strings.extend_from_within(range(right));
-                    halves.push((left, right));
-                    pairs.insert(left, right, number);
-                }
-                halves => return Err(Error::RankOrder { token: number, halves }),
             }
-            if strings.len() > u32::MAX as usize / 2 {
-                return Err(Error::BadVocabulary { what: "its strings are larger than 2 GB" });
-            }
-            starts.push(u32_of(strings.len()));
-            let string = &strings[start..];
-            if string.len() == 1 {
-                of_byte[string[0] as usize] = number;
-            }
-            if !string.is_empty() {
-                tokens.insert(string, number);
-            }
+            by_string.insert(hash(&strings[start..end]), token as u32);
         }
-        if of_byte.contains(&NO_TOKEN) {
-            return Err(Error::BadVocabulary { what: "some single byte is not a token" });
-        }
-        Ok(Self { strings, starts, halves, pairs, tokens, of_byte })
+        let low = (0..n.min(N_LOW as usize)).filter_map(|token| match stored.halves(token) {
+            (GAP | LITERAL, _) => None,
+            (left, right) => Some((left, right, token as u32)),
+        });
+        let low_pairs = LowPairTable::new(low, &of_byte);
+        Ok(Self { stored: data, strings, starts, by_pair, by_string, low_pairs, of_byte })
     }
 
     pub(crate) fn n_tokens(&self) -> usize {
-        self.halves.len()
+        self.starts.len() - 1
     }
 
     /// The token's bytes; empty for a gap.
+    #[inline(always)]
     pub(crate) fn string(&self, token: u32) -> &[u8] {
         let token = token as usize;
         &self.strings[self.starts[token] as usize..self.starts[token + 1] as usize]
     }
 
     /// The token whose bytes are exactly `bytes`.
+    #[inline(always)]
     pub(crate) fn token(&self, bytes: &[u8]) -> Option<u32> {
-        self.tokens.candidates(bytes).find(|token| self.string(*token) == bytes)
+        let token = self.by_string.find(hash(bytes), |token| self.string(token) == bytes);
+        (token != NO_TOKEN).then_some(token)
+    }
+
+    /// The token that two tokens merge to, or [`NO_TOKEN`].
+    #[inline(always)]
+    pub(crate) fn merged(&self, left: u32, right: u32) -> u32 {
+        self.by_pair.find(hash_pair(left, right), |token| {
+            let at = HEAD + token as usize * 6;
+            let b = &self.stored[at..at + 6];
+            u32::from_le_bytes([b[0], b[1], b[2], 0]) == left
+                && u32::from_le_bytes([b[3], b[4], b[5], 0]) == right
+        })
     }
 
     /// Bytes held in memory.
     pub(crate) fn resident_bytes(&self) -> usize {
         self.strings.capacity()
+            + self.stored.len()
             + self.starts.capacity() * 4
-            + self.halves.capacity() * 8
-            + self.pairs.resident_bytes()
-            + self.tokens.resident_bytes()
+            + self.low_pairs.resident_bytes()
+            + self.by_pair.resident_bytes()
+            + self.by_string.resident_bytes()
             + size_of_val(&self.of_byte)
     }
+}
+
+/// Where each token's string begins, and the token of each byte; checks that halves come before their merge.
+fn layout(stored: &Stored<'_>, n: usize) -> Result<(Vec<u32>, [u32; 256]), Error> {
+    let mut starts = Vec::with_capacity(n + 1);
+    let mut of_byte = [NO_TOKEN; 256];
+    let mut at = 0_u64;
+    starts.push(0);
+    for token in 0..n {
+        let number = u32_of(token);
+        at += match stored.halves(token) {
+            (GAP, _) => 0,
+            (LITERAL, literal) => {
+                let string = stored.literal(literal as usize)?;
+                if let [byte] = string {
+                    of_byte[*byte as usize] = number;
+                }
+                if string.is_empty() {
+                    return Err(Error::BadVocabulary { what: "a literal string is empty" });
+                }
+                string.len() as u64
+            }
+            (left, right) if left < number && right < number => {
+                let len = |t: u32| u64::from(starts[t as usize + 1]) - u64::from(starts[t as usize]);
+                if len(left) == 0 || len(right) == 0 {
+                    return Err(Error::BadVocabulary { what: "a token is a merge of a gap" });
+                }
+                len(left) + len(right)
+            }
+            halves => return Err(Error::RankOrder { token: number, halves }),
+        };
+        if at > 1 << 31 {
+            return Err(Error::BadVocabulary { what: "its strings are larger than 2 GB" });
+        }
+        starts.push(at as u32);
+    }
+    if of_byte.contains(&NO_TOKEN) {
+        return Err(Error::BadVocabulary { what: "some single byte is not a token" });
+    }
+    Ok((starts, of_byte))
 }
 
 /// A checked view of the stored form.

@@ -91,6 +91,11 @@ pub fn max_tokens(words: u32) -> u32 {
     (f64::from(words) * 2.2).ceil() as u32 + 64
 }
 
+/// The names of a role's required parts.
+pub fn section_names(file: &RoleFile) -> Vec<&str> {
+    file.sections.iter().map(|words| words.split('|').next().unwrap_or(words)).collect()
+}
+
 /// The parts of an answer that are missing: the first name of each required part none of whose words occurs.
 pub fn missing_sections(file: &RoleFile, answer: &str) -> Vec<String> {
     let lower = answer.to_lowercase();

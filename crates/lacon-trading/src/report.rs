@@ -53,7 +53,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// Writes everything but `run.json`, which the caller writes last because it holds how long all of this took.
+/// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
+/// a folder without it is one whose writing was cut short.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -63,17 +64,28 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
 ) -> Result<(), WriteError> {
-    for role in Role::ANSWERING {
-        if let Some(text) = role_report(run, state, role) {
-            write_whole(&folder.join(role.path()), text.as_bytes())?;
-        }
-    }
-    write_whole(&folder.join("reports/5_decision.md"), decision(run).as_bytes())?;
-    write_whole(&folder.join("reports/complete.md"), complete(run, state).as_bytes())?;
-    write_whole(&folder.join("trace.jsonl"), lines(spans::trace_lines(run, facts)).as_bytes())?;
-    write_whole(&folder.join("events.jsonl"), lines(events(facts)).as_bytes())?;
+    let mut files: Vec<(String, String)> = Role::ANSWERING
+        .into_iter()
+        .filter_map(|role| Some((role.path(), role_report(run, state, role)?)))
+        .collect();
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    write_whole(&folder.join("receipts.jsonl"), lines(receipts).as_bytes())
+    files.push(("reports/5_decision.md".into(), decision(run)));
+    files.push(("reports/complete.md".into(), complete(run, state)));
+    files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts))));
+    files.push(("events.jsonl".into(), lines(events(facts))));
+    files.push(("receipts.jsonl".into(), lines(receipts)));
+    let mut made: Option<PathBuf> = None;
+    for (path, text) in files {
+        let path = folder.join(path);
+        let failed = |source| WriteError { path: path.clone(), source };
+        let parent = path.parent().unwrap_or(folder);
+        if made.as_deref() != Some(parent) {
+            fs::create_dir_all(parent).map_err(failed)?;
+            made = Some(parent.to_owned());
+        }
+        fs::write(&path, text).map_err(failed)?;
+    }
+    Ok(())
 }
 
 fn lines(lines: Vec<String>) -> String {

@@ -53,6 +53,9 @@ impl Desk {
     /// The role's instruction with its limit and its required last line.
     fn instruction(&self, file: &RoleFile) -> String {
         let mut text = file.instruction.clone();
+        if file.sections.len() > 1 {
+            text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
+        }
         if self.levers.has("word_limits") && file.words > 0 {
             text.push_str(&format!("\nWrite at most {} words.", file.words));
         }
@@ -115,7 +118,9 @@ async fn finish(
     let mut cut = answer.finish == Finish::Length;
     let mut missing = prompts::missing_sections(file, &text);
     let most_missing = missing.len() * 2 > file.sections.len();
-    if desk.levers.has("repair") && most_missing && role != Role::Signal {
+    // The trader states the decision again, so a risk manager's answer without one needs no further call.
+    let stated_later = matches!(role, Role::RiskManager | Role::Signal);
+    if desk.levers.has("repair") && most_missing && !stated_later {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(text.clone()));
         let limit = if file.words > 0 { format!(" in at most {} words", file.words) } else { String::new() };

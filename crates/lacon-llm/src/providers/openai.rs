@@ -1,14 +1,18 @@
 //! OpenAI Chat Completions, and every server that speaks it.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
-use super::{Fault, Outgoing, Reader, Wire};
-use crate::capabilities::{Capabilities, Structured};
+use super::calls::Calls;
+use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed};
 use crate::message::{Message, Role, ToolCall, ToolChoice};
-use crate::request::{Effort, Request};
+use crate::request::Request;
 use crate::response::{Finish, Response, Usage};
+use crate::structured::instruct;
 use crate::wire::chat::{
     ChatAnswer, ChatCalledFunction, ChatFunction, ChatMessage, ChatRequest, ChatTool, ChatToolCall, Content,
     StreamOptions,
@@ -44,22 +48,21 @@ impl Wire for Chat {
     }
 }
 
-/// Writes a body as JSON.
-pub(crate) fn to_bytes(body: &impl serde::Serialize) -> Result<Vec<u8>, Error> {
-    serde_json::to_vec(body).map_err(|error| {
-        Error::new(ErrorKind::InvalidRequest, format!("request cannot be written as json: {error}"))
-    })
-}
-
 fn body(
     request: &Request,
     capabilities: &Capabilities,
     stream: bool,
     warnings: &mut Vec<String>,
 ) -> ChatRequest {
+    let mut messages = Cow::Borrowed(&request.messages);
+    if let Some(format) = &request.response_format
+        && capabilities.structured != StructuredSupport::Schema
+    {
+        instruct(messages.to_mut(), format);
+    }
     let mut body = ChatRequest {
         model: request.model.clone(),
-        messages: request.messages.iter().map(message).collect(),
+        messages: messages.iter().map(message).collect(),
         stream,
         stream_options: stream.then_some(StreamOptions { include_usage: true }),
         temperature: temperature(request, capabilities, warnings),
@@ -100,44 +103,18 @@ fn body(
     }
     if let Some(format) = &request.response_format {
         body.response_format = match capabilities.structured {
-            Structured::Schema => Some(json!({
+            StructuredSupport::Schema => Some(json!({
                 "type": "json_schema",
                 "json_schema": {"name": format.name, "schema": format.schema, "strict": format.strict},
             })),
-            Structured::JsonObject => Some(json!({"type": "json_object"})),
-            Structured::Prompt => None,
+            StructuredSupport::JsonObject => Some(json!({"type": "json_object"})),
+            StructuredSupport::Prompt => None,
         };
     }
     if capabilities.reasoning_split {
         body.extra.insert("reasoning_split".to_owned(), Value::Bool(true));
     }
     body
-}
-
-/// Returns the temperature if the model accepts one.
-pub(crate) fn temperature(
-    request: &Request,
-    capabilities: &Capabilities,
-    warnings: &mut Vec<String>,
-) -> Option<f32> {
-    if request.temperature.is_some() && !capabilities.temperature {
-        warnings.push(format!("temperature left out: {} models refuse it", capabilities.family));
-        return None;
-    }
-    request.temperature
-}
-
-/// Returns the effort if the model accepts one.
-pub(crate) fn effort(
-    request: &Request,
-    capabilities: &Capabilities,
-    warnings: &mut Vec<String>,
-) -> Option<Effort> {
-    if request.effort.is_some() && !capabilities.effort {
-        warnings.push(format!("effort left out: {} models take none", capabilities.family));
-        return None;
-    }
-    request.effort
 }
 
 fn message(message: &Message) -> ChatMessage {
@@ -328,120 +305,5 @@ impl Reader for ChatReader {
             provider_state: state,
             ..Response::new(this.model, text)
         })
-    }
-}
-
-/// Refuses an answer without text and calls, unless a limit or a filter explains it.
-pub(crate) fn not_empty(text: &str, calls: &[ToolCall], finish: &Finish) -> Result<(), Error> {
-    if text.is_empty()
-        && calls.is_empty()
-        && matches!(finish, Finish::Stop | Finish::ToolCalls | Finish::Other(_))
-    {
-        return Err(Error::new(
-            ErrorKind::Malformed(Malformed::Empty),
-            "answer has neither text nor tool calls",
-        ));
-    }
-    Ok(())
-}
-
-/// Makes the error of JSON that cannot be read.
-pub(crate) fn bad_json(what: &str, error: &serde_json::Error) -> Error {
-    Error::new(
-        ErrorKind::Malformed(Malformed::Json),
-        format!("{what} of the answer is not valid json: {error}"),
-    )
-}
-
-/// Tool calls that arrive in parts.
-#[derive(Debug, Default)]
-pub(crate) struct Calls(Vec<PartialCall>);
-
-#[derive(Debug, Default)]
-struct PartialCall {
-    index: Option<u64>,
-    id: Option<String>,
-    name: String,
-    arguments: String,
-}
-
-impl Calls {
-    /// Adds a part; returns whether it began a call.
-    ///
-    /// A part belongs to the call with its index. Without an index it begins a call when it brings a new id or, with none at
-    /// all, a name; otherwise it goes on with the last one.
-    pub(crate) fn add(
-        &mut self,
-        index: Option<u64>,
-        id: Option<String>,
-        name: &str,
-        arguments: &str,
-    ) -> bool {
-        let id = id.filter(|id| !id.is_empty());
-        let at = match (index, &id) {
-            (Some(index), _) => self.0.iter().rposition(|call| call.index == Some(index)),
-            (None, Some(id)) => self.0.iter().position(|call| call.id.as_ref() == Some(id)),
-            (None, None) if name.is_empty() => self.0.len().checked_sub(1),
-            (None, None) => None,
-        };
-        // Some servers number every call 0: another id with another name is another call.
-        let at = at.filter(|&at| {
-            let call = &self.0[at];
-            !(id.is_some() && call.id.is_some() && call.id != id && !name.is_empty())
-        });
-        match at {
-            Some(at) => {
-                let call = &mut self.0[at];
-                call.arguments.push_str(arguments);
-                if call.name.is_empty() {
-                    call.name.push_str(name);
-                }
-                call.id = call.id.take().or(id);
-                false
-            }
-            None => {
-                self.0.push(PartialCall {
-                    index,
-                    id,
-                    name: name.to_owned(),
-                    arguments: arguments.to_owned(),
-                });
-                true
-            }
-        }
-    }
-
-    fn last_name(&self) -> &str {
-        self.0.last().map_or("", |call| &call.name)
-    }
-
-    /// Returns the calls; their arguments must be JSON objects, and no arguments count as an empty object.
-    pub(crate) fn finish(self, cut: bool) -> Result<Vec<ToolCall>, Error> {
-        let mut calls = Vec::with_capacity(self.0.len());
-        for (n, call) in self.0.into_iter().enumerate() {
-            let broken = |what: String| {
-                let error = Error::new(ErrorKind::Malformed(Malformed::ToolArguments), what);
-                if cut { error.with_hint("the token limit cut the call; raise max_tokens") } else { error }
-            };
-            if call.name.is_empty() {
-                return Err(broken(format!("tool call {} has no name", n + 1)));
-            }
-            let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
-            match serde_json::from_str::<Value>(&arguments) {
-                Ok(Value::Object(_)) => {}
-                Ok(_) => {
-                    return Err(broken(format!("arguments of tool call {:?} are not an object", call.name)));
-                }
-                Err(error) => {
-                    return Err(broken(format!(
-                        "arguments of tool call {:?} are not valid json: {error}",
-                        call.name
-                    )));
-                }
-            }
-            let id = call.id.unwrap_or_else(|| format!("call_{n}"));
-            calls.push(ToolCall { id, name: call.name, arguments });
-        }
-        Ok(calls)
     }
 }

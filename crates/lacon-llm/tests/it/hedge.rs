@@ -10,7 +10,7 @@ use lacon_llm::{
 };
 use tokio::time::Instant;
 
-use crate::scripted::{Play, Scripted, fails, says};
+use crate::scripted::{Play, Scripted, asks_to_wait, fails, says};
 
 fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
@@ -85,8 +85,10 @@ async fn one_failure_leaves_the_other_request_to_answer() {
     let response = hedge.complete(&request(), &ignore_events).await.unwrap();
     assert_eq!((response.text.as_str(), response.elapsed), ("second", ms(160)));
     assert_eq!(response.attempts[0].outcome, Outcome::Failed(ErrorKind::Status(500)));
-    let hedge =
-        Hedge::new(Scripted::new([slow_first(150, 200), fails(ErrorKind::RateLimited, 5)]), options());
+    let hedge = Hedge::new(
+        Scripted::new([slow_first(150, 200), asks_to_wait(ErrorKind::RateLimited, ms(1000))]),
+        options(),
+    );
     let response = hedge.complete(&request(), &ignore_events).await.unwrap();
     assert_eq!((response.text.as_str(), response.elapsed, response.attempts.len()), ("slow", ms(200), 2));
     let hedge = Hedge::new(
@@ -114,7 +116,7 @@ async fn the_budget_caps_second_requests() {
         hedge.complete(&request(), &ignore_events).await.unwrap();
     }
     // Two in reserve, one more for each ten calls.
-    assert_eq!(scripted.calls.lock().unwrap().len(), 20 + 2 + 1);
+    assert_eq!(scripted.calls.lock().unwrap().len(), 20 + 2 + 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,5 +150,26 @@ async fn losers_keep_the_quantile_from_shrinking() {
     assert_eq!(history.len(), 1);
     assert_eq!((history[0].0.as_str(), history[0].1.as_str()), ("m", "bull"));
     let firsts: Vec<_> = history[0].2.iter().map(|sample| sample.first_token).collect();
-    assert_eq!(firsts, [ms(140), ms(20)]);
+    assert_eq!(firsts, [ms(20), ms(140)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_second_request_is_followed_by_a_third() {
+    let script =
+        [slow_first(60_000, 60_001), asks_to_wait(ErrorKind::RateLimited, ms(30)), says("third", 40)];
+    let hedge = Hedge::new(Scripted::new(script), options());
+    let response = hedge.complete(&request(), &ignore_events).await.unwrap();
+    assert_eq!((response.text.as_str(), response.elapsed), ("third", ms(100 + 30 + 40)));
+    let shown: Vec<_> = response.attempts.iter().map(|a| (a.start, a.hedge, a.outcome.clone())).collect();
+    let failed = Outcome::Failed(ErrorKind::RateLimited);
+    assert_eq!(
+        shown,
+        [(ms(0), false, Outcome::Superseded), (ms(100), true, failed), (ms(130), true, Outcome::Answered)]
+    );
+    let script = [slow_first(60_000, 60_001), fails(ErrorKind::Auth, 5), says("third", 40)];
+    let hedge = Hedge::new(Scripted::new(script), HedgeOptions { max_hedges: 9, ..options() });
+    assert_eq!(hedge.complete(&request(), &ignore_events).await.unwrap().text, "slow");
+    let hedge =
+        Hedge::new(Scripted::new([slow_first(500, 600)]), HedgeOptions { max_hedges: 0, ..options() });
+    assert_eq!(hedge.complete(&request(), &ignore_events).await.unwrap().attempts.len(), 1);
 }

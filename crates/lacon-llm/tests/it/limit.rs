@@ -93,18 +93,18 @@ async fn a_dropped_call_gives_its_place_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lone_refusal_stops_nobody_and_two_stop_all() {
+async fn refusals_by_chance_stop_nobody_and_many_stop_all() {
     let wait = Duration::from_secs(30);
     let refuse = || asks_to_wait(ErrorKind::RateLimited, wait);
-    let limit = Limit::new(
-        Scripted::new([refuse(), says("ok", 0), refuse(), refuse(), says("ok", 0)]),
-        LimitOptions::default(),
-    );
+    let ok = || says("ok", 0);
+    let mut script = vec![ok(); 4];
+    script.extend([refuse(), refuse(), ok(), ok(), refuse(), refuse(), refuse(), ok()]);
+    let limit = Limit::new(Scripted::new(script), LimitOptions::default());
     let begin = Instant::now();
-    assert!(limit.complete(&request(), &ignore_events).await.is_err());
-    assert!(limit.complete(&request(), &ignore_events).await.is_ok());
+    for _ in 0..10 {
+        let _ = limit.complete(&request(), &ignore_events).await;
+    }
     assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 128));
-    assert!(limit.complete(&request(), &ignore_events).await.is_err());
     assert!(limit.complete(&request(), &ignore_events).await.is_err());
     assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 1));
     assert!(limit.complete(&request(), &ignore_events).await.is_ok());
@@ -113,6 +113,17 @@ async fn a_lone_refusal_stops_nobody_and_two_stop_all() {
         assert!(limit.complete(&request(), &ignore_events).await.is_ok());
     }
     assert!(limit.concurrency() >= 2, "{}", limit.concurrency());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_with_some_refusals_keeps_its_speed() {
+    // One call in ten is refused at once, the others answer after a second: no success comes before the last refusal.
+    let script = (0..100).map(|n| {
+        if n % 10 == 3 { asks_to_wait(ErrorKind::RateLimited, Duration::ZERO) } else { says("ok", 1000) }
+    });
+    let limit = Arc::new(Limit::new(Scripted::new(script), LimitOptions::default()));
+    let (elapsed, answered) = all(limit.clone(), 100).await;
+    assert_eq!((elapsed, answered, limit.concurrency()), (Duration::from_secs(1), 90, 128));
 }
 
 fn breaker() -> BreakerOptions {

@@ -8,3 +8,6 @@ mod limit;
 mod retry;
 mod scripted;
 mod server;
+mod structured;
+mod tape;
+mod transcripts;

@@ -1,6 +1,6 @@
 //! Retries: how often, how long between, and what is told of each attempt.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lacon_llm::{
@@ -119,8 +119,13 @@ async fn the_providers_wait_is_kept_and_not_much_stretched() {
 
 #[tokio::test(start_paused = true)]
 async fn the_budget_bounds_what_retries_add() {
-    let options =
-        RetryOptions { budget_reserve: 3, budget_ratio: 0.1, max_attempts: 3, ..RetryOptions::default() };
+    let options = RetryOptions {
+        budget_reserve: 3,
+        budget_ratio: 0.1,
+        budget_most: 3,
+        max_attempts: 3,
+        ..RetryOptions::default()
+    };
     let retry = Retry::new(Scripted::new([fails(S500, 0)]), options);
     let mut attempts = Vec::new();
     for _ in 0..20 {
@@ -161,6 +166,19 @@ async fn a_wait_past_the_deadline_is_not_begun() {
     let begin = Instant::now();
     let error = retry.complete(&request, &ignore_events).await.unwrap_err();
     assert_eq!((error.kind(), begin.elapsed()), (ErrorKind::RateLimited, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_burst_of_calls_brings_its_own_budget() {
+    // Two hundred calls start before the first of them fails; one in five does.
+    let script = (0..1000).map(|n| if n % 5 == 0 { fails(S500, 1000) } else { says("ok", 1000) });
+    let retry = Arc::new(Retry::new(Scripted::new(script), RetryOptions::default()));
+    let mut calls = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let retry = Arc::clone(&retry);
+        calls.spawn(async move { retry.complete(&Request::new("m"), &ignore_events).await.is_ok() });
+    }
+    assert!(calls.join_all().await.into_iter().all(|ok| ok));
 }
 
 #[tokio::test]

@@ -204,7 +204,11 @@ fn figures(run: &RunRecord, terminal: bool) {
     let cached = t.cached.map(|c| format!(", {} of it cached", thousands(c))).unwrap_or_default();
     let reasoning =
         t.reasoning.filter(|r| *r > 0).map(|r| format!(", {} reasoning", thousands(r))).unwrap_or_default();
-    let cost = run.cost_usd.as_ref().map(|c| format!(", {c} USD")).unwrap_or_default();
+    let cost = run
+        .cost_usd
+        .as_ref()
+        .map(|c| format!(", {c} USD{}", if run.llm.simulated { " at list price" } else { "" }));
+    let cost = cost.unwrap_or_default();
     text::out(&format!(
         "tokens    {} in {} calls: prompt {}{cached}, completion {}{reasoning}{cost}",
         thousands(t.total),

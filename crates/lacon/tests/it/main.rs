@@ -1,3 +1,11 @@
-//! The binary as its users run it.
+//! The binary as a user meets it: output, exit codes, messages.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod config;
+mod doctor;
 mod prompt;
+mod readme;
+mod run;
+mod server;
+mod support;

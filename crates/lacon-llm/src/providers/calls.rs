@@ -1,0 +1,113 @@
+//! Tool calls that arrive in parts, and the check that every answer's calls pass.
+
+use serde_json::Value;
+
+use crate::error::{Error, ErrorKind, Malformed};
+use crate::message::ToolCall;
+
+/// Start of ids for calls that came without one.
+const MADE_UP: &str = "call_";
+
+/// Tool calls that arrive in parts.
+#[derive(Debug, Default)]
+pub(crate) struct Calls(Vec<PartialCall>);
+
+#[derive(Debug, Default)]
+struct PartialCall {
+    index: Option<u64>,
+    id: Option<String>,
+    name: String,
+    arguments: String,
+}
+
+impl Calls {
+    /// Adds a part; returns whether it began a call.
+    ///
+    /// A part belongs to the call with its index. Without an index it begins a call when it brings a new id or, with none at
+    /// all, a name; otherwise it goes on with the last one.
+    pub(crate) fn add(
+        &mut self,
+        index: Option<u64>,
+        id: Option<String>,
+        name: &str,
+        arguments: &str,
+    ) -> bool {
+        let id = id.filter(|id| !id.is_empty());
+        let at = match (index, &id) {
+            (Some(index), _) => self.0.iter().rposition(|call| call.index == Some(index)),
+            (None, Some(id)) => self.0.iter().position(|call| call.id.as_ref() == Some(id)),
+            (None, None) if name.is_empty() => self.0.len().checked_sub(1),
+            (None, None) => None,
+        };
+        // Some servers number every call 0: another id with another name is another call.
+        let at = at.filter(|&at| {
+            let call = &self.0[at];
+            !(id.is_some() && call.id.is_some() && call.id != id && !name.is_empty())
+        });
+        match at {
+            Some(at) => {
+                let call = &mut self.0[at];
+                call.arguments.push_str(arguments);
+                if call.name.is_empty() {
+                    call.name.push_str(name);
+                }
+                call.id = call.id.take().or(id);
+                false
+            }
+            None => {
+                self.0.push(PartialCall {
+                    index,
+                    id,
+                    name: name.to_owned(),
+                    arguments: arguments.to_owned(),
+                });
+                true
+            }
+        }
+    }
+
+    /// Returns the name of the last call, or nothing.
+    pub(crate) fn last_name(&self) -> &str {
+        self.0.last().map_or("", |call| &call.name)
+    }
+
+    /// Says whether an id was made up here because the provider gave none.
+    pub(crate) fn is_made_up(id: &str) -> bool {
+        id.strip_prefix(MADE_UP).is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+    }
+
+    /// Says whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the calls; their arguments must be JSON objects, and no arguments count as an empty object.
+    pub(crate) fn finish(self, cut: bool) -> Result<Vec<ToolCall>, Error> {
+        let mut calls = Vec::with_capacity(self.0.len());
+        for (n, call) in self.0.into_iter().enumerate() {
+            let broken = |what: String| {
+                let error = Error::new(ErrorKind::Malformed(Malformed::ToolArguments), what);
+                if cut { error.with_hint("the token limit cut the call; raise max_tokens") } else { error }
+            };
+            if call.name.is_empty() {
+                return Err(broken(format!("tool call {} has no name", n + 1)));
+            }
+            let arguments = if call.arguments.trim().is_empty() { "{}".to_owned() } else { call.arguments };
+            match serde_json::from_str::<Value>(&arguments) {
+                Ok(Value::Object(_)) => {}
+                Ok(_) => {
+                    return Err(broken(format!("arguments of tool call {:?} are not an object", call.name)));
+                }
+                Err(error) => {
+                    return Err(broken(format!(
+                        "arguments of tool call {:?} are not valid json: {error}",
+                        call.name
+                    )));
+                }
+            }
+            let id = call.id.unwrap_or_else(|| format!("{MADE_UP}{n}"));
+            calls.push(ToolCall { id, name: call.name, arguments });
+        }
+        Ok(calls)
+    }
+}

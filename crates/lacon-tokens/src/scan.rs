@@ -1,0 +1,531 @@
+//! Piece borders, 64 bytes at a time.
+//!
+//! A window begins at a piece border, so that nothing before it matters. Each byte's class becomes one bit in a
+//! 64-bit mask per class; borders are found for all bytes at once by shifting the masks against each other. The
+//! next window begins at the last border that the window settles. What the masks cannot tell (non-ASCII digits
+//! and spaces, a caseless letter before a capital, blank lines with spaces in them) is an *event*: the plain
+//! automaton of `pretokenize.rs` takes over at the piece before it, and the masks resume behind it.
+//!
+//! Cost: about 40 operations on words per window of ASCII, and a table look-up per non-ASCII character.
+//!
+//! Tried and lost: carrying state from one aligned window to the next (each rule needs its own carry, and the
+//! look-ahead rules need the next window first).
+
+use crate::classes::{CharClass, class_of, decode};
+use crate::pretokenize::{Pattern, piece_end};
+
+/// Bytes that must be readable from the start of a window.
+pub(crate) const WINDOW: usize = 64;
+/// Bytes that must be readable from the start of a piece.
+pub(crate) const KEY: usize = 16;
+/// A window that is not the last of its text begins at least this far before the end.
+const REACH: usize = WINDOW + KEY;
+/// Piece starts found before they are looked up.
+const BATCH: usize = 1024;
+
+/// ASCII classes of 64 bytes, one bit per byte.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Masks {
+    pub(crate) lower: u64,
+    pub(crate) upper: u64,
+    pub(crate) digit: u64,
+    pub(crate) newline: u64,
+    pub(crate) space: u64,
+    pub(crate) blank: u64,
+    pub(crate) apostrophe: u64,
+    pub(crate) slash: u64,
+    pub(crate) high: u64,
+}
+
+/// Classes of a window, non-ASCII characters included: every byte of a character has its bit set.
+pub(crate) struct Window {
+    lower: u64,
+    upper: u64,
+    caseless: u64,
+    mark: u64,
+    digit: u64,
+    newline: u64,
+    space: u64,
+    blank: u64,
+    other: u64,
+    apostrophe: u64,
+    slash: u64,
+    high: u64,
+    /// Bytes of a character after its first.
+    rest: u64,
+    /// Bytes that are text.
+    valid: u64,
+    /// Whether the text ends with the window.
+    last: bool,
+}
+
+/// Borders of a window.
+pub(crate) struct Found {
+    borders: u64,
+    /// Borders at this bit and beyond depend on what follows the window.
+    sure: u32,
+    /// First bit that the masks cannot judge; 64 for none.
+    event: u32,
+}
+
+/// Consecutive pieces, or those of them that need to be looked up.
+pub(crate) struct Batch {
+    /// Start in the lower half, length in the upper.
+    pieces: [u64; BATCH + WINDOW + 8],
+    n: usize,
+    /// Pieces that are one token by their looks and were left out.
+    n_plain: usize,
+    /// Leave out single ASCII characters and groups of ASCII digits.
+    skip: bool,
+}
+
+impl Batch {
+    /// With `skip`, pieces that are a single ASCII character or, where the pattern groups them, ASCII digits are
+    /// counted and not listed.
+    pub(crate) fn new(skip: bool) -> Self {
+        Self { pieces: [0; BATCH + WINDOW + 8], n: 0, n_plain: 0, skip }
+    }
+
+    /// The pieces, as start and length.
+    #[inline(always)]
+    pub(crate) fn pieces(&self) -> impl ExactSizeIterator<Item = (u32, u32)> {
+        self.pieces[..self.n].iter().map(|piece| (*piece as u32, (piece >> 32) as u32))
+    }
+
+    /// Pieces that were left out.
+    pub(crate) fn n_plain(&self) -> usize {
+        self.n_plain
+    }
+
+    fn clear(&mut self) {
+        self.n = 0;
+        self.n_plain = 0;
+    }
+
+    #[inline(always)]
+    fn push(&mut self, start: usize, end: usize) {
+        self.pieces[self.n] = start as u64 | ((end - start) as u64) << 32;
+        self.n += 1;
+    }
+
+    /// Appends the pieces between neighbouring bits of `borders` (at `base`), in steps of four so that the branch is
+    /// predictable; the last bit begins none. `plain` has the starts of pieces that `skip` leaves out.
+    #[inline(always)]
+    fn push_between(&mut self, base: usize, borders: u64, plain: u64) {
+        let mut starts = borders & !(1 << (63 - borders.leading_zeros()));
+        if self.skip {
+            let kept = starts & !plain;
+            self.n_plain += (starts ^ kept).count_ones() as usize;
+            starts = kept;
+        }
+        let count = starts.count_ones() as usize;
+        let out = &mut self.pieces[self.n..self.n + WINDOW + 4];
+        let mut done = 0;
+        while done < count {
+            for slot in &mut out[done..done + 4] {
+                let at = starts.trailing_zeros();
+                let len = (borders.unbounded_shr(at + 1)).trailing_zeros() + 1;
+                *slot = (base as u64 + u64::from(at)) | u64::from(len) << 32;
+                starts &= starts.wrapping_sub(1);
+            }
+            done += 4;
+        }
+        self.n += count;
+    }
+}
+
+/// Fills `batch` with pieces of `text` from `at` on and returns where they end.
+///
+/// All pieces begin at least [`KEY`] bytes before the end of `text`. Where fewer than [`REACH`] bytes are left, the
+/// batch can come back empty: the rest is for [`scan_tail`].
+#[inline(always)]
+pub(crate) fn scan_with<R: Rules>(
+    masks: impl Fn(&[u8; WINDOW]) -> Masks,
+    text: &[u8],
+    mut at: usize,
+    batch: &mut Batch,
+) -> usize {
+    batch.clear();
+    while batch.n < BATCH && at + REACH <= text.len() {
+        let block: &[u8; WINDOW] = text[at..at + WINDOW].try_into().expect("the range has this length");
+        at = step::<R>(masks(block), text, at, text.len() - REACH, false, batch);
+    }
+    at
+}
+
+/// Finds all pieces of `padded[..len]`, a whole rest of a text of less than [`REACH`] bytes, zero-padded.
+#[inline(always)]
+pub(crate) fn scan_tail_with<R: Rules>(
+    masks: impl Fn(&[u8; WINDOW]) -> Masks,
+    padded: &[u8; TAIL],
+    len: usize,
+    batch: &mut Batch,
+) {
+    batch.clear();
+    let mut at = 0;
+    while at < len {
+        let block: &[u8; WINDOW] = padded[at..at + WINDOW].try_into().expect("the range has this length");
+        at = step::<R>(masks(block), &padded[..len], at, len - 1, true, batch);
+    }
+}
+
+/// Size of the padded buffer of [`scan_tail_with`].
+pub(crate) const TAIL: usize = REACH + WINDOW;
+
+/// One window at `at`: appends its pieces and returns where the next window begins.
+///
+/// Events are worked off by the plain automaton, which starts no piece behind `last_start`.
+#[inline(always)]
+fn step<R: Rules>(
+    masks: Masks,
+    text: &[u8],
+    at: usize,
+    last_start: usize,
+    tail: bool,
+    batch: &mut Batch,
+) -> usize {
+    let left = text.len() - at;
+    let last = tail && left <= WINDOW;
+    let valid = if last { u64::MAX >> (WINDOW - left) } else { u64::MAX };
+    let high = masks.high & valid;
+    let other =
+        !(masks.lower | masks.upper | masks.digit | masks.newline | masks.space | masks.blank | masks.high);
+    let mut window = Window {
+        lower: masks.lower,
+        upper: masks.upper,
+        caseless: 0,
+        mark: 0,
+        digit: masks.digit,
+        newline: masks.newline,
+        space: masks.space,
+        blank: masks.blank,
+        other: other & valid,
+        apostrophe: masks.apostrophe,
+        slash: masks.slash,
+        high,
+        rest: 0,
+        valid,
+        last,
+    };
+    let mut sure = if last { left as u32 } else { WINDOW as u32 - 1 };
+    let mut event = 64;
+    if high != 0 {
+        let cut = classify(text, at, &mut window, &mut event);
+        sure = sure.min(cut);
+    }
+    let mut found = Found { borders: 0, sure, event };
+    R::borders(&window, text, at, &mut found);
+    let stop = found.sure.min(found.event);
+    let borders = (found.borders & below(stop)) | 1;
+    // Where the text ends with the window, its end is the border behind the last piece, unless it is bit 64.
+    let whole = last && found.event >= found.sure && found.sure as usize == left;
+    if whole && left < WINDOW {
+        let borders = borders | 1 << left;
+        batch.push_between(at, borders, R::plain(&masks, borders));
+        return text.len();
+    }
+    let top = 63 - borders.leading_zeros();
+    batch.push_between(at, borders, R::plain(&masks, borders));
+    let mut next = at + top as usize;
+    if whole {
+        batch.push(next, text.len());
+        return text.len();
+    }
+    if found.event <= found.sure && found.event < 64 {
+        let event = at + found.event as usize;
+        while next <= event && next <= last_start && batch.n < BATCH + WINDOW {
+            let end = piece_end(R::PATTERN, text, next);
+            batch.push(next, end);
+            next = end;
+        }
+    } else if top == 0 {
+        let end = piece_end(R::PATTERN, text, next);
+        batch.push(next, end);
+        next = end;
+    }
+    next
+}
+
+/// Sets the class bits of the non-ASCII characters; returns the bit of a character that the window cuts, or 64.
+#[inline(always)]
+fn classify(text: &[u8], at: usize, window: &mut Window, event: &mut u32) -> u32 {
+    let mut classes = [0_u64; 16];
+    let mut todo = window.high;
+    let mut cut = 64;
+    let mut rest = 0;
+    while todo != 0 {
+        let bit = todo.trailing_zeros();
+        let (scalar, len) = decode(text, at + bit as usize);
+        if bit as usize + len > WINDOW {
+            cut = bit;
+            break;
+        }
+        let bytes = (u64::MAX >> (64 - len)) << bit;
+        classes[(class_of(scalar) & 15) as usize] |= bytes;
+        rest |= bytes & (bytes << 1);
+        todo &= !bytes;
+    }
+    window.lower |= classes[CharClass::Lower as usize];
+    window.upper |= classes[CharClass::Upper as usize];
+    window.caseless = classes[CharClass::Letter as usize];
+    window.mark = classes[CharClass::Mark as usize];
+    window.digit |= classes[CharClass::Digit as usize];
+    window.blank |= classes[CharClass::Blank as usize];
+    window.other |= classes[CharClass::Other as usize];
+    window.rest = rest;
+    let odd = classes[CharClass::Digit as usize] | classes[CharClass::Blank as usize];
+    *event = odd.trailing_zeros();
+    cut
+}
+
+#[inline(always)]
+fn below(bit: u32) -> u64 {
+    if bit >= 64 { u64::MAX } else { (1 << bit) - 1 }
+}
+
+/// The border rules of a pattern.
+pub(crate) trait Rules {
+    /// The pattern.
+    const PATTERN: Pattern;
+    /// Starts of pieces that are one token by their looks: a single ASCII character, a group of ASCII digits.
+    fn plain(masks: &Masks, borders: u64) -> u64;
+    /// Sets the borders of `window`, which begins at `at`; may lower `sure` and `event`.
+    fn borders(window: &Window, text: &[u8], at: usize, found: &mut Found);
+}
+
+/// Borders that `o200k` and `cl100k` have in common; `letter` and `other` differ in where marks belong.
+#[inline(always)]
+fn shared(w: &Window, letter: u64, other: u64, found: &mut Found) -> u64 {
+    let inline = w.space | w.blank;
+    let white = inline | w.newline;
+    let letter_start = letter & !(letter << 1);
+    let other_start = other & !(other << 1) & !(w.space << 1);
+    // A single character of punctuation belongs to the word behind it, unless a space takes it first.
+    let mut single = other_start;
+    if w.rest != 0 {
+        for _ in 0..3 {
+            single |= (single << 1) & other & w.rest;
+        }
+    }
+    let joined = (inline << 1) | (single << 1);
+    // Behind a line end, spaces that lead to another line end belong to the first: rare, left to the automaton.
+    let after_newline = (w.newline << 1) & inline;
+    if after_newline != 0 {
+        let (ends, overflow) = after_newline.overflowing_add(inline);
+        let (sum, run_ends) = (ends, ends & !inline & w.newline);
+        if run_ends != 0 || overflow {
+            blank_lines(after_newline, inline, w.newline, sum, overflow, w.last, found);
+        }
+    }
+    (white & !(white << 1) & !(w.newline & (other << 1)))
+        | (inline & !(white >> 1) & (w.valid >> 1))
+        | ((w.newline << 1) & !w.newline & w.valid)
+        | (letter_start & !joined)
+        | other_start
+        | thirds(w.digit)
+}
+
+/// Lowers `event` to the first line start whose spaces lead to a line end, and `sure` to one that is undecided.
+#[cold]
+fn blank_lines(
+    starts: u64,
+    inline: u64,
+    newline: u64,
+    _sum: u64,
+    overflow: bool,
+    last: bool,
+    found: &mut Found,
+) {
+    let mut todo = starts;
+    while todo != 0 {
+        let start = todo.trailing_zeros();
+        let end = start + (!(inline >> start)).trailing_zeros();
+        if end < 64 && newline >> end & 1 != 0 {
+            found.event = found.event.min(start);
+            return;
+        }
+        todo &= todo - 1;
+    }
+    if overflow && !last {
+        found.sure = found.sure.min(63 - starts.leading_zeros());
+    }
+}
+
+/// Every third digit of each run, from its first.
+#[inline(always)]
+fn thirds(digit: u64) -> u64 {
+    let mut borders = digit & !(digit << 1);
+    // `run` has the digits with three more before them: only those can begin another group.
+    let mut run = digit & (digit << 1) & (digit << 2) & (digit << 3);
+    if run != 0 {
+        let mut shift = 3;
+        while shift < 64 {
+            borders |= (borders << shift) & run;
+            run &= run << shift;
+            shift *= 2;
+        }
+    }
+    borders
+}
+
+/// Length of `'s 't 're 've 'm 'll 'd` in any case at `at`, where an apostrophe is.
+#[inline(always)]
+fn contraction(text: &[u8], at: usize) -> u32 {
+    let byte = |i: usize| text.get(at + i).map_or(0, |b| b | 0x20);
+    match byte(1) {
+        b's' | b'd' | b'm' | b't' => 2,
+        b'l' if byte(2) == b'l' => 3,
+        b'v' | b'r' if byte(2) == b'e' => 3,
+        _ => 0,
+    }
+}
+
+/// Rules of [`Pattern::O200k`].
+pub(crate) struct O200k;
+
+impl Rules for O200k {
+    const PATTERN: Pattern = Pattern::O200k;
+
+    #[inline(always)]
+    fn plain(masks: &Masks, borders: u64) -> u64 {
+        (borders & (borders >> 1) & !masks.high) | masks.digit
+    }
+
+    #[inline(always)]
+    fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
+        let caseless = w.caseless | w.mark;
+        let letter = w.lower | w.upper | caseless;
+        let mut borders = shared(w, letter, w.other, found) | (w.upper & (w.lower << 1));
+        // Events: a mark behind punctuation can belong to either; a capital behind a caseless letter; a slash
+        // behind a line end that punctuation took.
+        let events = (w.mark & (w.other << 1)) | (w.upper & (caseless << 1)) | (w.slash & (w.newline << 1));
+        if events != 0 {
+            found.event = found.event.min(events.trailing_zeros());
+        }
+        let mut after_word = w.apostrophe & (letter << 1);
+        if after_word != 0 {
+            after_word &= (letter | w.high) >> 1 | 1 << 63;
+            let mut end = 0;
+            while after_word != 0 {
+                let bit = after_word.trailing_zeros();
+                after_word &= after_word - 1;
+                if bit == end {
+                    // The word before ended with a contraction: this apostrophe begins another.
+                    continue;
+                }
+                if bit > 60 && !w.last {
+                    found.sure = found.sure.min(bit);
+                    break;
+                }
+                if w.high >> bit >> 1 & 1 != 0 {
+                    found.event = found.event.min(bit);
+                    break;
+                }
+                let len = contraction(text, at + bit as usize);
+                if len > 0 {
+                    end = bit + len;
+                    borders &= !(below(len) << bit);
+                    borders |= letter & 1_u64.checked_shl(end).unwrap_or(0);
+                }
+            }
+        }
+        found.borders = borders;
+    }
+}
+
+/// Rules of [`Pattern::Cl100k`].
+pub(crate) struct Cl100k;
+
+impl Rules for Cl100k {
+    const PATTERN: Pattern = Pattern::Cl100k;
+
+    #[inline(always)]
+    fn plain(masks: &Masks, borders: u64) -> u64 {
+        (borders & (borders >> 1) & !masks.high) | masks.digit
+    }
+
+    #[inline(always)]
+    fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
+        let letter = w.lower | w.upper | w.caseless;
+        let other = w.other | w.mark;
+        let mut borders = shared(w, letter, other, found);
+        if w.last && w.newline != 0 {
+            // White space up to the end of the text is one piece, line ends or not.
+            let white = w.newline | w.space | w.blank;
+            let end = 64 - (!(white | !w.valid)).leading_zeros();
+            if end < 64 && (white >> end & w.newline >> end) != 0 {
+                found.event = found.event.min(end);
+            }
+        }
+        contractions_apart(w, text, at, letter, &mut borders, found, contraction);
+        found.borders = borders;
+    }
+}
+
+/// Rules of [`Pattern::Gpt2`].
+pub(crate) struct Gpt2;
+
+impl Rules for Gpt2 {
+    const PATTERN: Pattern = Pattern::Gpt2;
+
+    #[inline(always)]
+    fn plain(masks: &Masks, borders: u64) -> u64 {
+        borders & (borders >> 1) & !masks.high
+    }
+
+    #[inline(always)]
+    fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
+        let letter = w.lower | w.upper | w.caseless;
+        let other = w.other | w.mark;
+        let white = w.newline | w.space | w.blank;
+        let start = |class: u64| class & !(class << 1) & !(w.space << 1);
+        let mut borders = (white & !(white << 1))
+            | (white & !(white >> 1) & (w.valid >> 1))
+            | start(letter)
+            | start(other)
+            | start(w.digit);
+        let lower_case = |text: &[u8], at: usize| match text.get(at + 1) {
+            Some(b's' | b'd' | b'm' | b't') => 2,
+            Some(b'l') if text.get(at + 2) == Some(&b'l') => 3,
+            Some(b'v' | b'r') if text.get(at + 2) == Some(&b'e') => 3,
+            _ => 0,
+        };
+        contractions_apart(w, text, at, letter, &mut borders, found, lower_case);
+        found.borders = borders;
+    }
+}
+
+/// Contractions as pieces of their own, where a piece begins with an apostrophe.
+#[inline(always)]
+fn contractions_apart(
+    w: &Window,
+    text: &[u8],
+    at: usize,
+    letter: u64,
+    borders: &mut u64,
+    found: &mut Found,
+    contraction: impl Fn(&[u8], usize) -> u32,
+) {
+    let mut first = w.apostrophe & (*borders | 1);
+    if first == 0 {
+        return;
+    }
+    first &= (letter | w.high) >> 1 | 1 << 63;
+    while first != 0 {
+        let bit = first.trailing_zeros();
+        first &= first - 1;
+        if bit > 60 && !w.last {
+            found.sure = found.sure.min(bit);
+            break;
+        }
+        if w.high >> bit >> 1 & 1 != 0 {
+            found.event = found.event.min(bit);
+            break;
+        }
+        let len = contraction(text, at + bit as usize);
+        if len > 0 {
+            *borders &= !(below(len) << bit);
+            *borders |= 1 << bit | letter & 1_u64.checked_shl(bit + len).unwrap_or(0);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! Classes of 64 bytes in one step, by the widest vectors that the processor has.
+//!
+//! The one file of this crate with `unsafe`: calling a function compiled for a feature that was detected at run
+//! time. The loop over windows is compiled once per feature level, so that the masks stay in registers.
+
+#![expect(unsafe_code, reason = "vector loads, and calls of functions compiled for detected features")]
+
+use crate::pieces::{Misses, PieceCache, TINY_COUNT, TinySet, count_batch_with, encode_batch_with};
+use crate::pretokenize::Pattern;
+use crate::scan::{Batch, Cl100k, Gpt2, Masks, O200k, TAIL, WINDOW, scan_tail_with, scan_with};
+use crate::vocabulary::Vocabulary;
+
+/// What the masks are computed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Vectors {
+    /// One byte at a time through a table.
+    None,
+    /// 32 bytes at a time, x86-64.
+    Avx2,
+    /// 64 bytes at a time, x86-64.
+    Avx512,
+}
+
+impl Vectors {
+    /// The widest that this processor has.
+    pub fn detect() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512bw")
+                && is_x86_feature_detected!("avx512vl")
+                && is_x86_feature_detected!("avx512dq")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt")
+            {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2")
+                && is_x86_feature_detected!("bmi1")
+                && is_x86_feature_detected!("bmi2")
+                && is_x86_feature_detected!("lzcnt")
+                && is_x86_feature_detected!("popcnt")
+            {
+                return Self::Avx2;
+            }
+        }
+        Self::None
+    }
+}
+
+macro_rules! by_pattern {
+    ($function:ident, $pattern:expr, $masks:expr, $($argument:expr),*) => {
+        match $pattern {
+            Pattern::O200k => $function::<O200k>($masks, $($argument),*),
+            Pattern::Cl100k => $function::<Cl100k>($masks, $($argument),*),
+            Pattern::Gpt2 => $function::<Gpt2>($masks, $($argument),*),
+        }
+    };
+}
+
+/// [`scan_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn scan(vectors: Vectors, pattern: Pattern, text: &[u8], at: usize, batch: &mut Batch) -> usize {
+    match vectors {
+        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 => unsafe { x86::scan_avx512(pattern, text, at, batch) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx2 => unsafe { x86::scan_avx2(pattern, text, at, batch) },
+        _ => by_pattern!(scan_with, pattern, masks_scalar, text, at, batch),
+    }
+}
+
+/// [`scan_tail_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn scan_tail(
+    vectors: Vectors,
+    pattern: Pattern,
+    padded: &[u8; TAIL],
+    len: usize,
+    batch: &mut Batch,
+) {
+    match vectors {
+        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 => unsafe { x86::scan_tail_avx512(pattern, padded, len, batch) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx2 => unsafe { x86::scan_tail_avx2(pattern, padded, len, batch) },
+        _ => by_pattern!(scan_tail_with, pattern, masks_scalar, padded, len, batch),
+    }
+}
+
+/// [`count_batch_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn count_batch(
+    vectors: Vectors,
+    cache: &mut PieceCache,
+    misses: &mut Misses,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    batch: &Batch,
+) -> usize {
+    match vectors {
+        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 => unsafe { x86::count_batch_avx512(cache, misses, vocabulary, text, batch) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx2 => unsafe { x86::count_batch_avx2(cache, misses, vocabulary, text, batch) },
+        _ => count_batch_with(matches_scalar, cache, misses, vocabulary, text, batch),
+    }
+}
+
+/// [`encode_batch_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn encode_batch(
+    vectors: Vectors,
+    cache: &mut PieceCache,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    batch: &Batch,
+    out: &mut Vec<u32>,
+) {
+    match vectors {
+        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx512 => unsafe { x86::encode_batch_avx512(cache, vocabulary, text, batch, out) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Vectors::Avx2 => unsafe { x86::encode_batch_avx2(cache, vocabulary, text, batch, out) },
+        _ => encode_batch_with(matches_scalar, cache, vocabulary, text, batch, out),
+    }
+}
+
+/// Class bits of each ASCII byte, in the order of the fields of [`Masks`].
+const BITS: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut i = 0;
+    while i < 256 {
+        table[i] = match i as u8 {
+            b'a'..=b'z' => 1,
+            b'A'..=b'Z' => 2,
+            b'0'..=b'9' => 4,
+            b'\r' | b'\n' => 8,
+            b' ' => 16,
+            b'\t' | 0x0B | 0x0C => 32,
+            b'\'' => 64,
+            b'/' => 128,
+            0x80.. => 256,
+            _ => 0,
+        };
+        i += 1;
+    }
+    table
+};
+
+/// The masks one byte at a time: the form that the others must equal.
+#[inline(always)]
+pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
+    let mut masks = Masks::default();
+    for (i, byte) in block.iter().enumerate() {
+        let bits = u64::from(BITS[*byte as usize]);
+        masks.lower |= (bits & 1) << i;
+        masks.upper |= (bits >> 1 & 1) << i;
+        masks.digit |= (bits >> 2 & 1) << i;
+        masks.newline |= (bits >> 3 & 1) << i;
+        masks.space |= (bits >> 4 & 1) << i;
+        masks.blank |= (bits >> 5 & 1) << i;
+        masks.apostrophe |= (bits >> 6 & 1) << i;
+        masks.slash |= (bits >> 7 & 1) << i;
+        masks.high |= (bits >> 8 & 1) << i;
+    }
+    masks
+}
+
+/// Words of the set that equal the key but for the count, one at a time.
+#[inline(always)]
+pub(crate) fn matches_scalar(set: &TinySet, key: u64) -> u32 {
+    let mut matched = 0;
+    for (way, word) in set.0.iter().enumerate() {
+        matched |= u32::from((word ^ key) & !TINY_COUNT == 0) << way;
+    }
+    matched
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::*;
+
+    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn scan_avx512(pattern: Pattern, text: &[u8], at: usize, batch: &mut Batch) -> usize {
+        by_pattern!(scan_with, pattern, |block| masks_avx512(block), text, at, batch)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn scan_tail_avx512(pattern: Pattern, padded: &[u8; TAIL], len: usize, batch: &mut Batch) {
+        by_pattern!(scan_tail_with, pattern, |block| masks_avx512(block), padded, len, batch);
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn scan_avx2(pattern: Pattern, text: &[u8], at: usize, batch: &mut Batch) -> usize {
+        by_pattern!(scan_with, pattern, |block| masks_avx2(block), text, at, batch)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn scan_tail_avx2(pattern: Pattern, padded: &[u8; TAIL], len: usize, batch: &mut Batch) {
+        by_pattern!(scan_tail_with, pattern, |block| masks_avx2(block), padded, len, batch);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn count_batch_avx512(
+        cache: &mut PieceCache,
+        misses: &mut Misses,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+    ) -> usize {
+        count_batch_with(|set, key| matches_avx512(set, key), cache, misses, vocabulary, text, batch)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn count_batch_avx2(
+        cache: &mut PieceCache,
+        misses: &mut Misses,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+    ) -> usize {
+        count_batch_with(|set, key| matches_avx2(set, key), cache, misses, vocabulary, text, batch)
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn encode_batch_avx512(
+        cache: &mut PieceCache,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+        out: &mut Vec<u32>,
+    ) {
+        encode_batch_with(|set, key| matches_avx512(set, key), cache, vocabulary, text, batch, out)
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+    pub(super) fn encode_batch_avx2(
+        cache: &mut PieceCache,
+        vocabulary: &Vocabulary,
+        text: &[u8],
+        batch: &Batch,
+        out: &mut Vec<u32>,
+    ) {
+        encode_batch_with(|set, key| matches_avx2(set, key), cache, vocabulary, text, batch, out)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn matches_avx512(set: &TinySet, key: u64) -> u32 {
+        // SAFETY: the set has 64 readable bytes and the load needs no alignment.
+        let words = unsafe { _mm512_loadu_si512(set.0.as_ptr().cast()) };
+        let differs = _mm512_xor_si512(words, _mm512_set1_epi64(key as i64));
+        u32::from(_mm512_testn_epi64_mask(differs, _mm512_set1_epi64(!TINY_COUNT as i64)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn matches_avx2(set: &TinySet, key: u64) -> u32 {
+        let half = |at: usize| {
+            // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
+            let words = unsafe { _mm256_loadu_si256(set.0.as_ptr().add(at).cast()) };
+            let differs = _mm256_xor_si256(words, _mm256_set1_epi64x(key as i64));
+            let equal = _mm256_cmpeq_epi64(
+                _mm256_and_si256(differs, _mm256_set1_epi64x(!TINY_COUNT as i64)),
+                _mm256_setzero_si256(),
+            );
+            _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
+        };
+        half(0) | half(4) << 4
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn masks_avx512(block: &[u8; WINDOW]) -> Masks {
+        // SAFETY: the block has 64 readable bytes and the load needs no alignment.
+        let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
+        let all = |byte: u8| _mm512_set1_epi8(byte as i8);
+        let within = |low: u8, n: u8| _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(low)), all(n));
+        let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, all(byte));
+        let newline = equal(b'\n') | equal(b'\r');
+        Masks {
+            lower: within(b'a', 26),
+            upper: within(b'A', 26),
+            digit: within(b'0', 10),
+            newline,
+            space: equal(b' '),
+            blank: within(9, 5) & !newline,
+            apostrophe: equal(b'\''),
+            slash: equal(b'/'),
+            high: _mm512_movepi8_mask(bytes),
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn masks_avx2(block: &[u8; WINDOW]) -> Masks {
+        // SAFETY: the block has 64 readable bytes and the loads need no alignment.
+        let halves = unsafe {
+            [_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast())]
+        };
+        let all = |byte: u8| _mm256_set1_epi8(byte as i8);
+        let bits = |[low, high]: [__m256i; 2]| {
+            u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
+        };
+        let equal = |byte: u8| bits(halves.map(|half| _mm256_cmpeq_epi8(half, all(byte))));
+        let within = |low: u8, n: u8| {
+            bits(halves.map(|half| {
+                let offset = _mm256_sub_epi8(half, all(low));
+                _mm256_cmpeq_epi8(_mm256_min_epu8(offset, all(n - 1)), offset)
+            }))
+        };
+        let newline = equal(b'\n') | equal(b'\r');
+        Masks {
+            lower: within(b'a', 26),
+            upper: within(b'A', 26),
+            digit: within(b'0', 10),
+            newline,
+            space: equal(b' '),
+            blank: within(9, 5) & !newline,
+            apostrophe: equal(b'\''),
+            slash: equal(b'/'),
+            high: bits(halves),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Whole runs: profiles, levers, what they leave.
+
+use std::sync::Arc;
+
+use lacon_llm::Client;
+use lacon_sim::{SimClient, SimOptions};
+use lacon_trading::{Levers, Role, decide, levers::LEVERS};
+
+use crate::support::{Scripted, folder, prompt, run, says, settings};
+
+fn sim() -> Arc<dyn Client> {
+    Arc::new(SimClient::new(SimOptions { time_scale: 1.0, noise: false, ..SimOptions::default() }))
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_profiles_answer_with_every_role() {
+    for (profile, calls) in [("lacon", 13), ("seed", 18)] {
+        let decided = run(settings(&format!("profile-{profile}"), profile, &[], sim())).await;
+        let record = decided.record;
+        assert_eq!(record.calls.len(), calls, "{profile}");
+        assert_eq!(record.reports.len(), 13);
+        assert!(record.decision.parsed);
+        assert!(record.reports.iter().all(|r| r.words > 0));
+        assert_eq!(record.plan.tokens_planned, record.plan.tokens_sent, "our counts equal the provider's");
+        assert_eq!(record.tokens.total, record.tokens.prompt + record.tokens.completion);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_lacon_profile_takes_half_the_tokens_and_much_less_time() {
+    let seed = run(settings("compare-seed", "seed", &[], sim())).await.record;
+    let ours = run(settings("compare-lacon", "lacon", &[], sim())).await.record;
+    assert!(ours.tokens.total * 10 < seed.tokens.total * 6, "{} {}", ours.tokens.total, seed.tokens.total);
+    assert!(ours.calls.len() < seed.calls.len());
+    let span = |r: &lacon_monitor::RunRecord| r.calls.iter().map(|c| c.end_s).fold(0.0, f64::max);
+    assert!(span(&ours) < 0.7 * span(&seed), "{} {}", span(&ours), span(&seed));
+}
+
+/// Each lever alone can be switched off; the run still answers in full.
+#[tokio::test(start_paused = true)]
+async fn every_lever_has_a_switch() {
+    for lever in LEVERS.iter().map(|l| l.name).chain(["all"]) {
+        let decided = run(settings(&format!("lever-{lever}"), "lacon", &[lever], sim())).await;
+        assert!(decided.failure.is_none(), "{lever}: {:?}", decided.failure);
+        assert_eq!(decided.record.reports.len(), 13, "{lever}");
+        if lever != "all" {
+            assert!(!decided.record.levers[lever].on);
+        }
+    }
+}
+
+/// Levers that change when things happen, not what is sent, leave every prompt as it is.
+#[tokio::test(start_paused = true)]
+async fn timing_levers_change_no_prompt() {
+    let prompts = |disabled: &'static [&'static str]| async move {
+        let client = Scripted::new(|role, _, _| Ok(says(role, "the same 12.50")));
+        let decided =
+            run(settings(&format!("equal-{}", disabled.len()), "lacon", disabled, client.clone())).await;
+        let mut texts: Vec<String> =
+            client.asked.lock().unwrap().iter().map(|r| format!("{}\n{}", r.tags.role, prompt(r))).collect();
+        texts.sort();
+        (texts, decided.record.decision.action, decided.record.plan.digest)
+    };
+    let with = prompts(&[]).await;
+    let without = prompts(&["no_barrier", "tool_cache"]).await;
+    assert_eq!(with, without);
+}
+
+#[tokio::test(start_paused = true)]
+async fn sibling_prompts_share_their_beginning() {
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    run(settings("prefix", "lacon", &[], client.clone())).await;
+    for pair in [["bull", "bear"], ["risky", "safe"], ["safe", "neutral"], ["bull", "plan"]] {
+        let [a, b] = pair.map(|role| client.of(role).remove(0));
+        assert_eq!(a.messages[..2], b.messages[..2], "{pair:?}");
+    }
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    run(settings("no-prefix", "lacon", &["prefix_layout"], client.clone())).await;
+    assert_ne!(client.of("bull")[0].messages[0], client.of("bear")[0].messages[0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_role_is_held_to_its_words() {
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    run(settings("words", "lacon", &[], client.clone())).await;
+    for role in Role::ANSWERING {
+        let request = client.of(role.name()).remove(0);
+        let words = lacon_trading::prompts::role_file(role).words;
+        assert!(prompt(&request).contains(&format!("Write at most {words} words.")), "{role}");
+        assert!(request.max_tokens.unwrap() >= words * 2, "{role}");
+    }
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    run(settings("no-words", "lacon", &["word_limits"], client.clone())).await;
+    assert!(
+        client.asked.lock().unwrap().iter().all(|r| !prompt(r).contains("at most") && r.max_tokens.is_none())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_report_tree_is_complete_and_says_what_is_not_real() {
+    let out = folder("tree");
+    let decided = decide(settings("tree", "lacon", &[], sim())).await;
+    assert!(decided.write_error.is_none(), "{:?}", decided.write_error);
+    for role in Role::ANSWERING {
+        let text = std::fs::read_to_string(decided.folder.join(role.path())).unwrap();
+        assert!(
+            text.contains("Not advice: the language model is simulated and the data is an offline pack"),
+            "{role}"
+        );
+    }
+    let complete = std::fs::read_to_string(decided.folder.join("reports/complete.md")).unwrap();
+    assert!(complete.contains("# Market analyst") && complete.contains("# Trader"));
+    let json = std::fs::read_to_string(decided.folder.join("run.json")).unwrap();
+    let back: lacon_monitor::RunRecord = serde_json::from_str(&json).unwrap();
+    assert_eq!(back.run_id, decided.record.run_id);
+    let trace = std::fs::read_to_string(decided.folder.join("trace.jsonl")).unwrap();
+    assert!(trace.lines().count() > 13 + decided.record.calls.len());
+    let first: serde_json::Value = serde_json::from_str(trace.lines().next().unwrap()).unwrap();
+    assert_eq!(first["attributes"]["gen_ai.operation.name"], "invoke_workflow");
+    std::fs::remove_dir_all(out).unwrap();
+}
+
+/// No space, no permission: the message names the file and what to do, the decision is still there.
+#[cfg(target_os = "linux")]
+#[tokio::test(start_paused = true)]
+async fn a_full_disk_is_reported_with_its_file() {
+    let out = folder("full");
+    let target = out.join("CRCL/2025-07-30/full");
+    std::fs::create_dir_all(&target).unwrap();
+    // Every write to this device fails as a full disk does.
+    std::os::unix::fs::symlink("/dev/full", target.join("run.json.tmp")).unwrap();
+    let decided = decide(settings("full", "lacon", &[], sim())).await;
+    let error = decided.write_error.unwrap().to_string();
+    assert!(
+        error.contains("run.json") && error.contains("hint: free space, or choose another folder with --out"),
+        "{error}"
+    );
+    assert!(decided.record.decision.parsed);
+    std::fs::remove_dir_all(out).unwrap();
+}
+
+#[test]
+fn an_unknown_lever_is_an_error() {
+    assert!(Levers::new("lacon", &["prefetsh"]).unwrap_err().contains("did you mean prefetch?"));
+}
