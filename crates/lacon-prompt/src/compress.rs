@@ -209,8 +209,7 @@ fn frames(text: &str, passes: PassSet, encoding: &Encoding) -> Framed {
 /// Joins the prose, rows and instructions between other spans, so that lines of one make are seen together.
 fn merge_lines(spans: Vec<Span>) -> Vec<Span> {
     let mut out: Vec<Span> = Vec::new();
-    let plain =
-        |kind| matches!(kind, SpanKind::Prose | SpanKind::Instruction | SpanKind::Quote | SpanKind::Csv);
+    let plain = |kind| matches!(kind, SpanKind::Prose | SpanKind::Instruction | SpanKind::Quote);
     for span in spans {
         match out.last_mut() {
             Some(last) if plain(last.kind) && plain(span.kind) => last.range.end = span.range.end,
@@ -233,7 +232,7 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
     let (pass, candidates) = match kind {
         SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, encoding),
         SpanKind::JsonLines if passes.has(Pass::JsonLines) => (Pass::JsonLines, lines_frame(body)?),
-        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
+        SpanKind::Log | SpanKind::Csv if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
         SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
         SpanKind::Table if passes.has(Pass::Grids) => {
             (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)
