@@ -296,8 +296,10 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
         }
         table = None;
         let mut from = start;
-        let must =
-            span::is_instruction(line) && !span::is_log_line(line) && document == 0 && is_order(trimmed);
+        let must = span::is_instruction(line)
+            && !span::is_log_line(line)
+            && document == 0
+            && span::is_order(trimmed);
         for sentence in guard::sentences(line) {
             push(from..from + sentence.len(), Vec::new(), must);
             from += sentence.len();
@@ -319,14 +321,6 @@ fn is_amount(cell: &str) -> bool {
     let year =
         digits == 4 && (cell.contains("19") || cell.contains("20")) && !cell.contains([',', '.', '%', '$']);
     digits > 0 && !year && cell.bytes().filter(u8::is_ascii_alphabetic).count() * 2 <= cell.len()
-}
-
-/// Whether a line speaks to the model, not about a subject.
-fn is_order(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
-    ["you are ", "you must", "do not ", "never ", "always ", "your task", "respond ", "answer ", "only use"]
-        .iter()
-        .any(|start| lower.trim_start_matches(['-', '*', ' ', '#']).starts_with(start))
 }
 
 // BM25's constants, and weights tuned on the development set of TAT-QA (alone and among seven other contexts).

@@ -369,6 +369,14 @@ pub(crate) fn is_instruction(line: &str) -> bool {
     DIRECTIVES.iter().any(|word| lower.contains(word))
 }
 
+/// Whether a line speaks to the model (`You must …`), rather than about a subject (`… must be paid`).
+pub(crate) fn is_order(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    ["you are ", "you must", "do not ", "never ", "always ", "your task", "respond ", "answer ", "only use"]
+        .iter()
+        .any(|start| lower.trim_start_matches(['-', '*', ' ', '#']).starts_with(start))
+}
+
 /// Splits prose into addresses, placeholders, blobs and the text between them.
 fn inline(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
     let part = &text[range.clone()];

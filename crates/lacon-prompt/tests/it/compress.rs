@@ -60,6 +60,7 @@ fn a_passage_is_named_once() {
 fn instructions_and_prose_stay() {
     for text in [
         "You are an analyst.\nYou must never recommend leverage above 2x unless asked.\n",
+        "You must use this:\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n",
         "Revenue grew 9.6% to $94.04B, not $95B as rumored.",
         "",
         "\0\r\n\u{202e}",

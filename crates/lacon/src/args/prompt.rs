@@ -55,6 +55,9 @@ pub struct CompressArgs {
     /// Only report what would be saved; print the input
     #[arg(long)]
     pub audit: bool,
+    /// Leave this share of texts alone, always the same ones, for an honest comparison
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub holdout: f64,
     /// Print what changed instead of the result
     #[arg(long, conflicts_with = "json")]
     pub diff: bool,

@@ -3,7 +3,7 @@
 use std::{io::Write, process::ExitCode, time::Instant};
 
 use lacon_prompt::{
-    compress::{Options, compress},
+    compress::{Options, compress, held_out},
     extract::{ExtractOptions, extract},
     offload::Store,
     passes::{PASSES, Pass, PassSet},
@@ -30,6 +30,21 @@ struct Outcome {
     exact: bool,
 }
 
+impl Outcome {
+    /// A text that belongs to the share that is left alone.
+    fn untouched(source: &str, encoding: &Encoding) -> Self {
+        let tokens = encoding.count(source);
+        Self {
+            text: source.to_owned(),
+            before: tokens,
+            after: tokens,
+            reports: vec![json!({"pass": "holdout", "tokens_before": tokens, "tokens_after": tokens})],
+            explanation: "holdout: this text is left alone for comparison\n".to_owned(),
+            exact: true,
+        }
+    }
+}
+
 /// Runs the subcommand.
 pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
     let encoding = input::encoding(&args.encoding)?;
@@ -43,7 +58,12 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
         }
     };
     let started = Instant::now();
+    if !(0.0..=1.0).contains(&args.holdout) {
+        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
+    }
+    let held_out = held_out(&source, (args.holdout * 1000.0) as u16);
     let mut done = match args.policy {
+        _ if held_out => Outcome::untouched(&source, encoding),
         Policy::Lossy => extracted(&source, args, share, encoding),
         policy => shortened(&source, args, policy, passes, encoding)?,
     };

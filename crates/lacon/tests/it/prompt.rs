@@ -101,6 +101,8 @@ fn json_diff_and_explain_say_what_changed() {
     assert_eq!(audit.text(), QUOTES);
     let off = lacon(folder.path(), &["compress", "--disable", "json"], QUOTES.as_bytes());
     assert_eq!(off.text(), QUOTES);
+    let held = lacon(folder.path(), &["compress", "--holdout", "1"], QUOTES.as_bytes());
+    assert_eq!(held.text(), QUOTES);
     let unknown = lacon(folder.path(), &["compress", "--disable", "jsn"], QUOTES.as_bytes());
     assert_eq!(unknown.code, Some(2));
     assert!(unknown.err.contains("hint: the passes are blobs, json"), "{}", unknown.err);
