@@ -78,7 +78,16 @@ pub fn compress(
         passes.push(report);
     }
 
-    let framed = frames(&current, options.passes, encoding);
+    let spans = span::blocks(&current);
+    // What tells the model how to behave is read word by word; its tables and its repetitions stay as they are.
+    let orders = spans.iter().any(|span| {
+        span.kind == SpanKind::Instruction && current[span.range.clone()].lines().any(span::is_order)
+    });
+    let mut allowed = options.passes;
+    if orders {
+        allowed = allowed.without(Pass::Grids).without(Pass::Repeats);
+    }
+    let framed = frames(&current, spans, allowed, encoding);
     let exact = framed.exact;
     passes.extend(framed.passes);
     let mut out = framed.text;
@@ -88,7 +97,7 @@ pub fn compress(
         None => encoding.count(&out),
     };
 
-    if options.passes.has(Pass::Repeats) {
+    if allowed.has(Pass::Repeats) {
         let started = Instant::now();
         if let Some(shorter) = repeats::encode(&out) {
             let mut report = PassReport::new(Pass::Repeats);
@@ -135,6 +144,16 @@ pub fn compress(
     Ok(Compressed { text, tokens_before, tokens_after, exact: true, passes })
 }
 
+/// Whether a text belongs to the share, in thousandths, that is left alone so that savings can be compared honestly.
+///
+/// The same text always does or does not.
+#[must_use]
+pub fn held_out(text: &str, permille: u16) -> bool {
+    let hash = blake3::hash(text.as_bytes());
+    let bytes = hash.as_bytes();
+    u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])) * 1000 < u64::from(permille) << 32
+}
+
 /// Restores what [`compress`] was given.
 ///
 /// # Errors
@@ -170,10 +189,10 @@ struct Framed {
     passes: Vec<PassReport>,
 }
 
-fn frames(text: &str, passes: PassSet, encoding: &Encoding) -> Framed {
+fn frames(text: &str, spans: Vec<Span>, passes: PassSet, encoding: &Encoding) -> Framed {
     let mut framed =
         Framed { text: String::with_capacity(text.len()), exact: true, tokens: None, passes: Vec::new() };
-    for span in merge_lines(span::blocks(text)) {
+    for span in merge_lines(spans) {
         let started = Instant::now();
         let part = &text[span.range.clone()];
         let (body, tail) = match part.strip_suffix('\n') {
@@ -209,8 +228,7 @@ fn frames(text: &str, passes: PassSet, encoding: &Encoding) -> Framed {
 /// Joins the prose, rows and instructions between other spans, so that lines of one make are seen together.
 fn merge_lines(spans: Vec<Span>) -> Vec<Span> {
     let mut out: Vec<Span> = Vec::new();
-    let plain =
-        |kind| matches!(kind, SpanKind::Prose | SpanKind::Instruction | SpanKind::Quote | SpanKind::Csv);
+    let plain = |kind| matches!(kind, SpanKind::Prose | SpanKind::Instruction | SpanKind::Quote);
     for span in spans {
         match out.last_mut() {
             Some(last) if plain(last.kind) && plain(span.kind) => last.range.end = span.range.end,
@@ -233,7 +251,7 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
     let (pass, candidates) = match kind {
         SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, encoding),
         SpanKind::JsonLines if passes.has(Pass::JsonLines) => (Pass::JsonLines, lines_frame(body)?),
-        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
+        SpanKind::Log | SpanKind::Csv if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
         SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
         SpanKind::Table if passes.has(Pass::Grids) => {
             (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)

@@ -103,8 +103,8 @@ pub fn extract(text: &str, query: &str, options: ExtractOptions, encoding: &Enco
             excess = excess.saturating_sub(units[i].tokens);
         }
     };
-    // A selection can neither invent nor reword; if it did, the split is wrong and the text stays.
-    if tokens_after >= tokens_before || !guard::compare(text, &out.0).is_selection() {
+    // Selected slices can neither reword nor invent; if a value is new all the same, the split cut one in two.
+    if tokens_after >= tokens_before || !guard::invented(text, &out.0).is_empty() {
         return unchanged(units.len());
     }
     let n_kept = kept.iter().filter(|kept| **kept).count();
@@ -296,8 +296,10 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
         }
         table = None;
         let mut from = start;
-        let must =
-            span::is_instruction(line) && !span::is_log_line(line) && document == 0 && is_order(trimmed);
+        let must = span::is_instruction(line)
+            && !span::is_log_line(line)
+            && document == 0
+            && span::is_order(trimmed);
         for sentence in guard::sentences(line) {
             push(from..from + sentence.len(), Vec::new(), must);
             from += sentence.len();
@@ -321,15 +323,9 @@ fn is_amount(cell: &str) -> bool {
     digits > 0 && !year && cell.bytes().filter(u8::is_ascii_alphabetic).count() * 2 <= cell.len()
 }
 
-/// Whether a line speaks to the model, not about a subject.
-fn is_order(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
-    ["you are ", "you must", "do not ", "never ", "always ", "your task", "respond ", "answer ", "only use"]
-        .iter()
-        .any(|start| lower.trim_start_matches(['-', '*', ' ', '#']).starts_with(start))
-}
-
 // BM25's constants, and weights tuned on the development set of TAT-QA (alone and among seven other contexts).
+/// Picks that weigh what is covered already; each looks at every unit.
+const MAX_ROUNDS: usize = 256;
 const K1: f64 = 1.2;
 const B: f64 = 0.5;
 
@@ -459,41 +455,46 @@ fn choose(
     let mut used = 0;
     let mut covered: HashSet<u32> = HashSet::new();
     let mut open: Vec<usize> = (0..units.len()).collect();
-    while !open.is_empty() {
-        // What a unit adds: its score, and words of the question that nothing kept so far says.
-        let gain = |i: usize| {
-            let mut fresh: Vec<u32> = units[i]
-                .terms
+    let mut rounds = 0;
+    // What a unit adds: its score, and words of the question that nothing kept so far says.
+    let gain = |i: usize, kept: &[bool], covered: &HashSet<u32>| {
+        let asked = |term: &u32| question.contains_key(term) && !covered.contains(term);
+        let mut fresh: Vec<u32> = units[i].terms.iter().copied().filter(asked).collect();
+        fresh.sort_unstable();
+        fresh.dedup();
+        let fresh: f64 = fresh.into_iter().map(|term| question[&term] * idf(term)).sum();
+        (score[i] + 0.8 * fresh) / (cost_of(units, kept, i) as f64).max(6.0).powf(0.15)
+    };
+    while !open.is_empty() && used < budget {
+        // Coverage is settled after some rounds; from then on one sorted list will do.
+        let next: Vec<usize> = if rounds < MAX_ROUNDS {
+            rounds += 1;
+            let best = open
                 .iter()
                 .copied()
-                .filter(|term| question.contains_key(term) && !covered.contains(term))
-                .collect();
-            fresh.sort_unstable();
-            fresh.dedup();
-            let fresh: f64 = fresh.into_iter().map(|term| question[&term] * idf(term)).sum();
-            let cost = cost_of(units, &kept, i) as f64;
-            (score[i] + 0.8 * fresh) / cost.max(6.0).powf(0.15)
+                .map(|i| (gain(i, &kept, &covered), i))
+                .max_by(|a, b| a.0.total_cmp(&b.0).then(b.1.cmp(&a.1)));
+            best.into_iter().map(|(_, i)| i).collect()
+        } else {
+            let mut rest: Vec<(f64, usize)> = open.iter().map(|i| (gain(*i, &kept, &covered), *i)).collect();
+            rest.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            rest.into_iter().map(|(_, i)| i).collect()
         };
-        let best = open
-            .iter()
-            .copied()
-            .enumerate()
-            .map(|(at, i)| (gain(i), at, i))
-            .max_by(|a, b| a.0.total_cmp(&b.0).then(b.2.cmp(&a.2)));
-        let Some((_, at, i)) = best else { break };
-        open.swap_remove(at);
-        if kept[i] {
-            continue;
+        match next.as_slice() {
+            [one] => open.retain(|i| i != one),
+            _ => open.clear(),
         }
-        let cost = cost_of(units, &kept, i);
-        if used + cost > budget && !units[i].must {
-            continue;
-        }
-        used += cost;
-        picks.push(i);
-        for j in units[i].needs.iter().copied().chain([i]) {
-            kept[j] = true;
-            covered.extend(units[j].terms.iter().filter(|term| question.contains_key(term)));
+        for i in next {
+            let cost = cost_of(units, &kept, i);
+            if kept[i] || (used + cost > budget && !units[i].must) {
+                continue;
+            }
+            used += cost;
+            picks.push(i);
+            for j in units[i].needs.iter().copied().chain([i]) {
+                kept[j] = true;
+                covered.extend(units[j].terms.iter().filter(|term| question.contains_key(term)));
+            }
         }
     }
     picks

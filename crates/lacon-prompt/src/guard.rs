@@ -138,6 +138,12 @@ impl Comparison {
     }
 }
 
+/// Values of a text that the text it came from does not have.
+#[must_use]
+pub fn invented(before: &str, after: &str) -> Vec<String> {
+    values(after).difference(&values(before)).cloned().collect()
+}
+
 /// Compares a text with what was made of it.
 #[must_use]
 pub fn compare(before: &str, after: &str) -> Comparison {

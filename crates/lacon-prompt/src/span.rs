@@ -96,7 +96,7 @@ pub fn print(text: &str, spans: &[Span]) -> String {
 
 /// Splits a text into whole-line spans; prose is not split further.
 pub(crate) fn blocks(text: &str) -> Vec<Span> {
-    let mut parser = Blocks { text, out: Vec::new(), prose: 0 };
+    let mut parser = Blocks { text, out: Vec::new(), prose: 0, unclosed: Vec::new() };
     parser.run();
     parser.out
 }
@@ -106,6 +106,8 @@ struct Blocks<'a> {
     out: Vec<Span>,
     /// Start of the prose that has not been pushed yet.
     prose: usize,
+    /// Numbers of ticks for which no closing fence follows any more.
+    unclosed: Vec<usize>,
 }
 
 impl Blocks<'_> {
@@ -125,7 +127,7 @@ impl Blocks<'_> {
         self.flush(self.text.len());
     }
 
-    fn special(&self, at: usize) -> Option<(SpanKind, usize)> {
+    fn special(&mut self, at: usize) -> Option<(SpanKind, usize)> {
         let text = self.text;
         match text.as_bytes()[at] {
             b'{' | b'[' => json_block(text, at),
@@ -143,7 +145,7 @@ impl Blocks<'_> {
     }
 
     /// A fenced block; a fence around JSON is code up to its first line, so that the JSON is a span of its own.
-    fn fence(&self, at: usize) -> Option<(SpanKind, usize)> {
+    fn fence(&mut self, at: usize) -> Option<(SpanKind, usize)> {
         let text = self.text;
         let ticks = text[at..].bytes().take_while(|b| *b == b'`').count();
         let fence = &text[at..at + ticks];
@@ -154,7 +156,7 @@ impl Blocks<'_> {
         {
             return Some((SpanKind::Code, body));
         }
-        let mut line = body;
+        let mut line = if self.unclosed.contains(&ticks) { text.len() } else { body };
         while line < text.len() {
             let end = line_end(text, line);
             if text[line..end].trim_end() == fence {
@@ -162,6 +164,7 @@ impl Blocks<'_> {
             }
             line = end;
         }
+        self.unclosed.push(ticks);
         // A lone closing fence, or one that is never closed: its line is code, the rest is read as usual.
         Some((SpanKind::Code, body))
     }
@@ -234,11 +237,9 @@ fn split_lines(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
     while i < lines.len() {
         if !lines[i].1 {
             let separated = separated_rows(text, &lines[i..], range.end);
-            let n =
-                if separated > 0 { separated } else { lines[i..].iter().take_while(|(_, log)| !log).count() };
             if separated > 0 {
-                out.push(Span { kind: SpanKind::Csv, range: lines[i].0..end_of(i + n) });
-                i += n;
+                out.push(Span { kind: SpanKind::Csv, range: lines[i].0..end_of(i + separated) });
+                i += separated;
             } else {
                 prose_lines(text, &lines[i..=i], end_of(i + 1), out);
                 i += 1;
@@ -252,6 +253,10 @@ fn split_lines(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
                 (last, n_log) = (j, n_log + 1);
             }
             j += 1;
+            // Too thin to be a log; looking further from every line would take quadratic time.
+            if j - i > 200 && n_log * 3 < j - i {
+                break;
+            }
         }
         let n = last + 1 - i;
         if n_log >= MIN_LOG && n_log * 3 >= n {
@@ -362,6 +367,14 @@ const DIRECTIVES: [&str; 16] = [
 pub(crate) fn is_instruction(line: &str) -> bool {
     let lower = line.to_ascii_lowercase();
     DIRECTIVES.iter().any(|word| lower.contains(word))
+}
+
+/// Whether a line speaks to the model (`You must …`), rather than about a subject (`… must be paid`).
+pub(crate) fn is_order(line: &str) -> bool {
+    let lower = line.to_ascii_lowercase();
+    ["you are ", "you must", "do not ", "never ", "always ", "your task", "respond ", "answer ", "only use"]
+        .iter()
+        .any(|start| lower.trim_start_matches(['-', '*', ' ', '#']).starts_with(start))
 }
 
 /// Splits prose into addresses, placeholders, blobs and the text between them.

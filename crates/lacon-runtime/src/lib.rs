@@ -8,6 +8,7 @@ pub mod agent;
 pub mod config;
 pub mod facts;
 pub mod http_tools;
+pub mod offload_store;
 pub mod run;
 pub mod settings;
 pub mod tools;

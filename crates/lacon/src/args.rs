@@ -1,5 +1,7 @@
 //! The command line: every flag, once. Flags that are settings carry the key they set.
 
+pub mod prompt;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -29,6 +31,18 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Show the graph of a profile
     Graph(GraphArgs),
+    /// Write a text in fewer tokens, so that it can be restored
+    Compress(prompt::CompressArgs),
+    /// Restore what compress was given
+    Expand(prompt::ExpandArgs),
+    /// Print the content behind a marker
+    Retrieve(prompt::RetrieveArgs),
+    /// Fit messages or a text into a number of tokens
+    Trim(prompt::TrimArgs),
+    /// Show where requests part and what a cache makes of them
+    Layout(prompt::LayoutArgs),
+    /// Count or compress JSON lines in threads
+    Batch(prompt::BatchArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each

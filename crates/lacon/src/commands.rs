@@ -1,11 +1,18 @@
 //! One file per subcommand; this list is their index, in the order of the help text.
 
+mod batch;
 mod completions;
+mod compress;
 mod config;
 mod doctor;
+mod expand;
 mod graph;
+mod layout;
+mod prompt_input;
+mod retrieve;
 mod run;
 mod schema;
+mod trim;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -22,6 +29,12 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Run(args) => run::run(&common, &args, started),
         Command::Graph(args) => graph::run(&common, &args),
+        Command::Compress(args) => compress::run(&args),
+        Command::Expand(args) => expand::run(&args),
+        Command::Retrieve(args) => retrieve::run(&args),
+        Command::Trim(args) => trim::run(&args),
+        Command::Layout(args) => layout::run(&args),
+        Command::Batch(args) => batch::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Schema(args) => schema::run(&args),

@@ -2,8 +2,8 @@
 //!
 //! Only whole tokens are hoisted: a timestamp, id, number or path is either part of a template because every line of it
 //! has it, or stands in the row as it was. A row is the template's letters, `^` for each leading value that is the one
-//! of the row above, then the remaining values. `=` begins a line that follows no template. `$3` is an alias of a long
-//! value that occurs often.
+//! of the row above, then the remaining values; `\2` in a template repeats the row's second value. `=` begins a line
+//! that follows no template. `$3` is an alias of a long value that occurs often.
 //!
 //! Cost: one pass to split, one hash lookup a line, one pass to print. Lines are grouped by their tokens with those
 //! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
@@ -21,6 +21,8 @@ struct Cluster<'a> {
     /// Tokens of the first line; the ones that vary are marked in `open`.
     tokens: Vec<&'a str>,
     open: Vec<bool>,
+    /// For tokens that always are what an earlier open one is: the number of that one among the open ones, else 0.
+    same: Vec<u8>,
     lines: usize,
 }
 
@@ -33,6 +35,7 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
     let split: Vec<Vec<&str>> = lines.iter().map(|line| tokens(line)).collect();
     let (mut clusters, of_line) = cluster(&split);
     mark_constants(&mut clusters, &split, &of_line);
+    mark_same(&mut clusters, &split, &of_line);
     let letters = name_clusters(&clusters);
     let aliases = find_aliases(&clusters, &letters, &split, &of_line);
 
@@ -43,9 +46,12 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
         }
         body.push_str(letters);
         body.push('=');
-        for (token, open) in cluster.tokens.iter().zip(&cluster.open) {
+        for ((token, open), same) in cluster.tokens.iter().zip(&cluster.open).zip(&cluster.same) {
             if *open {
                 body.push('*');
+            } else if *same > 0 {
+                body.push('\\');
+                body.push(char::from(b'0' + same));
             } else {
                 for c in token.chars() {
                     if matches!(c, '*' | '\\') {
@@ -189,7 +195,7 @@ fn cluster<'a>(split: &[Vec<&'a str>]) -> (Vec<Cluster<'a>>, Vec<usize>) {
         let key: Vec<&str> = parts.iter().map(|token| if is_open(token) { "" } else { *token }).collect();
         let id = *by_key.entry(key).or_insert_with(|| {
             let open = parts.iter().map(|token| is_open(token)).collect();
-            groups.push(Cluster { tokens: parts.clone(), open, lines: 0 });
+            groups.push(Cluster { tokens: parts.clone(), open, same: vec![0; parts.len()], lines: 0 });
             groups.len() - 1
         });
         groups[id].lines += 1;
@@ -252,6 +258,41 @@ fn mark_constants<'a>(clusters: &mut [Cluster<'a>], split: &[Vec<&'a str>], of_l
         for (at, token) in parts.iter().enumerate() {
             if cluster.tokens[at] != *token {
                 cluster.open[at] = true;
+            }
+        }
+    }
+}
+
+/// Finds the open tokens that repeat an earlier open one in every line of their cluster, and closes them.
+fn mark_same<'a>(clusters: &mut [Cluster<'a>], split: &[Vec<&'a str>], of_line: &[usize]) {
+    const NONE: usize = usize::MAX;
+    let mut source: Vec<Vec<usize>> = clusters
+        .iter()
+        .map(|cluster| {
+            let earlier =
+                |at: usize| (0..at).find(|i| cluster.open[*i] && cluster.tokens[*i] == cluster.tokens[at]);
+            (0..cluster.tokens.len())
+                .map(|at| if cluster.open[at] { earlier(at).unwrap_or(NONE) } else { NONE })
+                .collect()
+        })
+        .collect();
+    for (parts, id) in split.iter().zip(of_line) {
+        for (at, from) in source[*id].iter_mut().enumerate() {
+            if *from != NONE && parts[at] != parts[*from] {
+                *from = NONE;
+            }
+        }
+    }
+    for (cluster, source) in clusters.iter_mut().zip(source) {
+        for (at, from) in source.into_iter().enumerate() {
+            // The source may itself have been closed; only the first of several stays open, so this finds it.
+            if from == NONE || !cluster.open[from] {
+                continue;
+            }
+            let number = cluster.open[..=from].iter().filter(|open| **open).count();
+            if let Ok(number @ 1..=9) = u8::try_from(number) {
+                cluster.open[at] = false;
+                cluster.same[at] = number;
             }
         }
     }
@@ -415,6 +456,9 @@ pub(crate) fn decode(
         for part in parts {
             match part {
                 Part::Fixed(text) => out.push_str(text),
+                Part::Same(n) => {
+                    out.push_str(values.get(*n).ok_or("template repeats a value that is not there")?)
+                }
                 Part::Hole => out.push_str(next.next().ok_or("row with too few values")?),
             }
         }
@@ -429,6 +473,7 @@ pub(crate) fn decode(
 enum Part {
     Fixed(String),
     Hole,
+    Same(usize),
 }
 
 fn parts_of(template: &str) -> Vec<Part> {
@@ -443,7 +488,15 @@ fn parts_of(template: &str) -> Vec<Part> {
                 }
                 parts.push(Part::Hole);
             }
-            '\\' => fixed.extend(chars.next()),
+            '\\' => match chars.next() {
+                Some(n @ '1'..='9') => {
+                    if !fixed.is_empty() {
+                        parts.push(Part::Fixed(std::mem::take(&mut fixed)));
+                    }
+                    parts.push(Part::Same(n as usize - '1' as usize));
+                }
+                other => fixed.extend(other),
+            },
             c => fixed.push(c),
         }
     }

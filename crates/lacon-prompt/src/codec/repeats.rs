@@ -12,6 +12,12 @@ use std::collections::HashMap;
 /// Shortest passage worth a number: its own label and one reference cost about seven tokens.
 pub(crate) const MIN_BYTES: usize = 44;
 const WINDOW: usize = 24;
+/// Texts beyond this are left alone: no prompt is that long, and positions are kept in memory.
+const MAX_TEXT: usize = 8 << 20;
+/// The longest passages that are kept; settling them is quadratic in the worst case.
+const MAX_MATCHES: usize = 10_000;
+/// A failed comparison longer than this moves the search on, so that hostile texts cost linear time.
+const LONG: usize = 1024;
 const PAIRS: [(char, char); 3] = [('«', '»'), ('‹', '›'), ('⟪', '⟫')];
 const HEAD: &str = "@ref ";
 
@@ -31,7 +37,7 @@ pub(crate) struct Named {
 
 /// Encodes the repeats of a text; `None` where there are none worth it or all bracket pairs are taken.
 pub(crate) fn encode(text: &str) -> Option<Named> {
-    if text.len() < 2 * MIN_BYTES {
+    if text.len() < 2 * MIN_BYTES || text.len() > MAX_TEXT {
         return None;
     }
     let found = find(text);
@@ -93,9 +99,6 @@ fn find(text: &str) -> Vec<Match> {
     // Two positions a hash: the first one seen, which makes most references point to one definition, and the latest.
     let mut seen: HashMap<u64, (u32, u32)> = HashMap::with_capacity(bytes.len() / 12);
     let mut found = Vec::new();
-    if u32::try_from(bytes.len()).is_err() {
-        return found;
-    }
     let mut at = 0;
     while at + WINDOW <= bytes.len() {
         if !is_start(bytes, at) {
@@ -122,6 +125,13 @@ fn find(text: &str) -> Vec<Match> {
         if len >= MIN_BYTES {
             found.push(Match { from, to: at, len });
             at += len;
+            continue;
+        }
+        if best > LONG {
+            at += best / 4;
+            while !text.is_char_boundary(at) {
+                at += 1;
+            }
             continue;
         }
         seen.entry(h).and_modify(|(_, latest)| *latest = at as u32).or_insert((at as u32, at as u32));
@@ -163,6 +173,7 @@ fn settle(text: &str, mut found: Vec<Match>) -> Vec<Match> {
     }
     found.retain(|m| m.len >= MIN_BYTES);
     found.sort_by_key(|m| (std::cmp::Reverse(m.len), m.to));
+    found.truncate(MAX_MATCHES);
     let mut sources: Vec<(usize, usize)> = Vec::new();
     let mut kept: Vec<Match> = Vec::new();
     for mut m in found {

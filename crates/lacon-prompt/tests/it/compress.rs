@@ -60,6 +60,7 @@ fn a_passage_is_named_once() {
 fn instructions_and_prose_stay() {
     for text in [
         "You are an analyst.\nYou must never recommend leverage above 2x unless asked.\n",
+        "You must use this:\n| a | b |\n|---|---|\n| 1 | 2 |\n| 3 | 4 |\n",
         "Revenue grew 9.6% to $94.04B, not $95B as rumored.",
         "",
         "\0\r\n\u{202e}",
@@ -240,5 +241,24 @@ proptest! {
         }
         let _ = expand(&short[..at], None);
         let _ = expand(&format!("{}{noise}{}", &short[..at], &short[at..]), None);
+    }
+}
+
+#[test]
+fn hostile_texts_take_linear_time() {
+    // Each of these was or would be quadratic in a careless search; a minute of waiting would show.
+    let lines: String = (0..40_000).map(|i| format!("plain line {}\n", i % 7)).collect();
+    let thin: String =
+        (0..40_000).map(|i| if i % 10 == 0 { "10:42:01 INFO x\n" } else { "word\n" }).collect();
+    for text in [
+        "(\n".repeat(200_000),
+        "```x\n".repeat(40_000),
+        "[[1],\n".repeat(20_000),
+        "\"a\": {\"b\n".repeat(40_000),
+        lines,
+        thin,
+    ] {
+        let short = compress(&text, Options::default(), None, o200k()).expect("compresses");
+        assert_eq!(expand(&short.text, None).expect("expands"), text);
     }
 }

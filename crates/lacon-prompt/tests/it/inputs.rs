@@ -88,6 +88,9 @@ pub fn log() -> impl Strategy<Value = String> {
         (0u32..60, 0u32..9).prop_map(|(s, n)| format!(
             "2026-01-02 10:00:{s:02} WARN  db.Pool: * retry \\{n} of /10.0.0.{n}:50010 ($1)"
         )),
+        (0u32..9, 0u32..9).prop_map(|(a, b)| format!(
+            "2026-01-02 10:01:00 INFO  node-{a} and \\\\{b} went from node-{a} to node-{b} *"
+        )),
         Just("    at java.lang.Thread.run(Thread.java:745)".to_owned()),
         Just(String::new()),
         Just("=x".to_owned()),

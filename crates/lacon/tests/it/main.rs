@@ -4,6 +4,7 @@
 
 mod config;
 mod doctor;
+mod prompt;
 mod readme;
 mod run;
 mod server;

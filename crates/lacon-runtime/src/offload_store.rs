@@ -1,0 +1,172 @@
+//! The offload store on disk: one SQLite file, many sessions.
+//!
+//! Each session has a key of its own that never leaves the file; handles are hashes under it, so a handle of one
+//! session, or one that a text made up, names nothing in another. Entries are never changed, only added; a write that
+//! would exceed the limit is refused before anything is written.
+
+use std::path::Path;
+
+use lacon_prompt::offload::{Handle, Store, StoreError};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+/// A session's part of a store file.
+#[derive(Debug)]
+pub struct OffloadStore {
+    db: Connection,
+    session: String,
+    key: [u8; 32],
+    limit: u64,
+}
+
+fn medium(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
+    StoreError::Medium(Box::new(error))
+}
+
+const SCHEMA: &str = "
+CREATE TABLE IF NOT EXISTS sessions (name TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS entries (
+    session TEXT NOT NULL, handle TEXT NOT NULL, content TEXT NOT NULL, bytes INTEGER NOT NULL,
+    PRIMARY KEY (session, handle)
+) STRICT, WITHOUT ROWID;
+";
+
+impl OffloadStore {
+    /// Opens a session of a store file; both are made if they are not there. All sessions of the file together hold at
+    /// most `limit` bytes.
+    ///
+    /// # Errors
+    /// When the file cannot be opened, is no store, or the system has no random numbers for a new session's key.
+    pub fn open(path: &Path, session: &str, limit: u64) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            std::fs::create_dir_all(folder).map_err(medium)?;
+        }
+        let mut db = Connection::open(path).map_err(medium)?;
+        // Several processes may write; each waits for the other's transaction.
+        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(medium)?;
+        db.execute_batch(SCHEMA).map_err(medium)?;
+        let write = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(medium)?;
+        let known: Option<Vec<u8>> = write
+            .query_row("SELECT key FROM sessions WHERE name = ?1", params![session], |row| row.get(0))
+            .optional()
+            .map_err(medium)?;
+        let key = match known {
+            Some(key) => key_of(key)?,
+            None => {
+                let mut key = [0; 32];
+                getrandom::fill(&mut key).map_err(|e| medium(std::io::Error::other(e.to_string())))?;
+                write
+                    .execute("INSERT INTO sessions (name, key) VALUES (?1, ?2)", params![session, key])
+                    .map_err(medium)?;
+                key
+            }
+        };
+        write.commit().map_err(medium)?;
+        Ok(Self { db, session: session.to_owned(), key, limit })
+    }
+
+    /// Opens a session for reading; `None` where the file or the session is not there.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be read as a store.
+    pub fn open_for_reading(path: &Path, session: &str) -> Result<Option<Self>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(medium)?;
+        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(medium)?;
+        let known: Option<Vec<u8>> = db
+            .query_row("SELECT key FROM sessions WHERE name = ?1", params![session], |row| row.get(0))
+            .optional()
+            .map_err(medium)?;
+        let Some(key) = known else { return Ok(None) };
+        let key = key_of(key)?;
+        Ok(Some(Self { db, session: session.to_owned(), key, limit: 0 }))
+    }
+
+    fn find(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
+        self.db
+            .query_row(
+                "SELECT content FROM entries WHERE session = ?1 AND handle = ?2",
+                params![self.session, handle.as_str()],
+                |row| row.get(0),
+            )
+            .optional()
+            .map_err(medium)
+    }
+}
+
+fn key_of(key: Vec<u8>) -> Result<[u8; 32], StoreError> {
+    key.try_into().map_err(|_| medium(std::io::Error::other("a session's key has the wrong length")))
+}
+
+impl Store for OffloadStore {
+    fn put(&mut self, content: &str) -> Result<Handle, StoreError> {
+        let handle = Handle::of(&self.key, content);
+        match self.find(&handle)? {
+            Some(known) if known == content => return Ok(handle),
+            Some(_) => return Err(StoreError::Collision { handle }),
+            None => {}
+        }
+        let write = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(medium)?;
+        let used: i64 = write
+            .query_row("SELECT COALESCE(SUM(bytes), 0) FROM entries", [], |row| row.get(0))
+            .map_err(medium)?;
+        let bytes = i64::try_from(content.len()).map_err(medium)?;
+        let needed = used.saturating_add(bytes).unsigned_abs();
+        if needed > self.limit {
+            return Err(StoreError::Full { needed, limit: self.limit });
+        }
+        write
+            .execute(
+                "INSERT OR IGNORE INTO entries (session, handle, content, bytes) VALUES (?1, ?2, ?3, ?4)",
+                params![self.session, handle.as_str(), content, bytes],
+            )
+            .map_err(medium)?;
+        write.commit().map_err(medium)?;
+        Ok(handle)
+    }
+
+    fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
+        let content = self.find(handle)?;
+        // A content that no longer has its handle was changed on disk, which must not pass as the original.
+        Ok(content.filter(|content| Handle::of(&self.key, content) == *handle))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_outlive_the_process_and_stay_in_their_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/store.db");
+        let handle = OffloadStore::open(&path, "a", 100).unwrap().put("content").unwrap();
+        let again = OffloadStore::open_for_reading(&path, "a").unwrap().unwrap();
+        assert_eq!(again.get(&handle).unwrap().as_deref(), Some("content"));
+        let mut other = OffloadStore::open(&path, "b", 100).unwrap();
+        assert_eq!(other.get(&handle).unwrap(), None);
+        assert_ne!(other.put("content").unwrap(), handle);
+        assert!(OffloadStore::open_for_reading(&path, "c").unwrap().is_none());
+        assert!(OffloadStore::open_for_reading(&folder.path().join("none"), "a").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_full_store_refuses_and_keeps_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut store = OffloadStore::open(&folder.path().join("store.db"), "a", 10).unwrap();
+        let handle = store.put("12345678").unwrap();
+        assert_eq!(store.put("12345678").unwrap(), handle);
+        assert!(matches!(store.put("abc"), Err(StoreError::Full { needed: 11, limit: 10 })));
+        assert_eq!(store.get(&handle).unwrap().as_deref(), Some("12345678"));
+    }
+
+    #[test]
+    fn a_file_that_is_no_store_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("text");
+        std::fs::write(&path, "this is a text and no database, whatever its name says").unwrap();
+        assert!(matches!(OffloadStore::open(&path, "a", 10), Err(StoreError::Medium(_))));
+        assert!(matches!(OffloadStore::open_for_reading(&path, "a"), Err(StoreError::Medium(_))));
+    }
+}

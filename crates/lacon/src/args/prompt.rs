@@ -1,0 +1,193 @@
+//! Flags of the commands that work on prompts: compress, expand, retrieve, trim, layout, batch.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Where offloaded content is kept.
+#[derive(Clone, Debug, Args)]
+pub struct StoreArgs {
+    /// File for offloaded content
+    #[arg(long, value_name = "FILE", default_value = ".lacon/offload.db")]
+    pub store: PathBuf,
+    /// Session of the store; a marker is only followed in its own session
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub session: String,
+}
+
+/// How far compression may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Policy {
+    /// Exact forms only; `lacon expand` needs nothing but the text
+    Lossless,
+    /// Exact forms, and opaque runs moved to the store
+    Safe,
+    /// An extract for the question; what is left out is marked
+    Lossy,
+}
+
+/// Flags of `lacon compress`.
+#[derive(Debug, Args)]
+pub struct CompressArgs {
+    /// File to read; - or nothing for stdin
+    pub file: Option<PathBuf>,
+    /// How far to go
+    #[arg(long, value_enum, default_value_t = Policy::Safe)]
+    pub policy: Policy,
+    /// Append the one line that limits this role's answer
+    #[arg(long, value_name = "ROLE")]
+    pub agent: Option<String>,
+    /// With --policy lossy: share of the tokens to save
+    #[arg(long, value_name = "SHARE", conflicts_with = "ratio")]
+    pub target: Option<f64>,
+    /// With --policy lossy: share of the tokens to keep, 0.5 when not given
+    #[arg(long, value_name = "SHARE")]
+    pub ratio: Option<f64>,
+    /// With --policy lossy: the question; COMPRESS_QUERY when not given
+    #[arg(long, value_name = "TEXT")]
+    pub query: Option<String>,
+    /// Passes to switch off, divided by commas
+    #[arg(long, value_name = "PASS,...")]
+    pub disable: Option<String>,
+    /// Encoding to count with
+    #[arg(long, value_name = "NAME", default_value = "o200k_base")]
+    pub encoding: String,
+    /// Only report what would be saved; print the input
+    #[arg(long)]
+    pub audit: bool,
+    /// Leave this share of texts alone, always the same ones, for an honest comparison
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub holdout: f64,
+    /// Print what changed instead of the result
+    #[arg(long, conflicts_with = "json")]
+    pub diff: bool,
+    /// Say on stderr what each pass did
+    #[arg(long)]
+    pub explain: bool,
+    /// Append each pass's report to a file as JSON lines
+    #[arg(long, value_name = "FILE")]
+    pub receipts: Option<PathBuf>,
+    /// Print one JSON object with the text and the reports
+    #[arg(long)]
+    pub json: bool,
+    /// Where offloaded content is kept
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Flags of `lacon expand`.
+#[derive(Debug, Args)]
+pub struct ExpandArgs {
+    /// File to read; - or nothing for stdin
+    pub file: Option<PathBuf>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Where offloaded content is kept
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Flags of `lacon retrieve`.
+#[derive(Debug, Args)]
+pub struct RetrieveArgs {
+    /// The handle: the hex digits after ref= in a marker
+    pub handle: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// Where offloaded content is kept
+    #[command(flatten)]
+    pub store: StoreArgs,
+}
+
+/// Flags of `lacon trim`.
+#[derive(Debug, Args)]
+pub struct TrimArgs {
+    /// File to read; - or nothing for stdin
+    pub file: Option<PathBuf>,
+    /// Tokens to fit into
+    #[arg(short = 't', long = "tokens", value_name = "N")]
+    pub tokens: usize,
+    /// Messages that must stay as they are, by position from 0, divided by commas
+    #[arg(long, value_name = "I,...", value_delimiter = ',')]
+    pub pin: Vec<usize>,
+    /// Leave out the oldest messages, so many groups at a time, so that cached prefixes stay
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub stride: usize,
+    /// Encoding to count with
+    #[arg(long, value_name = "NAME", default_value = "o200k_base")]
+    pub encoding: String,
+    /// Print what changed instead of the result
+    #[arg(long, conflicts_with = "json")]
+    pub diff: bool,
+    /// Say on stderr what was left out
+    #[arg(long)]
+    pub explain: bool,
+    /// Print one JSON object with the result and what was left out
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A provider's cache rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CacheRules {
+    /// 1,024 tokens and more in steps of 128, reads at a tenth
+    Openai,
+    /// 1,024 tokens and more, reads at a tenth, writes at five quarters
+    Anthropic,
+}
+
+/// Flags of `lacon layout`.
+#[derive(Debug, Args)]
+pub struct LayoutArgs {
+    /// Requests in the order they are sent: JSON with messages and tools; - for stdin with one a line
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// Whose cache to predict
+    #[arg(long, value_enum, default_value_t = CacheRules::Openai)]
+    pub provider: CacheRules,
+    /// Encoding to count with
+    #[arg(long, value_name = "NAME", default_value = "o200k_base")]
+    pub encoding: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What a batch does to each text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BatchOp {
+    /// Count its tokens
+    Count,
+    /// Write its shorter exact form
+    Compress,
+}
+
+/// Flags of `lacon batch`.
+#[derive(Debug, Args)]
+pub struct BatchArgs {
+    /// JSON lines: strings, or objects with the text in a field
+    pub input: PathBuf,
+    /// File for the results, one a line in the order of the input
+    #[arg(short = 'o', long = "output", value_name = "FILE")]
+    pub output: PathBuf,
+    /// What to do
+    #[arg(long, value_enum, default_value_t = BatchOp::Count)]
+    pub op: BatchOp,
+    /// Threads; one per processor when not given
+    #[arg(long, value_name = "N")]
+    pub jobs: Option<usize>,
+    /// Field that holds the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    pub field: String,
+    /// Encoding to count with
+    #[arg(long, value_name = "NAME", default_value = "o200k_base")]
+    pub encoding: String,
+    /// Go on where an earlier batch to the same file ended
+    #[arg(long)]
+    pub resume: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,207 @@
+//! `lacon compress`: the same text in fewer tokens, or an extract for a question.
+
+use std::{io::Write, process::ExitCode, time::Instant};
+
+use lacon_prompt::{
+    compress::{Options, compress, held_out},
+    extract::{ExtractOptions, extract},
+    offload::Store,
+    passes::{PASSES, Pass, PassSet},
+    receipt,
+    response::{role_limit, word_limit_line},
+};
+use lacon_tokens::Encoding;
+use serde_json::json;
+
+use super::prompt_input::{self as input, Input, LazyStore};
+use crate::{
+    args::prompt::{CompressArgs, Policy},
+    failure::Failure,
+    text,
+};
+
+/// What a policy made of the text.
+struct Outcome {
+    text: String,
+    before: usize,
+    after: usize,
+    reports: Vec<serde_json::Value>,
+    explanation: String,
+    exact: bool,
+}
+
+impl Outcome {
+    /// A text that belongs to the share that is left alone.
+    fn untouched(source: &str, encoding: &Encoding) -> Self {
+        let tokens = encoding.count(source);
+        Self {
+            text: source.to_owned(),
+            before: tokens,
+            after: tokens,
+            reports: vec![json!({"pass": "holdout", "tokens_before": tokens, "tokens_after": tokens})],
+            explanation: "holdout: this text is left alone for comparison\n".to_owned(),
+            exact: true,
+        }
+    }
+}
+
+/// Runs the subcommand.
+pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
+    let encoding = input::encoding(&args.encoding)?;
+    let passes = pass_set(args.disable.as_deref())?;
+    let share = share(args)?;
+    let source = match input::read(args.file.as_deref())? {
+        Input::Text(source) => source,
+        Input::Other { head, rest, why } => {
+            input::pass_through(&head, rest, &why)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let started = Instant::now();
+    if !(0.0..=1.0).contains(&args.holdout) {
+        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
+    }
+    let held_out = held_out(&source, (args.holdout * 1000.0) as u16);
+    let mut done = match args.policy {
+        _ if held_out => Outcome::untouched(&source, encoding),
+        Policy::Lossy => extracted(&source, args, share, encoding),
+        policy => shortened(&source, args, policy, passes, encoding)?,
+    };
+    let elapsed = started.elapsed();
+    if let Some(role) = &args.agent {
+        let line = word_limit_line(role_limit(role));
+        if !done.text.is_empty() && !done.text.ends_with('\n') {
+            done.text.push('\n');
+        }
+        done.text.push_str(&line);
+        done.after = encoding.count(&done.text);
+        done.explanation.push_str(&format!("limit: appended {line:?}\n"));
+    }
+    if let Some(path) = &args.receipts {
+        let lines: String = done.reports.iter().map(|report| format!("{report}\n")).collect();
+        let mut options = std::fs::OpenOptions::new();
+        let written = options
+            .create(true)
+            .append(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(lines.as_bytes()));
+        written.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+    }
+    if args.explain {
+        for line in done.explanation.lines() {
+            text::note(line);
+        }
+        text::note(&format!(
+            "total: {} → {} tokens ({:.1} % saved), elapsed_ms={:.3}",
+            done.before,
+            done.after,
+            100.0 * (1.0 - done.after as f64 / done.before.max(1) as f64),
+            elapsed.as_secs_f64() * 1e3
+        ));
+    }
+    if args.json {
+        text::out(
+            &json!({
+                "schema_version": 1,
+                "text": done.text,
+                "tokens_before": done.before,
+                "tokens_after": done.after,
+                "exact": done.exact,
+                "elapsed_us": u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+                "passes": done.reports,
+            })
+            .to_string(),
+        );
+    } else if args.diff {
+        input::write_raw(input::diff(&source, &done.text).as_bytes())?;
+    } else {
+        input::write_raw(done.text.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn shortened(
+    source: &str,
+    args: &CompressArgs,
+    policy: Policy,
+    passes: PassSet,
+    encoding: &Encoding,
+) -> Result<Outcome, Failure> {
+    let mut lazy = LazyStore::new(&args.store);
+    let store = (policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
+    let short = compress(source, Options { passes, audit: args.audit }, store, encoding).map_err(|e| {
+        Failure::input(format!(
+            "{e}\nhint: give another file by --store, or --policy lossless to do without one"
+        ))
+    })?;
+    Ok(Outcome {
+        reports: short.passes.iter().map(receipt::PassReport::to_json).collect(),
+        explanation: receipt::explain(&short.passes),
+        text: short.text,
+        before: short.tokens_before,
+        after: short.tokens_after,
+        exact: short.exact,
+    })
+}
+
+fn extracted(source: &str, args: &CompressArgs, share: f64, encoding: &Encoding) -> Outcome {
+    let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
+    // Whoever names a share wants it for texts of moderate length too; below this nothing is left out.
+    let asked = args.ratio.is_some() || args.target.is_some();
+    let min_tokens = if asked { 100 } else { ExtractOptions::default().min_tokens };
+    let found = extract(source, &query, ExtractOptions { share, min_tokens }, encoding);
+    let report = json!({
+        "pass": "extract",
+        "units": found.units,
+        "kept": found.kept,
+        "tokens_before": found.tokens_before,
+        "tokens_after": found.tokens_after,
+        "left_out": found.left_out.iter().map(|range| [range.start, range.end]).collect::<Vec<_>>(),
+        "outcome": if args.audit { "audited" } else { "kept" },
+    });
+    let explanation =
+        format!("extract: kept {} of {} rows and sentences for {query:?}\n", found.kept, found.units);
+    Outcome {
+        exact: found.left_out.is_empty() || args.audit,
+        text: if args.audit { source.to_owned() } else { found.text },
+        before: found.tokens_before,
+        after: found.tokens_after,
+        reports: vec![report],
+        explanation,
+    }
+}
+
+fn share(args: &CompressArgs) -> Result<f64, Failure> {
+    let share = match (args.ratio, args.target) {
+        (Some(ratio), _) => ratio,
+        (None, Some(target)) => 1.0 - target,
+        (None, None) => 0.5,
+    };
+    if (0.0..=1.0).contains(&share) {
+        return Ok(share);
+    }
+    Err(Failure::input(format!(
+        "the share to keep is {share}, it must lie between 0 and 1\nhint: --ratio 0.3 keeps 30 %"
+    )))
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the question belongs to the one text that is piped in, it is no setting"
+)]
+fn query_of_environment() -> Option<String> {
+    std::env::var("COMPRESS_QUERY").ok()
+}
+
+/// All passes without the ones that are switched off.
+fn pass_set(disable: Option<&str>) -> Result<PassSet, Failure> {
+    let mut passes = PassSet::ALL;
+    for name in disable.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let pass = Pass::named(name).ok_or_else(|| {
+            let known: Vec<&str> = PASSES.iter().map(|pass| pass.name()).collect();
+            Failure::input(format!("unknown pass {name:?}\nhint: the passes are {}", known.join(", ")))
+        })?;
+        passes = passes.without(pass);
+    }
+    Ok(passes)
+}

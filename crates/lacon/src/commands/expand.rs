@@ -1,0 +1,27 @@
+//! `lacon expand`: gives back what `lacon compress` was given.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::prompt_input::{self as input, Input, LazyStore};
+use crate::{args::prompt::ExpandArgs, failure::Failure, text};
+
+/// Runs the subcommand.
+pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
+    let source = match input::read(args.file.as_deref())? {
+        Input::Text(source) => source,
+        Input::Other { head, rest, why } => {
+            input::pass_through(&head, rest, &why)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let store = LazyStore::new(&args.store);
+    let text = lacon_prompt::compress::expand(&source, Some(&store)).map_err(Failure::input)?;
+    if args.json {
+        text::out(&json!({"schema_version": 1, "text": text}).to_string());
+    } else {
+        input::write_raw(text.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

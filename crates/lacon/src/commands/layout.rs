@@ -1,0 +1,159 @@
+//! `lacon layout`: where requests part, what a provider's cache makes of them, and what a shared prefix would save.
+
+use std::{path::Path, process::ExitCode};
+
+use lacon_prompt::{
+    layout::{CacheProfile, Predicted, first_difference, net_saving, predict, shared_first},
+    prompt::{Message, Prompt, Role, Segment, ToolCall},
+};
+use serde_json::{Value, json};
+
+use super::prompt_input as input;
+use crate::{
+    args::prompt::{CacheRules, LayoutArgs},
+    failure::Failure,
+    text,
+};
+
+/// Runs the subcommand.
+pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
+    let encoding = input::encoding(&args.encoding)?;
+    let mut requests: Vec<(String, Prompt)> = Vec::new();
+    for file in &args.files {
+        let source = input::read_text(Some(file))?;
+        let name = file.display().to_string();
+        if file == Path::new("-") || file.extension().is_some_and(|e| e == "jsonl") {
+            for (i, line) in source.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+                let name = format!("{name}:{}", i + 1);
+                requests.push((name.clone(), prompt_of(&name, line)?));
+            }
+        } else {
+            requests.push((name.clone(), prompt_of(&name, &source)?));
+        }
+    }
+    let profile = match args.provider {
+        CacheRules::Openai => CacheProfile::OPENAI,
+        CacheRules::Anthropic => CacheProfile::ANTHROPIC,
+    };
+    let prompts: Vec<Prompt> = requests.iter().map(|(_, prompt)| prompt.clone()).collect();
+    let now = predict(&prompts, profile, encoding);
+    let moved = predict(&shared_first(&prompts), profile, encoding);
+    let parts: Vec<_> = prompts.windows(2).map(|pair| first_difference(&pair[0], &pair[1])).collect();
+    let saving = net_saving(&now, &moved);
+    if args.json {
+        let list = |predicted: &[Predicted]| -> Vec<Value> {
+            predicted
+                .iter()
+                .map(|p| json!({"prompt": p.prompt, "cached": p.cached, "cost_tokens": p.cost_permille as f64 / 1e3}))
+                .collect()
+        };
+        let parts: Vec<Value> = parts
+            .iter()
+            .map(|part| match part {
+                Some(d) => json!({"byte": d.byte, "owner": d.owner, "message": d.message, "left": d.left, "right": d.right}),
+                None => Value::Null,
+            })
+            .collect();
+        let names: Vec<&str> = requests.iter().map(|(name, _)| name.as_str()).collect();
+        text::out(
+            &json!({
+                "schema_version": 1,
+                "requests": names,
+                "first_difference": parts,
+                "as_sent": list(&now),
+                "shared_first": list(&moved),
+                "net_saving_tokens": saving as f64 / 1e3,
+            })
+            .to_string(),
+        );
+        return Ok(ExitCode::SUCCESS);
+    }
+    for (i, (name, _)) in requests.iter().enumerate() {
+        text::out(&format!(
+            "{name}: {} tokens, {} from the cache; shared material first: {} from the cache",
+            now[i].prompt, now[i].cached, moved[i].cached
+        ));
+        if let Some(part) = parts.get(i) {
+            text::out(&match part {
+                Some(d) => format!(
+                    "  parts from the next at byte {}, in {}: {:?} | {:?}",
+                    d.byte, d.owner, d.left, d.right
+                ),
+                None => "  one begins with all of the other".to_owned(),
+            });
+        }
+    }
+    let cost = |list: &[Predicted]| list.iter().map(|p| p.cost_permille).sum::<u64>() as f64 / 1e3;
+    text::out(&format!(
+        "effective input: {:.0} tokens as sent, {:.0} with shared material first ({:+.1} %)",
+        cost(&now),
+        cost(&moved),
+        -100.0 * (saving as f64 / 1e3) / cost(&now).max(1.0)
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn prompt_of(name: &str, source: &str) -> Result<Prompt, Failure> {
+    let bad = |what: &str| {
+        Failure::input(format!(
+            "{name}: {what}\nhint: pass requests with a list of messages, as sent to a chat endpoint"
+        ))
+    };
+    let value: Value = serde_json::from_str(source).map_err(|e| bad(&format!("no JSON: {e}")))?;
+    let (messages, tools) = match &value {
+        Value::Array(messages) => (messages, Vec::new()),
+        Value::Object(request) => {
+            let messages =
+                request.get("messages").and_then(Value::as_array).ok_or_else(|| bad("has no messages"))?;
+            (messages, request.get("tools").and_then(Value::as_array).cloned().unwrap_or_default())
+        }
+        _ => return Err(bad("is neither a request nor a list of messages")),
+    };
+    let messages: Result<Vec<Message>, Failure> = messages
+        .iter()
+        .enumerate()
+        .map(|(i, message)| {
+            message_of(i, message).ok_or_else(|| bad(&format!("message {i} has no known role")))
+        })
+        .collect();
+    Ok(Prompt { messages: messages?, tools })
+}
+
+fn message_of(index: usize, message: &Value) -> Option<Message> {
+    let text = |key: &str| message.get(key).and_then(Value::as_str).map(str::to_owned);
+    let role = match text("role")?.as_str() {
+        "system" | "developer" => Role::System,
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        "tool" => Role::Tool,
+        _ => return None,
+    };
+    let segment = |i: usize, text: String| {
+        let name = format!("message {index} part {i}");
+        if role == Role::System { Segment::instruction(name, text) } else { Segment::data(name, text) }
+    };
+    let segments = match message.get("content") {
+        Some(Value::String(content)) => vec![segment(0, content.clone())],
+        Some(Value::Array(parts)) => {
+            let texts = parts.iter().map(|part| match part.get("text").and_then(Value::as_str) {
+                Some(text) => text.to_owned(),
+                None => part.to_string(),
+            });
+            texts.enumerate().map(|(i, text)| segment(i, text)).collect()
+        }
+        _ => Vec::new(),
+    };
+    let calls = message.get("tool_calls").and_then(Value::as_array).into_iter().flatten();
+    let tool_calls = calls
+        .map(|call| {
+            let of = |value: Option<&Value>| value.and_then(Value::as_str).unwrap_or("").to_owned();
+            let function = call.get("function");
+            ToolCall {
+                id: of(call.get("id")),
+                name: of(function.and_then(|f| f.get("name"))),
+                arguments: of(function.and_then(|f| f.get("arguments"))),
+            }
+        })
+        .collect();
+    Some(Message { role, segments, name: text("name"), tool_calls, tool_call_id: text("tool_call_id") })
+}
