@@ -6,7 +6,10 @@ use anyhow::{Context, Result, bail};
 
 use crate::{root, say, tidy};
 
-const STEPS: &[(&str, &[&str], Option<(&str, &str)>)] = &[
+/// Name, cargo's arguments, an environment variable.
+type Step = (&'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
+
+const STEPS: &[Step] = &[
     ("fmt", &["fmt", "--all", "--", "--check"], None),
     ("clippy", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], None),
     ("tests", &["test", "--workspace", "--locked"], None),
