@@ -49,7 +49,7 @@ run_all() { # label profile extra...
 if [ "$levers" = 1 ]; then
   names=1
   run_all lacon lacon
-  for l in no_barrier prefetch condense word_limits parallel_judge digests prefix_layout repair local_signal hedge tool_cache all; do run_all "without $l" lacon --disable "$l"; done
+  for l in no_barrier prefetch condense word_limits parallel_judge digests prefix_layout repair local_signal hedge concise shared_news tool_cache all; do run_all "without $l" lacon --disable "$l"; done
 else
   run_all seed seed
 fi
