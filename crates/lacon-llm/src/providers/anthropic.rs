@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::Error;
@@ -26,18 +26,13 @@ impl Wire for Messages {
         ("x-api-key", key.to_owned())
     }
 
-    fn encode(
-        &self,
-        request: &Request,
-        capabilities: &Capabilities,
-        stream: bool,
-    ) -> Result<Outgoing, Error> {
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
         let max_tokens = request.max_tokens.unwrap_or_else(|| {
             warnings.push(format!("max_tokens set to {DEFAULT_MAX_TOKENS}: this api insists on a limit"));
             DEFAULT_MAX_TOKENS
         });
-        let mut body = json!({"model": request.model, "max_tokens": max_tokens, "stream": stream});
+        let mut body = json!({"model": request.model, "max_tokens": max_tokens, "stream": form.stream});
         let mark = request.shared_messages.and_then(|n| n.min(request.messages.len()).checked_sub(1));
         let mut system: Vec<Value> = Vec::new();
         for (n, message) in request.messages.iter().enumerate() {

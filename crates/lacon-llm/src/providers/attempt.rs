@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Fault, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
+use super::{Fault, Form, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
@@ -43,7 +43,8 @@ impl Provider {
         let begin = Instant::now();
         let capabilities = Capabilities::of(&request.model);
         let wire = self.protocol.wire();
-        let mut outgoing = wire.encode(request, &capabilities, self.options.stream)?;
+        let form = Form { stream: self.options.stream, stream_usage: self.options.stream_usage };
+        let mut outgoing = wire.encode(request, &capabilities, form)?;
         let mut warnings = std::mem::take(&mut outgoing.warnings);
         if !capabilities.is_known() {
             warnings.insert(
@@ -264,6 +265,10 @@ impl Provider {
         let error = refusal::refusal(&self.name, status, headers, body);
         if error.kind() == ErrorKind::Auth && !self.has_key() {
             return error.with_hint("no api key is set");
+        }
+        if error.kind() == ErrorKind::InvalidRequest && error.message().contains("stream_options") {
+            return error
+                .with_hint("this endpoint refuses to report the usage of a stream; turn stream_usage off");
         }
         error
     }
