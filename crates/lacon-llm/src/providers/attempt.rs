@@ -15,7 +15,7 @@ use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
 use crate::refusal;
 use crate::request::Request;
-use crate::response::{Attempt, Outcome, Response};
+use crate::response::{Attempt, Outcome, Response, Usage};
 use crate::sse::{Event, Framer};
 use crate::transport::deepest;
 use crate::watch::estimate;
@@ -64,6 +64,8 @@ impl Provider {
         let Progress { first, status, reader, .. } = progress;
         let received = reader.received();
         let usage = reader.usage();
+        // What was reported before an answer broke off is not the whole bill; what a whole but unusable one reports is.
+        let is_final = result.is_ok();
         let result = match result {
             Ok(()) => reader.finish(),
             Err(error) => Err(error),
@@ -76,7 +78,7 @@ impl Provider {
             status,
             outcome: Outcome::Answered,
             error: None,
-            usage,
+            usage: usage.filter(|_| is_final),
             usage_estimate: None,
             received,
             hedge: false,
@@ -99,7 +101,10 @@ impl Provider {
                 attempt.error = Some(error.message().to_owned());
                 // Only an answer that had begun is billed; a refusal is not.
                 let began = first.is_some() || status == Some(200);
-                attempt.usage_estimate = (began && usage.is_none()).then(|| estimate(received));
+                attempt.usage_estimate = (began && attempt.usage.is_none()).then(|| {
+                    let (known, guess) = (usage.unwrap_or_default(), estimate(received));
+                    Usage { output: known.output.max(guess.output), ..known }
+                });
                 Err(error.with_attempts(vec![attempt]))
             }
         }
