@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::error::Error;
+use crate::estimate::Estimator;
 use crate::pieces::Pieces;
 use crate::pretokenize::Pattern;
 use crate::simd::Vectors;
@@ -17,12 +18,15 @@ use crate::vocabulary::Vocabulary;
 /// All methods may be called from many threads at once. Text is ordinary text: a literal such as `<|endoftext|>`
 /// in it is counted and encoded as the characters that it is written with, except in
 /// [`encode_with_special`](Self::encode_with_special).
+#[derive(Clone)]
 pub struct Encoding {
     name: String,
     pattern: Pattern,
     vocabulary: Arc<Vocabulary>,
-    specials: Specials,
+    specials: Arc<Specials>,
     pieces: Pieces,
+    /// What turns counts into estimates for a model whose own vocabulary is not public.
+    estimator: Option<&'static Estimator>,
 }
 
 /// Where a text is cut to make it shorter.
@@ -44,7 +48,8 @@ impl Encoding {
         specials: Vec<(String, u32)>,
     ) -> Self {
         let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
-        Self { name: name.to_owned(), pattern, vocabulary, specials: Specials::new(specials), pieces }
+        let specials = Arc::new(Specials::new(specials));
+        Self { name: name.to_owned(), pattern, vocabulary, specials, pieces, estimator: None }
     }
 
     /// The published name, such as `o200k_base`.
@@ -88,14 +93,17 @@ impl Encoding {
     /// processor has are not chosen.
     pub fn with_vectors(&self, vectors: Vectors) -> Self {
         let vectors = vectors.min(Vectors::detect());
-        let specials = self.specials.iter().map(|(literal, id)| (literal.to_owned(), id)).collect();
-        Self {
-            name: self.name.clone(),
-            pattern: self.pattern,
-            pieces: Pieces::new(self.pattern, vectors, &self.vocabulary),
-            vocabulary: Arc::clone(&self.vocabulary),
-            specials: Specials::new(specials),
-        }
+        Self { pieces: Pieces::new(self.pattern, vectors, &self.vocabulary), ..self.clone() }
+    }
+
+    /// The same encoding as the base of an estimate: its own counts stay what they are.
+    pub(crate) fn with_estimator(&self, estimator: &'static Estimator) -> Self {
+        Self { estimator: Some(estimator), ..self.clone() }
+    }
+
+    /// The estimator of the model that this encoding stands in for, if it does.
+    pub fn estimator(&self) -> Option<&'static Estimator> {
+        self.estimator
     }
 
     /// Number of tokens of `text` as ordinary text.

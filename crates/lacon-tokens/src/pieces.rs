@@ -123,7 +123,8 @@ thread_local! {
     static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What splits and looks up the pieces of one encoding.
+/// What splits and looks up the pieces of one encoding; clones share their threads' caches.
+#[derive(Clone)]
 pub(crate) struct Pieces {
     /// Tells the caches of encodings apart; never given twice.
     number: u64,
