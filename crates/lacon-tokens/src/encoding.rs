@@ -195,6 +195,11 @@ impl Encoding {
         })
     }
 
+    /// The two tokens that merge to this one; none for a byte or a special token.
+    pub fn merge_of(&self, id: u32) -> Option<(u32, u32)> {
+        self.vocabulary.merge_of(id)
+    }
+
     /// Token ids with the byte range of `text` that each stands for; a range can begin or end inside a character.
     pub fn offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
         let mut at = 0;

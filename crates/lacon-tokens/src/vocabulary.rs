@@ -236,6 +236,15 @@ impl Vocabulary {
         (u32::from_le_bytes([b[0], b[1], b[2], 0]), u32::from_le_bytes([b[3], b[4], b[5], 0]))
     }
 
+    /// The halves of a token that a merge makes.
+    pub(crate) fn merge_of(&self, token: u32) -> Option<(u32, u32)> {
+        if token as usize >= self.n_tokens() {
+            return None;
+        }
+        let halves = self.halves(token);
+        (halves.0 < GAP).then_some(halves)
+    }
+
     /// Bytes held in memory.
     pub(crate) fn resident_bytes(&self) -> usize {
         self.strings.capacity()

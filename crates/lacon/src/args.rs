@@ -202,9 +202,9 @@ pub struct BenchTokensArgs {
     /// The encoding
     #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
     pub encoding: String,
-    /// The program of benchmarks/rivals, to measure its rivals in the same rounds
+    /// A program of benchmarks/rivals, to measure its rivals in the same rounds; may be given again
     #[arg(long, value_name = "PROGRAM")]
-    pub rivals: Option<PathBuf>,
+    pub rivals: Vec<PathBuf>,
     /// Rounds of which the median counts
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub rounds: usize,

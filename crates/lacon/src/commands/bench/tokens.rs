@@ -32,7 +32,7 @@ pub fn run(args: &BenchTokensArgs) -> Result<ExitCode, Failure> {
         Contender::lacon("lacon encode", ours.clone(), Operation::Encode),
         Contender::lacon("lacon count, 2 threads", ours.clone(), Operation::TwoThreads),
     ];
-    if let Some(program) = &args.rivals {
+    for program in &args.rivals {
         contenders.extend(Rivals::start(program, name)?);
     }
     let mut table = Vec::new();
