@@ -144,6 +144,11 @@ impl Pieces {
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, vectors, skip }
     }
 
+    /// A number that no other encoding with other results has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// Number of tokens of `text`, or some number above `limit` as soon as there are more.
     pub(crate) fn count(&self, vocabulary: &Vocabulary, text: &[u8], limit: usize) -> usize {
         self.with_kept(|kept| {
