@@ -1,3 +1,44 @@
-//! Automation in Rust: `cargo xtask ci`.
+//! Automation in Rust.
+//!
+//! `cargo xtask ci` runs every check, `cargo xtask tidy` the ones that need no build, `cargo xtask fixtures` writes what
+//! is generated from the source.
 
-fn main() {}
+mod ci;
+mod fixtures;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Result<()> {
+    match arguments {
+        ["ci"] => ci::run(),
+        ["tidy"] => tidy::run(),
+        ["fixtures"] => fixtures::write(),
+        _ => bail!("usage: cargo xtask ci | tidy | fixtures"),
+    }
+}
+
+/// Prints a line; xtask is a command line like the binary.
+pub fn say(line: &str) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// The folder of the workspace.
+pub fn root() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace")
+}

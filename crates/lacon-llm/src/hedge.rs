@@ -16,10 +16,10 @@ use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
-use crate::error::Error;
+use crate::error::{Error, ErrorKind, Timeout};
 use crate::request::Request;
 use crate::response::{Attempt, Outcome, Response};
-use crate::retry::fill_estimates;
+use crate::retry::{fill_estimates, total_timeout};
 use crate::watch::{Seen, Watch};
 
 /// Most roles and models that are told apart; the one unused longest is forgotten.
@@ -109,6 +109,13 @@ struct Arm<'a> {
     /// Absent once it has failed.
     future: Option<BoxFuture<'a, Result<Response, Error>>>,
     start: Duration,
+}
+
+/// What a call waits for.
+enum Turn {
+    Ended(usize, Box<Result<Response, Error>>),
+    Slow,
+    Late,
 }
 
 impl<C: Client> Hedge<C> {
@@ -212,26 +219,31 @@ impl<C: Client> Hedge<C> {
         let mut again: Option<Instant> = None;
         let mut may_hedge = self.options.max_hedges > 0;
         let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
+        let mut limit = request.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
         let (winner, mut response) = loop {
-            // The arm that ended, or nothing when the call counts as slow.
-            let ended = poll_fn(|context| {
+            let turn = poll_fn(|context| {
                 for (n, arm) in arms.iter_mut().enumerate() {
                     let Some(future) = &mut arm.future else { continue };
                     if let Poll::Ready(result) = future.as_mut().poll(context) {
                         arm.future = None;
-                        return Poll::Ready(Some((n, result)));
+                        return Poll::Ready(Turn::Ended(n, Box::new(result)));
                     }
+                }
+                if let Some(limit) = &mut limit
+                    && limit.as_mut().poll(context).is_ready()
+                {
+                    return Poll::Ready(Turn::Late);
                 }
                 let due = if arms.len() == 1 { due(begin, watches[0].seen(), patience) } else { again };
                 let Some(due) = due.filter(|_| may_hedge) else { return Poll::Pending };
                 if timer.deadline() != due {
                     timer.as_mut().reset(due);
                 }
-                timer.as_mut().poll(context).map(|()| None)
+                timer.as_mut().poll(context).map(|()| Turn::Slow)
             })
             .await;
-            match ended {
-                None if self.budget.withdraw() => {
+            match turn {
+                Turn::Slow if self.budget.withdraw() => {
                     let start = begin.elapsed();
                     on_event(StreamEvent::Hedged { after: start });
                     let future = self.inner.complete(request, &listeners[arms.len()]);
@@ -239,23 +251,40 @@ impl<C: Client> Hedge<C> {
                     again = None;
                     may_hedge = arms.len() <= self.options.max_hedges;
                 }
-                None => may_hedge = false,
-                Some((n, Ok(response))) => break (n, response),
-                Some((n, Err(mut error))) => {
-                    for mut attempt in error.take_attempts() {
-                        attempt.shift(arms[n].start);
-                        attempt.hedge |= n > 0;
-                        attempts.push(attempt);
+                Turn::Slow => may_hedge = false,
+                Turn::Late => {
+                    let end = begin.elapsed();
+                    let kind = ErrorKind::Timeout(Timeout::Total);
+                    for (n, _) in arms.iter().enumerate().filter(|(_, arm)| arm.future.is_some()) {
+                        let outcome = Outcome::Failed(kind);
+                        attempts.extend(watches[n].attempt(
+                            end,
+                            outcome,
+                            Some("the call ran out of time"),
+                            n > 0,
+                        ));
                     }
-                    if arms.iter().all(|arm| arm.future.is_none()) {
-                        attempts.sort_by_key(|attempt| attempt.start);
-                        return Err(error.with_attempts(attempts));
-                    }
-                    // A second request that was refused leaves the first as slow as it was.
-                    let wait = error.retry_after().unwrap_or(self.options.min_wait);
-                    let first_is_left = arms[0].future.is_some();
-                    again = (error.is_retryable() && first_is_left).then(|| Instant::now() + wait);
+                    attempts.sort_by_key(|attempt| attempt.start);
+                    return Err(total_timeout(request).with_attempts(attempts));
                 }
+                Turn::Ended(n, result) => match *result {
+                    Ok(response) => break (n, response),
+                    Err(mut error) => {
+                        for mut attempt in error.take_attempts() {
+                            attempt.shift(arms[n].start);
+                            attempt.hedge |= n > 0;
+                            attempts.push(attempt);
+                        }
+                        if arms.iter().all(|arm| arm.future.is_none()) {
+                            attempts.sort_by_key(|attempt| attempt.start);
+                            return Err(error.with_attempts(attempts));
+                        }
+                        // A second request that was refused leaves the first as slow as it was.
+                        let wait = error.retry_after().unwrap_or(self.options.min_wait);
+                        let first_is_left = arms[0].future.is_some();
+                        again = (error.is_retryable() && first_is_left).then(|| Instant::now() + wait);
+                    }
+                },
             }
         };
         let end = begin.elapsed();
@@ -275,10 +304,11 @@ impl<C: Client> Hedge<C> {
         }
         attempts.sort_by_key(|attempt| attempt.start);
         fill_estimates(&mut attempts, &response);
+        // A further request that the breaker refused was never sent.
+        response.hedged |= attempts.iter().any(|attempt| attempt.hedge);
         response.attempts = attempts;
         response.first_token = response.first_token.map(|first| first + start);
         response.elapsed = end;
-        response.hedged |= arms.len() > 1;
         if winner > 0 {
             on_event(StreamEvent::Restarted);
             if !response.text.is_empty() {

@@ -3,6 +3,23 @@
 //! [`Client`] is the only thing the rest of the workspace calls. A provider is a [`Client`] that makes exactly one attempt;
 //! everything else (retry, hedge, limits, tape) is a [`Client`] around a [`Client`] and can be left out. Calls are retried in
 //! this crate and nowhere else, and every attempt, also the failed and the cancelled one, is handed back for the ledger.
+//! [`Stack`] puts the layers together in the order in which they fit.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use lacon_llm::{Message, Protocol, Provider, ProviderOptions, Request, Stack, StackOptions, ignore_events};
+//!
+//! # async fn example() -> Result<(), lacon_llm::Error> {
+//! let options = ProviderOptions { base_url: "http://127.0.0.1:8090/v1".into(), ..ProviderOptions::default() };
+//! let provider = Provider::new(Protocol::Chat, options)?;
+//! let stack = Stack::new(Arc::new(provider), StackOptions::full());
+//! let request = Request { messages: vec![Message::user("AAPL?")], ..Request::new("gpt-4o-mini") };
+//! let response = stack.client.complete(&request, &ignore_events).await?;
+//! println!("{} after {} attempts", response.text, response.attempts.len());
+//! # Ok(())
+//! # }
+//! ```
 
 mod breaker;
 mod budget;
@@ -22,6 +39,7 @@ mod retry;
 mod rng;
 mod secret;
 pub mod sse;
+mod stack;
 pub mod structured;
 mod tape;
 mod transport;
@@ -42,6 +60,7 @@ pub use request::{Effort, JsonSchema, Request, Tags};
 pub use response::{Attempt, Finish, Outcome, Response, Usage};
 pub use retry::{Retry, RetryOptions};
 pub use secret::Secret;
+pub use stack::{Stack, StackOptions};
 pub use structured::{Structured, StructuredOptions};
 pub use tape::{Miss, Tape, TapeMode, TapeOptions, Taped};
 pub use transport::{Transport, TransportOptions};

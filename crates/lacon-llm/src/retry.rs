@@ -53,6 +53,9 @@ impl Default for RetryOptions {
     }
 }
 
+/// How much later than the layers below the limit of the whole call is kept here.
+const GRACE: Duration = Duration::from_millis(10);
+
 /// Retries the calls of the client it wraps.
 #[derive(Debug)]
 pub struct Retry<C> {
@@ -118,9 +121,14 @@ impl<C: Client> Retry<C> {
                 };
                 on_event(event);
             };
-            let call = self.inner.complete(request, &forward);
+            // A layer below that has several requests under way keeps the limit itself, so that it can tell of each of them.
+            let limited = deadline.map(|deadline| Request {
+                timeout: Some(deadline.saturating_duration_since(Instant::now())),
+                ..request.clone()
+            });
+            let call = self.inner.complete(limited.as_ref().unwrap_or(request), &forward);
             let result = match deadline {
-                Some(deadline) => tokio::time::timeout_at(deadline, call).await,
+                Some(deadline) => tokio::time::timeout_at(deadline + GRACE, call).await,
                 None => Ok(call.await),
             };
             let mut error = match result {
@@ -152,6 +160,9 @@ impl<C: Client> Retry<C> {
                 inner.shift(offset);
                 attempts.push(inner);
             }
+            if error.kind() == ErrorKind::Timeout(Timeout::Total) {
+                return Err(total_timeout(request).with_attempts(attempts));
+            }
             let delay = match self.delay(attempt, &error) {
                 Ok(delay) => delay,
                 Err(why) => {
@@ -173,7 +184,8 @@ impl<C: Client> Retry<C> {
     }
 }
 
-fn total_timeout(request: &Request) -> Error {
+/// Makes the error of a call that ran out of time.
+pub(crate) fn total_timeout(request: &Request) -> Error {
     let limit = request.timeout.unwrap_or_default().as_secs_f64();
     Error::new(ErrorKind::Timeout(Timeout::Total), format!("call took longer than its limit of {limit} s"))
         .with_hint("raise the deadline or use a faster model")

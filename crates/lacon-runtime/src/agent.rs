@@ -155,7 +155,7 @@ fn count(run: &Run, request: &Request) -> usize {
     let tools: Vec<Value> = request.tools.iter().map(tool_value).collect();
     let parts =
         lacon_tokens::Request { messages: &messages, tools: &tools, ..lacon_tokens::Request::default() };
-    lacon_tokens::count_request(&run.options.encoding, &parts).total
+    lacon_tokens::count_request(run.options.counter.get(), &parts).total
 }
 
 fn tool_value(tool: &ToolSpec) -> Value {
@@ -223,7 +223,7 @@ pub async fn fetch(
             end_s: end.as_secs_f64(),
             cache: cache.into(),
             status: status.into(),
-            tokens: result.as_ref().ok().map(|(t, _)| options.encoding.encoding.count(&t.text) as u64),
+            tokens: result.as_ref().ok().map(|(t, _)| options.counter.get().encoding.count(&t.text) as u64),
         },
     });
     result.map(|(text, _)| text.text)

@@ -15,5 +15,5 @@ pub mod tools;
 
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
-pub use run::{Progress, Run, RunOptions};
+pub use run::{Counter, Progress, Run, RunOptions};
 pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

@@ -4,14 +4,14 @@ use std::{
     future::Future,
     path::PathBuf,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
 use lacon_graph::{EventKind, Graph, Journal, Options, Outcome, State, StepError};
 use lacon_llm::Client;
 use lacon_monitor::{Ledger, NodeFact};
-use lacon_tokens::ModelEncoding;
+use lacon_tokens::{ModelEncoding, for_model};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
@@ -87,9 +87,33 @@ pub struct RunOptions {
     /// Tokens that the run may use; 0 for no limit.
     pub budget_tokens: u64,
     /// Counts prompts before they are sent.
-    pub encoding: ModelEncoding,
+    pub counter: Arc<Counter>,
     /// Shows progress.
     pub on_progress: OnProgress,
+}
+
+/// The encoding of a model, loaded beside the first requests instead of before them.
+pub struct Counter {
+    model: String,
+    loaded: OnceLock<ModelEncoding>,
+}
+
+impl Counter {
+    /// Starts to load the encoding of a model on a thread of its own.
+    pub fn new(model: impl Into<String>) -> Arc<Self> {
+        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new() });
+        let loader = Arc::clone(&counter);
+        // Loading is milliseconds of computing; without a thread to spare the first use loads it.
+        let _ = std::thread::Builder::new().name("vocabulary".into()).spawn(move || {
+            loader.get();
+        });
+        counter
+    }
+
+    /// The encoding; waits for the loading when that has not ended.
+    pub fn get(&self) -> &ModelEncoding {
+        self.loaded.get_or_init(|| for_model(&self.model))
+    }
 }
 
 /// What all agents of one run share.

@@ -1,6 +1,10 @@
 //! The simulated model as a client: reads the prompt, waits as long as a provider would, answers, meters.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Mutex, OnceLock},
+    time::Duration,
+};
 
 use lacon_llm::{
     Attempt, BoxFuture, Client, ClientInfo, Error, ErrorKind, Finish, Malformed, Outcome, Request, Response,
@@ -61,7 +65,7 @@ const CACHE_ENTRIES: usize = 100_000;
 /// A simulated model.
 pub struct SimClient {
     options: SimOptions,
-    model: ModelEncoding,
+    model: OnceLock<ModelEncoding>,
     state: Mutex<State>,
 }
 
@@ -76,7 +80,7 @@ struct State {
 impl SimClient {
     /// Makes a simulated model. Its tokens are those of `o200k_base`.
     pub fn new(options: SimOptions) -> Self {
-        Self { options, model: for_model("gpt-4o"), state: Mutex::default() }
+        Self { options, model: OnceLock::new(), state: Mutex::default() }
     }
 
     /// A draw in (0, 1) that depends on the seed and the key alone.
@@ -84,8 +88,13 @@ impl SimClient {
         draw(self.options.seed, key)
     }
 
+    /// Loaded at the first call, so that making a client costs nothing.
+    fn model(&self) -> &ModelEncoding {
+        self.model.get_or_init(|| for_model("gpt-4o"))
+    }
+
     fn encoding(&self) -> &'static Encoding {
-        self.model.encoding
+        self.model().encoding
     }
 
     fn count_prompt(&self, request: &Request) -> usize {
@@ -112,7 +121,7 @@ impl SimClient {
             .collect();
         let parts =
             lacon_tokens::Request { messages: &messages, tools: &tools, ..lacon_tokens::Request::default() };
-        lacon_tokens::count_request(&self.model, &parts).total
+        lacon_tokens::count_request(self.model(), &parts).total
     }
 
     /// Tokens of the longest prefix that an earlier call has sent, and remembers this call's prefixes.

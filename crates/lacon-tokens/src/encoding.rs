@@ -80,6 +80,24 @@ impl Encoding {
         self.specials.id(literal)
     }
 
+    pub(crate) fn vocabulary(&self) -> &Vocabulary {
+        &self.vocabulary
+    }
+
+    /// The same encoding by narrower vectors, sharing the vocabulary; equal in every result. Wider ones than the
+    /// processor has are not chosen.
+    pub fn with_vectors(&self, vectors: Vectors) -> Self {
+        let vectors = vectors.min(Vectors::detect());
+        let specials = self.specials.iter().map(|(literal, id)| (literal.to_owned(), id)).collect();
+        Self {
+            name: self.name.clone(),
+            pattern: self.pattern,
+            pieces: Pieces::new(self.pattern, vectors, &self.vocabulary),
+            vocabulary: Arc::clone(&self.vocabulary),
+            specials: Specials::new(specials),
+        }
+    }
+
     /// Number of tokens of `text` as ordinary text.
     pub fn count(&self, text: &str) -> usize {
         self.pieces.count(&self.vocabulary, text.as_bytes(), usize::MAX)

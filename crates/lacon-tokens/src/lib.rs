@@ -11,14 +11,19 @@
 //! Counts and ids are those of tiktoken, on every input. Nothing is read from disk or network and nothing blocks
 //! but the first use of an encoding, a few milliseconds once per process.
 
+mod batch;
 mod classes;
 mod count_cache;
 mod encoding;
 mod encodings;
 mod error;
+mod estimate;
+pub mod future;
+mod incremental;
 mod merge;
 mod models;
 mod nearest;
+pub mod oracle;
 mod pieces;
 mod pretokenize;
 mod request;
@@ -28,11 +33,14 @@ mod special;
 mod tables;
 pub mod vocabulary;
 
+pub use batch::Cancel;
 pub use count_cache::{CountCache, CountCacheOptions, CountCacheStats};
 pub use encoding::{Encoding, Side};
 pub use encodings::{EncodingName, LoadRecord, encoding, loads};
 pub use error::Error;
-pub use models::{Exactness, FAMILIES, Family, ModelEncoding, for_model};
+pub use estimate::{ESTIMATORS, Estimate, Estimator};
+pub use incremental::Counter;
+pub use models::{Exactness, FAMILIES, Family, ModelCount, ModelEncoding, for_model};
 pub use pretokenize::Pattern;
 pub use request::{ChatMessage, Image, Request, RequestCount, count_request, image_tokens, tools_text};
 pub use simd::Vectors;

@@ -3,7 +3,7 @@
 //! *Short pieces* (to 64 bytes): one word per byte with the rank of the pair that begins there and its position;
 //! the least word is the next merge; living parts are bits of one word. Merging runs in
 //! two phases: a merge gives a token of higher number than its halves, so that all merges to tokens below
-//! [`N_LOW`] come first, and for those a small table suffices that stays in the second-level cache. What is left,
+//! 2^[`LOW_BITS`] come first, and for those a small table suffices that stays in the second-level cache. What is left,
 //! few pairs, is looked up in the table of all pairs, all at once.
 //!
 //! *Long pieces*: windows of 64 bytes, each begun at the last token but one of the window before. A sequence of
@@ -17,11 +17,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::hint::select_unpredictable;
 
 use crate::vocabulary::{NO_TOKEN, Vocabulary};
 
-/// Tokens below this number are made by the first phase.
-pub(crate) const N_LOW: u32 = 1 << 14;
+/// Tokens of up to this many bits, but for the one of all ones, are made by the first phase.
+pub(crate) const LOW_BITS: u32 = 14;
 /// Longest piece that is merged at once.
 const SHORT: usize = 64;
 /// Tokens that stay at hand while a long piece is only counted: far more than windows ever move back.
@@ -70,29 +71,33 @@ fn merge_short(vocabulary: &Vocabulary, piece: &[u8], parts: &mut [u32; SHORT]) 
         *part = vocabulary.of_byte[*byte as usize];
     }
     for (i, pair) in piece.windows(2).enumerate() {
-        keys[i] = key(vocabulary.low_pairs.of_bytes(pair[0], pair[1]), i);
+        keys[i] = key(vocabulary.byte_pairs.get(pair[0], pair[1]), i);
     }
     let mut alive = u64::MAX >> (SHORT - piece.len());
     let lanes = piece.len().next_multiple_of(8);
-    run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.low_pairs.get(left, right));
+    run::<true>(vocabulary, &mut keys, lanes, parts, &mut alive);
     let mut todo = alive;
     while todo & (todo - 1) != 0 {
         let at = todo.trailing_zeros() as usize;
         todo &= todo - 1;
-        keys[at] = key(vocabulary.merged(parts[at], parts[todo.trailing_zeros() as usize]), at);
+        let right = parts[todo.trailing_zeros() as usize & (SHORT - 1)];
+        keys[at] = key(vocabulary.guess_merged::<false>(parts[at], right), at);
     }
-    run(&mut keys, lanes, parts, &mut alive, |left, right| vocabulary.merged(left, right));
+    run::<false>(vocabulary, &mut keys, lanes, parts, &mut alive);
     alive
 }
 
 /// Merges the pair of least rank, the leftmost of equals, until `keys` has none.
+///
+/// Keys are guesses: whether a pair really merges to the token is asked when its turn comes, where the answer is
+/// almost always yes and nothing waits for it.
 #[inline(always)]
-fn run(
+fn run<const LOW: bool>(
+    vocabulary: &Vocabulary,
     keys: &mut [Key; SHORT],
     lanes: usize,
     parts: &mut [u32; SHORT],
     alive: &mut u64,
-    pair: impl Fn(u32, u32) -> u32,
 ) {
     loop {
         let mut lowest = [NONE; 4];
@@ -109,17 +114,23 @@ fn run(
         }
         let at = best as usize & (SHORT - 1);
         let behind = *alive & (u64::MAX << at) & !(1 << at);
-        let right = behind & behind.wrapping_neg();
-        let behind = behind ^ right;
-        *alive ^= right;
-        keys[right.trailing_zeros() as usize & (SHORT - 1)] = NONE;
+        let right = behind.trailing_zeros() as usize & (SHORT - 1);
+        if vocabulary.halves(merged) != (parts[at], parts[right]) {
+            keys[at] = key(vocabulary.merged_after_wrong_guess::<LOW>(parts[at], parts[right]), at);
+            continue;
+        }
+        let behind = behind & (behind - 1);
+        *alive &= !(1 << right);
+        keys[right] = NONE;
         parts[at] = merged;
-        keys[at] =
-            if behind != 0 { key(pair(merged, parts[behind.trailing_zeros() as usize]), at) } else { NONE };
+        // Where there is no neighbour, some part stands in for it and its key is put aside.
+        let next = parts[behind.trailing_zeros() as usize & (SHORT - 1)];
+        let guess = vocabulary.guess_merged::<LOW>(merged, next);
+        keys[at] = key(select_unpredictable(behind != 0, guess, NO_TOKEN), at);
         let before = *alive & !(u64::MAX << at);
         if before != 0 {
             let left = 63 - before.leading_zeros() as usize;
-            keys[left] = key(pair(parts[left], merged), left);
+            keys[left] = key(vocabulary.guess_merged::<LOW>(parts[left], merged), left);
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use crate::encoding::Encoding;
 use crate::encodings::{EncodingName, encoding};
+use crate::estimate::Estimator;
 
 /// What a count is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,6 +41,33 @@ pub struct ModelEncoding {
     pub how: Exactness,
     /// Why the count is not exact, when it is not.
     pub warning: Option<String>,
+    /// What turns an exact count of `encoding` into an estimate for the model.
+    pub estimator: Option<&'static Estimator>,
+}
+
+/// A count for a model, with what it is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ModelCount {
+    /// The count, or the most likely one.
+    pub tokens: usize,
+    /// What it is worth.
+    pub how: Exactness,
+    /// The range that the true count is expected in, where it is an estimate.
+    pub range: Option<(usize, usize)>,
+}
+
+impl ModelEncoding {
+    /// Counts `text` for the model.
+    pub fn count(&self, text: &str) -> ModelCount {
+        match self.estimator {
+            Some(estimator) => {
+                let estimate = estimator.estimate(text);
+                let range = Some((estimate.low, estimate.high));
+                ModelCount { tokens: estimate.tokens, how: self.how, range }
+            }
+            None => ModelCount { tokens: self.encoding.count(text), how: self.how, range: None },
+        }
+    }
 }
 
 /// A family of models that share an encoding.
@@ -102,8 +130,6 @@ pub static FAMILIES: &[Family] = &[
     exact("ada", EncodingName::R50kBase),
     exact("gpt2", EncodingName::R50kBase),
     exact("gpt-2", EncodingName::R50kBase),
-    other("claude"),
-    other("gemini"),
     other("llama"),
     other("qwen"),
     other("mistral"),
@@ -116,25 +142,36 @@ pub static FAMILIES: &[Family] = &[
 #[track_caller]
 pub fn for_model(model: &str) -> ModelEncoding {
     let plain = plain_name(model);
-    match family(&plain) {
-        Some(family) => ModelEncoding {
-            encoding: encoding(family.encoding),
-            how: family.how,
-            warning: (family.how == Exactness::Heuristic).then(|| {
-                format!(
-                    "the vocabulary of {model:?} is not public: counted with {}, error unknown",
-                    family.encoding
-                )
-            }),
-        },
-        None => ModelEncoding {
-            encoding: encoding(EncodingName::O200kBase),
-            how: Exactness::Heuristic,
+    let fallback = encoding(EncodingName::O200kBase);
+    if let Some(estimator) = Estimator::for_model(&plain) {
+        return ModelEncoding {
+            encoding: fallback,
+            how: Exactness::Calibrated,
             warning: Some(format!(
-                "unknown model {model:?}: counted with o200k_base\nhint: name the encoding if you know it"
+                "the vocabulary of {model:?} is not public: tokens are estimated, within {:.0} % either way",
+                estimator.error * 100.0
             )),
-        },
+            estimator: Some(estimator),
+        };
     }
+    let (encoding, how, warning) = match family(&plain) {
+        Some(family) if family.how == Exactness::Exact => (encoding(family.encoding), family.how, None),
+        Some(family) => {
+            let warning = format!(
+                "{model:?} has a vocabulary of its own: counted with {}, error unknown\n\
+                 hint: load the model's tokenizer.json for exact counts",
+                family.encoding
+            );
+            (encoding(family.encoding), family.how, Some(warning))
+        }
+        None => {
+            let warning = format!(
+                "unknown model {model:?}: counted with o200k_base\nhint: name the encoding if you know it"
+            );
+            (fallback, Exactness::Heuristic, Some(warning))
+        }
+    };
+    ModelEncoding { encoding, how, warning, estimator: None }
 }
 
 /// The family of a plain model name.
@@ -170,6 +207,9 @@ mod tests {
         check("text-davinci-edit-001", "p50k_edit", Exactness::Exact);
         check("text-davinci-001", "r50k_base", Exactness::Exact);
         check("code-davinci-002", "p50k_base", Exactness::Exact);
+        check("claude-sonnet-4-5", "o200k_base", Exactness::Calibrated);
+        check("anthropic/claude-opus-5", "o200k_base", Exactness::Calibrated);
+        check("meta/llama-3.1-8b", "o200k_base", Exactness::Heuristic);
         check("some-new-model", "o200k_base", Exactness::Heuristic);
     }
 }

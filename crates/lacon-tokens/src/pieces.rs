@@ -22,15 +22,15 @@ const TINY: usize = 7;
 const TINY_SETS: usize = 1 << 13;
 /// Longest piece whose bytes, length and count fit two words.
 const SHORT: usize = 15;
-const SHORT_SETS: usize = 1 << 14;
+const SHORT_SETS: usize = 1 << 15;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the third table.
 const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 12;
+const MEDIUM_SETS: usize = 1 << 13;
 const MEDIUM_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 const LONG: usize = 256;
-const LONG_SETS: usize = 1 << 10;
+const LONG_SETS: usize = 1 << 11;
 /// Caches that a thread keeps, one per encoding.
 const CACHES_PER_THREAD: usize = 4;
 
@@ -111,8 +111,16 @@ impl PieceCache {
     }
 }
 
+/// What a thread keeps for one encoding: its number, the cache, and room to work in.
+struct Kept {
+    number: u64,
+    cache: PieceCache,
+    batch: Box<Batch>,
+    misses: Misses,
+}
+
 thread_local! {
-    static CACHES: RefCell<Vec<(u64, PieceCache)>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What splits and looks up the pieces of one encoding.
@@ -137,11 +145,11 @@ impl Pieces {
 
     /// Number of tokens of `text`, or some number above `limit` as soon as there are more.
     pub(crate) fn count(&self, vocabulary: &Vocabulary, text: &[u8], limit: usize) -> usize {
-        self.with_cache(|cache| {
+        self.with_kept(|kept| {
+            let (cache, misses) = (&mut kept.cache, &mut kept.misses);
             let mut n_tokens = 0;
-            let mut misses = Misses::default();
-            self.for_each_batch(text, self.skip, |text, batch| {
-                n_tokens += count_batch(self.vectors, cache, &mut misses, vocabulary, text, batch);
+            self.for_each_batch(text, &mut kept.batch, self.skip, |text, batch| {
+                n_tokens += count_batch(self.vectors, cache, misses, vocabulary, text, batch);
                 n_tokens <= limit
             });
             n_tokens
@@ -150,8 +158,9 @@ impl Pieces {
 
     /// Appends the tokens of `text` to `out`.
     pub(crate) fn encode(&self, vocabulary: &Vocabulary, text: &[u8], out: &mut Vec<u32>) {
-        self.with_cache(|cache| {
-            self.for_each_batch(text, false, |text, batch| {
+        self.with_kept(|kept| {
+            let cache = &mut kept.cache;
+            self.for_each_batch(text, &mut kept.batch, false, |text, batch| {
                 encode_batch(self.vectors, cache, vocabulary, text, batch, out);
                 true
             });
@@ -159,15 +168,21 @@ impl Pieces {
     }
 
     /// Calls `each` with batches of pieces in order, until it says no.
-    fn for_each_batch(&self, text: &[u8], skip: bool, mut each: impl FnMut(&[u8], &Batch) -> bool) {
-        let mut batch = Batch::new(skip);
+    fn for_each_batch(
+        &self,
+        text: &[u8],
+        batch: &mut Batch,
+        skip: bool,
+        mut each: impl FnMut(&[u8], &Batch) -> bool,
+    ) {
+        batch.set_skip(skip);
         let mut at = 0;
         loop {
-            let end = scan(self.vectors, self.pattern, text, at, &mut batch);
+            let end = scan(self.vectors, self.pattern, text, at, batch);
             if end == at {
                 break;
             }
-            if !each(text, &batch) {
+            if !each(text, batch) {
                 return;
             }
             at = end;
@@ -176,22 +191,23 @@ impl Pieces {
         if !rest.is_empty() {
             let mut padded = [0; TAIL];
             padded[..rest.len()].copy_from_slice(rest);
-            scan_tail(self.vectors, self.pattern, &padded, rest.len(), &mut batch);
-            each(&padded, &batch);
+            scan_tail(self.vectors, self.pattern, &padded, rest.len(), batch);
+            each(&padded, batch);
         }
     }
 
-    fn with_cache<T>(&self, work: impl FnOnce(&mut PieceCache) -> T) -> T {
-        CACHES.with_borrow_mut(|caches| {
-            let at = match caches.iter().position(|(number, _)| *number == self.number) {
+    fn with_kept<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
+        KEPT.with_borrow_mut(|all| {
+            let at = match all.iter().position(|kept| kept.number == self.number) {
                 Some(at) => at,
                 None => {
-                    caches.truncate(CACHES_PER_THREAD - 1);
-                    caches.insert(0, (self.number, PieceCache::new()));
+                    all.truncate(CACHES_PER_THREAD - 1);
+                    let (cache, batch) = (PieceCache::new(), Box::new(Batch::new()));
+                    all.insert(0, Kept { number: self.number, cache, batch, misses: Misses::default() });
                     0
                 }
             };
-            work(&mut caches[at].1)
+            work(&mut all[at])
         })
     }
 }
@@ -249,7 +265,9 @@ pub(crate) fn count_batch_with(
     batch: &Batch,
 ) -> usize {
     let pieces = batch.pieces();
-    misses.starts.resize(pieces.len() + 1, (0, 0));
+    if misses.starts.len() <= pieces.len() {
+        misses.starts.resize(pieces.len() + 1, (0, 0));
+    }
     let mut n_tokens = batch.n_plain();
     let mut n_misses = 0;
     let tiny: &[TinySet; TINY_SETS] = (&*cache.tiny).try_into().expect("the cache has this size");
@@ -424,7 +442,7 @@ fn find(
 ) -> (Slot, Option<(Ids, usize)>) {
     let piece = &text[start..start + len];
     match len {
-        ..=TINY => {
+        n if n <= TINY => {
             let key = tiny_key(text, start, len);
             let at = tiny_set(key);
             let matched = matches(&cache.tiny[at], key);
@@ -434,7 +452,7 @@ fn find(
             });
             (Slot::Tiny(at, way, key), found)
         }
-        ..=SHORT => {
+        n if n <= SHORT => {
             let (low, high) = short_key(text, start, len);
             let at = short_set(low, high);
             let set = &cache.short[at];
@@ -444,7 +462,7 @@ fn find(
                 way.map(|way| (cache.short_ids[at][way], (set.high[way] >> COUNT_SHIFT & 15) as usize));
             (Slot::Short(at, way, low, high), found)
         }
-        ..=MEDIUM => {
+        n if n <= MEDIUM => {
             let words = medium_key(piece);
             let at = medium_set(&words);
             let set = &cache.medium[at];
@@ -455,7 +473,7 @@ fn find(
             let found = way.map(|way| (cache.medium_ids[at][way], (set[way].words[5] >> 56) as usize));
             (Slot::Medium(at, way, words), found)
         }
-        ..=LONG => {
+        n if n <= LONG => {
             let at = (hash(piece) >> 32) as usize % LONG_SETS;
             let entry = &cache.long[at];
             let same = usize::from(entry.len) == len && entry.bytes[..len] == *piece;

@@ -51,7 +51,7 @@ pub struct Request<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestCount {
-    /// All prompt tokens.
+    /// All prompt tokens: the sum of the parts, or the estimate for the model that follows from it.
     pub total: usize,
     /// Texts of roles, contents, names and tool calls.
     pub messages: usize,
@@ -95,7 +95,9 @@ pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCou
         Exactness::Exact => Exactness::Framed,
         how => how,
     };
-    RequestCount { total: messages + framing + tools + images, messages, framing, tools, images, how }
+    let total = messages + framing + tools + images;
+    let total = model.estimator.map_or(total, |estimator| estimator.estimate_from(total).tokens);
+    RequestCount { total, messages, framing, tools, images, how }
 }
 
 /// Tokens of an image for the GPT-4o family: 85, plus 170 for each tile of 512 × 512 pixels in high detail.

@@ -80,10 +80,14 @@ pub(crate) struct Batch {
 }
 
 impl Batch {
+    pub(crate) fn new() -> Self {
+        Self { pieces: [0; BATCH + WINDOW + 8], n: 0, n_plain: 0, skip: false }
+    }
+
     /// With `skip`, pieces that are a single ASCII character or, where the pattern groups them, ASCII digits are
     /// counted and not listed.
-    pub(crate) fn new(skip: bool) -> Self {
-        Self { pieces: [0; BATCH + WINDOW + 8], n: 0, n_plain: 0, skip }
+    pub(crate) fn set_skip(&mut self, skip: bool) {
+        self.skip = skip;
     }
 
     /// The pieces, as start and length.
@@ -211,7 +215,8 @@ fn step<R: Rules>(
     let mut event = 64;
     if high != 0 {
         let cut = classify(text, at, &mut window, &mut event);
-        sure = sure.min(cut);
+        // The character before the cut one can depend on it.
+        sure = if cut < 64 { sure.min(cut.saturating_sub(1)) } else { sure };
     }
     let mut found = Found { borders: 0, sure, event };
     R::borders(&window, text, at, &mut found);

@@ -8,10 +8,11 @@
 use crate::pieces::{Misses, PieceCache, TINY_COUNT, TinySet, count_batch_with, encode_batch_with};
 use crate::pretokenize::Pattern;
 use crate::scan::{Batch, Cl100k, Gpt2, Masks, O200k, TAIL, WINDOW, scan_tail_with, scan_with};
+use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
 
 /// What the masks are computed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Vectors {
     /// One byte at a time through a table.
@@ -181,6 +182,33 @@ pub(crate) fn matches_scalar(set: &TinySet, key: u64) -> u32 {
         matched |= u32::from((word ^ key) & !TINY_COUNT == 0) << way;
     }
     matched
+}
+
+/// A bit for each slot that equals `fingerprint` under `mask`.
+#[inline(always)]
+pub(crate) fn same_slots(bucket: &[u32; BUCKET], fingerprint: u32, mask: u32) -> u32 {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::*;
+        // SAFETY: SSE2 is part of x86-64; the loads need no alignment and read the bucket's 32 bytes.
+        unsafe {
+            let fingerprint = _mm_set1_epi32(fingerprint as i32);
+            let half = |at: usize| {
+                let slots = _mm_loadu_si128(bucket.as_ptr().add(at).cast());
+                let slots = _mm_and_si128(slots, _mm_set1_epi32(mask as i32));
+                _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(slots, fingerprint))) as u32
+            };
+            half(0) | half(4) << 4
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let mut matched = 0;
+        for (i, slot) in bucket.iter().enumerate() {
+            matched |= u32::from(slot & mask == fingerprint) << i;
+        }
+        matched
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -1,65 +1,100 @@
 //! Hash tables of a vocabulary: token by its bytes, and merged token by its two halves.
 //!
-//! Open-addressed arrays, filled once and never changed. A slot is one word of 32 bits: the token number and 11 bits
-//! of fingerprint. The caller compares what the token is made of, so a look-up is exact, and a table of 200,000
-//! tokens takes 2 MB: what counts is how much of it stays in the caches.
+//! Arrays of buckets of eight, filled once and never changed. A slot is one word of 32 bits: the token number and a
+//! fingerprint. The caller compares what the token is made of, so a look-up is exact, and a table of 200,000 tokens
+//! takes 2 MB: what counts is how much of it stays in the caches, and that no branch depends on what is found.
 //!
-//! Tried and lost: 64-bit slots that hold the whole key (twice the memory, slower on every corpus and to load).
+//! Tried and lost: 64-bit slots that hold the whole key (twice the memory, slower on every corpus and to load);
+//! probing slot by slot (each look-up a branch that the processor guesses wrong a third of the time).
 
 use std::collections::HashMap;
+use std::hint::select_unpredictable;
 
-const NUMBER_BITS: u32 = 21;
-const NUMBER: u32 = (1 << NUMBER_BITS) - 1;
+use crate::simd::same_slots;
+
 const EMPTY: u32 = u32::MAX;
-const NO_PAIR: u64 = u64::MAX;
 
-/// Token numbers by a 64-bit hash.
-pub(crate) struct NumberTable {
-    slots: Box<[u32]>,
+/// Slots that are compared at once; half a cache line.
+pub(crate) const BUCKET: usize = 8;
+
+/// Token numbers of `BITS` bits by a 64-bit hash; the other bits of a slot are the fingerprint.
+pub(crate) struct NumberTable<const BITS: u32> {
+    buckets: Box<[Bucket]>,
     shift: u32,
 }
 
-impl NumberTable {
+#[derive(Clone, Copy)]
+#[repr(align(32))]
+struct Bucket([u32; BUCKET]);
+
+impl<const BITS: u32> NumberTable<BITS> {
+    const NUMBER: u32 = (1 << BITS) - 1;
+
     pub(crate) fn with_capacity(n: usize) -> Self {
-        let size = (n * 2).max(16).next_power_of_two();
-        Self { slots: vec![EMPTY; size].into_boxed_slice(), shift: 64 - size.trailing_zeros() }
+        let size = (n * 2 / BUCKET).max(2).next_power_of_two();
+        Self {
+            buckets: vec![Bucket([EMPTY; BUCKET]); size].into_boxed_slice(),
+            shift: 64 - size.trailing_zeros(),
+        }
     }
 
     #[inline(always)]
     pub(crate) fn insert(&mut self, hash: u64, number: u32) {
-        let mask = self.slots.len() - 1;
-        let mut at = (hash >> self.shift) as usize & mask;
-        while self.slots[at] != EMPTY {
-            at = (at + 1) & mask;
+        let mask = self.buckets.len() - 1;
+        let mut at = (hash >> self.shift) as usize;
+        loop {
+            let bucket = &mut self.buckets[at & mask].0;
+            if let Some(slot) = bucket.iter_mut().find(|slot| **slot == EMPTY) {
+                *slot = (hash as u32) << BITS | number;
+                return;
+            }
+            at += 1;
         }
-        self.slots[at] = (hash as u32) << NUMBER_BITS | number;
+    }
+
+    /// A number inserted with this hash, or, rarely, with one that looks like it; `u32::MAX` if there is none.
+    #[inline(always)]
+    pub(crate) fn guess(&self, hash: u64) -> u32 {
+        let mask = self.buckets.len() - 1;
+        let mut at = (hash >> self.shift) as usize;
+        loop {
+            let bucket = &self.buckets[at & mask].0;
+            let matched = same_slots(bucket, (hash as u32) << BITS, !Self::NUMBER);
+            let number = bucket[matched.trailing_zeros() as usize % BUCKET] & Self::NUMBER;
+            // Slots fill in order, so that only a full bucket has more behind it.
+            if matched != 0 || bucket[BUCKET - 1] == EMPTY {
+                return select_unpredictable(matched != 0 && number != Self::NUMBER, number, u32::MAX);
+            }
+            at += 1;
+        }
     }
 
     /// The number inserted with this hash that `is_it` accepts, or `u32::MAX`.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> u32 {
-        let mask = self.slots.len() - 1;
-        let fingerprint = (hash as u32) << NUMBER_BITS;
+        let first = self.guess(hash);
+        if first == u32::MAX || is_it(first) { first } else { self.search(hash, is_it) }
+    }
+
+    #[cold]
+    fn search(&self, hash: u64, is_it: impl Fn(u32) -> bool) -> u32 {
+        let mask = self.buckets.len() - 1;
         let mut at = (hash >> self.shift) as usize;
         loop {
-            let slot = self.slots[at & mask];
-            if (slot ^ fingerprint) & !NUMBER == 0 {
-                // An empty slot looks like a fingerprint of ones.
+            for slot in self.buckets[at & mask].0 {
                 if slot == EMPTY {
                     return u32::MAX;
                 }
-                if is_it(slot & NUMBER) {
-                    return slot & NUMBER;
+                if (slot ^ (hash as u32) << BITS) & !Self::NUMBER == 0 && is_it(slot & Self::NUMBER) {
+                    return slot & Self::NUMBER;
                 }
-            } else if slot == EMPTY {
-                return u32::MAX;
             }
             at += 1;
         }
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {
-        self.slots.len() * 4
+        size_of_val(&*self.buckets)
     }
 }
 
@@ -71,78 +106,33 @@ pub(crate) fn hash_pair(left: u32, right: u32) -> u64 {
     product ^ (product >> 32)
 }
 
-/// Pairs that merge to a token below a limit: small, and without a look-up for pairs of single bytes.
-pub(crate) struct LowPairTable {
-    of_bytes: Box<[u16; 1 << 16]>,
-    slots: Box<[u64; LOW_SLOTS]>,
-}
+/// Tokens of two bytes, directly: the first step of every merge.
+pub(crate) struct BytePairs(Box<[u16; 1 << 16]>);
 
-const LOW_SLOTS: usize = 1 << 15;
-const LOW_BITS: u32 = 14;
-
-impl LowPairTable {
-    /// From `(left, right, merged)` with `merged` below 2^14, and the token of each byte.
+impl BytePairs {
+    /// From `(left, right, merged)` and the token of each byte.
     pub(crate) fn new(pairs: impl Iterator<Item = (u32, u32, u32)>, of_byte: &[u32; 256]) -> Self {
-        let mut slots = vec![NO_PAIR; LOW_SLOTS].into_boxed_slice();
-        let mut byte_of = HashMap::new();
-        for (byte, token) in of_byte.iter().enumerate() {
-            byte_of.insert(*token, byte);
-        }
-        let mut of_bytes = vec![u16::MAX; 1 << 16].into_boxed_slice();
+        let byte_of: HashMap<u32, usize> = of_byte.iter().copied().zip(0..).collect();
+        let mut table = vec![u16::MAX; 1 << 16].into_boxed_slice();
         for (left, right, merged) in pairs {
-            debug_assert!(merged < 1 << LOW_BITS);
-            if let (Some(left), Some(right)) = (byte_of.get(&left), byte_of.get(&right)) {
-                of_bytes[left << 8 | right] = merged as u16;
+            if let (Some(left), Some(right), Ok(merged)) =
+                (byte_of.get(&left), byte_of.get(&right), u16::try_from(merged))
+            {
+                table[left << 8 | right] = merged;
             }
-            let key = Self::key(left, right);
-            let mut at = Self::home(key);
-            while slots[at] != NO_PAIR {
-                at = (at + 1) % LOW_SLOTS;
-            }
-            slots[at] = key << LOW_BITS | u64::from(merged);
         }
-        Self {
-            of_bytes: of_bytes.try_into().expect("made with this length"),
-            slots: slots.try_into().expect("made with this length"),
-        }
+        Self(table.try_into().expect("made with this length"))
     }
 
     /// The merged token of two bytes, or `u32::MAX`.
     #[inline(always)]
-    pub(crate) fn of_bytes(&self, left: u8, right: u8) -> u32 {
-        let merged = self.of_bytes[(left as usize) << 8 | right as usize];
-        if merged == u16::MAX { u32::MAX } else { u32::from(merged) }
-    }
-
-    /// The merged token, or `u32::MAX`.
-    #[inline(always)]
-    pub(crate) fn get(&self, left: u32, right: u32) -> u32 {
-        let key = Self::key(left, right);
-        let mut at = Self::home(key);
-        loop {
-            let slot = self.slots[at % LOW_SLOTS];
-            if slot >> LOW_BITS == key {
-                return (slot & ((1 << LOW_BITS) - 1)) as u32;
-            }
-            if slot == NO_PAIR {
-                return u32::MAX;
-            }
-            at += 1;
-        }
-    }
-
-    #[inline(always)]
-    fn key(left: u32, right: u32) -> u64 {
-        u64::from(left) << 21 | u64::from(right)
-    }
-
-    #[inline(always)]
-    fn home(key: u64) -> usize {
-        (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - LOW_SLOTS.trailing_zeros())) as usize
+    pub(crate) fn get(&self, left: u8, right: u8) -> u32 {
+        let merged = self.0[(left as usize) << 8 | right as usize];
+        select_unpredictable(merged == u16::MAX, u32::MAX, u32::from(merged))
     }
 
     pub(crate) fn resident_bytes(&self) -> usize {
-        size_of_val(&*self.of_bytes) + size_of_val(&*self.slots)
+        size_of_val(&*self.0)
     }
 }
 

@@ -10,16 +10,17 @@ use std::collections::HashMap;
 
 pub use crate::classes::CharClass;
 use crate::error::Error;
-use crate::merge::N_LOW;
-use crate::tables::{LowPairTable, NumberTable, hash, hash_pair};
+use crate::merge::LOW_BITS;
+use crate::tables::{BytePairs, NumberTable, hash, hash_pair};
 
 const MAGIC: &[u8; 8] = b"LACONBPE";
 /// Bytes before the halves of the first token.
 const HEAD: usize = MAGIC.len() + 4;
 const GAP: u32 = 0xFF_FFFE;
 const LITERAL: u32 = 0xFF_FFFF;
+const TOKEN_BITS: u32 = 21;
 /// Token numbers are packed into 21 bits.
-pub(crate) const MAX_TOKENS: usize = (1 << 21) - 2;
+pub(crate) const MAX_TOKENS: usize = (1 << TOKEN_BITS) - 2;
 
 /// How one token comes about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,9 +131,10 @@ pub(crate) struct Vocabulary {
     strings: Vec<u8>,
     /// Where each token's string begins; one more at the end. A gap has an empty string.
     starts: Vec<u32>,
-    by_pair: NumberTable,
-    by_string: NumberTable,
-    pub(crate) low_pairs: LowPairTable,
+    by_pair: NumberTable<TOKEN_BITS>,
+    by_string: NumberTable<TOKEN_BITS>,
+    low_by_pair: NumberTable<LOW_BITS>,
+    pub(crate) byte_pairs: BytePairs,
     pub(crate) of_byte: [u32; 256],
 }
 
@@ -172,12 +174,18 @@ impl Vocabulary {
             }
             by_string.insert(hash(&strings[start..end]), token as u32);
         }
-        let low = (0..n.min(N_LOW as usize)).filter_map(|token| match stored.halves(token) {
-            (GAP | LITERAL, _) => None,
-            (left, right) => Some((left, right, token as u32)),
-        });
-        let low_pairs = LowPairTable::new(low, &of_byte);
-        Ok(Self { stored: data, strings, starts, by_pair, by_string, low_pairs, of_byte })
+        let low = || {
+            (0..n.min((1 << LOW_BITS) - 1)).filter_map(|token| match stored.halves(token) {
+                (GAP | LITERAL, _) => None,
+                (left, right) => Some((left, right, token as u32)),
+            })
+        };
+        let mut low_by_pair = NumberTable::with_capacity(n.min(1 << LOW_BITS));
+        for (left, right, token) in low() {
+            low_by_pair.insert(hash_pair(left, right), token);
+        }
+        let byte_pairs = BytePairs::new(low(), &of_byte);
+        Ok(Self { stored: data, strings, starts, by_pair, by_string, low_by_pair, byte_pairs, of_byte })
     }
 
     pub(crate) fn n_tokens(&self) -> usize {
@@ -201,12 +209,31 @@ impl Vocabulary {
     /// The token that two tokens merge to, or [`NO_TOKEN`].
     #[inline(always)]
     pub(crate) fn merged(&self, left: u32, right: u32) -> u32 {
-        self.by_pair.find(hash_pair(left, right), |token| {
-            let at = HEAD + token as usize * 6;
-            let b = &self.stored[at..at + 6];
-            u32::from_le_bytes([b[0], b[1], b[2], 0]) == left
-                && u32::from_le_bytes([b[3], b[4], b[5], 0]) == right
-        })
+        self.by_pair.find(hash_pair(left, right), |token| self.halves(token) == (left, right))
+    }
+
+    /// [`Self::merged`], or rarely a token made of others, which [`Self::halves`] tells; of the tokens below
+    /// 2^[`LOW_BITS`] alone if `LOW`.
+    #[inline(always)]
+    pub(crate) fn guess_merged<const LOW: bool>(&self, left: u32, right: u32) -> u32 {
+        let hash = hash_pair(left, right);
+        if LOW { self.low_by_pair.guess(hash) } else { self.by_pair.guess(hash) }
+    }
+
+    /// [`Self::merged`], of the tokens below 2^[`LOW_BITS`] alone if `LOW`.
+    #[cold]
+    pub(crate) fn merged_after_wrong_guess<const LOW: bool>(&self, left: u32, right: u32) -> u32 {
+        let is_it = |token| self.halves(token) == (left, right);
+        let hash = hash_pair(left, right);
+        if LOW { self.low_by_pair.find(hash, is_it) } else { self.by_pair.find(hash, is_it) }
+    }
+
+    /// What a token that [`Self::guess_merged`] gave is made of.
+    #[inline(always)]
+    pub(crate) fn halves(&self, token: u32) -> (u32, u32) {
+        let at = HEAD + token as usize * 6;
+        let b = &self.stored[at..at + 6];
+        (u32::from_le_bytes([b[0], b[1], b[2], 0]), u32::from_le_bytes([b[3], b[4], b[5], 0]))
     }
 
     /// Bytes held in memory.
@@ -214,7 +241,8 @@ impl Vocabulary {
         self.strings.capacity()
             + self.stored.len()
             + self.starts.capacity() * 4
-            + self.low_pairs.resident_bytes()
+            + self.low_by_pair.resident_bytes()
+            + self.byte_pairs.resident_bytes()
             + self.by_pair.resident_bytes()
             + self.by_string.resident_bytes()
             + size_of_val(&self.of_byte)

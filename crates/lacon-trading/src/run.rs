@@ -14,10 +14,10 @@ use lacon_monitor::{
     record::{DataInfo, Environment, LlmInfo},
 };
 use lacon_runtime::{
-    Run, RunOptions, ToolCache, ToolSource,
+    Counter, Run, RunOptions, ToolCache, ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
-use lacon_tokens::{Exactness, for_model};
+use lacon_tokens::Exactness;
 
 use crate::{
     Levers, Role, graph,
@@ -132,9 +132,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let started_at = Timestamp::now().to_string();
     let describe = settings.client.describe();
     let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
-    let encoding = for_model(&settings.deep_model);
-    let counts_are_exact = !describe.simulated && encoding.how != Exactness::Heuristic;
-    let plain_encoding = encoding.encoding;
+    let counter = Counter::new(settings.deep_model.clone());
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
     let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
     let llm = LlmInfo {
@@ -152,14 +150,9 @@ pub async fn decide(settings: Settings) -> Decided {
         cache: settings.cache,
         tool_timeout: settings.tool_timeout,
         budget_tokens: settings.budget_tokens,
-        encoding,
+        counter: Arc::clone(&counter),
         on_progress: settings.on_progress,
     }));
-    if !llm.simulated
-        && let Some(warning) = for_model(&settings.deep_model).warning
-    {
-        run.ledger.warn(warning);
-    }
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         levers: settings.levers.clone(),
@@ -195,6 +188,13 @@ pub async fn decide(settings: Settings) -> Decided {
         Some(DecideError::Deadline(_)) => "deadline",
         Some(_) => "failed",
     };
+    let model_encoding = counter.get();
+    if !llm.simulated
+        && let Some(warning) = &model_encoding.warning
+    {
+        run.ledger.warn(warning.clone());
+    }
+    let counts_are_exact = !llm.simulated && model_encoding.how != Exactness::Heuristic;
     let facts = run.ledger.facts();
     let about = About {
         run_id: settings.run_id,
@@ -217,7 +217,7 @@ pub async fn decide(settings: Settings) -> Decided {
         },
         counts_are_exact,
     };
-    let mut record = outcome::record(about, &state, &facts, plain_encoding);
+    let mut record = outcome::record(about, &state, &facts, model_encoding.encoding);
     let mut write_error = report::write_tree(&folder, &record, &state, &facts).err();
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();

@@ -301,7 +301,7 @@ fn data_text(desk: &Desk, results: &[ToolResult]) -> String {
         return plain;
     }
     let (short, receipt) = condense::condense(results);
-    let encoding = desk.run.options.encoding.encoding;
+    let encoding = desk.run.options.counter.get().encoding;
     let (before, after) = (encoding.count(&plain) as i64, encoding.count(&short) as i64);
     if after >= before {
         return plain;
@@ -318,7 +318,7 @@ fn continued(desk: &Desk, mut talk: Vec<Message>, results: &[ToolResult]) -> Req
     let calls = talk.last().map(|m| m.tool_calls.clone()).unwrap_or_default();
     if desk.levers.has("condense") && !calls.is_empty() {
         let (short, receipt) = condense::condense(results);
-        let encoding = desk.run.options.encoding.encoding;
+        let encoding = desk.run.options.counter.get().encoding;
         let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
         let after = encoding.count(&short) + calls.len() * 4;
         if after < before {
@@ -400,7 +400,7 @@ fn reader_request(desk: &Desk, role: Role, file: &RoleFile, state: &TradeState, 
     let full = |roles: &[Role]| {
         roles.iter().map(|r| material::block(state, *r, None).0).collect::<Vec<_>>().join("\n")
     };
-    let encoding = desk.run.options.encoding.encoding;
+    let encoding = desk.run.options.counter.get().encoding;
     let reports_for_risk = || {
         if !desk.levers.has("digests") {
             return full(&Role::ANALYSTS);

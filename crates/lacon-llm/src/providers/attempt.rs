@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Fault, Framing, Outgoing, Provider, Reader};
+use super::{Fault, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
@@ -151,6 +151,7 @@ impl Provider {
             Err(_) => return Err(self.too_slow(Timeout::FirstToken, progress)),
         };
         let (head, mut body) = answer.into_parts();
+        let shared = head.version == hyper::Version::HTTP_2;
         let status = head.status.as_u16();
         progress.status = Some(status);
         if head.status.is_redirection() {
@@ -198,9 +199,11 @@ impl Provider {
             let items = input.push(&bytes, status)?;
             self.take(items, status, &head.headers, progress, on_event)?;
             if progress.reader.is_done() {
-                // The body's end mostly lies in the same packet; without it the connection would be closed.
-                let drain = async { while let Some(Ok(_)) = body.frame().await {} };
-                let _ = tokio::time::timeout(DRAIN, drain).await;
+                // HTTP/1.1: the body's end mostly lies in the same packet; without it the connection would be closed.
+                if !shared {
+                    let drain = async { while let Some(Ok(_)) = body.frame().await {} };
+                    let _ = tokio::time::timeout(DRAIN, drain).await;
+                }
                 return Ok(());
             }
         }
@@ -285,6 +288,51 @@ impl Provider {
     }
 }
 
+impl Protocol {
+    /// Reads a recorded body of an answer with status 200, in the parts in which it came; needs no endpoint and no runtime.
+    pub fn read<'b>(
+        self,
+        request: &Request,
+        parts: impl IntoIterator<Item = &'b [u8]>,
+        on_event: &dyn Fn(StreamEvent<'_>),
+    ) -> Result<Response, Error> {
+        let wire = self.wire();
+        let options = ProviderOptions::default();
+        let mut reader = wire.reader(request, &Capabilities::of(&request.model));
+        let mut input = Input::new(wire.framing(), options.max_event, options.max_answer);
+        let take = |reader: &mut Box<dyn Reader>, items: Vec<Item>| {
+            for item in items {
+                if reader.is_done() {
+                    break;
+                }
+                let mut sink = |event: StreamEvent<'_>| on_event(event);
+                let result = match &item {
+                    Item::Message(event) => reader.event(&event.name, &event.data, &mut sink),
+                    Item::Whole(body) => reader.whole(body, &mut sink),
+                };
+                result.map_err(|fault| match fault {
+                    Fault::Error(error) => error,
+                    Fault::Refusal(body) => refusal::refusal(self.name(), 200, &HeaderMap::new(), &body),
+                })?;
+            }
+            Ok::<_, Error>(())
+        };
+        for part in parts {
+            let items = input.push(part, 200)?;
+            take(&mut reader, items)?;
+        }
+        if !reader.is_done() {
+            let items = input.end(&HeaderMap::new())?;
+            take(&mut reader, items)?;
+        }
+        if !reader.is_complete() {
+            let message = format!("answer was cut after {} bytes of text", reader.received());
+            return Err(Error::new(ErrorKind::Malformed(Malformed::CutStream), message));
+        }
+        reader.finish()
+    }
+}
+
 fn with_status(error: Error, status: Option<u16>) -> Error {
     match status {
         Some(status) => error.with_status(status),
@@ -344,7 +392,11 @@ impl Input {
             None => {
                 self.held.extend_from_slice(bytes);
                 let start = self.held.trim_ascii_start();
-                let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+                const MARK: &[u8] = b"\xef\xbb\xbf";
+                if start.len() < MARK.len() && MARK.starts_with(start) {
+                    return Ok(Vec::new());
+                }
+                let start = start.strip_prefix(MARK).unwrap_or(start);
                 let kind = match (start.first(), self.framing) {
                     (None, _) => return Ok(Vec::new()),
                     (Some(b'<'), _) => return Err(page(&self.held, status)),

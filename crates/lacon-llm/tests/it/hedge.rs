@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lacon_llm::{
-    Client, ErrorKind, Hedge, HedgeOptions, Malformed, Outcome, Request, Sample, StreamEvent, Tags,
-    ignore_events,
+    Client, ErrorKind, Hedge, HedgeOptions, Malformed, Outcome, Request, Retry, RetryOptions, Sample,
+    StreamEvent, Tags, Timeout, ignore_events,
 };
 use tokio::time::Instant;
 
@@ -172,4 +172,17 @@ async fn a_refused_second_request_is_followed_by_a_third() {
     let hedge =
         Hedge::new(Scripted::new([slow_first(500, 600)]), HedgeOptions { max_hedges: 0, ..options() });
     assert_eq!(hedge.complete(&request(), &ignore_events).await.unwrap().attempts.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_request_under_way_is_told_when_time_runs_out() {
+    let hedge = Hedge::new(Scripted::new([slow_first(10, 60_000)]), options());
+    let retry = Retry::new(hedge, RetryOptions::default());
+    let request = Request { timeout: Some(Duration::from_secs(20)), ..request() };
+    let error = retry.complete(&request, &ignore_events).await.unwrap_err();
+    assert_eq!(error.message(), "call took longer than its limit of 20 s");
+    let late = Outcome::Failed(ErrorKind::Timeout(Timeout::Total));
+    let shown: Vec<_> =
+        error.attempts().iter().map(|a| (a.start, a.end.as_secs(), a.hedge, a.outcome.clone())).collect();
+    assert_eq!(shown, [(ms(0), 20, false, late.clone()), (ms(60), 20, true, late)]);
 }

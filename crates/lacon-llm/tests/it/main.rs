@@ -8,6 +8,8 @@ mod limit;
 mod retry;
 mod scripted;
 mod server;
+mod stack;
 mod structured;
 mod tape;
+mod tls;
 mod transcripts;

@@ -148,13 +148,11 @@ async fn the_deadline_holds_and_tells_of_the_attempt_under_way() {
     let request = Request { timeout: Some(Duration::from_secs(40)), ..Request::new("m") };
     let begin = Instant::now();
     let error = retry.complete(&request, &ignore_events).await.unwrap_err();
-    assert_eq!(
-        (error.kind(), begin.elapsed()),
-        (ErrorKind::Timeout(Timeout::Total), Duration::from_secs(40))
-    );
+    assert_eq!(error.kind(), ErrorKind::Timeout(Timeout::Total));
+    assert_eq!(begin.elapsed().as_secs(), 40);
     assert_eq!(error.message(), "call took longer than its limit of 40 s");
     let last = &error.attempts()[1];
-    assert_eq!(last.end, Duration::from_secs(40));
+    assert_eq!(last.end.as_secs(), 40);
     assert!(last.first_token.is_some() && last.usage_estimate.is_some() && last.received == 4);
 }
 

@@ -129,6 +129,21 @@ async fn every_provider_sends_and_reads_what_its_transcripts_say() {
     }
 }
 
+#[test]
+fn a_recorded_body_reads_the_same_without_a_network() {
+    for &protocol in Protocol::ALL {
+        for case in CASES {
+            let stream = std::fs::read(folder(protocol).join(format!("{case}.stream.txt"))).unwrap();
+            let response =
+                protocol.read(&request(protocol, case), stream.chunks(11), &ignore_events).unwrap();
+            let expected = expected(protocol, case, "answer");
+            assert_eq!(json!(response.text), expected["text"]);
+            assert_eq!(json!(response.tool_calls), expected["tool_calls"]);
+            assert_eq!(json!(response.usage), expected["usage"]);
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "writes the expected files anew"]
 async fn rewrite_transcripts() {

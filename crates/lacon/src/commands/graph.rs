@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::civil::date;
-use lacon_runtime::{Run, RunOptions, ToolCache};
+use lacon_runtime::{Counter, Run, RunOptions, ToolCache};
 use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{Levers, graph, source::DatasetSource, steps::Desk};
 
@@ -33,7 +33,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         cache: Arc::new(ToolCache::new(0)),
         tool_timeout: Duration::ZERO,
         budget_tokens: 0,
-        encoding: lacon_tokens::for_model("gpt-4o"),
+        counter: Counter::new("gpt-4o"),
         on_progress: Arc::new(|_| {}),
     });
     let desk = Desk {

@@ -1,0 +1,118 @@
+//! Every fast path against the slow one: ids, counts, vectors on and off, long pieces, growth by appending.
+
+use std::num::NonZeroUsize;
+
+use lacon_tokens::{Counter, Encoding, EncodingName, Vectors, encoding, oracle};
+use proptest::prelude::*;
+
+use crate::texts::{SCRAPS, Seeded, soup};
+
+fn forms(name: EncodingName) -> Vec<Encoding> {
+    [Vectors::None, Vectors::Avx2, Vectors::Avx512].map(|v| encoding(name).with_vectors(v)).into()
+}
+
+fn check(forms: &[Encoding], text: &str) {
+    let expected = oracle::encode(&forms[0], text);
+    for form in forms {
+        assert_eq!(form.count(text), expected.len(), "count of {} on {text:?}", form.name());
+        assert_eq!(form.encode(text), expected, "encode of {} on {text:?}", form.name());
+    }
+    let n = expected.len();
+    assert!(!forms[0].exceeds(text, n) && (n == 0 || forms[0].exceeds(text, n - 1)));
+    assert_eq!(forms[0].decode(&expected).as_deref(), Ok(text));
+}
+
+#[test]
+fn soups_in_all_forms() {
+    let rounds = if option_env!("RUN_SLOW_TESTS").is_some() { 60_000 } else { 1_500 };
+    for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
+        let forms = forms(name);
+        let mut random = Seeded(11);
+        for round in 0..rounds {
+            check(&forms, &soup(&mut random, 1 + round % 120));
+        }
+    }
+}
+
+#[test]
+fn every_length_around_the_window() {
+    for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
+        let forms = forms(name);
+        for scrap in SCRAPS {
+            for n in (60..150).step_by(7) {
+                let repeated = scrap.repeat(n / scrap.len() + 1);
+                check(&forms, &repeated);
+                check(&forms, &format!("{}{scrap} end's", "a b".repeat(n / 3)));
+                check(&forms, &format!("{repeated}\n  \n{scrap}x"));
+            }
+        }
+    }
+}
+
+#[test]
+fn long_pieces() {
+    let mut random = Seeded(5);
+    for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
+        let forms = forms(name);
+        let kinds: [&[&str]; 8] = [
+            &["a"],
+            &[" "],
+            &["\n", "\r"],
+            &["a", "b", "c", "d", "e", "t", "s", "n", "th"],
+            &["中", "文", "的", "是"],
+            &["\u{301}"],
+            &["=", "-", "="],
+            &["и", "е", "а", "Н", "ст"],
+        ];
+        for kind in kinds {
+            for n in [65, 130, 700, 3000] {
+                let text: String = (0..n).map(|_| kind[random.below(kind.len())]).collect();
+                check(&forms, &text);
+                check(&forms, &format!("x {text}1"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_counter_follows_its_text() {
+    let mut random = Seeded(9);
+    for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
+        let encoding = encoding(name);
+        let mut counter = Counter::new(encoding);
+        let mut text = String::new();
+        for round in 0..200 {
+            let more =
+                if round % 3 == 0 { " some plain words\nand more".into() } else { soup(&mut random, 9) };
+            text.push_str(&more);
+            assert_eq!(counter.push(&more), encoding.count(&text), "{name} after {round}");
+        }
+    }
+}
+
+#[test]
+fn threads_give_the_same() {
+    let mut random = Seeded(21);
+    let threads = NonZeroUsize::new(3).expect("not zero");
+    let texts: Vec<String> = (0..300).map(|i| soup(&mut random, 20 + i * 2) + " and words").collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let whole = texts.concat().repeat(4);
+    for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
+        let encoding = encoding(name);
+        let counts: Vec<usize> = texts.iter().map(|text| encoding.count(text)).collect();
+        assert_eq!(encoding.count_batch(&texts, threads), counts);
+        assert_eq!(encoding.encode_batch(&texts, threads).iter().map(Vec::len).collect::<Vec<_>>(), counts);
+        assert_eq!(encoding.count_parallel(&whole, threads), encoding.count(&whole));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn any_text(text in "\\PC{0,200}|[ -~\\n]{0,400}|(\\p{L}|\\p{M}|\\p{N}|\\s|'){0,150}") {
+        for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
+            check(&[encoding(name).with_vectors(Vectors::Avx512)], &text);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The fuzz targets: each takes bytes and panics when a promise is broken.
+
+use lacon_llm::sse::{Event, Framer};
+use lacon_llm::{Message, Protocol, Request, ignore_events, structured};
+
+/// A target by its name.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("sse", sse), ("answers", answers), ("forms", forms)];
+
+/// The framer gives the same events however the bytes are split, and never more data than came in.
+pub fn sse(data: &[u8]) {
+    let Some((&size, stream)) = data.split_first() else { return };
+    let frame = |size: usize| {
+        let mut framer = Framer::new(1 << 16);
+        let mut events: Vec<Event> = Vec::new();
+        for chunk in stream.chunks(size.max(1)) {
+            let result = framer.push(chunk);
+            events.extend(std::iter::from_fn(|| framer.next_event()));
+            if result.is_err() {
+                break;
+            }
+        }
+        events
+    };
+    let whole = frame(stream.len());
+    assert!(whole.iter().map(|event| event.data.len() + event.name.len()).sum::<usize>() <= stream.len());
+    assert_eq!(whole, frame(size.into()));
+    assert_eq!(whole, frame(1));
+}
+
+/// No answer panics a reader, a split changes nothing, and arguments that are handed out are JSON objects.
+pub fn answers(data: &[u8]) {
+    let [which, size, stream @ ..] = data else { return };
+    let protocol = Protocol::ALL[usize::from(*which) % Protocol::ALL.len()];
+    let request = Request { messages: vec![Message::user("?")], ..Request::new("gpt-5-mini") };
+    let read =
+        |size: usize| protocol.read(&request, stream.chunks(size.max(1)), &|event| ignore_events(event));
+    let (whole, split) = (read(stream.len()), read(usize::from(*size)));
+    match (whole, split) {
+        (Ok(whole), Ok(split)) => {
+            assert_eq!((&whole.text, &whole.tool_calls), (&split.text, &split.tool_calls));
+            for call in &whole.tool_calls {
+                let arguments: serde_json::Value =
+                    serde_json::from_str(&call.arguments).expect("checked by the reader");
+                assert!(arguments.is_object() && !call.name.is_empty());
+            }
+        }
+        (Err(whole), Err(split)) => assert_eq!(whole.kind(), split.kind()),
+        (whole, split) => panic!("a split changed the outcome: {whole:?}, {split:?}"),
+    }
+}
+
+/// What a form accepts is JSON that it accepts again without changes.
+pub fn forms(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let schema = serde_json::json!({
+        "type": "object",
+        "properties": {
+            "action": {"enum": ["BUY", "SELL", "HOLD"]},
+            "confidence": {"type": ["number", "null"]},
+            "reasons": {"type": "array", "items": {"type": "string"}},
+        },
+        "required": ["action"],
+        "additionalProperties": false,
+    });
+    if let Ok(fitted) = structured::fit(&schema, &text) {
+        let again = structured::fit(&schema, &fitted.value.to_string()).expect("what fits once fits again");
+        assert_eq!((again.value, again.changes.len()), (fitted.value, 0));
+    }
+}
