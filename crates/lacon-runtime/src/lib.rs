@@ -11,6 +11,7 @@ pub mod http_tools;
 pub mod offload_store;
 pub mod run;
 pub mod settings;
+pub mod tape_tools;
 pub mod tools;
 
 pub use agent::{Answer, Ask};

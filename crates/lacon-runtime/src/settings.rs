@@ -49,7 +49,7 @@ const fn setting(
 pub const SETTINGS: &[Setting] = &[
     setting(
         "llm.provider",
-        Kind::Choice(&["auto", "sim", "openai"]),
+        Kind::Choice(&["auto", "sim", "openai", "openai-responses", "anthropic", "gemini", "ollama"]),
         "auto",
         "LACON_LLM_PROVIDER",
         "who answers; auto takes openai when a base URL or a key is given, else the simulator",
@@ -119,6 +119,34 @@ pub const SETTINGS: &[Setting] = &[
         "longest silence within an answer in seconds",
     ),
     setting(
+        "llm.hedge_first_token_s",
+        Kind::Number(0.1, 3600.0),
+        "20",
+        "LACON_LLM_HEDGE_FIRST_TOKEN_S",
+        "wait for a first token in seconds before a second request goes out, while too little is known",
+    ),
+    setting(
+        "llm.hedge_gap_s",
+        Kind::Number(0.1, 3600.0),
+        "8",
+        "LACON_LLM_HEDGE_GAP_S",
+        "silence within an answer in seconds before a second request goes out, while too little is known",
+    ),
+    setting(
+        "llm.max_concurrent",
+        Kind::Integer(1, 10_000),
+        "64",
+        "LACON_LLM_MAX_CONCURRENT",
+        "model calls at once; fewer when the provider refuses for the rate",
+    ),
+    setting(
+        "llm.time_scale",
+        Kind::Number(0.001, 1.0),
+        "1",
+        "LACON_LLM_TIME_SCALE",
+        "wall seconds per second of the endpoint, for a replay server that runs faster; scales every wait",
+    ),
+    setting(
         "llm.headers",
         Kind::Bool,
         "true",
@@ -161,6 +189,14 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "LACON_RUN_BUDGET_TOKENS",
         "tokens that a run may use; 0 for no limit",
+    ),
+    setting("run.tape", Kind::Text, "", "LACON_RUN_TAPE", "file of recorded model and tool calls"),
+    setting(
+        "run.tape_mode",
+        Kind::Choice(&["off", "record", "replay", "lenient", "patch"]),
+        "off",
+        "LACON_RUN_TAPE_MODE",
+        "record all calls, replay them strictly, or make the calls that are missing (patch also adds them)",
     ),
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "levers to switch off, or all"),
     setting(

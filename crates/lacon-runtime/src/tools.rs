@@ -53,6 +53,12 @@ pub enum ToolError {
     },
 }
 
+impl From<String> for ToolError {
+    fn from(message: String) -> Self {
+        Self::Failed(message)
+    }
+}
+
 impl ToolError {
     /// A short fixed name for reports.
     pub fn code(&self) -> &'static str {

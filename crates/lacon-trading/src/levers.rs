@@ -29,6 +29,7 @@ pub const LEVERS: &[LeverInfo] = &[
     ),
     lever("repair", "one further call when most of an answer's required parts are missing"),
     lever("local_signal", "the decision is read by a parser, not by a model call"),
+    lever("hedge", "a second request beside one that is slower than usual; the first valid answer wins"),
     lever("tool_cache", "equal tool calls are made once"),
 ];
 

@@ -2,7 +2,7 @@
 //!
 //! Four analysts read the market, the crowd, the news and the company; a bull and a bear argue; a judge weighs the
 //! debate and a research manager writes the plan; three risk analysts look at it; a risk manager decides; a trader
-//! turns the decision into an order. [`decide`](run::decide) runs it all and leaves a
+//! turns the decision into an order. [`decide`] runs it all and leaves a
 //! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
 
 pub mod condense;

@@ -82,7 +82,7 @@ pub struct RunArgs {
     /// auto or offline for the bundled packs, or a folder in the origin's layout
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
-    /// Send tool calls to URL/<tool> instead
+    /// Send tool calls to URL/TOOL instead
     #[arg(long, value_name = "URL")]
     pub tools_url: Option<String>,
     /// Levers to switch off, divided by commas, or all
@@ -109,6 +109,15 @@ pub struct RunArgs {
     /// Wall seconds per simulated second
     #[arg(long, value_name = "X")]
     pub time_scale: Option<String>,
+    /// Tape for model and tool calls; with --record or --replay
+    #[arg(long, value_name = "FILE")]
+    pub tape: Option<String>,
+    /// Make all calls and write them to the tape
+    #[arg(long, requires = "tape", conflicts_with = "replay")]
+    pub record: bool,
+    /// Answer all calls from the tape, without network
+    #[arg(long, requires = "tape")]
+    pub replay: bool,
     /// Print run.json
     #[arg(long)]
     pub json: bool,

@@ -4,11 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::civil::Date;
 use lacon_llm::{
-    Breaker, BreakerOptions, Client, Effort, Error, ErrorKind, Protocol, Provider, ProviderOptions, Retry,
-    RetryOptions, Secret, TransportOptions,
+    BreakerOptions, Client, Effort, Error, ErrorKind, HedgeOptions, LimitOptions, Protocol, Provider,
+    ProviderOptions, RetryOptions, Secret, Stack, StackOptions, Tape, TapeMode, TapeOptions, Taped,
+    TransportOptions,
 };
 use lacon_market::{DataError, Dataset, Semantics, Symbol, folder, pack};
-use lacon_runtime::{Config, ToolRequest, ToolSource, http_tools::HttpTools};
+use lacon_runtime::{Config, ToolRequest, ToolSource, http_tools::HttpTools, tape_tools::TapedTools};
 use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
 use lacon_trading::{Role, source::DatasetSource};
 
@@ -56,43 +57,100 @@ fn faults(list: &[&str]) -> Result<Faults, Failure> {
     Ok(faults)
 }
 
-/// The model client: a provider or the simulator, with a circuit breaker and retries around it.
-pub fn client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
-    let simulated = is_simulated(config);
-    let scale = if simulated { config.number("sim.time_scale") } else { 1.0 };
+/// How much faster than a wall clock the endpoint's time runs: the simulator's or a replay server's scale.
+pub fn time_scale(config: &Config) -> f64 {
+    if is_simulated(config) { config.number("sim.time_scale") } else { config.number("llm.time_scale") }
+}
+
+/// Opens the tape that the settings ask for.
+pub fn tape(config: &Config) -> Result<Option<Arc<Tape>>, Failure> {
+    let mode = match config.text("run.tape_mode") {
+        "record" => TapeMode::Record,
+        "replay" => TapeMode::Strict,
+        "lenient" => TapeMode::Lenient,
+        "patch" => TapeMode::Patch,
+        _ => return Ok(None),
+    };
+    let path = config.text("run.tape");
+    if path.is_empty() {
+        return Err(Failure::input("run.tape_mode is set, run.tape names no file\nhint: add --tape FILE"));
+    }
+    let options =
+        TapeOptions { secrets: vec![Secret::new(config.text("llm.api_key"))], ..TapeOptions::default() };
+    let tape = Tape::open(std::path::Path::new(path), mode, options);
+    Ok(Some(Arc::new(tape.map_err(|e| Failure::model(&e, e.kind()))?)))
+}
+
+/// The model client with its layers: tape, retry, hedge, limit, circuit breaker, provider or simulator.
+pub fn client(config: &Config, hedge: bool, tape: Option<Arc<Tape>>) -> Result<Arc<dyn Client>, Failure> {
+    if let Some(tape) = tape.as_ref().filter(|t| t.mode() == TapeMode::Strict) {
+        return Ok(Arc::new(Taped::replay_only(Arc::clone(tape))));
+    }
+    let scale = time_scale(config);
+    let scaled = |seconds: f64| Duration::from_secs_f64(seconds * scale);
     let retry = RetryOptions {
         max_attempts: config.integer("llm.max_attempts") as u32,
-        base: Duration::from_secs_f64(0.5 * scale),
-        cap: Duration::from_secs_f64(8.0 * scale),
+        base: scaled(0.5),
+        cap: scaled(8.0),
         seed: config.integer("sim.seed") as u64,
         ..RetryOptions::default()
     };
-    if simulated {
-        return Ok(Arc::new(Retry::new(SimClient::new(sim_options(config)?), retry)));
+    let hedge = HedgeOptions {
+        first_token: Some(scaled(config.number("llm.hedge_first_token_s"))),
+        gap: Some(scaled(config.number("llm.hedge_gap_s"))),
+        min_wait: scaled(0.25),
+        max_hedges: if hedge { HedgeOptions::default().max_hedges } else { 0 },
+        ..HedgeOptions::default()
+    };
+    let layers = StackOptions {
+        // A simulator is no endpoint that could be left alone.
+        breaker: (!is_simulated(config)).then(BreakerOptions::default),
+        limit: Some(LimitOptions {
+            max_concurrent: config.integer("llm.max_concurrent") as usize,
+            ..LimitOptions::default()
+        }),
+        hedge: (hedge.max_hedges > 0).then_some(hedge),
+        retry: Some(retry),
+        structured: None,
+        tape,
+    };
+    Ok(Stack::new(bare_client(config)?, layers).client)
+}
+
+/// The provider or the simulator, without layers.
+fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
+    if is_simulated(config) {
+        return Ok(Arc::new(SimClient::new(sim_options(config)?)));
     }
+    let scale = time_scale(config);
     let seconds = |key: &str| Duration::from_secs_f64(config.number(key));
+    let protocol = match config.text("llm.provider") {
+        "auto" => Protocol::Chat,
+        name => Protocol::from_name(name)
+            .ok_or_else(|| Failure::input(format!("llm.provider {name:?} is no provider")))?,
+    };
     let key = config.text("llm.api_key");
     let options = ProviderOptions {
         base_url: config.text("llm.base_url").into(),
         key: Secret::new(key),
         send_tags: config.flag("llm.headers"),
         stream: config.flag("llm.stream"),
-        first_token: seconds("llm.first_token_timeout_s"),
-        idle: seconds("llm.idle_timeout_s"),
+        first_token: seconds("llm.first_token_timeout_s").mul_f64(scale),
+        idle: seconds("llm.idle_timeout_s").mul_f64(scale),
         transport: TransportOptions {
             connect: seconds("llm.connect_timeout_s"),
             ..TransportOptions::default()
         },
         ..ProviderOptions::default()
     };
-    if key.is_empty() && options.base_url.is_empty() {
+    if key.is_empty() && options.base_url.is_empty() && protocol != Protocol::Ollama {
         return Err(Failure::model(
             "no key for the provider's own endpoint\nhint: set OPENAI_API_KEY, or give --base-url, or leave out --llm to use the simulator",
             ErrorKind::Auth,
         ));
     }
-    let provider = Provider::new(Protocol::Chat, options).map_err(|e: Error| Failure::model(&e, e.kind()))?;
-    Ok(Arc::new(Retry::new(Breaker::new(provider, BreakerOptions::default()), retry)))
+    let provider = Provider::new(protocol, options).map_err(|e: Error| Failure::model(&e, e.kind()))?;
+    Ok(Arc::new(provider))
 }
 
 /// Loads what the settings' data source knows of a ticker; `None` when tools are reached by URL and it knows nothing.
@@ -110,6 +168,21 @@ pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Fail
 
 /// The source of tool answers.
 pub fn tools(
+    config: &Config,
+    data: Option<Dataset>,
+    run_id: &str,
+    ticker: &str,
+    date: Date,
+    tape: Option<Arc<Tape>>,
+) -> Result<Arc<dyn ToolSource>, Failure> {
+    let source = bare_tools(config, data, run_id, ticker, date)?;
+    Ok(match tape {
+        Some(tape) => Arc::new(TapedTools::new(source, tape)),
+        None => source,
+    })
+}
+
+fn bare_tools(
     config: &Config,
     data: Option<Dataset>,
     run_id: &str,

@@ -27,6 +27,11 @@ use crate::{
 /// Runs the graph, prints the decision, leaves the report tree.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
     let efforts = args.effort.join(",");
+    let tape_mode = match (args.record, args.replay) {
+        (true, _) => Some("record".to_owned()),
+        (_, true) => Some("replay".to_owned()),
+        _ => None,
+    };
     let config = common.settings(&[
         ("run.profile", args.profile.as_ref()),
         ("llm.provider", args.llm.as_ref()),
@@ -41,6 +46,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         ("run.budget_tokens", args.budget_tokens.as_ref()),
         ("run.deadline_s", args.deadline.as_ref()),
         ("run.out", args.out.as_ref()),
+        ("run.tape", args.tape.as_ref()),
+        ("run.tape_mode", tape_mode.as_ref()),
         ("sim.seed", args.seed.as_ref()),
         ("sim.time_scale", args.time_scale.as_ref()),
     ])?;
@@ -88,9 +95,10 @@ fn settings(config: &Config, args: &RunArgs, started: Instant) -> Result<Setting
     };
     let deadline = config.number("run.deadline_s");
     let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
+    let tape = world::tape(config)?;
     Ok(Settings {
-        client: world::client(config)?,
-        tools: world::tools(config, data, &run_id, ticker.as_str(), date)?,
+        client: world::client(config, levers.has("hedge"), tape.clone())?,
+        tools: world::tools(config, data, &run_id, ticker.as_str(), date, tape)?,
         cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
         run_id,
         ticker: ticker.as_str().into(),
@@ -111,7 +119,7 @@ fn settings(config: &Config, args: &RunArgs, started: Instant) -> Result<Setting
         out: Path::new(config.text("run.out")).to_owned(),
         process_start: started,
         seed: config.integer("sim.seed") as u64,
-        time_scale: if world::is_simulated(config) { config.number("sim.time_scale") } else { 1.0 },
+        time_scale: world::time_scale(config),
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
     })
@@ -217,7 +225,7 @@ fn figures(run: &RunRecord, terminal: bool) {
         thousands(t.completion)
     ));
     let scale = run.environment.time_scale;
-    let simulated = if run.llm.simulated && scale > 0.0 {
+    let simulated = if scale > 0.0 && scale < 1.0 {
         format!(" ({:.1} s at recorded speed)", run.model_s / scale + run.own_ms / 1e3)
     } else {
         String::new()

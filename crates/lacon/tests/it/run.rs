@@ -250,6 +250,42 @@ fn ctrl_c_keeps_what_is_finished() {
 }
 
 #[test]
+fn a_recorded_run_replays_without_network() {
+    let folder = Folder::new();
+    let url = start(says);
+    let record =
+        folder.lacon(&["run", "CRCL", "--base-url", &url, "--tape", "t.jsonl", "--record", "--json"]).json();
+    let replay = |extra: &[&str]| {
+        let mut args = vec![
+            "run",
+            "CRCL",
+            "--base-url",
+            "http://127.0.0.1:9/v1",
+            "--tape",
+            "t.jsonl",
+            "--replay",
+            "--json",
+        ];
+        args.extend_from_slice(extra);
+        folder.lacon(&args)
+    };
+    let again = replay(&[]).json();
+    for key in ["decision", "tokens", "reports"] {
+        assert_eq!(record[key], again[key], "{key}");
+    }
+    assert_eq!(record["plan"]["digest"], again["plan"]["digest"]);
+    // Levers that only move calls in time replay from the same tape; one that changes a prompt is a miss, and named.
+    for lever in ["no_barrier", "tool_cache", "hedge"] {
+        let without = replay(&["--disable", lever]);
+        assert_eq!(without.json()["decision"], record["decision"], "{lever}");
+    }
+    let miss = replay(&["--disable", "word_limits"]);
+    assert_ne!(miss.code, 0);
+    assert!(miss.err.contains("tape"), "{}", miss.err);
+    folder.lacon(&["run", "CRCL", "--record"]).fails(2, "--tape");
+}
+
+#[test]
 fn a_folder_in_the_origins_layout_is_read() {
     let folder = Folder::new();
     let row = |day: u32| format!("2025-03-{day:02},10,11,9,10.{day:02},1000\n");

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Runs both profiles against the replay server in ../shared/referee and prints one table.
+#   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay]
+# --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --levers: each lever off alone (lacon, one name).
+# --replay: CRCL and FIG at their recorded seconds.  Needs python3; skips where ../shared is absent.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+shared="$(cd .. && pwd)/shared"
+[ -d "$shared/referee" ] || { echo "skipped: ../shared/referee is not here"; exit 0; }
+scale="${TIME_SCALE:-0.05}"; port="${PORT:-8091}"; names=3; levers=0; replay=0; faults=()
+while [ $# -gt 0 ]; do case "$1" in
+  --faults) faults=(SIM_429=0.08 SIM_500=0.04 SIM_DROP=0.03 SIM_STALL=0.02 SIM_BADJSON=0.02) ;;
+  --names) names="$2"; shift ;;
+  --levers) levers=1 ;;
+  --replay) replay=1 ;;
+  *) echo "unknown flag $1"; exit 2 ;;
+esac; shift; done
+
+work="$PWD/target/referee"; mkdir -p "$work"
+if [ ! -x "$work/venv/bin/python" ]; then
+  python3 -m venv "$work/venv" && "$work/venv/bin/pip" -q install tiktoken aiohttp uvloop
+fi
+if [ ! -f "$work/server/vocab/o200k_base.tiktoken" ]; then
+  mkdir -p "$work/server" && cp "$shared"/referee/* "$work/server/" && chmod -R u+w "$work/server" && (cd "$work/server" && ./get_vocab.sh)
+fi
+cargo build --release --quiet --locked
+lacon="$PWD/target/release/lacon"
+profile=typical; [ "$replay" = 1 ] && profile=replay
+log="$work/calls.jsonl"; rm -f "$log"
+(cd "$work/server" && exec env TIME_SCALE="$scale" SIM_PROFILE="$profile" SIM_MAX_TOKENS_CUT=hard "${faults[@]}" ../venv/bin/python server.py \
+  --port "$port" --runs "$shared/workload/runs" --runs "$shared/workload/calib" --latency "$shared/workload/latency_model.json" --log "$log" >"$work/server.out" 2>&1) &
+server=$!; trap 'kill $server 2>/dev/null || true' EXIT
+for _ in $(seq 100); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.2; done
+
+results="$work/results"; rm -rf "$results"
+one() { # ticker date name profile extra...
+  # A run that fails is part of the table, not the end of it.
+  env -u OPENAI_API_KEY LACON_LLM_TIME_SCALE="$scale" "$lacon" run "$1" --date "$2" --base-url "http://127.0.0.1:$port/v1" \
+    --tools-url "http://127.0.0.1:$port/sim/tools" --run-id "$3" --profile "$4" --out "$results/$4${6:+-}${6:-}" --json "${@:5:2}" >/dev/null 2>>"$work/lacon.err" || true
+}
+forget() { (exec 3<>"/dev/tcp/127.0.0.1/$port"; printf 'POST /sim/config HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{}' >&3; cat <&3 >/dev/null); }
+tickers="AAPL:2025-08-07 ETH:2025-08-08 NVDA:2025-08-11 UNH:2025-08-08"
+[ "$replay" = 1 ] && { tickers="CRCL:2025-07-30 FIG:2025-07-31"; names=1; }
+cuts=()
+run_all() { # label profile extra...
+  forget; cuts+=("$1:$( [ -f "$log" ] && (sleep 0.5; wc -l <"$log") || echo 0)")
+  for t in $tickers; do for n in $(seq "$names"); do one "${t%%:*}" "${t##*:}" "${t%%:*}_$n" "${@:2}"; done; done
+}
+if [ "$levers" = 1 ]; then
+  names=1
+  run_all lacon lacon
+  for l in no_barrier prefetch condense word_limits parallel_judge digests prefix_layout repair local_signal hedge tool_cache all; do run_all "without $l" lacon --disable "$l"; done
+else
+  run_all seed seed
+fi
+[ "$levers" = 1 ] || run_all lacon lacon
+sleep 0.6
+"$work/venv/bin/python" benchmarks/referee_table.py "$work/server" "$log" "$results" "$scale" "${cuts[@]}"

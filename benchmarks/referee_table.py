@@ -1,0 +1,66 @@
+"""Prints the table of benchmarks/referee.sh: the referee's log cut into parts, beside what the runs say of themselves.
+
+   referee_table.py SERVER_DIR LOG RESULTS_DIR SCALE LABEL:FIRST_LINE ...
+"""
+import collections
+import glob
+import json
+import statistics as st
+import sys
+
+server, log, results, scale = sys.argv[1:5]
+sys.path.insert(0, server)
+import score  # noqa: E402
+
+lines = [json.loads(line) for line in open(log)]
+cuts = [(c.rsplit(":", 1)[0], int(c.rsplit(":", 1)[1])) for c in sys.argv[5:]]
+MUST = {"bull": ["market", "social", "news", "fundamentals"], "bear": ["market", "social", "news", "fundamentals"],
+        "plan": ["market", "social", "news", "fundamentals", "bull", "bear"], "judge": ["bull", "bear"],
+        "risk_manager": ["plan", "risky", "safe", "neutral"]}
+ALL = score.NEED + ["judge"]
+
+
+def quantile(values, q):
+    values = sorted(values)
+    return values[min(len(values) - 1, int(q * len(values)))] if values else float("nan")
+
+
+print(f"{'':22s} {'runs':>5s} {'complete':>8s} {'p50 s':>7s} {'p90 s':>7s} {'mean s':>7s} {'tokens':>8s} {'prompt':>7s} {'compl.':>7s} "
+      f"{'cached':>7s} {'calls':>6s} {'coverage':>8s} {'own ms':>7s} {'peak MB':>7s}")
+for i, (label, first) in enumerate(cuts):
+    last = cuts[i + 1][1] if i + 1 < len(cuts) else len(lines)
+    by = collections.defaultdict(list)
+    for record in lines[first:last]:
+        if record.get("run"):
+            by[record["run"]].append(record)
+    folder = {"seed": "seed", "lacon": "lacon"}.get(label, "lacon-" + label.removeprefix("without "))
+    own = {}
+    for path in glob.glob(f"{results}/{folder}/*/*/*/run.json"):
+        run = json.load(open(path))
+        own[run["run_id"]] = run
+    seconds, totals, prompts, completions, cached, calls, worst, complete = [], [], [], [], [], [], [], 0
+    for name, records in sorted(by.items()):
+        account = score.account(records)
+        if not account:
+            continue
+        run = own.get(name)
+        answered = {r["role"] for r in records if r["kind"] == "llm" and r["status"] == 200 and r["turn"] == "answer" and r["completion"] > 20}
+        seconds.append(account["model_s"] + (run["own_ms"] / 1e3 if run else 0))
+        totals.append(account["total"])
+        prompts.append(account["prompt"])
+        completions.append(account["completion"])
+        cached.append(account["cached"])
+        calls.append(account["calls"])
+        for r in records:
+            if r["kind"] == "llm":
+                worst += [v for k, v in (r.get("coverage") or {}).items() if k in MUST.get(r["role"], [])]
+        reports = run and all(x["words"] > 0 for x in run["reports"] if x["path"].startswith("reports/1_"))
+        complete += bool(run and reports and run["decision"]["parsed"] and not set(ALL) - answered)
+    if not seconds:
+        continue
+    print(f"{label:22s} {len(seconds):5d} {complete:8d} {st.median(seconds):7.1f} {quantile(seconds, 0.9):7.1f} {st.mean(seconds):7.1f} "
+          f"{st.mean(totals):8.0f} {st.mean(prompts):7.0f} {st.mean(completions):7.0f} {st.mean(cached):7.0f} {st.mean(calls):6.1f} "
+          f"{min(worst, default=float('nan')):8.2f} {st.median(r['own_ms'] for r in own.values()):7.1f} "
+          f"{max(r['peak_rss_mb'] or 0 for r in own.values()):7.1f}")
+print(f"runtime = model and tool time on the critical chain (referee's clock, recorded seconds) + our own time; time scale {scale}; "
+      "coverage = the lowest share of numbers that reached a role which must read them")
