@@ -3,8 +3,20 @@
 use lacon_llm::sse::{Event, Framer};
 use lacon_llm::{Message, Protocol, Request, ignore_events, structured};
 
+mod prompt;
+
+pub use prompt::{compress, expand, extract, trim};
+
 /// A target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("sse", sse), ("answers", answers), ("forms", forms)];
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("sse", sse),
+    ("answers", answers),
+    ("forms", forms),
+    ("expand", expand),
+    ("compress", compress),
+    ("trim", trim),
+    ("extract", extract),
+];
 
 /// The framer gives the same events however the bytes are split, and never more data than came in.
 pub fn sse(data: &[u8]) {

@@ -47,6 +47,22 @@ const TOKENS: &[&[u8]] = &[
     b"\"done\":true",
     b"\"BUY\"",
     b"```json\n",
+    b"@json 2\n",
+    b"@jsonl p\n",
+    b"@log 2 rows 1 templates 1 aliases\na=x * y\n$1=z\n",
+    b"@grid 2 rows a\n",
+    b"[#2 a|b$|c~1|d{e}|f[g]|h=0\n",
+    b"\"\"\"",
+    b"$p{",
+    b"(1|2)",
+    "«1:".as_bytes(),
+    "«1»".as_bytes(),
+    "»".as_bytes(),
+    b"[blob hex, 3 chars, ref=0123456789abcdef]",
+    b"{\"id\": 1, \"name\": \"a b\"}, ",
+    b"2026-01-02 10:00:01 INFO took 12 ms\n",
+    b"| a | b |\n|---|---|\n| 1 | 2 |\n",
+    b"{\"role\": \"user\", \"content\": \"hi\"}, ",
 ];
 
 fn main() {
@@ -67,7 +83,11 @@ fn main() {
         target(&std::fs::read(&path).expect("a kept crash is readable"));
     }
     let mut seeds: Vec<Vec<u8>> = vec![Vec::new()];
-    let folders = [root.join("corpus").join(&name), root.join("../testdata/transcripts")];
+    let folders = [
+        root.join("corpus").join(&name),
+        root.join("../testdata/transcripts"),
+        root.join("../testdata/prompts"),
+    ];
     seeds.extend(folders.iter().flat_map(|folder| files(folder)).filter_map(|path| std::fs::read(path).ok()));
     // The first bytes choose protocol and split: each seed is tried under each protocol.
     let with_head: Vec<Vec<u8>> =

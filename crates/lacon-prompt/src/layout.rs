@@ -7,7 +7,7 @@
 use crate::prompt::{Message, Prompt, Role, Segment};
 use lacon_tokens::Encoding;
 use serde_json::{Map, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Tools in the order of their names, schemas in the order of their keys; lists keep their order, for it may matter.
 #[must_use]
@@ -118,32 +118,41 @@ pub fn first_difference(a: &Prompt, b: &Prompt) -> Option<Difference> {
     })
 }
 
-/// Moves segments that several requests share to the front of each, in one order for all of them.
+/// Moves segments that several requests share to the front of each, so that each begins like one sent before it.
 ///
-/// System text that every request has comes first, then shared data, the most shared first, then what is each request's
-/// own. Segments keep their role and their text. Requests with calls in them are histories whose order carries meaning;
-/// they are left as they are.
+/// System text that every request has comes first. Then, request by request in the order they are sent, the data that
+/// the longest possible beginning of an earlier request consists of; then other shared data, the most shared first;
+/// then what is each request's own. Segments keep their role and their text. Requests with calls in them are histories
+/// whose order carries meaning; they are left as they are.
 #[must_use]
 pub fn shared_first(prompts: &[Prompt]) -> Vec<Prompt> {
-    let mut shares: HashMap<(Role, &str), (usize, usize)> = HashMap::new();
+    let mut shares: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
     let mut order = 0;
     for prompt in prompts {
-        let mut seen: Vec<(Role, &str)> = Vec::new();
+        let mut seen: HashSet<Key<'_>> = HashSet::new();
         for message in &prompt.messages {
             for segment in &message.segments {
                 let key = (message.role, segment.text.as_str());
-                if !seen.contains(&key) {
-                    seen.push(key);
+                if seen.insert(key) {
                     order += 1;
                     shares.entry(key).or_insert((0, order)).0 += 1;
                 }
             }
         }
     }
-    prompts.iter().map(|prompt| front_loaded(prompt, prompts.len(), &shares)).collect()
+    let mut sent: Vec<Vec<Key<'_>>> = Vec::new();
+    prompts.iter().map(|prompt| front_loaded(prompt, prompts.len(), &shares, &mut sent)).collect()
 }
 
-fn front_loaded(prompt: &Prompt, n: usize, shares: &HashMap<(Role, &str), (usize, usize)>) -> Prompt {
+/// A segment as a cache sees it: who speaks, and the text.
+type Key<'a> = (Role, &'a str);
+
+fn front_loaded<'a>(
+    prompt: &'a Prompt,
+    n: usize,
+    shares: &HashMap<Key<'a>, (usize, usize)>,
+    sent: &mut Vec<Vec<Key<'a>>>,
+) -> Prompt {
     let is_history = |message: &Message| {
         !message.tool_calls.is_empty()
             || message.tool_call_id.is_some()
@@ -153,7 +162,7 @@ fn front_loaded(prompt: &Prompt, n: usize, shares: &HashMap<(Role, &str), (usize
         return prompt.clone();
     }
     let mut common: Vec<(Role, &Segment)> = Vec::new();
-    let mut shared: Vec<(usize, usize, Role, &Segment)> = Vec::new();
+    let mut shared: Vec<(usize, usize, Role, &'a Segment)> = Vec::new();
     let mut own: Vec<(Role, &Segment)> = Vec::new();
     for message in &prompt.messages {
         for segment in &message.segments {
@@ -166,16 +175,29 @@ fn front_loaded(prompt: &Prompt, n: usize, shares: &HashMap<(Role, &str), (usize
         }
     }
     shared.sort_by_key(|(count, first, ..)| (std::cmp::Reverse(*count), *first));
-    let mut messages: Vec<Message> = Vec::new();
-    let all = common.into_iter().chain(shared.into_iter().map(|(.., role, segment)| (role, segment)));
-    // The seam between shared and own text starts a message, so that the shared one is the same for all.
-    let n_shared = {
-        let before: Vec<(Role, &Segment)> = all.collect();
-        for (role, segment) in &before {
-            push(&mut messages, *role, segment, 0);
-        }
-        messages.len()
+    let key = |(.., role, segment): &(usize, usize, Role, &'a Segment)| (*role, segment.text.as_str());
+    let mine: HashSet<Key<'a>> = shared.iter().map(key).collect();
+    // The earlier request that begins with the most text of which this one has every piece.
+    let beginning = sent
+        .iter()
+        .map(|earlier| earlier.iter().take_while(|key| mine.contains(*key)).copied().collect::<Vec<_>>())
+        .max_by_key(|keys| keys.iter().map(|(_, text)| text.len()).sum::<usize>())
+        .unwrap_or_default();
+    let place = |entry: &(usize, usize, Role, &'a Segment)| {
+        beginning.iter().position(|known| *known == key(entry)).unwrap_or(usize::MAX)
     };
+    shared.sort_by_key(place);
+    sent.push(shared.iter().map(key).collect());
+
+    let mut messages: Vec<Message> = Vec::new();
+    for (role, segment) in common {
+        push(&mut messages, role, segment, 0);
+    }
+    for (.., role, segment) in shared {
+        push(&mut messages, role, segment, 0);
+    }
+    // The seam between shared and own text starts a message, so that the shared one is the same for all.
+    let n_shared = messages.len();
     for (role, segment) in own {
         push(&mut messages, role, segment, n_shared);
     }

@@ -1,22 +1,44 @@
 //! The list of passes, in the order they run.
 
-/// One pass: its name and the kind of what it changes.
+/// One pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pass {
-    /// Opaque runs go to the store. Keeps: a marker with kind, length and handle. Does nothing without a store.
+    /// Moves opaque runs (base64, hex, from 160 characters on) to the store.
+    ///
+    /// Keeps: a marker with kind, length and handle. Does nothing: without a store, or where the store is full.
+    /// Example: an inline image of 4,404 characters, 2,900 tokens, becomes `[blob image/jpeg base64, 4404 chars,
+    /// ref=…]`, 24 tokens.
     Blobs,
-    /// JSON without layout, with tables for records. Keeps every lexeme. Does nothing where that is not shorter.
+    /// Writes JSON without its layout, records as tables, strings with many escapes as blocks.
+    ///
+    /// Keeps: every lexeme, order and layout. Does nothing: on JSON inside a text that no common printer laid out so.
+    /// Example: 60 orders, 20,246 tokens, become a table of 10,528.
     Json,
-    /// JSON lines as one table.
+    /// Writes JSON lines that share a shape as one table.
+    ///
+    /// Keeps and does nothing: as for JSON. Example: `{"id": 1, "side": "buy"}` on four lines becomes `id|side` and
+    /// four rows.
     JsonLines,
-    /// Log lines as templates and rows. Keeps every token whole.
+    /// Writes log lines and separated rows as templates and their values.
+    ///
+    /// Keeps: every token whole, the order of lines. Does nothing: on prose, and on lines that share too little.
+    /// Example: 400 lines of a sshd log, 16,817 tokens, become 6,480.
     Logs,
-    /// Markdown tables without padding.
+    /// Writes markdown tables without outer bars and padding.
+    ///
+    /// Keeps: cells and look. Does nothing: on tables drawn by hand, and in texts that address the model.
+    /// Example: `| a   | b |` with its ruler becomes `a|b`.
     Grids,
-    /// Passages that occur again are named once. Keeps whole lines, sentences, cells and values.
+    /// Names passages that occur again, and repeats the name.
+    ///
+    /// Keeps: the first occurrence in place; passages are whole lines, sentences, cells or values. Does nothing: where
+    /// it saves less than a fiftieth, and in texts that address the model.
+    /// Example: a run's state that holds each report three times, 37,316 tokens, becomes 24,288.
     Repeats,
-    /// A whole segment that stands earlier in the prompt becomes one line that says so.
+    /// Replaces a whole segment that stands earlier in the prompt by one line that quotes its beginning.
+    ///
+    /// Keeps: the first copy. Does nothing: below 240 bytes, or where another text begins alike.
     Duplicates,
 }
 

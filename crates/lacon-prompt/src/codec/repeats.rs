@@ -141,13 +141,14 @@ fn find(text: &str) -> Vec<Match> {
 }
 
 /// The longest prefix of a match that ends where passages may end, in both places, and in which quotes and brackets
-/// are balanced: a passage that opens a string and leaves it open would be unreadable.
+/// are balanced: a passage that opens a string and leaves it open would be unreadable. For the same reason none holds the
+/// quotes of a block.
 fn trim(bytes: &[u8], from: usize, to: usize, len: usize) -> usize {
     let (mut depth, mut quoted, mut best) = (0i32, false, 0);
     let inside = to > 0 && bytes[to - 1] == b'"';
     for n in 1..=len {
         match bytes[to + n - 1] {
-            b'"' if inside => break,
+            b'"' if inside || bytes[to + n - 1..].starts_with(b"\"\"\"") => break,
             b'"' => quoted = !quoted,
             b'{' | b'[' | b'(' => depth += 1,
             b'}' | b']' | b')' => depth -= 1,

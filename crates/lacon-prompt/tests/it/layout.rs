@@ -87,3 +87,61 @@ fn tools_get_one_order() {
         r#"{"function":{"name":"b","parameters":{"required":["z","a"],"type":"object"}},"type":"function"}"#
     );
 }
+
+/// The nine requests after the analysts, as the original builds them: role text first, then what the role reads.
+fn requests_of(run: &serde_json::Value) -> Vec<Prompt> {
+    let whole = |role: &str| run["roles"][role]["text"].as_str().unwrap_or_default();
+    // The original's judge reads the last line of each argument only.
+    let text = |part: &str| match part.strip_suffix(" last line") {
+        Some(role) => whole(role).lines().last().unwrap_or_default().to_owned(),
+        None => whole(part).to_owned(),
+    };
+    let reports = ["market", "social", "news", "fundamentals"];
+    let reads: [(&str, Vec<&str>); 9] = [
+        ("bull", reports.to_vec()),
+        ("bear", reports.to_vec()),
+        ("judge", vec!["bull last line", "bear last line"]),
+        ("plan", [&reports[..], &["bull", "bear", "judge"]].concat()),
+        ("risky", [&reports[..], &["plan"]].concat()),
+        ("safe", [&reports[..], &["plan"]].concat()),
+        ("neutral", [&reports[..], &["plan"]].concat()),
+        ("risk_manager", [&reports[..], &["plan", "risky", "safe", "neutral"]].concat()),
+        ("trader", vec!["plan", "risk_manager"]),
+    ];
+    reads
+        .into_iter()
+        .map(|(role, reads)| {
+            let orders =
+                format!("You are the {role} of a trading desk. Weigh the material and answer. ").repeat(8);
+            let mut segments = vec![Segment::instruction(role, orders)];
+            segments.extend(reads.into_iter().map(|part| Segment::data(part, text(part))));
+            Prompt::new(vec![Message::new(Role::User, segments)])
+        })
+        .collect()
+}
+
+#[test]
+fn recorded_runs_cost_less_than_half_with_shared_material_first() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/workload/runs");
+    let Ok(entries) = std::fs::read_dir(&folder) else {
+        println!("skipped: no recorded runs");
+        return;
+    };
+    let (mut before, mut after, mut cached, mut tokens) = (0, 0, 0, 0);
+    for entry in entries {
+        let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("is text");
+        let prompts = requests_of(&serde_json::from_str(&text).expect("is JSON"));
+        let cold = predict(&prompts, CacheProfile::OPENAI, o200k());
+        let warm = predict(&shared_first(&prompts), CacheProfile::OPENAI, o200k());
+        before += cold.iter().map(|p| p.cost_permille).sum::<u64>();
+        after += warm.iter().map(|p| p.cost_permille).sum::<u64>();
+        cached += warm.iter().map(|p| p.cached).sum::<usize>();
+        tokens += warm.iter().map(|p| p.prompt).sum::<usize>();
+    }
+    println!(
+        "effective cost {:.1} %, {:.1} % cached",
+        100.0 * after as f64 / before as f64,
+        100.0 * cached as f64 / tokens as f64
+    );
+    assert!(after * 100 < before * 52, "{after} of {before}");
+}

@@ -7,5 +7,6 @@ mod extract;
 mod inputs;
 mod layout;
 mod optimize;
+mod snapshots;
 mod span;
 mod trim;

@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode, time::Instant};
 use lacon_prompt::{
     compress::{Options, compress, held_out},
     extract::{ExtractOptions, extract},
-    offload::Store,
+    offload::{Store, StoreError},
     passes::{PASSES, Pass, PassSet},
     receipt,
     response::{role_limit, word_limit_line},
@@ -64,7 +64,7 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
     let held_out = held_out(&source, (args.holdout * 1000.0) as u16);
     let mut done = match args.policy {
         _ if held_out => Outcome::untouched(&source, encoding),
-        Policy::Lossy => extracted(&source, args, share, encoding),
+        Policy::Lossy => extracted(&source, args, passes, share, encoding)?,
         policy => shortened(&source, args, policy, passes, encoding)?,
     };
     let elapsed = started.elapsed();
@@ -144,12 +144,40 @@ fn shortened(
     })
 }
 
-fn extracted(source: &str, args: &CompressArgs, share: f64, encoding: &Encoding) -> Outcome {
+/// Texts of so many tokens are kept whole in the store when an extract of them is made; the marker costs about twenty.
+const MIN_STORED: usize = 1500;
+
+fn extracted(
+    source: &str,
+    args: &CompressArgs,
+    passes: PassSet,
+    share: f64,
+    encoding: &Encoding,
+) -> Result<Outcome, Failure> {
     let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
     // Whoever names a share wants it for texts of moderate length too; below this nothing is left out.
     let asked = args.ratio.is_some() || args.target.is_some();
     let min_tokens = if asked { 100 } else { ExtractOptions::default().min_tokens };
-    let found = extract(source, &query, ExtractOptions { share, min_tokens }, encoding);
+    let mut marker = String::new();
+    let mut share = share;
+    let before = encoding.count(source);
+    if before >= MIN_STORED && share < 1.0 && passes.has(Pass::Blobs) && !args.audit {
+        match LazyStore::new(&args.store).put(source) {
+            Ok(handle) => {
+                marker = format!("\n[extract; full text: ref={handle}]");
+                share = (share - (encoding.count(&marker) + 1) as f64 / before as f64).max(0.0);
+            }
+            Err(StoreError::Full { .. }) => {
+                text::warn("the store is full; what the extract leaves out is not kept")
+            }
+            Err(error) => return Err(Failure::input(error)),
+        }
+    }
+    let mut found = extract(source, &query, ExtractOptions { share, min_tokens }, encoding);
+    if !found.left_out.is_empty() {
+        found.text.push_str(&marker);
+        found.tokens_after = encoding.count(&found.text);
+    }
     let report = json!({
         "pass": "extract",
         "units": found.units,
@@ -161,14 +189,14 @@ fn extracted(source: &str, args: &CompressArgs, share: f64, encoding: &Encoding)
     });
     let explanation =
         format!("extract: kept {} of {} rows and sentences for {query:?}\n", found.kept, found.units);
-    Outcome {
+    Ok(Outcome {
         exact: found.left_out.is_empty() || args.audit,
         text: if args.audit { source.to_owned() } else { found.text },
         before: found.tokens_before,
         after: found.tokens_after,
         reports: vec![report],
         explanation,
-    }
+    })
 }
 
 fn share(args: &CompressArgs) -> Result<f64, Failure> {

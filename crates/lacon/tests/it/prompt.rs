@@ -144,6 +144,15 @@ fn a_question_selects_rows() {
     assert!(done.text().starts_with("| | 2019 | 2018 |\n"), "{}", done.text());
     assert!(done.text().contains("| Item 7 alpha7 | 21.5 | 49.5 |"));
     assert!(done.text().len() < table.len() / 3);
+    let long = table.repeat(4);
+    let done = lacon(
+        folder.path(),
+        &["compress", "--policy", "lossy", "--ratio", "0.2", "--query", "What is alpha7 in 2018?"],
+        long.as_bytes(),
+    );
+    let handle =
+        done.text().rsplit("full text: ref=").next().expect("a marker").trim_end_matches(']').to_owned();
+    assert_eq!(lacon(folder.path(), &["retrieve", &handle], b"").text(), long);
     assert_eq!(lacon(folder.path(), &["compress", "--policy", "lossy", "--ratio", "2"], b"x").code, Some(2));
 }
 

@@ -1,0 +1,62 @@
+//! Targets of `lacon-prompt`: what is compressed comes back, what is damaged is an error, what is cut is in budget.
+
+use lacon_prompt::compress::{Options, compress as shorten, expand as restore};
+use lacon_prompt::extract::{ExtractOptions, extract as select};
+use lacon_prompt::offload::MemoryStore;
+use lacon_prompt::span;
+use lacon_prompt::trim::{TrimOptions, message_tokens, trim as fit};
+use lacon_tokens::{Encoding, EncodingName};
+
+fn o200k() -> &'static Encoding {
+    lacon_tokens::encoding(EncodingName::O200kBase)
+}
+
+/// Expanding any text ends with a text or an error: no panic, no hang, no memory without bound.
+pub fn expand(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let _ = restore(&text, None);
+    // The grammars behind the control lines deserve most of the time.
+    for head in
+        ["@json 2\n", "@json pa\n", "@jsonl p\n", "@log 3 rows 1 templates 1 aliases\n", "@grid 3 rows a\n"]
+    {
+        let _ = restore(&format!("{head}{text}"), None);
+    }
+    let _ = restore(&format!("@ref «1:text» is repeated by «1»\n{text}"), None);
+}
+
+/// What is compressed expands to what it was, and spans cover their text.
+pub fn compress(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    assert_eq!(span::print(&text, &span::parse(&text)), text);
+    let mut store = MemoryStore::new([7; 32], 1 << 26);
+    let short = shorten(&text, Options::default(), Some(&mut store), o200k()).expect("memory does not fail");
+    let back = restore(&short.text, Some(&store)).expect("what was compressed expands");
+    if short.exact {
+        assert_eq!(back, text);
+    } else {
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).ok();
+        assert_eq!(value(&back), value(&text));
+    }
+}
+
+/// Any list of messages is trimmed into the budget or refused.
+pub fn trim(data: &[u8]) {
+    let Some((&share, text)) = data.split_first() else { return };
+    let Ok(serde_json::Value::Array(messages)) = serde_json::from_slice(text) else { return };
+    let tokens = |list: &[serde_json::Value]| list.iter().map(|m| message_tokens(m, o200k())).sum::<usize>();
+    let budget = tokens(&messages) * usize::from(share) / 255;
+    if let Ok(trimmed) = fit(&messages, &TrimOptions::new(budget), o200k()) {
+        assert!(tokens(&trimmed.messages) <= budget);
+    }
+}
+
+/// An extract is no longer than its text, and the same each time.
+pub fn extract(data: &[u8]) {
+    let [share, rest @ ..] = data else { return };
+    let text = String::from_utf8_lossy(rest);
+    let (query, text) = text.split_once('\n').unwrap_or(("price", &text));
+    let options = ExtractOptions { share: f64::from(*share) / 255.0, min_tokens: 8 };
+    let found = select(text, query, options, o200k());
+    assert!(found.tokens_after <= found.tokens_before);
+    assert_eq!(found, select(text, query, options, o200k()));
+}
