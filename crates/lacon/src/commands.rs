@@ -1,27 +1,20 @@
 //! One file per subcommand; this list is their index, in the order of the help text.
 
-<<<<<<< HEAD
 mod batch;
-=======
 mod bench;
->>>>>>> tokens
 mod completions;
 mod compress;
 mod config;
 mod count;
 mod decode;
 mod doctor;
-<<<<<<< HEAD
+mod encode;
 mod expand;
 mod graph;
 mod layout;
+mod models;
 mod prompt_input;
 mod retrieve;
-=======
-mod encode;
-mod graph;
-mod models;
->>>>>>> tokens
 mod run;
 mod schema;
 mod trim;
