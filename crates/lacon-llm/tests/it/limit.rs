@@ -104,7 +104,7 @@ async fn refusals_by_chance_stop_nobody_and_many_stop_all() {
     for _ in 0..10 {
         let _ = limit.complete(&request(), &ignore_events).await;
     }
-    assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 128));
+    assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 512));
     assert!(limit.complete(&request(), &ignore_events).await.is_err());
     assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 1));
     assert!(limit.complete(&request(), &ignore_events).await.is_ok());
@@ -123,7 +123,7 @@ async fn a_burst_with_some_refusals_keeps_its_speed() {
     });
     let limit = Arc::new(Limit::new(Scripted::new(script), LimitOptions::default()));
     let (elapsed, answered) = all(limit.clone(), 100).await;
-    assert_eq!((elapsed, answered, limit.concurrency()), (Duration::from_secs(1), 90, 128));
+    assert_eq!((elapsed, answered, limit.concurrency()), (Duration::from_secs(1), 90, 512));
 }
 
 fn breaker() -> BreakerOptions {
