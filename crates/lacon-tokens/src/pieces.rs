@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::merge::{count_merged, merge};
 use crate::pretokenize::Pattern;
-use crate::scan::{Batch, KEY, TAIL};
+use crate::scan::{Batch, KEY, TAIL, unpack};
 use crate::simd::{Vectors, count_batch, encode_batch, scan, scan_tail};
 use crate::tables::{hash, mix};
 use crate::vocabulary::Vocabulary;
@@ -35,7 +35,9 @@ const LONG_SETS: usize = 1 << 11;
 const CACHES_PER_THREAD: usize = 4;
 
 /// Pieces of up to 7 bytes, a cache line of them: the bytes, zero-padded, 5 bits of token count, 3 of length.
-pub(crate) type TinySet = [u64; 8];
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct TinySet(pub(crate) [u64; 8]);
 
 const TINY_LEN_SHIFT: u32 = 61;
 const TINY_COUNT_SHIFT: u32 = 56;
@@ -65,10 +67,10 @@ const MANY: usize = 1 << 18;
 
 /// Pieces seen by one thread with one encoding.
 ///
-/// All tables are arrays of plain words, which begin as zeros: the system hands out their pages when they are first
-/// touched, so that a thread that counts one short text does not pay for the whole.
+/// All tables but the first are arrays of plain words, which begin as zeros: the system hands out their pages when
+/// they are first touched, so that a thread that counts one short text does not pay for the whole.
 pub(crate) struct PieceCache {
-    tiny: Lines,
+    tiny: Box<[TinySet; TINY_SETS]>,
     tiny_ids: Vec<[Ids; 8]>,
     short: Lines,
     short_ids: Vec<[Ids; SHORT_WAYS]>,
@@ -85,7 +87,10 @@ pub(crate) struct PieceCache {
 impl PieceCache {
     fn new() -> Self {
         Self {
-            tiny: Lines::new(TINY_SETS),
+            tiny: vec![TinySet([0; 8]); TINY_SETS]
+                .into_boxed_slice()
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("made with this length")),
             tiny_ids: vec![[0; 8]; TINY_SETS],
             short: Lines::new(SHORT_SETS),
             short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
@@ -235,13 +240,14 @@ impl Pieces {
 
 /// Scratch of one count.
 pub(crate) struct Misses {
-    starts: Vec<(u32, u32)>,
+    /// Start in the lower half, length in the upper.
+    pieces: Vec<u64>,
     tokens: Vec<u32>,
 }
 
 impl Default for Misses {
     fn default() -> Self {
-        Self { starts: Vec::new(), tokens: Vec::with_capacity(64) }
+        Self { pieces: Vec::new(), tokens: Vec::with_capacity(64) }
     }
 }
 
@@ -285,28 +291,29 @@ pub(crate) fn count_batch_with(
     text: &[u8],
     batch: &Batch,
 ) -> usize {
-    let pieces = batch.pieces();
-    if misses.starts.len() <= pieces.len() {
-        misses.starts.resize(pieces.len() + 1, (0, 0));
+    let pieces = batch.packed();
+    if misses.pieces.len() <= pieces.len() {
+        misses.pieces.resize(pieces.len() + 1, 0);
     }
+    let missed = &mut misses.pieces[..pieces.len() + 1];
     let mut n_tokens = batch.n_plain();
     let mut n_misses = 0;
     for piece in pieces {
-        let (start, len) = (piece.0 as usize, piece.1 as usize);
+        let (start, len) = unpack(*piece);
         let key = tiny_key(text, start, len);
-        let set = cache.tiny.get(tiny_set(key));
+        let set = &cache.tiny[tiny_set(key) % TINY_SETS];
         let matched = matches(set, key);
         let hit = (matched != 0) & (len <= TINY);
-        let found = set[matched.trailing_zeros() as usize & 7];
+        let found = set.0[matched.trailing_zeros() as usize & 7];
         n_tokens += select_unpredictable(hit, (found >> TINY_COUNT_SHIFT & 31) as usize, 0);
-        misses.starts[n_misses] = piece;
+        missed[n_misses] = *piece;
         n_misses += usize::from(!hit);
     }
     let n_longer = n_misses;
     n_misses = 0;
     for i in 0..n_longer {
-        let (start, len) = misses.starts[i];
-        let (low, high) = short_key(text, start as usize, len as usize);
+        let (start, len) = unpack(missed[i]);
+        let (low, high) = short_key(text, start, len);
         let set: &ShortSet = cache.short.get(short_set(low, high));
         // At most one way holds the key, so that the union over the ways is its count.
         let mut found = 0;
@@ -315,15 +322,14 @@ pub(crate) fn count_batch_with(
             let differs = (set[way] ^ low) | ((word ^ high) & !COUNT_MASK);
             found |= select_unpredictable(differs == 0, word & COUNT_MASK, 0);
         }
-        let found = select_unpredictable(len as usize <= SHORT, (found >> COUNT_SHIFT) as usize, 0);
+        let found = select_unpredictable(len <= SHORT, (found >> COUNT_SHIFT) as usize, 0);
         n_tokens += found;
-        misses.starts[n_misses] = (start, len);
+        missed[n_misses] = missed[i];
         n_misses += usize::from(found == 0);
     }
     for i in 0..n_misses {
-        let (start, len) = misses.starts[i];
-        n_tokens +=
-            count_miss(&matches, cache, &mut misses.tokens, vocabulary, text, start as usize, len as usize);
+        let (start, len) = unpack(misses.pieces[i]);
+        n_tokens += count_miss(&matches, cache, &mut misses.tokens, vocabulary, text, start, len);
     }
     n_tokens
 }
@@ -331,14 +337,14 @@ pub(crate) fn count_batch_with(
 #[inline(always)]
 fn tiny_key(text: &[u8], start: usize, len: usize) -> u64 {
     let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
-    let keep = KEEP[len & 7].0;
+    // Of a longer piece some bits that no piece of the table has.
+    let keep = (1_u64 << (8 * len & 63)) - 1;
     (u64::from_le_bytes(*bytes) & keep) | (len as u64) << TINY_LEN_SHIFT
 }
 
 #[inline(always)]
 fn tiny_set(key: u64) -> usize {
-    let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((hash ^ (hash >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> (64 - TINY_SETS.trailing_zeros())) as usize
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TINY_SETS.trailing_zeros())) as usize
 }
 
 /// Appends the tokens of the pieces of `batch` to `out`; call it through `simd.rs`.
@@ -354,17 +360,17 @@ pub(crate) fn encode_batch_with(
     const ROOM: usize = 256;
     let mut buffer = [0_u32; ROOM + 4];
     let mut n = 0;
-    for (start, len) in batch.pieces() {
-        let (start, len) = (start as usize, len as usize);
+    for piece in batch.packed() {
+        let (start, len) = unpack(*piece);
         let mut ids = 0;
         let mut count = 0;
         if len <= TINY {
             let key = tiny_key(text, start, len);
             let at = tiny_set(key);
-            let matched = matches(cache.tiny.get(at), key);
+            let matched = matches(&cache.tiny[at % TINY_SETS], key);
             let way = matched.trailing_zeros() as usize & 7;
             ids = select_unpredictable(matched != 0, cache.tiny_ids[at][way], 0);
-            count = (cache.tiny.get(at)[way] >> TINY_COUNT_SHIFT & 31) as usize;
+            count = (cache.tiny[at % TINY_SETS].0[way] >> TINY_COUNT_SHIFT & 31) as usize;
         }
         if ids == 0 || ids & IN_MANY != 0 {
             let piece = &text[start..start + len];
@@ -465,10 +471,13 @@ fn find(
         n if n <= TINY => {
             let key = tiny_key(text, start, len);
             let at = tiny_set(key);
-            let matched = matches(cache.tiny.get(at), key);
+            let matched = matches(&cache.tiny[at % TINY_SETS], key);
             let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
             let found = way.map(|way| {
-                (cache.tiny_ids[at][way], (cache.tiny.get(at)[way] >> TINY_COUNT_SHIFT & 31) as usize)
+                (
+                    cache.tiny_ids[at][way],
+                    (cache.tiny[at % TINY_SETS].0[way] >> TINY_COUNT_SHIFT & 31) as usize,
+                )
             });
             (Slot::Tiny(at, way, key), found)
         }
@@ -511,7 +520,7 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
         Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
         Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
         Slot::Tiny(at, None, key) => {
-            let set = cache.tiny.get_mut(at);
+            let set = &mut cache.tiny[at % TINY_SETS].0;
             set.copy_within(..7, 1);
             set[0] = key | (n as u64) << TINY_COUNT_SHIFT;
             cache.tiny_ids[at].copy_within(..7, 1);

@@ -181,7 +181,7 @@ pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
 #[inline(always)]
 pub(crate) fn matches_scalar(set: &TinySet, key: u64) -> u32 {
     let mut matched = 0;
-    for (way, word) in set.iter().enumerate() {
+    for (way, word) in set.0.iter().enumerate() {
         matched |= u32::from((word ^ key) & !TINY_COUNT == 0) << way;
     }
     matched
@@ -288,7 +288,7 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     fn matches_avx512(set: &TinySet, key: u64) -> u32 {
         // SAFETY: the set has 64 readable bytes and the load needs no alignment.
-        let words = unsafe { _mm512_loadu_si512(set.as_ptr().cast()) };
+        let words = unsafe { _mm512_loadu_si512(set.0.as_ptr().cast()) };
         let differs = _mm512_xor_si512(words, _mm512_set1_epi64(key as i64));
         u32::from(_mm512_testn_epi64_mask(differs, _mm512_set1_epi64(!TINY_COUNT as i64)))
     }
@@ -298,7 +298,7 @@ mod x86 {
     fn matches_avx2(set: &TinySet, key: u64) -> u32 {
         let half = |at: usize| {
             // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
-            let words = unsafe { _mm256_loadu_si256(set.as_ptr().add(at).cast()) };
+            let words = unsafe { _mm256_loadu_si256(set.0.as_ptr().add(at).cast()) };
             let differs = _mm256_xor_si256(words, _mm256_set1_epi64x(key as i64));
             let equal = _mm256_cmpeq_epi64(
                 _mm256_and_si256(differs, _mm256_set1_epi64x(!TINY_COUNT as i64)),
