@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
 # Runs both profiles against the replay server in ../shared/referee and prints one table.
-#   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay]
+#   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay] [--only seed|lacon]
 # --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --levers: each lever off alone (lacon, one name).
 # --replay: CRCL and FIG at their recorded seconds.  Needs python3; skips where ../shared is absent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shared="$(cd .. && pwd)/shared"
 [ -d "$shared/referee" ] || { echo "skipped: ../shared/referee is not here"; exit 0; }
-scale="${TIME_SCALE:-0.05}"; port="${PORT:-8091}"; names=3; levers=0; replay=0; faults=()
+scale="${TIME_SCALE:-0.05}"; port="${PORT:-8091}"; names=3; levers=0; replay=0; only=; faults=()
 while [ $# -gt 0 ]; do case "$1" in
   --faults) faults=(SIM_429=0.08 SIM_500=0.04 SIM_DROP=0.03 SIM_STALL=0.02 SIM_BADJSON=0.02) ;;
   --names) names="$2"; shift ;;
   --levers) levers=1 ;;
   --replay) replay=1 ;;
+  --only) only="$2"; shift ;;
   *) echo "unknown flag $1"; exit 2 ;;
 esac; shift; done
 
@@ -49,10 +50,10 @@ run_all() { # label profile extra...
 if [ "$levers" = 1 ]; then
   names=1
   run_all lacon lacon
-  for l in no_barrier prefetch condense word_limits parallel_judge digests prefix_layout repair local_signal hedge tool_cache all; do run_all "without $l" lacon --disable "$l"; done
+  for l in no_barrier prefetch condense word_limits parallel_judge digests prefix_layout repair local_signal hedge concise shared_news tool_cache all; do run_all "without $l" lacon --disable "$l"; done
 else
-  run_all seed seed
+  [ "$only" = lacon ] || run_all seed seed
+  [ "$only" = seed ] || run_all lacon lacon
 fi
-[ "$levers" = 1 ] || run_all lacon lacon
 sleep 0.6
 "$work/venv/bin/python" benchmarks/referee_table.py "$work/server" "$log" "$results" "$scale" "${cuts[@]}"

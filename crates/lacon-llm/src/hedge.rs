@@ -1,18 +1,25 @@
 //! Sends a second request beside one that is slower than usual; the first valid answer wins.
 //!
-//! Two signs count as slow: no first token by the time by which nearly all earlier calls of this role and model had one, and a
-//! stream that stands still far longer than such streams do. A long answer that keeps coming is not slow: a second request would
-//! have to write it all again. The loser is dropped, which cancels it; what it was probably billed stays in the attempts. Both
-//! requests run in the caller's future, so dropping the call drops both.
+//! Three signs count as slow: no first token by the time by which nearly all earlier calls of this role and model had one; a
+//! stream that stands still far longer than such streams do; and a stream that is written so slowly that, by the usual length and
+//! speed, a new request would be done well before it. A long answer at the usual speed is not slow.
+//!
+//! The race is decided as early as it can be, since a loser that goes on writing is paid for in full: after a late first token by
+//! the first token, after a standstill by the next part. The loser is dropped, which cancels it; what it was probably billed stays
+//! in the attempts. All requests run in the caller's future, so dropping the call
+//! drops them all.
 
-use std::collections::{HashMap, VecDeque};
+mod history;
+
 use std::future::{Future, poll_fn};
 use std::sync::{Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+
+use history::History;
+pub use history::Sample;
 
 use crate::budget::Budget;
 use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
@@ -20,10 +27,7 @@ use crate::error::{Error, ErrorKind, Timeout};
 use crate::request::Request;
 use crate::response::{Attempt, Outcome, Response};
 use crate::retry::{fill_estimates, total_timeout};
-use crate::watch::{Seen, Watch};
-
-/// Most roles and models that are told apart; the one unused longest is forgotten.
-const MAX_KEYS: usize = 256;
+use crate::watch::Watch;
 
 /// Steers [`Hedge`].
 #[derive(Debug, Clone)]
@@ -32,16 +36,25 @@ pub struct HedgeOptions {
     pub quantile: f64,
     /// Earlier calls that are needed before their times are used.
     pub min_samples: usize,
+    /// Earlier answers of a role that are needed before their length is used.
+    pub min_lengths: usize,
     /// Earlier calls that are remembered per role and model.
     pub window: usize,
     /// Wait for a first token while nothing is learned; none means no hedge.
     pub first_token: Option<Duration>,
     /// Wait for the next part of an answer while nothing is learned; none means no hedge.
     pub gap: Option<Duration>,
+    /// The wait for a first token is this many times what was learned.
+    pub first_factor: f64,
     /// Shortest wait, whatever was learned.
     pub min_wait: Duration,
     /// A gap must be this many times the usual longest one.
     pub gap_factor: f64,
+    /// How long a stream is watched before its speed is judged.
+    pub crawl_after: Duration,
+    /// What is left to write must take this many times as long as a new request; none means that speed is not judged. Slow spells
+    /// of a provider often meet all requests alike: measure before it is turned on.
+    pub crawl_factor: Option<f64>,
     /// Most further requests per call; 0 turns hedging off. A further one after the first goes out only when the one before it was
     /// refused and the first request is still slow.
     pub max_hedges: usize,
@@ -58,34 +71,21 @@ impl Default for HedgeOptions {
         Self {
             quantile: 0.95,
             min_samples: 12,
+            min_lengths: 3,
             window: 128,
             first_token: Some(Duration::from_secs(20)),
             gap: Some(Duration::from_secs(8)),
+            first_factor: 1.5,
             min_wait: Duration::from_millis(250),
             gap_factor: 4.0,
+            crawl_after: Duration::from_secs(2),
+            crawl_factor: None,
             max_hedges: 2,
             budget_ratio: 0.1,
             budget_reserve: 4,
             budget_most: 100,
         }
     }
-}
-
-/// The times of one earlier call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample {
-    /// From the sent request to the first token.
-    pub first_token: Duration,
-    /// Longest wait between two parts of the answer; absent for calls that were given up.
-    pub gap: Option<Duration>,
-}
-
-#[derive(Debug, Default)]
-struct History {
-    /// By model and role; the model alone has the empty role.
-    by_key: HashMap<(String, String), VecDeque<Sample>>,
-    /// Keys, the one used last at the end.
-    order: VecDeque<(String, String)>,
 }
 
 /// Hedges the calls of the client it wraps.
@@ -97,11 +97,12 @@ pub struct Hedge<C> {
     history: Mutex<History>,
 }
 
-/// When a call counts as slow.
-#[derive(Debug, Clone, Copy)]
-struct Patience {
-    first_token: Option<Duration>,
-    gap: Option<Duration>,
+/// Why a call counts as slow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sign {
+    NoFirstToken,
+    Standstill,
+    Crawl,
 }
 
 /// One request of a call.
@@ -114,9 +115,14 @@ struct Arm<'a> {
 /// What a call waits for.
 enum Turn {
     Ended(usize, Box<Result<Response, Error>>),
-    Slow,
+    Slow(Sign),
+    /// The race is decided although nobody has ended.
+    Leads(usize),
     Late,
 }
+
+/// Told of a request that was cut off by the time limit of its call.
+const OUT_OF_TIME: &str = "the call ran out of time";
 
 impl<C: Client> Hedge<C> {
     /// Wraps a client.
@@ -125,69 +131,48 @@ impl<C: Client> Hedge<C> {
         Self { inner, options, budget, history: Mutex::default() }
     }
 
+    /// Returns the client inside.
+    pub fn inner(&self) -> &C {
+        &self.inner
+    }
+
     /// Adds the times of a call, such as one of an earlier run.
     pub fn learn(&self, model: &str, role: &str, sample: Sample) {
-        let mut history = self.lock();
-        for role in if role.is_empty() { vec![""] } else { vec![role, ""] } {
-            let key = (model.to_owned(), role.to_owned());
-            history.order.retain(|other| *other != key);
-            history.order.push_back(key.clone());
-            let samples = history.by_key.entry(key).or_default();
-            if samples.len() >= self.options.window.max(1) {
-                samples.pop_front();
-            }
-            samples.push_back(sample);
-        }
-        while history.order.len() > MAX_KEYS {
-            if let Some(key) = history.order.pop_front() {
-                history.by_key.remove(&key);
-            }
-        }
+        self.lock().learn(model, role, sample, self.options.window);
     }
 
     /// Returns what was learned, as model, role and times, to be kept for the next run.
     pub fn history(&self) -> Vec<(String, String, Vec<Sample>)> {
-        let history = self.lock();
-        let known = history.order.iter().filter(|(_, role)| !role.is_empty());
-        known
-            .filter_map(|key| {
-                let samples = history.by_key.get(key)?;
-                Some((key.0.clone(), key.1.clone(), samples.iter().copied().collect()))
-            })
-            .collect()
+        self.lock().all()
     }
 
     fn lock(&self) -> MutexGuard<'_, History> {
         self.history.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    fn patience(&self, request: &Request) -> Patience {
-        let history = self.lock();
-        let samples = [request.tags.role.as_str(), ""].into_iter().find_map(|role| {
-            let samples = history.by_key.get(&(request.model.clone(), role.to_owned()))?;
-            (samples.len() >= self.options.min_samples.max(1)).then_some(samples)
-        });
-        let Some(samples) = samples else {
-            return Patience { first_token: self.options.first_token, gap: self.options.gap };
-        };
-        let floor = self.options.min_wait;
-        let firsts = samples.iter().map(|sample| sample.first_token).collect();
-        let gaps: Vec<_> = samples.iter().filter_map(|sample| sample.gap).collect();
-        let gap =
-            quantile(gaps, self.options.quantile).map(|gap| gap.mul_f64(self.options.gap_factor).max(floor));
-        Patience {
-            first_token: quantile(firsts, self.options.quantile).map(|first| first.max(floor)),
-            gap: gap.or(self.options.gap),
+    fn note(&self, request: &Request, watch: &Watch, answered: bool) {
+        if let Some(sample) = Sample::of(watch.seen(), watch.elapsed(), answered) {
+            self.learn(&request.model, &request.tags.role, sample);
         }
     }
 
-    fn note(&self, request: &Request, watch: &Watch, answered: bool) {
-        let seen = watch.seen();
-        let Some(sent) = seen.sent else { return };
-        // A call that was given up would have taken longer still: without its time the quantile would shrink from hedge to hedge.
-        let first = seen.first.unwrap_or(watch.elapsed()).saturating_sub(sent);
-        let gap = answered.then_some(seen.gap);
-        self.learn(&request.model, &request.tags.role, Sample { first_token: first, gap });
+    /// Drops every request but `keep`, which cancels them, and accounts for them.
+    fn retire(
+        &self,
+        request: &Request,
+        arms: &mut [Arm<'_>],
+        watches: &[Watch],
+        keep: usize,
+        end: Duration,
+    ) -> Vec<Attempt> {
+        let mut losers = Vec::new();
+        for (n, arm) in arms.iter_mut().enumerate() {
+            if n != keep && arm.future.take().is_some() {
+                self.note(request, &watches[n], false);
+                losers.extend(watches[n].attempt(end, Outcome::Superseded, None, n > 0));
+            }
+        }
+        losers
     }
 
     async fn run(
@@ -197,7 +182,7 @@ impl<C: Client> Hedge<C> {
     ) -> Result<Response, Error> {
         self.budget.deposit();
         let begin = Instant::now();
-        let patience = self.patience(request);
+        let patience = self.lock().patience(&request.model, &request.tags.role, &self.options);
         // All on the call's own clock.
         let watches: Vec<Watch> = (0..=self.options.max_hedges).map(|_| Watch::new(Duration::ZERO)).collect();
         let listeners: Vec<_> = watches
@@ -217,6 +202,7 @@ impl<C: Client> Hedge<C> {
         let mut arms = vec![Arm { future: Some(first), start: Duration::ZERO }];
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut again: Option<Instant> = None;
+        let mut sign = Sign::NoFirstToken;
         let mut may_hedge = self.options.max_hedges > 0;
         let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
         let mut limit = request.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
@@ -229,21 +215,37 @@ impl<C: Client> Hedge<C> {
                         return Poll::Ready(Turn::Ended(n, Box::new(result)));
                     }
                 }
+                if let Some(n) = leader(&arms, &watches, sign) {
+                    return Poll::Ready(Turn::Leads(n));
+                }
                 if let Some(limit) = &mut limit
                     && limit.as_mut().poll(context).is_ready()
                 {
                     return Poll::Ready(Turn::Late);
                 }
-                let due = if arms.len() == 1 { due(begin, watches[0].seen(), patience) } else { again };
-                let Some(due) = due.filter(|_| may_hedge) else { return Poll::Pending };
+                if !may_hedge {
+                    return Poll::Pending;
+                }
+                let (due, sign) = if arms.len() == 1 {
+                    let seen = watches[0].seen();
+                    if patience.is_crawling(seen, begin.elapsed()) {
+                        return Poll::Ready(Turn::Slow(Sign::Crawl));
+                    }
+                    let sign = if seen.first.is_none() { Sign::NoFirstToken } else { Sign::Standstill };
+                    (patience.due(seen).and_then(|due| begin.checked_add(due)), sign)
+                } else {
+                    (again, sign)
+                };
+                let Some(due) = due else { return Poll::Pending };
                 if timer.deadline() != due {
                     timer.as_mut().reset(due);
                 }
-                timer.as_mut().poll(context).map(|()| Turn::Slow)
+                timer.as_mut().poll(context).map(|()| Turn::Slow(sign))
             })
             .await;
             match turn {
-                Turn::Slow if self.budget.withdraw() => {
+                Turn::Slow(why) if self.budget.withdraw() => {
+                    sign = why;
                     let start = begin.elapsed();
                     on_event(StreamEvent::Hedged { after: start });
                     let future = self.inner.complete(request, &listeners[arms.len()]);
@@ -251,18 +253,18 @@ impl<C: Client> Hedge<C> {
                     again = None;
                     may_hedge = arms.len() <= self.options.max_hedges;
                 }
-                Turn::Slow => may_hedge = false,
+                Turn::Slow(_) => may_hedge = false,
+                Turn::Leads(n) => {
+                    may_hedge = false;
+                    let losers = self.retire(request, &mut arms, &watches, n, begin.elapsed());
+                    attempts.extend(losers);
+                }
                 Turn::Late => {
-                    let end = begin.elapsed();
-                    let kind = ErrorKind::Timeout(Timeout::Total);
+                    let late = Outcome::Failed(ErrorKind::Timeout(Timeout::Total));
                     for (n, _) in arms.iter().enumerate().filter(|(_, arm)| arm.future.is_some()) {
-                        let outcome = Outcome::Failed(kind);
-                        attempts.extend(watches[n].attempt(
-                            end,
-                            outcome,
-                            Some("the call ran out of time"),
-                            n > 0,
-                        ));
+                        let attempt =
+                            watches[n].attempt(begin.elapsed(), late.clone(), Some(OUT_OF_TIME), n > 0);
+                        attempts.extend(attempt);
                     }
                     attempts.sort_by_key(|attempt| attempt.start);
                     return Err(total_timeout(request).with_attempts(attempts));
@@ -289,13 +291,7 @@ impl<C: Client> Hedge<C> {
         };
         let end = begin.elapsed();
         self.note(request, &watches[winner], true);
-        for (n, arm) in arms.iter_mut().enumerate() {
-            // Dropping the future cancels the request.
-            if n != winner && arm.future.take().is_some() {
-                self.note(request, &watches[n], false);
-                attempts.extend(watches[n].attempt(end, Outcome::Superseded, None, n > 0));
-            }
-        }
+        attempts.extend(self.retire(request, &mut arms, &watches, winner, end));
         let start = arms[winner].start;
         for mut attempt in std::mem::take(&mut response.attempts) {
             attempt.shift(start);
@@ -319,21 +315,26 @@ impl<C: Client> Hedge<C> {
     }
 }
 
-/// Returns when the call counts as slow; never while it waits for its turn.
-fn due(begin: Instant, seen: Seen, patience: Patience) -> Option<Instant> {
-    let sent = seen.sent?;
-    let due = match seen.last {
-        None => sent + patience.first_token?,
-        Some(last) => last + patience.gap?,
-    };
-    begin.checked_add(due)
-}
-
-/// Returns the smallest sample that at least `q` of all samples do not exceed.
-fn quantile(mut samples: Vec<Duration>, q: f64) -> Option<Duration> {
-    samples.sort_unstable();
-    let rank = (samples.len() as f64 * q.clamp(0.0, 1.0)).ceil() as usize;
-    samples.get(rank.max(1) - 1).copied()
+/// Returns the request that has shown itself to be the better one while others are still under way.
+fn leader(arms: &[Arm<'_>], watches: &[Watch], sign: Sign) -> Option<usize> {
+    let alive: Vec<usize> = (0..arms.len()).filter(|&n| arms[n].future.is_some()).collect();
+    if alive.len() < 2 {
+        return None;
+    }
+    let first_of = |n: &usize| watches[*n].seen().first;
+    match sign {
+        Sign::NoFirstToken => alive.into_iter().filter(|n| first_of(n).is_some()).min_by_key(first_of),
+        Sign::Standstill => {
+            let moves_again = watches[0].seen().last > Some(arms[1].start);
+            if alive[0] == 0 && moves_again {
+                Some(0)
+            } else {
+                alive.into_iter().find(|n| *n > 0 && first_of(n).is_some())
+            }
+        }
+        // Both are writing, and the one that started first may still be done first.
+        Sign::Crawl => None,
+    }
 }
 
 impl<C: Client> Client for Hedge<C> {
@@ -347,20 +348,5 @@ impl<C: Client> Client for Hedge<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quantiles() {
-        let ms = |n: u64| Duration::from_millis(n);
-        let samples: Vec<_> = (1..=20).map(ms).collect();
-        assert_eq!(quantile(samples.clone(), 0.95), Some(ms(19)));
-        assert_eq!(quantile(samples.clone(), 0.0), Some(ms(1)));
-        assert_eq!(quantile(samples, 1.0), Some(ms(20)));
-        assert_eq!(quantile(Vec::new(), 0.5), None);
     }
 }

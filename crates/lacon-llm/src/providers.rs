@@ -2,6 +2,9 @@
 //!
 //! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream and returns it only when
 //! the protocol says that it is whole.
+//!
+//! A new provider is a file here with its [`Wire`] and [`Reader`], its answers' JSON in `wire/`, a variant of [`Protocol`], and
+//! three transcripts in `testdata/transcripts/<name>/`; the tests then check it like the others.
 
 mod anthropic;
 mod attempt;
@@ -97,6 +100,8 @@ pub struct ProviderOptions {
     pub send_tags: bool,
     /// Ask for the answer as a stream.
     pub stream: bool,
+    /// Ask for the usage at the end of a stream; off only for endpoints that refuse to be asked.
+    pub stream_usage: bool,
     /// Longest wait from sending the request to the first part of the answer.
     pub first_token: Duration,
     /// Longest wait between two parts of the answer.
@@ -118,6 +123,7 @@ impl Default for ProviderOptions {
             headers: Vec::new(),
             send_tags: true,
             stream: true,
+            stream_usage: true,
             first_token: Duration::from_secs(120),
             idle: Duration::from_secs(45),
             max_answer: 32 << 20,
@@ -225,6 +231,15 @@ pub(crate) struct Outgoing {
     pub(crate) warnings: Vec<String>,
 }
 
+/// In which form an answer is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Form {
+    /// As a stream.
+    pub(crate) stream: bool,
+    /// With the usage at the end of the stream, where that has to be asked for.
+    pub(crate) stream_usage: bool,
+}
+
 /// How a stream is cut into messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
@@ -240,8 +255,7 @@ pub(crate) trait Wire: Send + Sync {
     fn authorization(&self, key: &str) -> (&'static str, String);
 
     /// Writes a request.
-    fn encode(&self, request: &Request, capabilities: &Capabilities, stream: bool)
-    -> Result<Outgoing, Error>;
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error>;
 
     /// Starts to read an answer.
     fn reader(&self, request: &Request, capabilities: &Capabilities) -> Box<dyn Reader>;

@@ -80,10 +80,15 @@ pub struct Request {
     /// Schema of the answer; free text when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<JsonSchema>,
+    /// How many of the first messages other calls begin with too. A provider that caches only up to a mark gets the mark there; the
+    /// others find shared beginnings by themselves. It changes the bill, not the answer, and is not part of the digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_messages: Option<usize>,
     /// For whom the call is made.
     #[serde(default)]
     pub tags: Tags,
-    /// Longest time the whole call may take, waits and retries included; no limit when absent.
+    /// Longest time the whole call may take, waits and retries included; no limit when absent. [`crate::Retry`] and
+    /// [`crate::Hedge`] keep it, a bare provider does not.
     #[serde(skip)]
     pub timeout: Option<Duration>,
 }
@@ -96,7 +101,7 @@ impl Request {
 
     /// Returns the blake3 digest, in hex, of all that decides the answer: model, messages, tools, choice, limits, format.
     ///
-    /// Tags and time limits are left out, and object keys are hashed in sorted order: two requests that mean the same have
+    /// Tags, time limits and marks for caches are left out, and object keys are hashed in sorted order: two requests that mean the same have
     /// the same digest whatever order a map was filled in.
     pub fn digest(&self) -> String {
         let mut hash = blake3::Hasher::new();
@@ -208,6 +213,7 @@ mod tests {
         other.tools[0].parameters = json!({"properties": {"b": {}, "a": {}}, "type": "object"});
         other.tags.role = "bull".into();
         other.timeout = Some(Duration::from_secs(1));
+        other.shared_messages = Some(1);
         assert_eq!(request().digest(), other.digest());
     }
 

@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Progress, Run,
-    tools::{ToolError, ToolRequest},
+    tools::{Lookup, ToolCache, ToolError, ToolRequest, time_to_live},
 };
 
 /// What an agent is asked.
@@ -197,14 +197,25 @@ pub async fn fetch(
     let request = ToolRequest { name: name.into(), arguments, role: role.into() };
     let start = run.now();
     run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
+    let shared = options.shared.as_ref().filter(|(_, is_shared)| is_shared(name));
+    let key = || format!("{}/{}", options.tools.describe(), ToolCache::key(&request));
+    let known = shared.and_then(|(cache, _)| cache.get(&key(), time_to_live(name)));
     let limit = options.tool_timeout;
-    let result = match tokio::time::timeout(limit, options.cache.call(&*options.tools, &request)).await {
-        Ok(result) => result,
-        Err(_) => Err(ToolError::TimedOut { name: name.into(), limit_s: limit.as_secs_f64() }),
+    let result = match known {
+        Some(text) => Ok((text, Lookup::Hit)),
+        None => match tokio::time::timeout(limit, options.cache.call(&*options.tools, &request)).await {
+            Ok(result) => result,
+            Err(_) => Err(ToolError::TimedOut { name: name.into(), limit_s: limit.as_secs_f64() }),
+        },
     };
+    if let (Some((cache, _)), Ok((text, Lookup::Miss))) = (shared, &result)
+        && !text.no_data
+    {
+        cache.put(&key(), text);
+    }
     let end: Duration = run.now();
     let cache = match &result {
-        Ok((_, crate::tools::Lookup::Hit)) => "hit",
+        Ok((_, Lookup::Hit)) => "hit",
         _ if prefetch => "prefetch",
         _ => "miss",
     };

@@ -11,10 +11,12 @@ pub mod http_tools;
 pub mod offload_store;
 pub mod run;
 pub mod settings;
+pub mod shared_cache;
 pub mod tape_tools;
 pub mod tools;
 
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
 pub use run::{Counter, Progress, Run, RunOptions};
+pub use shared_cache::SharedCache;
 pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

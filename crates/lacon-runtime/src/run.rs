@@ -15,7 +15,7 @@ use lacon_tokens::{ModelEncoding, for_model};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::Instant;
 
-use crate::{ToolCache, ToolSource};
+use crate::{SharedCache, ToolCache, ToolSource};
 
 /// What a front may show while a run goes on.
 #[derive(Clone, Debug, PartialEq)]
@@ -82,6 +82,8 @@ pub struct RunOptions {
     pub tools: Arc<dyn ToolSource>,
     /// Shared with other runs of the process.
     pub cache: Arc<ToolCache>,
+    /// Answers on disk that runs share, and for which tools.
+    pub shared: Option<(SharedCache, fn(&str) -> bool)>,
     /// Longest time of one tool call.
     pub tool_timeout: Duration,
     /// Tokens that the run may use; 0 for no limit.

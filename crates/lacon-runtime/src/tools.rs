@@ -83,7 +83,7 @@ pub trait ToolSource: Send + Sync {
 }
 
 /// How long an answer stays fresh, by tool: the origin's times.
-fn time_to_live(tool: &str) -> Duration {
+pub fn time_to_live(tool: &str) -> Duration {
     Duration::from_secs(match tool {
         name if name.contains("simfin") => 3600,
         name if name.contains("fundamentals") || name.contains("insider") => 1800,

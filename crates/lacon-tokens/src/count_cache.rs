@@ -1,6 +1,6 @@
 //! Counts of texts that were counted before, bounded by bytes.
 //!
-//! The key is the encoding's name and a 256-bit digest of the full text, so that two texts never share an entry
+//! The key is a 256-bit digest of the encoding and the full text, so that two texts never share an entry
 //! by chance or by design. A digest costs about as much as counting a short text: below a threshold the cache is
 //! bypassed.
 
@@ -170,8 +170,7 @@ impl std::fmt::Debug for CountCache {
 
 fn key(encoding: &Encoding, text: &str) -> Key {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&(encoding.name().len() as u64).to_le_bytes());
-    hasher.update(encoding.name().as_bytes());
+    hasher.update(&encoding.number().to_le_bytes());
     hasher.update(text.as_bytes());
     *hasher.finalize().as_bytes()
 }

@@ -1,11 +1,15 @@
 //! One encoding: a vocabulary, a splitting pattern and special tokens, with the operations on text.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
+
 use crate::error::Error;
+use crate::estimate::Estimator;
 use crate::pieces::Pieces;
 use crate::pretokenize::Pattern;
 use crate::simd::Vectors;
@@ -17,12 +21,32 @@ use crate::vocabulary::Vocabulary;
 /// All methods may be called from many threads at once. Text is ordinary text: a literal such as `<|endoftext|>`
 /// in it is counted and encoded as the characters that it is written with, except in
 /// [`encode_with_special`](Self::encode_with_special).
+#[derive(Clone)]
 pub struct Encoding {
     name: String,
     pattern: Pattern,
     vocabulary: Arc<Vocabulary>,
-    specials: Specials,
+    specials: Arc<Specials>,
     pieces: Pieces,
+    /// What turns counts into estimates for a model whose own vocabulary is not public.
+    estimator: Option<&'static Estimator>,
+    /// Ids that differ from the vocabulary's own numbers.
+    ids: Option<Arc<Ids>>,
+    /// Whether text is brought to Unicode's form C first.
+    nfc: bool,
+}
+
+/// Ids of tokens whose numbers, which are priorities, are not their ids.
+pub(crate) struct Ids {
+    of_number: Vec<u32>,
+    numbers: HashMap<u32, u32>,
+}
+
+impl Ids {
+    pub(crate) fn new(of_number: Vec<u32>) -> Self {
+        let numbers = of_number.iter().copied().zip(0..).collect();
+        Self { of_number, numbers }
+    }
 }
 
 /// Where a text is cut to make it shorter.
@@ -44,7 +68,42 @@ impl Encoding {
         specials: Vec<(String, u32)>,
     ) -> Self {
         let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
-        Self { name: name.to_owned(), pattern, vocabulary, specials: Specials::new(specials), pieces }
+        let specials = Arc::new(Specials::new(specials));
+        Self {
+            name: name.to_owned(),
+            pattern,
+            vocabulary,
+            specials,
+            pieces,
+            estimator: None,
+            ids: None,
+            nfc: false,
+        }
+    }
+
+    pub(crate) fn with_ids(self, ids: Ids, nfc: bool) -> Self {
+        Self { ids: Some(Arc::new(ids)), nfc, ..self }
+    }
+
+    /// The text as it is encoded.
+    pub(crate) fn normal<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        if self.nfc && is_nfc_quick(text.chars()) != IsNormalized::Yes {
+            Cow::Owned(text.nfc().collect())
+        } else {
+            Cow::Borrowed(text)
+        }
+    }
+
+    /// The id of a token number of the vocabulary.
+    pub(crate) fn id_of(&self, number: u32) -> u32 {
+        self.ids.as_ref().map_or(number, |ids| ids.of_number[number as usize])
+    }
+
+    fn number_of(&self, id: u32) -> Option<u32> {
+        match &self.ids {
+            Some(ids) => ids.numbers.get(&id).copied(),
+            None => ((id as usize) < self.vocabulary.n_tokens()).then_some(id),
+        }
     }
 
     /// The published name, such as `o200k_base`.
@@ -64,8 +123,11 @@ impl Encoding {
 
     /// Largest id plus one.
     pub fn id_limit(&self) -> u32 {
-        let ordinary = u32::try_from(self.vocabulary.n_tokens()).expect("token numbers fit 21 bits");
-        self.specials.max_id().map_or(ordinary, |id| ordinary.max(id + 1))
+        let ordinary = match &self.ids {
+            Some(ids) => ids.of_number.iter().max().map_or(0, |id| id.saturating_add(1)),
+            None => u32::try_from(self.vocabulary.n_tokens()).expect("token numbers fit 21 bits"),
+        };
+        self.specials.max_id().map_or(ordinary, |id| ordinary.max(id.saturating_add(1)))
     }
 
     /// Literals of the special tokens with their ids, by id.
@@ -80,6 +142,11 @@ impl Encoding {
         self.specials.id(literal)
     }
 
+    /// Tells encodings apart whose names are equal.
+    pub(crate) fn number(&self) -> u64 {
+        self.pieces.number()
+    }
+
     pub(crate) fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
     }
@@ -88,23 +155,27 @@ impl Encoding {
     /// processor has are not chosen.
     pub fn with_vectors(&self, vectors: Vectors) -> Self {
         let vectors = vectors.min(Vectors::detect());
-        let specials = self.specials.iter().map(|(literal, id)| (literal.to_owned(), id)).collect();
-        Self {
-            name: self.name.clone(),
-            pattern: self.pattern,
-            pieces: Pieces::new(self.pattern, vectors, &self.vocabulary),
-            vocabulary: Arc::clone(&self.vocabulary),
-            specials: Specials::new(specials),
-        }
+        Self { pieces: Pieces::new(self.pattern, vectors, &self.vocabulary), ..self.clone() }
+    }
+
+    /// The same encoding as the base of an estimate: its own counts stay what they are.
+    pub(crate) fn with_estimator(&self, estimator: &'static Estimator) -> Self {
+        Self { estimator: Some(estimator), ..self.clone() }
+    }
+
+    /// The estimator of the model that this encoding stands in for, if it does.
+    pub fn estimator(&self) -> Option<&'static Estimator> {
+        self.estimator
     }
 
     /// Number of tokens of `text` as ordinary text.
     pub fn count(&self, text: &str) -> usize {
-        self.pieces.count(&self.vocabulary, text.as_bytes(), usize::MAX)
+        self.pieces.count(&self.vocabulary, self.normal(text).as_bytes(), usize::MAX)
     }
 
     /// Whether `text` has more than `limit` tokens; stops as soon as that is known.
     pub fn exceeds(&self, text: &str, limit: usize) -> bool {
+        let text = self.normal(text);
         text.len() > limit && self.pieces.count(&self.vocabulary, text.as_bytes(), limit) > limit
     }
 
@@ -117,7 +188,13 @@ impl Encoding {
 
     /// Appends the token ids of `text` as ordinary text to `ids`.
     pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
-        self.pieces.encode(&self.vocabulary, text.as_bytes(), ids);
+        let from = ids.len();
+        self.pieces.encode(&self.vocabulary, self.normal(text).as_bytes(), ids);
+        if self.ids.is_some() {
+            for id in &mut ids[from..] {
+                *id = self.id_of(*id);
+            }
+        }
     }
 
     /// Token ids of `text` in which the literals of `allowed` special tokens stand for themselves.
@@ -174,8 +251,8 @@ impl Encoding {
 
     /// The bytes of one token, special or not.
     pub fn token_bytes(&self, id: u32) -> Result<&[u8], Error> {
-        if (id as usize) < self.vocabulary.n_tokens() {
-            let bytes = self.vocabulary.string(id);
+        if let Some(number) = self.number_of(id) {
+            let bytes = self.vocabulary.string(number);
             if !bytes.is_empty() {
                 return Ok(bytes);
             }
@@ -183,18 +260,26 @@ impl Encoding {
         self.specials.literal(id).map(str::as_bytes).ok_or_else(|| Error::UnknownToken {
             id,
             encoding: self.name.clone(),
-            max: self.id_limit() - 1,
+            max: self.id_limit().saturating_sub(1),
         })
     }
 
+    /// The two tokens that merge to this one; none for a byte or a special token.
+    pub fn merge_of(&self, id: u32) -> Option<(u32, u32)> {
+        let (left, right) = self.vocabulary.merge_of(self.number_of(id)?)?;
+        Some((self.id_of(left), self.id_of(right)))
+    }
+
     /// Token ids with the byte range of `text` that each stands for; a range can begin or end inside a character.
+    ///
+    /// Where the encoding normalizes text, the ranges are of the normalized text.
     pub fn offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
         let mut at = 0;
         self.encode(text)
             .into_iter()
             .map(|id| {
                 let start = at;
-                at += self.vocabulary.string(id).len();
+                at += self.token_bytes(id).map_or(0, <[u8]>::len);
                 (id, start..at)
             })
             .collect()
@@ -207,6 +292,9 @@ impl Encoding {
     pub fn truncate<'t>(&self, text: &'t str, limit: usize, side: Side) -> Cow<'t, str> {
         if !self.exceeds(text, limit) {
             return Cow::Borrowed(text);
+        }
+        if let Cow::Owned(normal) = self.normal(text) {
+            return Cow::Owned(self.truncate(&normal, limit, side).into_owned());
         }
         let ends = self.token_ends(text);
         match side {
@@ -232,7 +320,11 @@ impl Encoding {
     /// A single character that alone has more than `limit` tokens is a part of its own; `limit` 0 counts as 1.
     pub fn chunks<'t>(&self, text: &'t str, limit: usize) -> Vec<&'t str> {
         let limit = limit.max(1);
-        let ends = self.token_ends(text);
+        // Borders are of the text as given, also where it is normalized to be counted.
+        let ends: Vec<usize> = match self.normal(text) {
+            Cow::Borrowed(text) => self.token_ends(text),
+            Cow::Owned(_) => text.char_indices().skip(1).map(|(at, _)| at).chain([text.len()]).collect(),
+        };
         let mut chunks = Vec::new();
         let mut start = 0;
         while start < text.len() {

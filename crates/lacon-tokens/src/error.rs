@@ -74,4 +74,12 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// A `tokenizer.json` cannot be used.
+    #[error(
+        "tokenizer.json is not usable: {what}\nhint: byte-level BPE files of the Llama 3, Qwen, Tekken and GPT families are"
+    )]
+    TokenizerJson {
+        /// What is wrong or not supported.
+        what: String,
+    },
 }

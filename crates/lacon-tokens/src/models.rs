@@ -3,9 +3,11 @@
 //! Families are matched by the longest prefix of the model's name; [`FAMILIES`] is the list to edit.
 //! Sources: tiktoken 0.14 `model.py` for OpenAI's names.
 
+use std::sync::OnceLock;
+
 use crate::encoding::Encoding;
 use crate::encodings::{EncodingName, encoding};
-use crate::estimate::Estimator;
+use crate::estimate::{ESTIMATORS, Estimator};
 
 /// What a count is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,8 +43,6 @@ pub struct ModelEncoding {
     pub how: Exactness,
     /// Why the count is not exact, when it is not.
     pub warning: Option<String>,
-    /// What turns an exact count of `encoding` into an estimate for the model.
-    pub estimator: Option<&'static Estimator>,
 }
 
 /// A count for a model, with what it is worth.
@@ -59,7 +59,7 @@ pub struct ModelCount {
 impl ModelEncoding {
     /// Counts `text` for the model.
     pub fn count(&self, text: &str) -> ModelCount {
-        match self.estimator {
+        match self.encoding.estimator() {
             Some(estimator) => {
                 let estimate = estimator.estimate(text);
                 let range = Some((estimate.low, estimate.high));
@@ -145,13 +145,12 @@ pub fn for_model(model: &str) -> ModelEncoding {
     let fallback = encoding(EncodingName::O200kBase);
     if let Some(estimator) = Estimator::for_model(&plain) {
         return ModelEncoding {
-            encoding: fallback,
+            encoding: stand_in(estimator),
             how: Exactness::Calibrated,
             warning: Some(format!(
                 "the vocabulary of {model:?} is not public: tokens are estimated, within {:.0} % either way",
                 estimator.error * 100.0
             )),
-            estimator: Some(estimator),
         };
     }
     let (encoding, how, warning) = match family(&plain) {
@@ -171,7 +170,15 @@ pub fn for_model(model: &str) -> ModelEncoding {
             (fallback, Exactness::Heuristic, Some(warning))
         }
     };
-    ModelEncoding { encoding, how, warning, estimator: None }
+    ModelEncoding { encoding, how, warning }
+}
+
+/// `o200k_base` with this estimator.
+fn stand_in(estimator: &'static Estimator) -> &'static Encoding {
+    static ALL: OnceLock<Vec<Encoding>> = OnceLock::new();
+    let base = encoding(EncodingName::O200kBase);
+    let all = ALL.get_or_init(|| ESTIMATORS.iter().map(|estimator| base.with_estimator(estimator)).collect());
+    all.iter().find(|e| e.estimator().is_some_and(|e| e.prefix == estimator.prefix)).unwrap_or(base)
 }
 
 /// The family of a plain model name.

@@ -10,6 +10,7 @@ use crate::vocabulary::Vocabulary;
 
 /// Token ids of `text` as ordinary text.
 pub fn encode(encoding: &Encoding, text: &str) -> Vec<u32> {
+    let text = encoding.normal(text);
     let bytes = text.as_bytes();
     let mut ids = Vec::new();
     let mut at = 0;
@@ -18,7 +19,7 @@ pub fn encode(encoding: &Encoding, text: &str) -> Vec<u32> {
         encode_piece(encoding.vocabulary(), &bytes[at..end], &mut ids);
         at = end;
     }
-    ids
+    ids.into_iter().map(|token| encoding.id_of(token)).collect()
 }
 
 fn encode_piece(vocabulary: &Vocabulary, piece: &[u8], tokens: &mut Vec<u32>) {

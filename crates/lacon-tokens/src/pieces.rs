@@ -123,7 +123,8 @@ thread_local! {
     static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What splits and looks up the pieces of one encoding.
+/// What splits and looks up the pieces of one encoding; clones share their threads' caches.
+#[derive(Clone)]
 pub(crate) struct Pieces {
     /// Tells the caches of encodings apart; never given twice.
     number: u64,
@@ -141,6 +142,11 @@ impl Pieces {
         let skip = pattern == Pattern::Gpt2
             || (1..=3).all(|n| digits(n).all(|group| vocabulary.token(group.as_bytes()).is_some()));
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, vectors, skip }
+    }
+
+    /// A number that no other encoding with other results has.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     /// Number of tokens of `text`, or some number above `limit` as soon as there are more.

@@ -17,6 +17,12 @@ pub enum Pattern {
     O200k,
     /// Words without marks, contractions apart, digits by three, punctuation with line ends.
     Cl100k,
+    /// As [`Cl100k`](Self::Cl100k), but line ends that end the text stay apart from spaces behind them.
+    Llama3,
+    /// As [`Llama3`](Self::Llama3), each digit apart.
+    Qwen2,
+    /// As [`O200k`](Self::O200k), without contractions, each digit apart.
+    Tekken,
     /// Words, numbers and punctuation, each with one leading space; contractions apart.
     Gpt2,
 }
@@ -34,6 +40,19 @@ impl Pattern {
                 r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++[\r\n]*+",
                 r"|\s++$|\s*[\r\n]|\s+(?!\S)|\s",
             ),
+            Self::Llama3 => concat!(
+                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*",
+                r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+            ),
+            Self::Qwen2 => concat!(
+                r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*",
+                r"|\s*[\r\n]+|\s+(?!\S)|\s+",
+            ),
+            Self::Tekken => concat!(
+                r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+",
+                r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
+                r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
+            ),
             Self::Gpt2 => r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
         }
     }
@@ -42,21 +61,29 @@ impl Pattern {
 /// End of the piece that starts at `start`, which must be a piece border before the end of `text`.
 pub(crate) fn piece_end(pattern: Pattern, text: &[u8], start: usize) -> usize {
     match pattern {
-        Pattern::O200k => o200k(text, start),
-        Pattern::Cl100k => cl100k(text, start),
+        Pattern::O200k => cased(text, start, 3, true),
+        Pattern::Tekken => cased(text, start, 1, false),
+        Pattern::Cl100k => uncased(text, start, 3, true),
+        Pattern::Llama3 => uncased(text, start, 3, false),
+        Pattern::Qwen2 => uncased(text, start, 1, false),
         Pattern::Gpt2 => gpt2(text, start),
     }
 }
 
-fn o200k(text: &[u8], start: usize) -> usize {
+/// `digits` is the size of a group of digits; `contractions` belong to the word before them, if they are known.
+fn cased(text: &[u8], start: usize, digits: usize, contractions: bool) -> usize {
+    let with_contraction = |end| match contraction_end(text, end) {
+        Some(longer) if contractions => longer,
+        _ => end,
+    };
     let (class, len) = class_at(text, start);
     if class & (OTHER | SPACE | BLANK) != 0 {
         if let Some(end) = cased_word(text, start + len).or_else(|| upper_word(text, start + len)) {
-            return contraction_end(text, end).unwrap_or(end);
+            return with_contraction(end);
         }
     } else if class & ALPHA != 0 {
         let end = cased_word(text, start).or_else(|| upper_word(text, start)).expect("starts with a letter");
-        return contraction_end(text, end).unwrap_or(end);
+        return with_contraction(end);
     } else if class & MARK != 0 {
         // A mark is both a possible prefix and a possible first letter: the pattern tries it as prefix first.
         let end = cased_word(text, start + len)
@@ -64,9 +91,9 @@ fn o200k(text: &[u8], start: usize) -> usize {
             .or_else(|| upper_word(text, start + len))
             .or_else(|| upper_word(text, start))
             .expect("a mark alone is a word");
-        return contraction_end(text, end).unwrap_or(end);
+        return with_contraction(end);
     } else if class & DIGIT != 0 {
-        return up_to(text, start, DIGIT, 3);
+        return up_to(text, start, DIGIT, digits);
     }
     if let Some(end) = punctuation(text, start, class, len) {
         return end + text[end..].iter().take_while(|b| matches!(b, b'\r' | b'\n' | b'/')).count();
@@ -75,7 +102,8 @@ fn o200k(text: &[u8], start: usize) -> usize {
     white.after_newline.unwrap_or_else(|| white.before_last())
 }
 
-fn cl100k(text: &[u8], start: usize) -> usize {
+/// `digits` is the size of a group of digits; with `to_end`, white space that ends the text is one piece.
+fn uncased(text: &[u8], start: usize, digits: usize, to_end: bool) -> usize {
     let (class, len) = class_at(text, start);
     if text[start] == b'\''
         && let Some(end) = contraction_end(text, start)
@@ -86,7 +114,7 @@ fn cl100k(text: &[u8], start: usize) -> usize {
         return run(text, start, ALPHA);
     }
     if class & DIGIT != 0 {
-        return up_to(text, start, DIGIT, 3);
+        return up_to(text, start, DIGIT, digits);
     }
     if class & NEWLINE == 0 {
         let end = run(text, start + len, ALPHA);
@@ -98,7 +126,7 @@ fn cl100k(text: &[u8], start: usize) -> usize {
         return end + text[end..].iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
     }
     let white = white_run(text, start);
-    if white.end == text.len() {
+    if to_end && white.end == text.len() {
         return white.end;
     }
     white.after_newline.unwrap_or_else(|| white.before_last())

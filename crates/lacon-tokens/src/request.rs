@@ -96,7 +96,7 @@ pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCou
         how => how,
     };
     let total = messages + framing + tools + images;
-    let total = model.estimator.map_or(total, |estimator| estimator.estimate_from(total).tokens);
+    let total = model.encoding.estimator().map_or(total, |estimator| estimator.estimate_from(total).tokens);
     RequestCount { total, messages, framing, tools, images, how }
 }
 

@@ -300,7 +300,7 @@ pub(crate) trait Rules {
 
 /// Borders that `o200k` and `cl100k` have in common; `letter` and `other` differ in where marks belong.
 #[inline(always)]
-fn shared(w: &Window, letter: u64, other: u64, found: &mut Found) -> u64 {
+fn shared<const DIGITS: usize>(w: &Window, letter: u64, other: u64, found: &mut Found) -> u64 {
     let inline = w.space | w.blank;
     let white = inline | w.newline;
     let letter_start = letter & !(letter << 1);
@@ -327,7 +327,7 @@ fn shared(w: &Window, letter: u64, other: u64, found: &mut Found) -> u64 {
         | ((w.newline << 1) & !w.newline & w.valid)
         | (letter_start & !joined)
         | other_start
-        | thirds(w.digit)
+        | if DIGITS == 1 { w.digit } else { thirds(w.digit) }
 }
 
 /// Lowers `event` to the first line start whose spaces lead to a line end, and `sure` to one that is undecided.
@@ -385,11 +385,11 @@ fn contraction(text: &[u8], at: usize) -> u32 {
     }
 }
 
-/// Rules of [`Pattern::O200k`].
-pub(crate) struct O200k;
+/// Rules of [`Pattern::O200k`] and, without contractions, [`Pattern::Tekken`].
+pub(crate) struct Cased<const DIGITS: usize, const CONTRACTIONS: bool>;
 
-impl Rules for O200k {
-    const PATTERN: Pattern = Pattern::O200k;
+impl<const DIGITS: usize, const CONTRACTIONS: bool> Rules for Cased<DIGITS, CONTRACTIONS> {
+    const PATTERN: Pattern = if CONTRACTIONS { Pattern::O200k } else { Pattern::Tekken };
 
     #[inline(always)]
     fn plain(masks: &Masks, borders: u64) -> u64 {
@@ -400,7 +400,7 @@ impl Rules for O200k {
     fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
         let caseless = w.caseless | w.mark;
         let letter = w.lower | w.upper | caseless;
-        let mut borders = shared(w, letter, w.other, found) | (w.upper & (w.lower << 1));
+        let mut borders = shared::<DIGITS>(w, letter, w.other, found) | (w.upper & (w.lower << 1));
         // Events: a mark behind punctuation can belong to either; a capital behind a caseless letter; a slash
         // behind a line end that punctuation took.
         let events = (w.mark & (w.other << 1)) | (w.upper & (caseless << 1)) | (w.slash & (w.newline << 1));
@@ -408,7 +408,7 @@ impl Rules for O200k {
             found.event = found.event.min(events.trailing_zeros());
         }
         let mut after_word = w.apostrophe & (letter << 1);
-        if after_word != 0 {
+        if CONTRACTIONS && after_word != 0 {
             after_word &= (letter | w.high) >> 1 | 1 << 63;
             let mut end = 0;
             while after_word != 0 {
@@ -438,11 +438,16 @@ impl Rules for O200k {
     }
 }
 
-/// Rules of [`Pattern::Cl100k`].
-pub(crate) struct Cl100k;
+/// Rules of [`Pattern::Cl100k`] and, where white space at the text's end is nothing special, of
+/// [`Pattern::Llama3`] and [`Pattern::Qwen2`].
+pub(crate) struct Uncased<const DIGITS: usize, const TO_END: bool>;
 
-impl Rules for Cl100k {
-    const PATTERN: Pattern = Pattern::Cl100k;
+impl<const DIGITS: usize, const TO_END: bool> Rules for Uncased<DIGITS, TO_END> {
+    const PATTERN: Pattern = match (DIGITS, TO_END) {
+        (3, true) => Pattern::Cl100k,
+        (3, false) => Pattern::Llama3,
+        _ => Pattern::Qwen2,
+    };
 
     #[inline(always)]
     fn plain(masks: &Masks, borders: u64) -> u64 {
@@ -453,8 +458,8 @@ impl Rules for Cl100k {
     fn borders(w: &Window, text: &[u8], at: usize, found: &mut Found) {
         let letter = w.lower | w.upper | w.caseless;
         let other = w.other | w.mark;
-        let mut borders = shared(w, letter, other, found);
-        if w.last && w.newline != 0 {
+        let mut borders = shared::<DIGITS>(w, letter, other, found);
+        if TO_END && w.last && w.newline != 0 {
             // White space up to the end of the text is one piece, line ends or not.
             let white = w.newline | w.space | w.blank;
             let end = 64 - (!(white | !w.valid)).leading_zeros();

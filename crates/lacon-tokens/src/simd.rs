@@ -7,7 +7,7 @@
 
 use crate::pieces::{Misses, PieceCache, TINY_COUNT, TinySet, count_batch_with, encode_batch_with};
 use crate::pretokenize::Pattern;
-use crate::scan::{Batch, Cl100k, Gpt2, Masks, O200k, TAIL, WINDOW, scan_tail_with, scan_with};
+use crate::scan::{Batch, Cased, Gpt2, Masks, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
 use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
 
@@ -54,8 +54,11 @@ impl Vectors {
 macro_rules! by_pattern {
     ($function:ident, $pattern:expr, $masks:expr, $($argument:expr),*) => {
         match $pattern {
-            Pattern::O200k => $function::<O200k>($masks, $($argument),*),
-            Pattern::Cl100k => $function::<Cl100k>($masks, $($argument),*),
+            Pattern::O200k => $function::<Cased<3, true>>($masks, $($argument),*),
+            Pattern::Tekken => $function::<Cased<1, false>>($masks, $($argument),*),
+            Pattern::Cl100k => $function::<Uncased<3, true>>($masks, $($argument),*),
+            Pattern::Llama3 => $function::<Uncased<3, false>>($masks, $($argument),*),
+            Pattern::Qwen2 => $function::<Uncased<1, false>>($masks, $($argument),*),
             Pattern::Gpt2 => $function::<Gpt2>($masks, $($argument),*),
         }
     };

@@ -41,6 +41,9 @@ pub struct MergeTable {
 }
 
 impl MergeTable {
+    /// Longest token in bytes.
+    pub const LONGEST: usize = 1024;
+
     /// Finds the canonical merge of every token of a rank list (`(bytes, rank)`).
     pub fn from_ranks(ranks: &[(Vec<u8>, u32)]) -> Result<Self, Error> {
         let size = ranks.iter().map(|(_, rank)| *rank as usize + 1).max().unwrap_or(0);
@@ -50,10 +53,18 @@ impl MergeTable {
         let by_bytes: HashMap<&[u8], u32> = ranks.iter().map(|(b, r)| (b.as_slice(), *r)).collect();
         let mut entries = vec![Entry::Gap; size];
         for (bytes, rank) in ranks {
+            if bytes.len() > Self::LONGEST {
+                return Err(Error::BadVocabulary { what: "a token is longer than 1,024 bytes" });
+            }
             entries[*rank as usize] = match canonical_pair(bytes, &by_bytes) {
                 Some((left, right)) if left < *rank && right < *rank => Entry::Merge(left, right),
                 Some((left, right)) => return Err(Error::RankOrder { token: *rank, halves: (left, right) }),
-                None => Entry::Literal(bytes.clone()),
+                None if bytes.len() < 256 => Entry::Literal(bytes.clone()),
+                None => {
+                    return Err(Error::BadVocabulary {
+                        what: "a token that no merge makes is longer than 255 bytes",
+                    });
+                }
             };
         }
         Ok(Self { entries })
@@ -236,6 +247,15 @@ impl Vocabulary {
         (u32::from_le_bytes([b[0], b[1], b[2], 0]), u32::from_le_bytes([b[3], b[4], b[5], 0]))
     }
 
+    /// The halves of a token that a merge makes.
+    pub(crate) fn merge_of(&self, token: u32) -> Option<(u32, u32)> {
+        if token as usize >= self.n_tokens() {
+            return None;
+        }
+        let halves = self.halves(token);
+        (halves.0 < GAP).then_some(halves)
+    }
+
     /// Bytes held in memory.
     pub(crate) fn resident_bytes(&self) -> usize {
         self.strings.capacity()
@@ -322,7 +342,7 @@ impl<'a> Stored<'a> {
 }
 
 /// The two tokens whose merge gives `bytes` when it is encoded alone; none for a byte or an unreachable token.
-fn canonical_pair(bytes: &[u8], ranks: &HashMap<&[u8], u32>) -> Option<(u32, u32)> {
+pub(crate) fn canonical_pair(bytes: &[u8], ranks: &HashMap<&[u8], u32>) -> Option<(u32, u32)> {
     let mut borders: Vec<usize> = (0..=bytes.len()).collect();
     while borders.len() > 3 {
         let best = (0..borders.len() - 2)

@@ -9,12 +9,13 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use lacon_graph::Status;
 use lacon_llm::{Client, Effort};
+use lacon_market::{Kind, catalog};
 use lacon_monitor::{
     RunRecord,
     record::{DataInfo, Environment, LlmInfo},
 };
 use lacon_runtime::{
-    Counter, Run, RunOptions, ToolCache, ToolSource,
+    Counter, Run, RunOptions, SharedCache, ToolCache, ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
 use lacon_tokens::Exactness;
@@ -132,6 +133,13 @@ pub async fn decide(settings: Settings) -> Decided {
     let started_at = Timestamp::now().to_string();
     let describe = settings.client.describe();
     let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
+    // What a simulated world says is no news for a later run.
+    let shared = (settings.levers.has("shared_news") && !settings.tools.simulated()).then(|| {
+        (
+            SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES),
+            is_market_wide as fn(&str) -> bool,
+        )
+    });
     let counter = Counter::new(settings.deep_model.clone());
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
     let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
@@ -148,6 +156,7 @@ pub async fn decide(settings: Settings) -> Decided {
         client: settings.client,
         tools: settings.tools,
         cache: settings.cache,
+        shared,
         tool_timeout: settings.tool_timeout,
         budget_tokens: settings.budget_tokens,
         counter: Arc::clone(&counter),
@@ -228,6 +237,14 @@ pub async fn decide(settings: Settings) -> Decided {
         write_error = report::write_whole(&folder.join("run.json"), &json).err();
     }
     Decided { record, folder, failure, write_error }
+}
+
+/// Room for market-wide answers on disk.
+const SHARED_BYTES: u64 = 16 << 20;
+
+/// Whether a tool's answer depends on the date alone.
+fn is_market_wide(tool: &str) -> bool {
+    catalog::find(tool).is_some_and(|t| t.arguments.iter().all(|a| a.kind == Kind::Date))
 }
 
 /// A failed node with the model error behind it, where there is one.

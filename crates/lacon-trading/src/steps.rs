@@ -50,14 +50,26 @@ impl Desk {
         if file.model == "quick" { &self.quick_model } else { &self.deep_model }
     }
 
+    /// The role's word limit; 0 for none.
+    fn words(&self, file: &RoleFile) -> u32 {
+        if !self.levers.has("word_limits") {
+            0
+        } else if self.levers.has("concise") && file.model == "deep" {
+            file.words * 3 / 4
+        } else {
+            file.words
+        }
+    }
+
     /// The role's instruction with its limit and its required last line.
     fn instruction(&self, file: &RoleFile) -> String {
         let mut text = file.instruction.clone();
         if file.sections.len() > 1 {
             text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
         }
-        if self.levers.has("word_limits") && file.words > 0 {
-            text.push_str(&format!("\nWrite at most {} words.", file.words));
+        let words = self.words(file);
+        if words > 0 {
+            text.push_str(&format!("\nWrite at most {words} words."));
         }
         if let Some(ending) = &file.ending {
             text.push_str(&format!(
@@ -72,8 +84,9 @@ impl Desk {
         request.model = self.model(file).to_owned();
         request.temperature = self.temperature;
         request.effort = self.effort.iter().find(|(r, _)| *r == role).map(|(_, e)| *e);
-        if self.levers.has("word_limits") && file.words > 0 {
-            request.max_tokens = Some(prompts::max_tokens(file.words));
+        let words = self.words(file);
+        if words > 0 {
+            request.max_tokens = Some(prompts::max_tokens(words));
         }
     }
 
@@ -123,7 +136,8 @@ async fn finish(
     if desk.levers.has("repair") && most_missing && !stated_later {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(text.clone()));
-        let limit = if file.words > 0 { format!(" in at most {} words", file.words) } else { String::new() };
+        let words = desk.words(file);
+        let limit = if words > 0 { format!(" in at most {words} words") } else { String::new() };
         again.messages.push(Message::user(format!(
             "The answer lacks: {}. Write it again with these parts{limit}.",
             missing.join(", ")

@@ -29,6 +29,16 @@ then default; `lacon config show --origin` lists them.";
 pub enum Command {
     /// Decide on a stock with the whole agent graph
     Run(Box<RunArgs>),
+    /// Count tokens of files, folders or standard input
+    Count(CountArgs),
+    /// Turn text into token ids
+    Encode(EncodeArgs),
+    /// Turn token ids into text
+    Decode(DecodeArgs),
+    /// Show which encoding counts for which model, and what the count is worth
+    Models(ModelsArgs),
+    /// Measure this machine
+    Bench(BenchArgs),
     /// Show the graph of a profile
     Graph(GraphArgs),
     /// Write a text in fewer tokens, so that it can be restored
@@ -119,6 +129,112 @@ pub struct RunArgs {
     #[arg(long, requires = "tape")]
     pub replay: bool,
     /// Print run.json
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon count`.
+#[derive(Debug, Args)]
+pub struct CountArgs {
+    /// Files and folders; standard input for `-` or when there are none
+    pub files: Vec<PathBuf>,
+    /// Count for this model; may be given again
+    #[arg(long, value_name = "MODEL")]
+    pub model: Vec<String>,
+    /// Count with this encoding, o200k_base when neither is given; may be given again
+    #[arg(long, value_name = "ENCODING")]
+    pub encoding: Vec<String>,
+    /// List each file
+    #[arg(long, value_enum)]
+    pub by: Option<CountBy>,
+    /// Exit with 1 when a total is above N
+    #[arg(long, value_name = "N")]
+    pub fail_over: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How counts are listed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum CountBy {
+    /// One line a file
+    File,
+}
+
+/// Flags of `lacon encode`.
+#[derive(Debug, Args)]
+pub struct EncodeArgs {
+    /// A file; standard input for `-` or when not given
+    pub file: Option<PathBuf>,
+    /// The encoding
+    #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
+    pub encoding: String,
+    /// Literals of special tokens stand for the tokens; plain text otherwise
+    #[arg(long)]
+    pub special: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon decode`.
+#[derive(Debug, Args)]
+pub struct DecodeArgs {
+    /// A file of ids; standard input for `-` or when not given
+    pub file: Option<PathBuf>,
+    /// The encoding
+    #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
+    pub encoding: String,
+    /// Mark bytes that are not UTF-8 instead of refusing them
+    #[arg(long)]
+    pub lossy: bool,
+}
+
+/// Flags of `lacon models`.
+#[derive(Debug, Args)]
+pub struct ModelsArgs {
+    /// Models to look up; all families when there are none
+    pub models: Vec<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure
+    #[command(subcommand)]
+    pub command: BenchCommand,
+}
+
+/// Subcommands of `lacon bench`.
+#[derive(Debug, Subcommand)]
+pub enum BenchCommand {
+    /// Count and encode texts of four kinds, beside the rivals that are there
+    Tokens(BenchTokensArgs),
+}
+
+/// Flags of `lacon bench tokens`.
+#[derive(Debug, Args)]
+pub struct BenchTokensArgs {
+    /// Texts to measure: NAME=FILE, may be given again; made from this machine's files when there are none
+    #[arg(long, value_name = "NAME=FILE")]
+    pub corpus: Vec<String>,
+    /// The encoding
+    #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
+    pub encoding: String,
+    /// A program of benchmarks/rivals, to measure its rivals in the same rounds; may be given again
+    #[arg(long, value_name = "PROGRAM")]
+    pub rivals: Vec<PathBuf>,
+    /// Rounds of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Largest size of a text in MB
+    #[arg(long, value_name = "MB", default_value_t = 4)]
+    pub megabytes: usize,
+    /// Print one JSON object
     #[arg(long)]
     pub json: bool,
 }

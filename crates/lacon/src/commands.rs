@@ -1,20 +1,25 @@
 //! One file per subcommand; this list is their index, in the order of the help text.
 
 mod batch;
+mod bench;
 mod completions;
 mod compress;
 mod config;
+mod count;
+mod decode;
 mod doctor;
+mod encode;
 mod expand;
 mod graph;
 mod layout;
+mod models;
 mod prompt_input;
 mod retrieve;
 mod run;
 mod schema;
 mod trim;
 
-use std::{process::ExitCode, time::Instant};
+use std::{io::Read, path::Path, process::ExitCode, time::Instant};
 
 use lacon_runtime::Config;
 
@@ -28,6 +33,11 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     let common = Common { config: cli.config, log_level: cli.log_level };
     match cli.command {
         Command::Run(args) => run::run(&common, &args, started),
+        Command::Count(args) => count::run(&args),
+        Command::Encode(args) => encode::run(&args),
+        Command::Decode(args) => decode::run(&args),
+        Command::Models(args) => models::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Graph(args) => graph::run(&common, &args),
         Command::Compress(args) => compress::run(&args),
         Command::Expand(args) => expand::run(&args),
@@ -65,4 +75,22 @@ pub fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
         .build()
         .map_err(|e| Failure::input(format!("cannot start the event loop: {e}")))?;
     Ok(runtime.block_on(future))
+}
+
+/// Text of a file, or of standard input for `-`.
+pub fn read_text(path: &Path) -> Result<String, Failure> {
+    let (name, read) = if path == Path::new("-") {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes);
+        ("standard input".to_owned(), read)
+    } else {
+        (path.display().to_string(), std::fs::read(path))
+    };
+    let bytes = read.map_err(|e| Failure::input(format!("{name}: cannot be read: {e}")))?;
+    String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        Failure::input(format!(
+            "{name}: byte {at} is not UTF-8\nhint: tokens are counted in UTF-8 text; convert the file first"
+        ))
+    })
 }

@@ -7,6 +7,12 @@ pub fn out(line: &str) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
+/// Writes bytes to stdout as they are.
+pub fn raw(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
 /// Writes a line to stderr.
 pub fn note(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");

@@ -109,7 +109,8 @@ pub fn client(config: &Config, hedge: bool, tape: Option<Arc<Tape>>) -> Result<A
             max_concurrent: config.integer("llm.max_concurrent") as usize,
             ..LimitOptions::default()
         }),
-        hedge: (hedge.max_hedges > 0).then_some(hedge),
+        // Where nothing takes time nothing is slow.
+        hedge: (hedge.max_hedges > 0 && scale > 0.0).then_some(hedge),
         retry: Some(retry),
         structured: None,
         tape,

@@ -6,7 +6,7 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::Error;
@@ -26,28 +26,27 @@ impl Wire for Messages {
         ("x-api-key", key.to_owned())
     }
 
-    fn encode(
-        &self,
-        request: &Request,
-        capabilities: &Capabilities,
-        stream: bool,
-    ) -> Result<Outgoing, Error> {
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
         let max_tokens = request.max_tokens.unwrap_or_else(|| {
             warnings.push(format!("max_tokens set to {DEFAULT_MAX_TOKENS}: this api insists on a limit"));
             DEFAULT_MAX_TOKENS
         });
-        let mut body = json!({"model": request.model, "max_tokens": max_tokens, "stream": stream});
-        let system: Vec<Value> = request
-            .messages
-            .iter()
-            .filter(|message| message.role == Role::System && !message.content.is_empty())
-            .map(|message| json!({"type": "text", "text": message.content}))
-            .collect();
+        let mut body = json!({"model": request.model, "max_tokens": max_tokens, "stream": form.stream});
+        let mark = request.shared_messages.and_then(|n| n.min(request.messages.len()).checked_sub(1));
+        let mut system: Vec<Value> = Vec::new();
+        for (n, message) in request.messages.iter().enumerate() {
+            if message.role == Role::System && !message.content.is_empty() {
+                system.push(json!({"type": "text", "text": message.content}));
+                if mark == Some(n) {
+                    mark_end(&mut system);
+                }
+            }
+        }
         if !system.is_empty() {
             body["system"] = system.into();
         }
-        body["messages"] = turns(&request.messages).into();
+        body["messages"] = turns(&request.messages, mark).into();
         if let Some(temperature) = temperature(request, capabilities, &mut warnings) {
             body["temperature"] = temperature.into();
         }
@@ -100,9 +99,9 @@ impl Wire for Messages {
 }
 
 /// Writes the conversation as turns of user and assistant; results of tools that were called together share a turn.
-fn turns(messages: &[Message]) -> Vec<Value> {
+fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
-    for message in messages {
+    for (n, message) in messages.iter().enumerate() {
         let mut blocks = Vec::new();
         let role = match message.role {
             Role::System => continue,
@@ -127,6 +126,9 @@ fn turns(messages: &[Message]) -> Vec<Value> {
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
             blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
         }
+        if mark == Some(n) {
+            mark_end(&mut blocks);
+        }
         match turns.last_mut() {
             Some((last, into)) if *last == role => into.extend(blocks),
             _ => turns.push((role, blocks)),
@@ -137,6 +139,13 @@ fn turns(messages: &[Message]) -> Vec<Value> {
         .filter(|(_, blocks)| !blocks.is_empty())
         .map(|(role, blocks)| json!({"role": role, "content": blocks}))
         .collect()
+}
+
+/// Asks the provider to cache all up to the last of these blocks.
+fn mark_end(blocks: &mut [Value]) {
+    if let Some(block) = blocks.last_mut() {
+        block["cache_control"] = json!({"type": "ephemeral"});
+    }
 }
 
 /// Puts together an answer from its events.

@@ -9,13 +9,13 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Fault, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
+use super::{Fault, Form, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
 use crate::refusal;
 use crate::request::Request;
-use crate::response::{Attempt, Outcome, Response};
+use crate::response::{Attempt, Outcome, Response, Usage};
 use crate::sse::{Event, Framer};
 use crate::transport::deepest;
 use crate::watch::estimate;
@@ -43,7 +43,8 @@ impl Provider {
         let begin = Instant::now();
         let capabilities = Capabilities::of(&request.model);
         let wire = self.protocol.wire();
-        let mut outgoing = wire.encode(request, &capabilities, self.options.stream)?;
+        let form = Form { stream: self.options.stream, stream_usage: self.options.stream_usage };
+        let mut outgoing = wire.encode(request, &capabilities, form)?;
         let mut warnings = std::mem::take(&mut outgoing.warnings);
         if !capabilities.is_known() {
             warnings.insert(
@@ -63,6 +64,8 @@ impl Provider {
         let Progress { first, status, reader, .. } = progress;
         let received = reader.received();
         let usage = reader.usage();
+        // What was reported before an answer broke off is not the whole bill; what a whole but unusable one reports is.
+        let is_final = result.is_ok();
         let result = match result {
             Ok(()) => reader.finish(),
             Err(error) => Err(error),
@@ -75,7 +78,7 @@ impl Provider {
             status,
             outcome: Outcome::Answered,
             error: None,
-            usage,
+            usage: usage.filter(|_| is_final),
             usage_estimate: None,
             received,
             hedge: false,
@@ -98,7 +101,10 @@ impl Provider {
                 attempt.error = Some(error.message().to_owned());
                 // Only an answer that had begun is billed; a refusal is not.
                 let began = first.is_some() || status == Some(200);
-                attempt.usage_estimate = (began && usage.is_none()).then(|| estimate(received));
+                attempt.usage_estimate = (began && attempt.usage.is_none()).then(|| {
+                    let (known, guess) = (usage.unwrap_or_default(), estimate(received));
+                    Usage { output: known.output.max(guess.output), ..known }
+                });
                 Err(error.with_attempts(vec![attempt]))
             }
         }
@@ -264,6 +270,10 @@ impl Provider {
         let error = refusal::refusal(&self.name, status, headers, body);
         if error.kind() == ErrorKind::Auth && !self.has_key() {
             return error.with_hint("no api key is set");
+        }
+        if error.kind() == ErrorKind::InvalidRequest && error.message().contains("stream_options") {
+            return error
+                .with_hint("this endpoint refuses to report the usage of a stream; turn stream_usage off");
         }
         error
     }

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
-use crate::error::{Error, ErrorKind};
+use crate::error::{Error, ErrorKind, Malformed};
 use crate::message::{Message, Role, ToolChoice};
 use crate::request::{Effort, Request};
 use crate::response::{Finish, Response, Usage};
@@ -20,12 +20,7 @@ impl Wire for Gemini {
         ("x-goog-api-key", key.to_owned())
     }
 
-    fn encode(
-        &self,
-        request: &Request,
-        capabilities: &Capabilities,
-        stream: bool,
-    ) -> Result<Outgoing, Error> {
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
         let model = request.model.strip_prefix("models/").unwrap_or(&request.model);
         if !model.chars().all(|c| c.is_ascii_alphanumeric() || "-_.:".contains(c)) || model.is_empty() {
@@ -76,7 +71,7 @@ impl Wire for Gemini {
             body["generationConfig"] = config;
         }
         let (method, query) =
-            if stream { ("streamGenerateContent", Some("alt=sse")) } else { ("generateContent", None) };
+            if form.stream { ("streamGenerateContent", Some("alt=sse")) } else { ("generateContent", None) };
         Ok(Outgoing {
             path: format!("/models/{model}:{method}"),
             query,
@@ -247,6 +242,10 @@ impl Reader for GeminiReader {
     fn finish(self: Box<Self>) -> Result<Response, Error> {
         let this = *self;
         let reason = this.finish.as_deref().unwrap_or("STOP");
+        if matches!(reason, "MALFORMED_FUNCTION_CALL" | "UNEXPECTED_TOOL_CALL") {
+            let message = format!("answer broke off in a tool call, the provider's reason is {reason}");
+            return Err(Error::new(ErrorKind::Malformed(Malformed::ToolArguments), message));
+        }
         let tool_calls = this.calls.finish(reason == "MAX_TOKENS")?;
         let finish = match reason {
             "STOP" if tool_calls.is_empty() => Finish::Stop,

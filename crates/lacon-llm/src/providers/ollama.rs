@@ -6,7 +6,9 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::{Fault, Framing, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use super::{
+    Fault, Form, Framing, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes,
+};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::Error;
@@ -28,12 +30,7 @@ impl Wire for Ollama {
         ("authorization", format!("Bearer {key}"))
     }
 
-    fn encode(
-        &self,
-        request: &Request,
-        capabilities: &Capabilities,
-        stream: bool,
-    ) -> Result<Outgoing, Error> {
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
         let mut options = json!({"num_ctx": context(request)});
         if let Some(temperature) = temperature(request, capabilities, &mut warnings) {
@@ -45,7 +42,7 @@ impl Wire for Ollama {
         let mut body = json!({
             "model": request.model,
             "messages": request.messages.iter().map(message).collect::<Vec<_>>(),
-            "stream": stream,
+            "stream": form.stream,
             "options": options,
         });
         if let Some(effort) = effort(request, capabilities, &mut warnings) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
 use crate::error::{Error, ErrorKind, Malformed};
@@ -26,14 +26,9 @@ impl Wire for Chat {
         ("authorization", format!("Bearer {key}"))
     }
 
-    fn encode(
-        &self,
-        request: &Request,
-        capabilities: &Capabilities,
-        stream: bool,
-    ) -> Result<Outgoing, Error> {
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
-        let body = body(request, capabilities, stream, &mut warnings);
+        let body = body(request, capabilities, form, &mut warnings);
         Ok(Outgoing {
             path: "/chat/completions".to_owned(),
             query: None,
@@ -51,7 +46,7 @@ impl Wire for Chat {
 fn body(
     request: &Request,
     capabilities: &Capabilities,
-    stream: bool,
+    form: Form,
     warnings: &mut Vec<String>,
 ) -> ChatRequest {
     let mut messages = Cow::Borrowed(&request.messages);
@@ -63,8 +58,8 @@ fn body(
     let mut body = ChatRequest {
         model: request.model.clone(),
         messages: messages.iter().map(message).collect(),
-        stream,
-        stream_options: stream.then_some(StreamOptions { include_usage: true }),
+        stream: form.stream,
+        stream_options: (form.stream && form.stream_usage).then_some(StreamOptions { include_usage: true }),
         temperature: temperature(request, capabilities, warnings),
         reasoning_effort: effort(request, capabilities, warnings).map(|effort| effort.as_str().to_owned()),
         ..ChatRequest::default()
@@ -281,6 +276,14 @@ impl Reader for ChatReader {
 
     fn finish(self: Box<Self>) -> Result<Response, Error> {
         let this = *self;
+        // Some servers end an answer that broke off midway in good order and only say so here.
+        if let Some(reason @ ("error" | "insufficient_system_resource" | "abort")) = this.finish.as_deref() {
+            let message = format!(
+                "answer broke off after {} bytes, the provider's reason is {reason:?}",
+                this.received
+            );
+            return Err(Error::new(ErrorKind::Malformed(Malformed::ErrorInBody), message));
+        }
         let refused = this.text.is_empty() && !this.refusal.is_empty();
         let tool_calls = this.calls.finish(this.finish.as_deref() == Some("length"))?;
         let finish = match this.finish.as_deref() {
@@ -297,7 +300,10 @@ impl Reader for ChatReader {
             .then(|| json!({"reasoning_content": this.reasoning}));
         let text = if refused { this.refusal } else { this.text };
         not_empty(&text, &tool_calls, &finish)?;
+        let unexplained =
+            this.finish.is_none().then(|| "the endpoint never said why the answer ended".to_owned());
         Ok(Response {
+            warnings: unexplained.into_iter().collect(),
             tool_calls,
             finish,
             usage: this.usage,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
-use super::{Fault, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
+use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::error::Error;
@@ -20,17 +20,12 @@ impl Wire for Responses {
         ("authorization", format!("Bearer {key}"))
     }
 
-    fn encode(
-        &self,
-        request: &Request,
-        capabilities: &Capabilities,
-        stream: bool,
-    ) -> Result<Outgoing, Error> {
+    fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
         let mut body = json!({
             "model": request.model,
             "input": request.messages.iter().flat_map(items).collect::<Vec<_>>(),
-            "stream": stream,
+            "stream": form.stream,
             "store": false,
         });
         if let Some(max) = request.max_tokens {

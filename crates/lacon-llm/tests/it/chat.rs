@@ -479,3 +479,32 @@ async fn dropping_the_call_closes_the_connection() {
     }
     server.wait_for_left(1).await;
 }
+
+#[tokio::test]
+async fn an_answer_that_broke_off_in_good_order_is_an_error() {
+    let broke = ErrorKind::Malformed(Malformed::ErrorInBody);
+    for reason in ["error", "insufficient_system_resource"] {
+        let script =
+            vec![stream_head(), text_event("Buy "), finish_event(reason), event("[DONE]"), stream_end()];
+        assert!(fails(script, broke).await.is_retryable());
+    }
+    let silent = answers(vec![stream_head(), text_event("Hold"), event("[DONE]"), stream_end()]).await;
+    assert_eq!(
+        (silent.finish, silent.warnings),
+        (Finish::Stop, vec!["the endpoint never said why the answer ended".to_owned()])
+    );
+}
+
+#[tokio::test]
+async fn an_endpoint_that_refuses_to_report_usage_is_named() {
+    let refused = answer(422, "", r#"{"detail":"stream_options: extra fields not permitted"}"#);
+    let error = fails(refused, ErrorKind::InvalidRequest).await;
+    assert!(error.hint().is_some_and(|hint| hint.contains("turn stream_usage off")), "{error}");
+    let server = Server::start([good_stream("ok")]).await;
+    server
+        .provider(|options| options.stream_usage = false)
+        .complete(&request(), &ignore_events)
+        .await
+        .unwrap();
+    assert!(server.received()[0].json().get("stream_options").is_none());
+}

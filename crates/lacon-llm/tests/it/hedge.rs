@@ -1,12 +1,12 @@
 //! Hedging: when a second request goes out, who wins, and who pays.
 
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lacon_llm::{
-    Client, ErrorKind, Hedge, HedgeOptions, Malformed, Outcome, Request, Retry, RetryOptions, Sample,
-    StreamEvent, Tags, Timeout, ignore_events,
+    BoxFuture, Client, ClientInfo, Error, ErrorKind, Hedge, HedgeOptions, Malformed, Outcome, Request,
+    Response, Retry, RetryOptions, Sample, StreamEvent, Tags, Timeout, ignore_events,
 };
 use tokio::time::Instant;
 
@@ -17,7 +17,13 @@ fn ms(n: u64) -> Duration {
 }
 
 fn options() -> HedgeOptions {
-    HedgeOptions { first_token: Some(ms(100)), gap: Some(ms(50)), min_wait: ms(1), ..HedgeOptions::default() }
+    HedgeOptions {
+        first_token: Some(ms(100)),
+        gap: Some(ms(50)),
+        min_wait: ms(1),
+        first_factor: 1.0,
+        ..HedgeOptions::default()
+    }
 }
 
 fn request() -> Request {
@@ -47,7 +53,7 @@ async fn a_late_first_token_brings_a_second_request_that_wins() {
     let [loser, winner] = &response.attempts[..] else { panic!("{:?}", response.attempts) };
     assert_eq!(
         (loser.start, loser.end, &loser.outcome, loser.hedge),
-        (ms(0), ms(140), &Outcome::Superseded, false)
+        (ms(0), ms(120), &Outcome::Superseded, false)
     );
     assert_eq!(
         (winner.start, winner.end, &winner.outcome, winner.hedge),
@@ -121,7 +127,7 @@ async fn the_budget_caps_second_requests() {
 
 #[tokio::test(start_paused = true)]
 async fn the_wait_is_learned_per_role_and_model() {
-    let learned = |n: u64| Sample { first_token: ms(n), gap: Some(ms(5)) };
+    let learned = |n: u64| Sample { first_token: ms(n), gap: Some(ms(5)), ..Sample::default() };
     let check = async |role: &str, model: &str, expected: u64| {
         let hedge = Hedge::new(Scripted::new([slow_first(60_000, 60_001), says("fast", 0)]), options());
         for n in 1..=20 {
@@ -150,7 +156,7 @@ async fn losers_keep_the_quantile_from_shrinking() {
     assert_eq!(history.len(), 1);
     assert_eq!((history[0].0.as_str(), history[0].1.as_str()), ("m", "bull"));
     let firsts: Vec<_> = history[0].2.iter().map(|sample| sample.first_token).collect();
-    assert_eq!(firsts, [ms(20), ms(140)]);
+    assert_eq!(firsts, [ms(120), ms(20)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +182,8 @@ async fn a_refused_second_request_is_followed_by_a_third() {
 
 #[tokio::test(start_paused = true)]
 async fn every_request_under_way_is_told_when_time_runs_out() {
-    let hedge = Hedge::new(Scripted::new([slow_first(10, 60_000)]), options());
+    let silent = Play { first: None, end: 60_000, result: Ok("late") };
+    let hedge = Hedge::new(Scripted::new([silent]), options());
     let retry = Retry::new(hedge, RetryOptions::default());
     let request = Request { timeout: Some(Duration::from_secs(20)), ..request() };
     let error = retry.complete(&request, &ignore_events).await.unwrap_err();
@@ -184,5 +191,80 @@ async fn every_request_under_way_is_told_when_time_runs_out() {
     let late = Outcome::Failed(ErrorKind::Timeout(Timeout::Total));
     let shown: Vec<_> =
         error.attempts().iter().map(|a| (a.start, a.end.as_secs(), a.hedge, a.outcome.clone())).collect();
-    assert_eq!(shown, [(ms(0), 20, false, late.clone()), (ms(60), 20, true, late)]);
+    assert_eq!(shown, [(ms(0), 20, false, late.clone()), (ms(100), 20, true, late)]);
+}
+
+/// Writes 40 parts of 100 bytes, one each time a wait of its script has passed.
+struct Writer {
+    waits: Mutex<Vec<u64>>,
+    calls: AtomicUsize,
+}
+
+impl Client for Writer {
+    fn complete<'a>(
+        &'a self,
+        request: &'a Request,
+        on_event: &'a (dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> BoxFuture<'a, Result<Response, Error>> {
+        Box::pin(async move {
+            self.calls.fetch_add(1, Ordering::Relaxed);
+            let wait = self.waits.lock().unwrap().pop().unwrap_or(100);
+            on_event(StreamEvent::Sent { attempt: 1 });
+            let mut text = String::new();
+            for n in 0..40 {
+                tokio::time::sleep(ms(wait)).await;
+                if n == 0 {
+                    on_event(StreamEvent::FirstToken);
+                }
+                let part = "x".repeat(100);
+                on_event(StreamEvent::Delta(&part));
+                text.push_str(&part);
+            }
+            Ok(Response::new(request.model.clone(), text))
+        })
+    }
+
+    fn describe(&self) -> ClientInfo {
+        ClientInfo { provider: "writer".into(), base_url: String::new(), simulated: true }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_crawling_stream_is_overtaken_by_a_new_request() {
+    let check = async |wait: u64, calls: usize, seconds: u64| {
+        let writer = Writer { waits: Mutex::new(vec![wait]), calls: AtomicUsize::new(0) };
+        let hedge = Hedge::new(writer, HedgeOptions { crawl_factor: Some(1.5), ..HedgeOptions::default() });
+        // Usual: 4000 bytes at about 1000 a second.
+        let usual =
+            Sample { first_token: ms(500), gap: Some(ms(500)), bytes: Some(4000), bytes_per_s: Some(1000) };
+        (0..12).for_each(|_| hedge.learn("m", "bull", usual));
+        let begin = Instant::now();
+        hedge.complete(&request(), &ignore_events).await.unwrap();
+        let sent = hedge.inner().calls.load(Ordering::Relaxed);
+        assert_eq!((sent, begin.elapsed().as_secs()), (calls, seconds), "{wait} ms a part");
+    };
+    check(100, 1, 4).await;
+    check(150, 1, 6).await;
+    // 400 ms a part would take 16 s; after 2 s a new request is sent, which takes 4 s.
+    check(400, 2, 6).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_late_first_token_is_decided_by_the_first_token() {
+    // The first request begins to write shortly after the second was sent: the second is dropped before it costs an answer.
+    let hedge = Hedge::new(
+        Scripted::new([slow_first(105, 5000), slow_first(30, 900)]),
+        HedgeOptions { gap: None, ..options() },
+    );
+    let response = hedge.complete(&request(), &ignore_events).await.unwrap();
+    assert_eq!((response.text.as_str(), response.elapsed), ("slow", ms(5000)));
+    let second = &response.attempts[1];
+    assert_eq!((second.start, second.end, &second.outcome), (ms(100), ms(105), &Outcome::Superseded));
+    // The second begins first: the first is dropped then, not at the end.
+    let hedge = Hedge::new(
+        Scripted::new([slow_first(140, 150), slow_first(30, 900)]),
+        HedgeOptions { gap: None, ..options() },
+    );
+    let response = hedge.complete(&request(), &ignore_events).await.unwrap();
+    assert_eq!((response.elapsed, response.attempts[0].end), (ms(1000), ms(130)));
 }

@@ -298,6 +298,55 @@ async fn whole_answers_of_providers_that_did_not_stream() {
 }
 
 #[tokio::test]
+async fn what_a_failed_attempt_cost() {
+    let costs = async |protocol: Protocol, body: &str| {
+        let server = Server::start([vec![stream_head(), chunk(body), stream_end()]]).await;
+        let provider = server.provider_of(protocol, |_| ());
+        let error = provider.complete(&request(protocol, "tools"), &ignore_events).await.unwrap_err();
+        let attempt = &error.attempts()[0];
+        (
+            attempt.usage.and_then(|usage| usage.total()),
+            attempt.usage_estimate.map(|usage| (usage.input, usage.output)),
+        )
+    };
+    // Cut: the prompt is known from the head, the answer is estimated from what came.
+    let cut = concat!(
+        "data: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":120,\"output_tokens\":1}}}\n\n",
+        "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"twelve bytes\"}}\n\n",
+    );
+    assert_eq!(costs(Protocol::Messages, cut).await, (None, Some((Some(120), Some(3)))));
+    // Whole but unusable: the bill is known.
+    let unusable = concat!(
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"p\",\"arguments\":\"{\"}}]},",
+        "\"finish_reason\":\"tool_calls\"}],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+    );
+    assert_eq!(costs(Protocol::Chat, unusable).await, (Some(7), None));
+}
+
+#[tokio::test]
+async fn a_shared_beginning_is_marked_where_the_provider_needs_a_mark() {
+    let sent = async |protocol: Protocol, shared: Option<usize>| {
+        let server = Server::start([answer(400, "", "{}")]).await;
+        let request = Request { shared_messages: shared, ..request(protocol, "tools") };
+        server.provider_of(protocol, |_| ()).complete(&request, &ignore_events).await.unwrap_err();
+        server.received()[0].json()
+    };
+    let mark = json!({"type": "ephemeral"});
+    let count = |body: &Value| body.to_string().matches("cache_control").count();
+    let body = sent(Protocol::Messages, Some(1)).await;
+    assert_eq!((&body["system"][0]["cache_control"], count(&body)), (&mark, 1));
+    let body = sent(Protocol::Messages, Some(2)).await;
+    assert_eq!((&body["messages"][0]["content"][0]["cache_control"], count(&body)), (&mark, 1));
+    let body = sent(Protocol::Messages, Some(99)).await;
+    assert_eq!((&body["messages"][2]["content"][1]["cache_control"], count(&body)), (&mark, 1));
+    for (protocol, shared) in
+        [(Protocol::Messages, None), (Protocol::Messages, Some(0)), (Protocol::Chat, Some(2))]
+    {
+        assert_eq!(count(&sent(protocol, shared).await), 0);
+    }
+}
+
+#[tokio::test]
 async fn ollama_is_told_how_long_the_prompt_is() {
     let server = Server::start([answer(200, "", "{\"message\":{\"content\":\"a\"},\"done\":true}\n")]).await;
     let mut request = request(Protocol::Ollama, "text");

@@ -2,6 +2,7 @@
 
 mod asynchronous;
 mod cache;
+mod custom;
 mod encodings;
 mod operations;
 mod oracle;

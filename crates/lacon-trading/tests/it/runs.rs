@@ -85,7 +85,8 @@ async fn each_role_is_held_to_its_words() {
     run(settings("words", "lacon", &[], client.clone())).await;
     for role in Role::ANSWERING {
         let request = client.of(role.name()).remove(0);
-        let words = lacon_trading::prompts::role_file(role).words;
+        let file = lacon_trading::prompts::role_file(role);
+        let words = if file.model == "deep" { file.words * 3 / 4 } else { file.words };
         assert!(prompt(&request).contains(&format!("Write at most {words} words.")), "{role}");
         assert!(request.max_tokens.unwrap() >= words * 2, "{role}");
     }

@@ -31,6 +31,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         client: Arc::new(SimClient::new(SimOptions::default())),
         tools: Arc::new(DatasetSource::new(Arc::default(), day, lacon_market::Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(0)),
+        shared: None,
         tool_timeout: Duration::ZERO,
         budget_tokens: 0,
         counter: Counter::new("gpt-4o"),

@@ -1,0 +1,197 @@
+//! `lacon count`: tokens of files, folders and standard input, for one or many models.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use lacon_tokens::{EncodingName, Exactness, ModelEncoding, encoding, for_model};
+use serde_json::{Value, json};
+
+use crate::{args::CountArgs, failure, failure::Failure, text};
+
+/// Counts and prints.
+pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
+    let columns = columns(args)?;
+    let inputs = inputs(&args.files)?;
+    let rows: Vec<Row> = inputs.iter().map(|input| Row::new(input, &columns)).collect();
+    let totals: Vec<usize> = (0..columns.len()).map(|i| rows.iter().map(|row| row.counts[i]).sum()).collect();
+    if args.json {
+        text::out(&as_json(&columns, &rows, &totals, args).to_string());
+    } else {
+        for warning in columns.iter().filter_map(|column| column.model.warning.as_ref()) {
+            text::warn(warning);
+        }
+        print(&columns, &rows, &totals, args);
+    }
+    match args.fail_over.filter(|limit| totals.iter().any(|total| total > limit)) {
+        Some(limit) => {
+            let most = totals.iter().max().copied().unwrap_or(0);
+            Err(Failure { message: format!("{most} tokens, limit is {limit}"), code: failure::GATE })
+        }
+        None => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// One way to count.
+struct Column {
+    /// As the user named it.
+    name: String,
+    model: ModelEncoding,
+}
+
+fn columns(args: &CountArgs) -> Result<Vec<Column>, Failure> {
+    let mut columns = Vec::new();
+    for name in &args.encoding {
+        let parsed: EncodingName = name.parse().map_err(Failure::input)?;
+        let model = ModelEncoding { encoding: encoding(parsed), how: Exactness::Exact, warning: None };
+        columns.push(Column { name: parsed.as_str().to_owned(), model });
+    }
+    for name in &args.model {
+        columns.push(Column { name: name.clone(), model: for_model(name) });
+    }
+    if columns.is_empty() {
+        let model = ModelEncoding {
+            encoding: encoding(EncodingName::O200kBase),
+            how: Exactness::Exact,
+            warning: None,
+        };
+        columns.push(Column { name: model.encoding.name().to_owned(), model });
+    }
+    Ok(columns)
+}
+
+struct Input {
+    path: String,
+    text: String,
+}
+
+struct Row {
+    path: String,
+    bytes: usize,
+    counts: Vec<usize>,
+}
+
+impl Row {
+    fn new(input: &Input, columns: &[Column]) -> Self {
+        let counts = columns.iter().map(|column| column.model.count(&input.text).tokens).collect();
+        Self { path: input.path.clone(), bytes: input.text.len(), counts }
+    }
+}
+
+fn inputs(paths: &[PathBuf]) -> Result<Vec<Input>, Failure> {
+    let dash = [PathBuf::from("-")];
+    let paths = if paths.is_empty() { &dash[..] } else { paths };
+    let mut inputs = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut files = Vec::new();
+            walk(path, &mut files)?;
+            let before = inputs.len();
+            for file in &files {
+                match super::read_text(file) {
+                    Ok(text) => inputs.push(Input { path: file.display().to_string(), text }),
+                    // In a folder, what is not text is passed over, and said.
+                    Err(failure) => {
+                        text::note(&format!("skipped: {}", failure.message.lines().next().unwrap_or("")))
+                    }
+                }
+            }
+            if inputs.len() == before {
+                return Err(Failure::input(format!("{}: no text file in this folder", path.display())));
+            }
+        } else {
+            inputs.push(Input { path: path.display().to_string(), text: super::read_text(path)? });
+        }
+    }
+    Ok(inputs)
+}
+
+/// Files below a folder in order of their names; hidden ones and links are left out.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
+    let cannot = |e: std::io::Error| Failure::input(format!("{}: cannot be listed: {e}", folder.display()));
+    let mut entries: Vec<PathBuf> = std::fs::read_dir(folder)
+        .map_err(cannot)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()
+        .map_err(cannot)?;
+    entries.sort();
+    for path in entries {
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if hidden || path.is_symlink() {
+            continue;
+        }
+        if path.is_dir() {
+            walk(&path, files)?;
+        } else if path.is_file() {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+fn print(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs) {
+    let number = |column: &Column, count: usize| {
+        let mark = if column.model.how == Exactness::Exact { "" } else { "~" };
+        format!("{mark}{count}")
+    };
+    if columns.len() == 1 && rows.len() == 1 && args.by.is_none() {
+        text::out(&number(&columns[0], totals[0]));
+        return;
+    }
+    let widths: Vec<usize> = columns
+        .iter()
+        .zip(totals)
+        .map(|(column, total)| column.name.len().max(number(column, *total).len()))
+        .collect();
+    let line = |cells: &mut dyn Iterator<Item = String>, label: &str| {
+        let cells: Vec<String> = cells.zip(&widths).map(|(cell, width)| format!("{cell:>width$}")).collect();
+        format!("{}  {label}", cells.join("  "))
+    };
+    if columns.len() > 1 {
+        text::out(line(&mut columns.iter().map(|column| column.name.clone()), "").trim_end());
+    }
+    let listed = args.by.is_some() || args.files.len() == rows.len();
+    for row in rows.iter().filter(|_| listed) {
+        let mut cells = columns.iter().zip(&row.counts).map(|(column, count)| number(column, *count));
+        text::out(&line(&mut cells, &row.path));
+    }
+    if rows.len() > 1 {
+        let mut cells = columns.iter().zip(totals).map(|(column, total)| number(column, *total));
+        text::out(&line(&mut cells, &format!("total of {} files", rows.len())));
+    }
+}
+
+fn as_json(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs) -> Value {
+    let columns_json: Vec<Value> = columns
+        .iter()
+        .zip(totals)
+        .map(|(column, total)| {
+            let mut value = json!({
+                "name": column.name,
+                "encoding": column.model.encoding.name(),
+                "how": column.model.how.as_str(),
+                "tokens": total,
+            });
+            if let Some(estimator) = column.model.encoding.estimator() {
+                value["error"] = json!(estimator.error);
+                value["source"] = json!(estimator.source);
+            }
+            if let Some(warning) = &column.model.warning {
+                value["warning"] = json!(warning.lines().next());
+            }
+            value
+        })
+        .collect();
+    let files: Vec<Value> = rows
+        .iter()
+        .map(|row| json!({ "path": row.path, "bytes": row.bytes, "tokens": row.counts }))
+        .collect();
+    json!({
+        "schema_version": 1,
+        "counts": columns_json,
+        "files": files,
+        "limit": args.fail_over,
+        "over": args.fail_over.is_some_and(|limit| totals.iter().any(|total| *total > limit)),
+    })
+}
