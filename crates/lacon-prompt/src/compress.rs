@@ -192,7 +192,7 @@ struct Framed {
 fn frames(text: &str, spans: Vec<Span>, passes: PassSet, encoding: &Encoding) -> Framed {
     let mut framed =
         Framed { text: String::with_capacity(text.len()), exact: true, tokens: None, passes: Vec::new() };
-    for span in merge_lines(spans) {
+    for span in merge_lines(spans).into_iter().flat_map(|span| split_log(text, span)) {
         let started = Instant::now();
         let part = &text[span.range.clone()];
         let (body, tail) = match part.strip_suffix('\n') {
@@ -234,6 +234,27 @@ fn merge_lines(spans: Vec<Span>) -> Vec<Span> {
             Some(last) if plain(last.kind) && plain(span.kind) => last.range.end = span.range.end,
             _ => out.push(Span { kind: if plain(span.kind) { SpanKind::Prose } else { span.kind }, ..span }),
         }
+    }
+    out
+}
+
+/// Lines of a log that one frame holds.
+const MAX_LOG_LINES: usize = 100_000;
+
+/// Splits a log that is too long for one frame.
+fn split_log(text: &str, span: Span) -> Vec<Span> {
+    if span.kind != SpanKind::Log {
+        return vec![span];
+    }
+    let part = &text[span.range.clone()];
+    let ends = part.match_indices('\n').map(|(i, _)| span.range.start + i + 1).skip(MAX_LOG_LINES - 1);
+    let mut out = Vec::new();
+    let mut start = span.range.start;
+    for end in ends.step_by(MAX_LOG_LINES).chain([span.range.end]) {
+        if start < end {
+            out.push(Span { kind: span.kind, range: start..end });
+        }
+        start = end;
     }
     out
 }

@@ -8,6 +8,7 @@ use crate::compress::{Options, compress};
 use crate::error::{Error, Result};
 use crate::guard;
 use crate::json::escape_into;
+use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
 use lacon_tokens::Encoding;
 use serde_json::{Map, Value};
@@ -125,6 +126,21 @@ struct Group {
 /// When a message is no object with a role, a tool result has no call or a call no result, or the messages that must
 /// stay need more than the budget; the error then names the least budget that works.
 pub fn trim(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Trimmed> {
+    trim_with_store(messages, options, None, encoding)
+}
+
+/// As [`trim`]; what is left out of tool results goes to the store, and a handle in its place says where it is.
+///
+/// To be used only where the request gives the model a way to retrieve. A full store leaves the handle out.
+///
+/// # Errors
+/// As [`trim`], and when the store's medium fails.
+pub fn trim_with_store(
+    messages: &[Value],
+    options: &TrimOptions,
+    store: Option<&mut dyn Store>,
+    encoding: &Encoding,
+) -> Result<Trimmed> {
     let mut turns = read(messages, options, encoding)?;
     let mut groups = group(&turns)?;
     let first_user = groups.iter().position(|group| turns[group.turns.start].role == "user");
@@ -152,7 +168,7 @@ pub fn trim(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> R
         state.reform();
     }
     if state.total > options.budget {
-        state.shrink(options)?;
+        state.shrink(messages, options, store)?;
     }
     let dropped: Vec<usize> = (0..state.turns.len()).filter(|i| state.turns[*i].gone).collect();
     let note = note_for(dropped.len());
@@ -310,9 +326,14 @@ impl State<'_> {
         }
     }
 
-    fn shrink(&mut self, options: &TrimOptions) -> Result<()> {
+    fn shrink(
+        &mut self,
+        messages: &[Value],
+        options: &TrimOptions,
+        store: Option<&mut dyn Store>,
+    ) -> Result<()> {
         let values: Vec<BTreeSet<String>> = self.turns.iter().map(|turn| facts_of(&turn.message)).collect();
-        self.digest(options.budget, &values);
+        self.digest(messages, options.budget, &values, store)?;
         if self.total <= options.budget {
             return Ok(());
         }
@@ -343,20 +364,33 @@ impl State<'_> {
     }
 
     /// Leaves of stale tool results only the values they held, oldest first, until the budget is met.
-    fn digest(&mut self, budget: usize, values: &[BTreeSet<String>]) {
+    fn digest(
+        &mut self,
+        messages: &[Value],
+        budget: usize,
+        values: &[BTreeSet<String>],
+        mut store: Option<&mut dyn Store>,
+    ) -> Result<()> {
         for (i, values) in values.iter().enumerate() {
             if self.total <= budget {
-                return;
+                break;
             }
             let turn = &self.turns[i];
             if turn.keep || turn.role != "tool" || turn.tokens < 60 {
                 continue;
             }
+            let whole = messages[i].get("content").and_then(Value::as_str).unwrap_or("");
+            let place = match store.as_deref_mut().map(|store| store.put(whole)) {
+                Some(Ok(handle)) => format!(", ref={handle}"),
+                None | Some(Err(StoreError::Full { .. } | StoreError::Collision { .. })) => String::new(),
+                Some(Err(error)) => return Err(error.into()),
+            };
             let own: Vec<&str> = values.iter().map(String::as_str).collect();
-            if self.set_content(i, format!("[result left out; values in it: {}]", own.join(" "))) {
+            if self.set_content(i, format!("[result left out{place}; values in it: {}]", own.join(" "))) {
                 self.digested.push(i);
             }
         }
+        Ok(())
     }
 
     fn drop_oldest(&mut self, options: &TrimOptions) {

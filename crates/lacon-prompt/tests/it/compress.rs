@@ -262,3 +262,14 @@ fn hostile_texts_take_linear_time() {
         assert_eq!(expand(&short.text, None).expect("expands"), text);
     }
 }
+
+#[test]
+fn a_log_of_any_length_is_shortened() {
+    let text: String = (0..250_001)
+        .map(|i| format!("2026-01-02 10:00:01 INFO request {i} served in {} ms\n", i % 97))
+        .collect();
+    let short = compress(&text, Options::default(), None, o200k()).expect("compresses");
+    assert_eq!(short.text.matches("@log ").count(), 3);
+    assert!(short.tokens_after * 2 < short.tokens_before);
+    assert_eq!(expand(&short.text, None).expect("expands"), text);
+}

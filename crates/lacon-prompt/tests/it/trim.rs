@@ -1,5 +1,6 @@
 use lacon_prompt::Error;
-use lacon_prompt::trim::{TrimOptions, message_tokens, trim};
+use lacon_prompt::offload::{Handle, MemoryStore, Store};
+use lacon_prompt::trim::{TrimOptions, message_tokens, trim, trim_with_store};
 use lacon_tokens::{Encoding, EncodingName};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -125,6 +126,27 @@ fn faults_are_named() {
     check(&[json!("text")], "message 0 is no object");
     check(&[json!({"role": "robot"})], "message 0 has the unknown role \"robot\"");
     check(&[json!({"content": "x"})], "message 0 has no role");
+}
+
+#[test]
+fn results_that_are_left_out_can_be_retrieved() {
+    let prices: Vec<Value> = (0..40)
+        .map(|i| json!({"note": format!("a day like any other in the {i} week of trade"), "price": 100}))
+        .collect();
+    let prices = Value::Array(prices).to_string();
+    let messages = vec![say("user", "Prices?"), call("c1"), result("c1", &prices), say("user", "Decide.")];
+    let mut store = MemoryStore::new([1; 32], 1 << 20);
+    let trimmed =
+        trim_with_store(&messages, &TrimOptions::new(250), Some(&mut store), o200k()).expect("fits");
+    assert_eq!(trimmed.digested, [2]);
+    let content = trimmed.messages[2]["content"].as_str().expect("text");
+    let handle = content
+        .split("ref=")
+        .nth(1)
+        .and_then(|rest| rest.get(..16))
+        .and_then(Handle::parse)
+        .expect("a handle");
+    assert_eq!(store.get(&handle).expect("memory").as_deref(), Some(prices.as_str()));
 }
 
 #[test]

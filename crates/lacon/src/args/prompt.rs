@@ -112,6 +112,9 @@ pub struct TrimArgs {
     /// Messages that must stay as they are, by position from 0, divided by commas
     #[arg(long, value_name = "I,...", value_delimiter = ',')]
     pub pin: Vec<usize>,
+    /// Keep what is left out of tool results in the store, for a model that can retrieve it
+    #[arg(long)]
+    pub offload: bool,
     /// Leave out the oldest messages, so many groups at a time, so that cached prefixes stay
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub stride: usize,
@@ -127,6 +130,9 @@ pub struct TrimArgs {
     /// Print one JSON object with the result and what was left out
     #[arg(long)]
     pub json: bool,
+    /// Where offloaded content is kept
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// A provider's cache rules.

@@ -4,12 +4,13 @@ use std::process::ExitCode;
 
 use lacon_prompt::{
     compress::{Options, compress},
-    trim::{TrimOptions, trim},
+    offload::Store,
+    trim::{TrimOptions, trim_with_store},
 };
 use lacon_tokens::{Encoding, Side};
 use serde_json::{Value, json};
 
-use super::prompt_input as input;
+use super::prompt_input::{self as input, LazyStore};
 use crate::{args::prompt::TrimArgs, failure::Failure, text};
 
 /// Runs the subcommand.
@@ -46,7 +47,9 @@ fn messages_into(
     options.stride = args.stride;
     let tools = request.as_ref().and_then(|request| request.get("tools")).and_then(Value::as_array);
     options.tool_tokens = tools.map_or(0, |tools| encoding.count(&lacon_tokens::tools_text(tools)));
-    let trimmed = trim(&messages, &options, encoding).map_err(Failure::input)?;
+    let mut lazy = LazyStore::new(&args.store);
+    let store = args.offload.then_some(&mut lazy as &mut dyn Store);
+    let trimmed = trim_with_store(&messages, &options, store, encoding).map_err(Failure::input)?;
     if args.explain {
         text::note(&format!(
             "{} → {} tokens; other form: {:?}; only values left: {:?}; left out: {:?}",
