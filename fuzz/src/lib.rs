@@ -10,20 +10,16 @@ mod prompt;
 pub use prompt::{compress, expand, extract, trim};
 
 /// A target by its name.
-<<<<<<< HEAD
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("sse", sse),
     ("answers", answers),
     ("forms", forms),
+    ("tapes", tapes),
     ("expand", expand),
     ("compress", compress),
     ("trim", trim),
     ("extract", extract),
 ];
-=======
-pub const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("sse", sse), ("answers", answers), ("forms", forms), ("tapes", tapes)];
->>>>>>> llm
 
 /// The framer gives the same events however the bytes are split, and never more data than came in.
 pub fn sse(data: &[u8]) {
