@@ -214,6 +214,41 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// Count and encode texts of four kinds, beside the rivals that are there
     Tokens(BenchTokensArgs),
+    /// Run the executor beside a bare tokio JoinSet
+    Graph(BenchGraphArgs),
+    /// Run many simulated runs at once: our own time and memory
+    Run(BenchRunArgs),
+}
+
+/// Flags of `lacon bench graph`.
+#[derive(Debug, Args)]
+pub struct BenchGraphArgs {
+    /// Nodes of each graph
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    pub nodes: usize,
+    /// Rounds of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 7)]
+    pub rounds: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon bench run`.
+#[derive(Debug, Args)]
+pub struct BenchRunArgs {
+    /// Runs at once
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub runs: usize,
+    /// Wall seconds per simulated second
+    #[arg(long, value_name = "X", default_value = "0.05")]
+    pub time_scale: String,
+    /// Graph profile: lacon or seed
+    #[arg(long, default_value = "lacon")]
+    pub profile: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `lacon bench tokens`.

@@ -37,7 +37,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Encode(args) => encode::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Models(args) => models::run(&args),
-        Command::Bench(args) => bench::run(&args),
+        Command::Bench(args) => bench::run(&common, &args, started),
         Command::Graph(args) => graph::run(&common, &args),
         Command::Compress(args) => compress::run(&args),
         Command::Expand(args) => expand::run(&args),

@@ -79,7 +79,12 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     conclude(&decided, &config)
 }
 
-fn settings(config: &Config, args: &RunArgs, started: Instant) -> Result<Settings, Failure> {
+/// Everything that a run needs, from settings and flags.
+pub(in crate::commands) fn settings(
+    config: &Config,
+    args: &RunArgs,
+    started: Instant,
+) -> Result<Settings, Failure> {
     let ticker = Symbol::parse(&args.ticker).map_err(Failure::input)?;
     let levers =
         Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
