@@ -24,9 +24,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await?;
             tell.send(listener.local_addr()?).ok();
+            let answer: Arc<[u8]> = answer().into();
             let mut connections = JoinSet::new();
             loop {
-                connections.spawn(serve(listener.accept().await?.0));
+                connections.spawn(serve(listener.accept().await?.0, Arc::clone(&answer)));
             }
         })
     });
@@ -78,8 +79,7 @@ async fn measure(stack: &Stack, request: &Request, n: usize) -> Result<Vec<Durat
     Ok(times)
 }
 
-async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
-    stream.set_nodelay(true)?;
+fn answer() -> Vec<u8> {
     let mut answer =
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
     let mut event = |data: &str| {
@@ -95,9 +95,14 @@ async fn serve(mut stream: TcpStream) -> std::io::Result<()> {
     event(r#"{"choices":[],"usage":{"prompt_tokens":4010,"completion_tokens":1000,"total_tokens":5010}}"#);
     event("[DONE]");
     answer.extend_from_slice(b"0\r\n\r\n");
+    answer
+}
+
+async fn serve(mut stream: TcpStream, answer: Arc<[u8]>) -> std::io::Result<()> {
+    stream.set_nodelay(true)?;
     let mut buffer = Vec::new();
     loop {
-        let mut chunk = [0; 65536];
+        let mut chunk = [0; 4096];
         let n = stream.read(&mut chunk).await?;
         if n == 0 {
             return Ok(());

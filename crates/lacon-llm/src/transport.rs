@@ -107,6 +107,8 @@ impl Transport {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(options.keep_alive)
             .pool_max_idle_per_host(options.max_idle)
+            // Hundreds of streams are open at once and each comes in small pieces: the default of 400 kB is for downloads.
+            .http1_max_buf_size(64 * 1024)
             .http2_adaptive_window(true)
             .http2_keep_alive_interval(Duration::from_secs(20))
             .http2_keep_alive_timeout(Duration::from_secs(20))
