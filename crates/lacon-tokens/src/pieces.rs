@@ -338,7 +338,7 @@ pub(crate) fn count_batch_with(
 fn tiny_key(text: &[u8], start: usize, len: usize) -> u64 {
     let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
     // Of a longer piece some bits that no piece of the table has.
-    let keep = (1_u64 << (8 * len & 63)) - 1;
+    let keep = (1_u64 << ((8 * len) & 63)) - 1;
     (u64::from_le_bytes(*bytes) & keep) | (len as u64) << TINY_LEN_SHIFT
 }
 

@@ -9,7 +9,8 @@
 //! Cost: about 40 operations on words per window of ASCII, and a table look-up per non-ASCII character.
 //!
 //! Tried and lost: carrying state from one aligned window to the next (each rule needs its own carry, and the
-//! look-ahead rules need the next window first).
+//! look-ahead rules need the next window first); two windows at once from two places of the text, so that neither
+//! waits for the other (no difference: the processor overlaps a window with the look-ups before it anyway).
 
 use crate::classes::{CharClass, class_of, decode};
 use crate::pretokenize::{Pattern, piece_end};
