@@ -1,7 +1,9 @@
 //! The fuzz targets: each takes bytes and panics when a promise is broken.
 
 use lacon_llm::sse::{Event, Framer};
-use lacon_llm::{Message, Protocol, Request, ignore_events, structured};
+use lacon_llm::{
+    Endpoint, Message, Protocol, Request, Tape, TapeMode, TapeOptions, ignore_events, structured,
+};
 
 mod prompt;
 
@@ -12,6 +14,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("sse", sse),
     ("answers", answers),
     ("forms", forms),
+    ("tapes", tapes),
     ("expand", expand),
     ("compress", compress),
     ("trim", trim),
@@ -78,4 +81,21 @@ pub fn forms(data: &[u8]) {
         let again = structured::fit(&schema, &fitted.value.to_string()).expect("what fits once fits again");
         assert_eq!((again.value, again.changes.len()), (fitted.value, 0));
     }
+}
+
+/// No file panics the reader of tapes, and patching a tape that can be read leaves one that can be read again.
+pub fn tapes(data: &[u8]) {
+    if let Ok(url) = std::str::from_utf8(data)
+        && let Ok(endpoint) = Endpoint::parse(url)
+    {
+        assert!(!endpoint.authority().is_empty());
+    }
+    let path = std::env::temp_dir().join(format!("lacon-fuzz-{}.jsonl", std::process::id()));
+    std::fs::write(&path, data).expect("the temporary folder can be written");
+    let open = |mode| Tape::open(&path, mode, TapeOptions::default());
+    if let Ok(tape) = open(TapeMode::Patch) {
+        let again = open(TapeMode::Strict).expect("a patched tape can be read");
+        assert_eq!((again.left(), again.warnings().len()), (tape.left(), 0));
+    }
+    std::fs::remove_file(&path).ok();
 }

@@ -46,6 +46,8 @@ const TOKENS: &[&[u8]] = &[
     b"\"type\":\"message_stop\"",
     b"\"done\":true",
     b"\"BUY\"",
+    b"{\"kind\":\"tape\",\"version\":1,\"provider\":\"\",\"base_url\":\"\",\"simulated\":true}\n",
+    b"{\"kind\":\"tool\",\"digest\":\"\",\"name\":\"\",\"arguments\":{},\"elapsed_ms\":1}\n",
     b"```json\n",
     b"@json 2\n",
     b"@jsonl p\n",

@@ -1,7 +1,8 @@
 //! Leaves an endpoint alone that fails all the time, and tries it again with one call.
 //!
 //! Only what tells of the endpoint's health counts: connections, time-outs, server errors, cut streams. A refused key, a rate limit
-//! or a bad request says that the endpoint is alive.
+//! or a bad request says that the endpoint is alive. The failures must also be more than half of what was sent since the last
+//! success: of many calls that start together the failures end first.
 
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -33,6 +34,8 @@ impl Default for BreakerOptions {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
+    /// Calls sent since the last sign of life.
+    sent: u32,
     /// Trials that failed since the circuit opened.
     trials: u32,
     open_until: Option<Instant>,
@@ -60,7 +63,10 @@ impl<C: Client> Breaker<C> {
     /// Lets a call pass; returns whether it is the trial of an open circuit.
     fn enter(&self) -> Result<bool, Error> {
         let mut state = self.lock();
-        let Some(until) = state.open_until else { return Ok(false) };
+        let Some(until) = state.open_until else {
+            state.sent = state.sent.saturating_add(1);
+            return Ok(false);
+        };
         let now = Instant::now();
         if now >= until && !state.trial {
             state.trial = true;
@@ -89,7 +95,9 @@ impl<C: Client> Breaker<C> {
         }
         state.failures = state.failures.saturating_add(1);
         // Calls that were sent before the circuit opened do not prolong it.
-        if trial || (state.open_until.is_none() && state.failures >= self.options.failures) {
+        let most_fail = u64::from(state.failures) * 2 > u64::from(state.sent);
+        let opens = state.failures >= self.options.failures && most_fail;
+        if trial || (state.open_until.is_none() && opens) {
             let factor = 2u32.checked_pow(state.trials).unwrap_or(u32::MAX);
             let open = self.options.open.saturating_mul(factor).min(self.options.max_open);
             state.open_until = Some(Instant::now() + open);

@@ -40,7 +40,7 @@ pub struct HedgeOptions {
     pub min_lengths: usize,
     /// Earlier calls that are remembered per role and model.
     pub window: usize,
-    /// Wait for a first token while nothing is learned; none means no hedge.
+    /// Wait for a first token while nothing is learned, four times as long for models that think first; none means no hedge.
     pub first_token: Option<Duration>,
     /// Wait for the next part of an answer while nothing is learned; none means no hedge.
     pub gap: Option<Duration>,

@@ -39,7 +39,7 @@ pub struct LimitOptions {
 
 impl Default for LimitOptions {
     fn default() -> Self {
-        Self { max_concurrent: 128, requests_per_minute: None, tokens_per_minute: None, adaptive: true }
+        Self { max_concurrent: 512, requests_per_minute: None, tokens_per_minute: None, adaptive: true }
     }
 }
 

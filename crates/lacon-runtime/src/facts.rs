@@ -26,8 +26,33 @@ pub fn numbers(text: &str) -> BTreeSet<&str> {
         let number = &text[start..i];
         let before = text[..start].chars().next_back();
         let after = text[i..].trim_start_matches(' ').chars().next();
-        let has_unit =
-            before.is_some_and(|c| "$€£¥".contains(c)) || after.is_some_and(|c| "%$€£x×".contains(c));
+        let word: String = text[i..]
+            .trim_start_matches(' ')
+            .chars()
+            .take_while(|c| c.is_alphabetic())
+            .collect::<String>()
+            .to_lowercase();
+        let unit_word = matches!(
+            word.as_str(),
+            "million"
+                | "billion"
+                | "trillion"
+                | "thousand"
+                | "percent"
+                | "percentage"
+                | "bps"
+                | "basis"
+                | "shares"
+                | "usd"
+                | "eur"
+                | "dollars"
+                | "mm"
+                | "bn"
+                | "tn"
+        );
+        let has_unit = unit_word
+            || before.is_some_and(|c| "$€£¥".contains(c))
+            || after.is_some_and(|c| "%$€£x×".contains(c));
         let digits = number.bytes().filter(u8::is_ascii_digit).count();
         let is_date = bytes.get(i) == Some(&b'-') || (start > 0 && bytes[start - 1] == b'-' && digits <= 2);
         let is_year = digits == 4 && (number.starts_with("19") || number.starts_with("20")) && !has_unit;
@@ -56,6 +81,10 @@ mod tests {
         let text = "1. On 2025-07-30 the price was $181.64, up 3 %, volume 9,534,800; P/E 35x in 2025, step 2. RSI 58.";
         let found: Vec<&str> = numbers(text).into_iter().collect();
         assert_eq!(found, ["181.64", "3", "35", "9,534,800"]);
+        assert_eq!(
+            numbers("volume of 10 million, 5 basis points").into_iter().collect::<Vec<_>>(),
+            ["10", "5"]
+        );
         assert_eq!(share_held(text, "181.64 and 3 % and 35x"), 0.75);
         assert_eq!(share_held("none", ""), 1.0);
     }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::merge::{count_merged, merge};
 use crate::pretokenize::Pattern;
-use crate::scan::{Batch, KEY, TAIL};
+use crate::scan::{Batch, KEY, TAIL, unpack};
 use crate::simd::{Vectors, count_batch, encode_batch, scan, scan_tail};
 use crate::tables::{hash, mix};
 use crate::vocabulary::Vocabulary;
@@ -35,7 +35,7 @@ const LONG_SETS: usize = 1 << 11;
 const CACHES_PER_THREAD: usize = 4;
 
 /// Pieces of up to 7 bytes, a cache line of them: the bytes, zero-padded, 5 bits of token count, 3 of length.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 #[repr(align(64))]
 pub(crate) struct TinySet(pub(crate) [u64; 8]);
 
@@ -44,36 +44,20 @@ const TINY_COUNT_SHIFT: u32 = 56;
 /// The bits of a [`TinySet`]'s word that are its count and not its key.
 pub(crate) const TINY_COUNT: u64 = 0x1F << TINY_COUNT_SHIFT;
 
-/// Pieces of 8 to 15 bytes, a cache line of them: the bytes, zero-padded, 4 bits of token count, 4 of length.
-#[derive(Clone, Copy, Default)]
-#[repr(align(64))]
-struct ShortSet {
-    low: [u64; SHORT_WAYS],
-    high: [u64; SHORT_WAYS],
-}
+/// Pieces of 8 to 15 bytes, a cache line of them: the first words, then the second; with the bytes, zero-padded,
+/// 4 bits of token count, 4 of length.
+type ShortSet = [u64; 2 * SHORT_WAYS];
 
 const COUNT_SHIFT: u32 = 56;
 const COUNT_MASK: u64 = 0x0F << COUNT_SHIFT;
 
 /// A piece of 16 to 46 bytes: the bytes, zero-padded, then one byte of length and one of token count.
-#[derive(Clone, Copy, Default)]
-struct Medium {
-    words: [u64; 6],
-}
-
-/// A piece of 47 to 256 bytes: the bytes, zero-padded.
-#[derive(Clone, Copy)]
-struct Long {
-    bytes: [u8; LONG],
-    len: u16,
-    count: u16,
-}
+type Medium = [u64; 6];
 
 /// Token numbers of a cached piece: up to three, plus one, in 21 bits each; or where they are in `many`.
 ///
 /// Zero where the piece was counted and not encoded.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
-struct Ids(u64);
+type Ids = u64;
 
 const ID_BITS: u32 = 21;
 const ID_MASK: u64 = (1 << ID_BITS) - 1;
@@ -82,32 +66,68 @@ const IN_MANY: u64 = 1 << 63;
 const MANY: usize = 1 << 18;
 
 /// Pieces seen by one thread with one encoding.
+///
+/// All tables but the first are arrays of plain words, which begin as zeros: the system hands out their pages when
+/// they are first touched, so that a thread that counts one short text does not pay for the whole.
 pub(crate) struct PieceCache {
-    tiny: Box<[TinySet]>,
-    tiny_ids: Box<[[Ids; 8]]>,
-    short_ids: Box<[[Ids; SHORT_WAYS]]>,
-    medium_ids: Box<[[Ids; MEDIUM_WAYS]]>,
-    long_ids: Box<[Ids]>,
+    tiny: Box<[TinySet; TINY_SETS]>,
+    tiny_ids: Vec<[Ids; 8]>,
+    short: Lines,
+    short_ids: Vec<[Ids; SHORT_WAYS]>,
+    medium: Vec<[Medium; MEDIUM_WAYS]>,
+    medium_ids: Vec<[Ids; MEDIUM_WAYS]>,
+    /// Pieces of 47 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
+    long: Vec<u32>,
+    long_bytes: Vec<[u8; LONG]>,
+    long_ids: Vec<Ids>,
     /// Ids of the pieces that have more than three.
     many: Vec<u32>,
-    short: Box<[ShortSet]>,
-    medium: Box<[[Medium; MEDIUM_WAYS]]>,
-    long: Box<[Long]>,
 }
 
 impl PieceCache {
     fn new() -> Self {
         Self {
-            tiny_ids: vec![[Ids::default(); 8]; TINY_SETS].into_boxed_slice(),
-            short_ids: vec![[Ids::default(); SHORT_WAYS]; SHORT_SETS].into_boxed_slice(),
-            medium_ids: vec![[Ids::default(); MEDIUM_WAYS]; MEDIUM_SETS].into_boxed_slice(),
-            long_ids: vec![Ids::default(); LONG_SETS].into_boxed_slice(),
+            tiny: vec![TinySet([0; 8]); TINY_SETS]
+                .into_boxed_slice()
+                .try_into()
+                .unwrap_or_else(|_| unreachable!("made with this length")),
+            tiny_ids: vec![[0; 8]; TINY_SETS],
+            short: Lines::new(SHORT_SETS),
+            short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
+            medium: vec![[[0; 6]; MEDIUM_WAYS]; MEDIUM_SETS],
+            medium_ids: vec![[0; MEDIUM_WAYS]; MEDIUM_SETS],
+            long: vec![0; LONG_SETS],
+            long_bytes: vec![[0; LONG]; LONG_SETS],
+            long_ids: vec![0; LONG_SETS],
             many: Vec::new(),
-            tiny: vec![TinySet::default(); TINY_SETS].into_boxed_slice(),
-            short: vec![ShortSet::default(); SHORT_SETS].into_boxed_slice(),
-            long: vec![Long { bytes: [0; LONG], len: 0, count: 0 }; LONG_SETS].into_boxed_slice(),
-            medium: vec![[Medium::default(); MEDIUM_WAYS]; MEDIUM_SETS].into_boxed_slice(),
         }
+    }
+}
+
+/// Sets of eight words, each in one cache line.
+struct Lines {
+    words: Vec<u64>,
+    /// Words before the first that begins a line.
+    from: usize,
+}
+
+impl Lines {
+    fn new(n: usize) -> Self {
+        let words = vec![0; n * 8 + 8];
+        let from = (words.as_ptr() as usize).wrapping_neg() % 64 / 8;
+        Self { words, from }
+    }
+
+    #[inline(always)]
+    fn get(&self, at: usize) -> &[u64; 8] {
+        let from = self.from + at * 8;
+        self.words[from..from + 8].try_into().expect("the range has this length")
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, at: usize) -> &mut [u64; 8] {
+        let from = self.from + at * 8;
+        (&mut self.words[from..from + 8]).try_into().expect("the range has this length")
     }
 }
 
@@ -220,13 +240,14 @@ impl Pieces {
 
 /// Scratch of one count.
 pub(crate) struct Misses {
-    starts: Vec<(u32, u32)>,
+    /// Start in the lower half, length in the upper.
+    pieces: Vec<u64>,
     tokens: Vec<u32>,
 }
 
 impl Default for Misses {
     fn default() -> Self {
-        Self { starts: Vec::new(), tokens: Vec::with_capacity(64) }
+        Self { pieces: Vec::new(), tokens: Vec::with_capacity(64) }
     }
 }
 
@@ -270,46 +291,45 @@ pub(crate) fn count_batch_with(
     text: &[u8],
     batch: &Batch,
 ) -> usize {
-    let pieces = batch.pieces();
-    if misses.starts.len() <= pieces.len() {
-        misses.starts.resize(pieces.len() + 1, (0, 0));
+    let pieces = batch.packed();
+    if misses.pieces.len() <= pieces.len() {
+        misses.pieces.resize(pieces.len() + 1, 0);
     }
+    let missed = &mut misses.pieces[..pieces.len() + 1];
     let mut n_tokens = batch.n_plain();
     let mut n_misses = 0;
-    let tiny: &[TinySet; TINY_SETS] = (&*cache.tiny).try_into().expect("the cache has this size");
     for piece in pieces {
-        let (start, len) = (piece.0 as usize, piece.1 as usize);
+        let (start, len) = unpack(*piece);
         let key = tiny_key(text, start, len);
-        let set = &tiny[tiny_set(key)];
+        let set = &cache.tiny[tiny_set(key) % TINY_SETS];
         let matched = matches(set, key);
         let hit = (matched != 0) & (len <= TINY);
         let found = set.0[matched.trailing_zeros() as usize & 7];
         n_tokens += select_unpredictable(hit, (found >> TINY_COUNT_SHIFT & 31) as usize, 0);
-        misses.starts[n_misses] = piece;
+        missed[n_misses] = *piece;
         n_misses += usize::from(!hit);
     }
     let n_longer = n_misses;
     n_misses = 0;
-    let short: &[ShortSet; SHORT_SETS] = (&*cache.short).try_into().expect("the cache has this size");
     for i in 0..n_longer {
-        let (start, len) = misses.starts[i];
-        let (low, high) = short_key(text, start as usize, len as usize);
-        let set = &short[short_set(low, high)];
+        let (start, len) = unpack(missed[i]);
+        let (low, high) = short_key(text, start, len);
+        let set: &ShortSet = cache.short.get(short_set(low, high));
         // At most one way holds the key, so that the union over the ways is its count.
         let mut found = 0;
         for way in 0..SHORT_WAYS {
-            let differs = (set.low[way] ^ low) | ((set.high[way] ^ high) & !COUNT_MASK);
-            found |= select_unpredictable(differs == 0, set.high[way] & COUNT_MASK, 0);
+            let word = set[SHORT_WAYS + way];
+            let differs = (set[way] ^ low) | ((word ^ high) & !COUNT_MASK);
+            found |= select_unpredictable(differs == 0, word & COUNT_MASK, 0);
         }
-        let found = select_unpredictable(len as usize <= SHORT, (found >> COUNT_SHIFT) as usize, 0);
+        let found = select_unpredictable(len <= SHORT, (found >> COUNT_SHIFT) as usize, 0);
         n_tokens += found;
-        misses.starts[n_misses] = (start, len);
+        missed[n_misses] = missed[i];
         n_misses += usize::from(found == 0);
     }
     for i in 0..n_misses {
-        let (start, len) = misses.starts[i];
-        n_tokens +=
-            count_miss(&matches, cache, &mut misses.tokens, vocabulary, text, start as usize, len as usize);
+        let (start, len) = unpack(misses.pieces[i]);
+        n_tokens += count_miss(&matches, cache, &mut misses.tokens, vocabulary, text, start, len);
     }
     n_tokens
 }
@@ -317,14 +337,14 @@ pub(crate) fn count_batch_with(
 #[inline(always)]
 fn tiny_key(text: &[u8], start: usize, len: usize) -> u64 {
     let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
-    let keep = KEEP[len & 7].0;
+    // Of a longer piece some bits that no piece of the table has.
+    let keep = (1_u64 << (8 * len & 63)) - 1;
     (u64::from_le_bytes(*bytes) & keep) | (len as u64) << TINY_LEN_SHIFT
 }
 
 #[inline(always)]
 fn tiny_set(key: u64) -> usize {
-    let hash = key.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    ((hash ^ (hash >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> (64 - TINY_SETS.trailing_zeros())) as usize
+    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TINY_SETS.trailing_zeros())) as usize
 }
 
 /// Appends the tokens of the pieces of `batch` to `out`; call it through `simd.rs`.
@@ -340,23 +360,23 @@ pub(crate) fn encode_batch_with(
     const ROOM: usize = 256;
     let mut buffer = [0_u32; ROOM + 4];
     let mut n = 0;
-    for (start, len) in batch.pieces() {
-        let (start, len) = (start as usize, len as usize);
-        let mut ids = Ids(0);
+    for piece in batch.packed() {
+        let (start, len) = unpack(*piece);
+        let mut ids = 0;
         let mut count = 0;
         if len <= TINY {
             let key = tiny_key(text, start, len);
             let at = tiny_set(key);
-            let matched = matches(&cache.tiny[at], key);
+            let matched = matches(&cache.tiny[at % TINY_SETS], key);
             let way = matched.trailing_zeros() as usize & 7;
-            ids = Ids(select_unpredictable(matched != 0, cache.tiny_ids[at][way].0, 0));
-            count = (cache.tiny[at].0[way] >> TINY_COUNT_SHIFT & 31) as usize;
+            ids = select_unpredictable(matched != 0, cache.tiny_ids[at][way], 0);
+            count = (cache.tiny[at % TINY_SETS].0[way] >> TINY_COUNT_SHIFT & 31) as usize;
         }
-        if ids.0 == 0 || ids.0 & IN_MANY != 0 {
+        if ids == 0 || ids & IN_MANY != 0 {
             let piece = &text[start..start + len];
             let (slot, found) = find(&matches, cache, text, start, len);
             (ids, count) = match found {
-                Some((ids, count)) if ids.0 != 0 => (ids, count),
+                Some((ids, count)) if ids != 0 => (ids, count),
                 _ => {
                     out.extend_from_slice(&buffer[..n]);
                     n = 0;
@@ -372,15 +392,15 @@ pub(crate) fn encode_batch_with(
                 }
             };
         }
-        if ids.0 & IN_MANY != 0 {
+        if ids & IN_MANY != 0 {
             out.extend_from_slice(&buffer[..n]);
             n = 0;
-            let at = (ids.0 & !IN_MANY) as usize;
+            let at = (ids & !IN_MANY) as usize;
             out.extend_from_slice(&cache.many[at..at + count]);
             continue;
         }
         for (i, slot) in buffer[n..n + 3].iter_mut().enumerate() {
-            *slot = ((ids.0 >> (i as u32 * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
+            *slot = ((ids >> (i as u32 * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
         }
         n += count;
         if n > ROOM {
@@ -394,14 +414,14 @@ pub(crate) fn encode_batch_with(
 fn pack(many: &mut Vec<u32>, tokens: &[u32]) -> Ids {
     if tokens.len() <= 3 {
         let packed = tokens.iter().rev().fold(0, |packed, token| packed << ID_BITS | u64::from(token + 1));
-        return Ids(packed);
+        return packed;
     }
     if many.len() + tokens.len() > MANY {
-        return Ids(0);
+        return 0;
     }
     let at = many.len() as u64;
     many.extend_from_slice(tokens);
-    Ids(at | IN_MANY)
+    at | IN_MANY
 }
 
 #[inline(always)]
@@ -421,8 +441,8 @@ fn count_miss(
         return count;
     }
     let (n, ids) = match vocabulary.token(piece) {
-        Some(token) => (1, Ids(u64::from(token) + 1)),
-        None => (count_merged(vocabulary, piece, tokens), Ids(0)),
+        Some(token) => (1, u64::from(token) + 1),
+        None => (count_merged(vocabulary, piece, tokens), 0),
     };
     store(cache, slot, piece, n, ids);
     n
@@ -451,21 +471,24 @@ fn find(
         n if n <= TINY => {
             let key = tiny_key(text, start, len);
             let at = tiny_set(key);
-            let matched = matches(&cache.tiny[at], key);
+            let matched = matches(&cache.tiny[at % TINY_SETS], key);
             let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
             let found = way.map(|way| {
-                (cache.tiny_ids[at][way], (cache.tiny[at].0[way] >> TINY_COUNT_SHIFT & 31) as usize)
+                (
+                    cache.tiny_ids[at][way],
+                    (cache.tiny[at % TINY_SETS].0[way] >> TINY_COUNT_SHIFT & 31) as usize,
+                )
             });
             (Slot::Tiny(at, way, key), found)
         }
         n if n <= SHORT => {
             let (low, high) = short_key(text, start, len);
             let at = short_set(low, high);
-            let set = &cache.short[at];
+            let set: &ShortSet = cache.short.get(at);
             let way =
-                (0..SHORT_WAYS).find(|way| set.low[*way] == low && set.high[*way] & !COUNT_MASK == high);
-            let found =
-                way.map(|way| (cache.short_ids[at][way], (set.high[way] >> COUNT_SHIFT & 15) as usize));
+                (0..SHORT_WAYS).find(|way| set[*way] == low && set[SHORT_WAYS + way] & !COUNT_MASK == high);
+            let found = way
+                .map(|way| (cache.short_ids[at][way], (set[SHORT_WAYS + way] >> COUNT_SHIFT & 15) as usize));
             (Slot::Short(at, way, low, high), found)
         }
         n if n <= MEDIUM => {
@@ -473,17 +496,17 @@ fn find(
             let at = medium_set(&words);
             let set = &cache.medium[at];
             let way = (0..MEDIUM_WAYS).find(|way| {
-                let found = &set[*way].words;
+                let found = &set[*way];
                 found[..5] == words[..5] && found[5] & !(0xFF << 56) == words[5]
             });
-            let found = way.map(|way| (cache.medium_ids[at][way], (set[way].words[5] >> 56) as usize));
+            let found = way.map(|way| (cache.medium_ids[at][way], (set[way][5] >> 56) as usize));
             (Slot::Medium(at, way, words), found)
         }
         n if n <= LONG => {
             let at = (hash(piece) >> 32) as usize % LONG_SETS;
-            let entry = &cache.long[at];
-            let same = usize::from(entry.len) == len && entry.bytes[..len] == *piece;
-            (Slot::Long(at), same.then(|| (cache.long_ids[at], usize::from(entry.count))))
+            let known = cache.long[at];
+            let same = known as usize & 0xFFFF == len && cache.long_bytes[at][..len] == *piece;
+            (Slot::Long(at), same.then(|| (cache.long_ids[at], (known >> 16) as usize)))
         }
         _ => (Slot::None, None),
     }
@@ -497,31 +520,30 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
         Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
         Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
         Slot::Tiny(at, None, key) => {
-            let set = &mut cache.tiny[at].0;
+            let set = &mut cache.tiny[at % TINY_SETS].0;
             set.copy_within(..7, 1);
             set[0] = key | (n as u64) << TINY_COUNT_SHIFT;
             cache.tiny_ids[at].copy_within(..7, 1);
             cache.tiny_ids[at][0] = ids;
         }
         Slot::Short(at, None, low, high) => {
-            let set = &mut cache.short[at];
-            set.low.copy_within(..SHORT_WAYS - 1, 1);
-            set.high.copy_within(..SHORT_WAYS - 1, 1);
-            (set.low[0], set.high[0]) = (low, high | (n as u64) << COUNT_SHIFT);
+            let set: &mut ShortSet = cache.short.get_mut(at);
+            set.copy_within(..SHORT_WAYS - 1, 1);
+            set.copy_within(SHORT_WAYS..2 * SHORT_WAYS - 1, SHORT_WAYS + 1);
+            (set[0], set[SHORT_WAYS]) = (low, high | (n as u64) << COUNT_SHIFT);
             cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
             cache.short_ids[at][0] = ids;
         }
         Slot::Medium(at, None, mut words) => {
             words[5] |= (n as u64) << 56;
             cache.medium[at].copy_within(..MEDIUM_WAYS - 1, 1);
-            cache.medium[at][0] = Medium { words };
+            cache.medium[at][0] = words;
             cache.medium_ids[at].copy_within(..MEDIUM_WAYS - 1, 1);
             cache.medium_ids[at][0] = ids;
         }
         Slot::Long(at) => {
-            let entry = &mut cache.long[at];
-            entry.bytes[..piece.len()].copy_from_slice(piece);
-            (entry.len, entry.count) = (piece.len() as u16, n as u16);
+            cache.long_bytes[at][..piece.len()].copy_from_slice(piece);
+            cache.long[at] = piece.len() as u32 | (n as u32) << 16;
             cache.long_ids[at] = ids;
         }
         Slot::None => {}

@@ -90,10 +90,10 @@ impl Batch {
         self.skip = skip;
     }
 
-    /// The pieces, as start and length.
+    /// The pieces, each to be read by [`unpack`].
     #[inline(always)]
-    pub(crate) fn pieces(&self) -> impl ExactSizeIterator<Item = (u32, u32)> {
-        self.pieces[..self.n].iter().map(|piece| (*piece as u32, (piece >> 32) as u32))
+    pub(crate) fn packed(&self) -> &[u64] {
+        &self.pieces[..self.n]
     }
 
     /// Pieces that were left out.
@@ -136,6 +136,12 @@ impl Batch {
         }
         self.n += count;
     }
+}
+
+/// Start and length of a piece.
+#[inline(always)]
+pub(crate) fn unpack(piece: u64) -> (usize, usize) {
+    (piece as u32 as usize, (piece >> 32) as usize)
 }
 
 /// Fills `batch` with pieces of `text` from `at` on and returns where they end.

@@ -1,7 +1,6 @@
 //! What a role reads: the texts of others under headings, in one canonical order, whole or as a digest.
 
 use lacon_llm::{Message, Request};
-use lacon_runtime::facts;
 use lacon_tokens::Encoding;
 
 use crate::{Role, prompts, state::TradeState};
@@ -35,7 +34,7 @@ pub fn block(state: &TradeState, role: Role, digest_with: Option<&Encoding>) -> 
     (format!("## {title}{mark}\n{}\n", body.join("\n\n")), saved)
 }
 
-/// The figures and conclusions of a text: its first unit, every unit with a number, every unit that states a
+/// The figures and conclusions of a text: its first unit, every unit with a digit that is no list number, every unit that states a
 /// decision, its last unit; as they stand and in their order. The whole text when that saves less than a fifth.
 pub fn digest(text: &str, encoding: &Encoding) -> String {
     let units = units(text);
@@ -44,12 +43,24 @@ pub fn digest(text: &str, encoding: &Encoding) -> String {
         let lower = unit.to_lowercase();
         i == 0
             || i + 1 == n
-            || !facts::numbers(unit).is_empty()
+            || without_list_number(unit).bytes().any(|b| b.is_ascii_digit())
             || ["recommend", "decision", "signal:", "conclusion", "overall"].iter().any(|w| lower.contains(w))
     };
     let kept: Vec<&str> = units.iter().enumerate().filter(|(i, u)| keeps(*i, u)).map(|(_, u)| *u).collect();
     let short = kept.join("\n");
     if encoding.count(&short) * 5 > encoding.count(text) * 4 { text.trim().to_owned() } else { short }
+}
+
+/// A unit without the number that only counts the items of a list or the headings of a text.
+fn without_list_number(unit: &str) -> &str {
+    let text = unit.trim_start_matches(|c: char| !c.is_alphanumeric());
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let rest = &text[digits..];
+    if (1..=2).contains(&digits) && (rest.starts_with(". ") || rest.starts_with(") ")) {
+        &rest[1..]
+    } else {
+        text
+    }
 }
 
 /// Lines, and within long lines sentences.
@@ -110,6 +121,8 @@ fn join(parts: &[&str]) -> String {
 #[cfg(test)]
 mod tests {
     use lacon_tokens::{EncodingName, encoding};
+
+    use lacon_runtime::facts;
 
     use super::*;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::HedgeOptions;
+use crate::capabilities::Capabilities;
 use crate::watch::Seen;
 
 /// Most roles and models that are told apart; the one unused longest is forgotten.
@@ -137,7 +138,10 @@ impl History {
         let known = samples(role, options.min_samples).or_else(|| samples("", options.min_samples));
         let usual = self.usual(samples(role, options.min_lengths), samples("", options.min_samples), options);
         let Some(known) = known else {
-            return Patience { first_token: options.first_token, gap: options.gap, usual };
+            // Hidden thinking sends nothing and is billed: it must not be taken for a stall.
+            let factor = if Capabilities::of(model).effort { 4 } else { 1 };
+            let first_token = options.first_token.map(|first| first.saturating_mul(factor));
+            return Patience { first_token, gap: options.gap, usual };
         };
         let firsts = known.iter().map(|sample| sample.first_token).collect();
         let gaps = known.iter().filter_map(|sample| sample.gap).collect();
@@ -222,6 +226,16 @@ mod tests {
             !stranger.is_crawling(Seen { first: Some(ms(0)), received: 1, ..Seen::default() }, ms(60_000))
         );
         assert!(history.patience("m", "bull", &HedgeOptions::default()).usual.is_none());
+    }
+
+    #[test]
+    fn models_that_think_first_get_more_time() {
+        let history = History::default();
+        let options = HedgeOptions { first_token: Some(ms(100)), ..HedgeOptions::default() };
+        let sent = Seen { sent: Some(ms(7)), ..Seen::default() };
+        assert_eq!(history.patience("gpt-4o", "bull", &options).due(sent), Some(ms(107)));
+        assert_eq!(history.patience("gpt-5", "bull", &options).due(sent), Some(ms(407)));
+        assert_eq!(history.patience("gpt-5", "bull", &options).due(Seen::default()), None);
     }
 
     #[test]

@@ -104,7 +104,7 @@ async fn refusals_by_chance_stop_nobody_and_many_stop_all() {
     for _ in 0..10 {
         let _ = limit.complete(&request(), &ignore_events).await;
     }
-    assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 128));
+    assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 512));
     assert!(limit.complete(&request(), &ignore_events).await.is_err());
     assert_eq!((begin.elapsed(), limit.concurrency()), (Duration::ZERO, 1));
     assert!(limit.complete(&request(), &ignore_events).await.is_ok());
@@ -123,7 +123,7 @@ async fn a_burst_with_some_refusals_keeps_its_speed() {
     });
     let limit = Arc::new(Limit::new(Scripted::new(script), LimitOptions::default()));
     let (elapsed, answered) = all(limit.clone(), 100).await;
-    assert_eq!((elapsed, answered, limit.concurrency()), (Duration::from_secs(1), 90, 128));
+    assert_eq!((elapsed, answered, limit.concurrency()), (Duration::from_secs(1), 90, 512));
 }
 
 fn breaker() -> BreakerOptions {
@@ -166,6 +166,25 @@ async fn a_trial_that_answers_closes_the_circuit_and_one_that_is_dropped_does_no
     assert!(timeout(second, breaker.complete(&request(), &ignore_events)).await.is_err());
     assert!(breaker.complete(&request(), &ignore_events).await.is_ok());
     assert!(breaker.complete(&request(), &ignore_events).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn failures_that_end_before_the_successes_of_their_burst_do_not_open_the_circuit() {
+    // One call in ten fails at once, the others answer after a second.
+    let script =
+        (0..100).map(|n| if n % 10 == 0 { fails(ErrorKind::Status(500), 0) } else { says("ok", 1000) });
+    let client = Arc::new(Breaker::new(Scripted::new(script), breaker()));
+    let request = request();
+    let later = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.complete(&request, &ignore_events).await
+    };
+    let ((_, answered), later) = tokio::join!(all(client.clone(), 100), later);
+    assert_eq!((answered, later.unwrap().text.as_str()), (90, "ok"));
+    let all_sick = Arc::new(Breaker::new(Scripted::new([fails(ErrorKind::Status(500), 10)]), breaker()));
+    all(all_sick.clone(), 100).await;
+    let error = all_sick.complete(&request, &ignore_events).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::CircuitOpen);
 }
 
 #[tokio::test(start_paused = true)]
