@@ -1,10 +1,12 @@
-//! Times the lossless passes, exact counts included, on files: `throughput FILE…`.
+//! Times the lossless passes, exact counts included, on files: `throughput FILE…`; or, after `--query TEXT`, the
+//! selection of a third for that question.
 //!
 //! Prints for each file the best of several runs in megabytes a second, and the p50 and p99 of the time.
 
 use std::time::Instant;
 
 use lacon_prompt::compress::{Options, compress};
+use lacon_prompt::extract::{ExtractOptions, extract};
 use lacon_prompt::offload::MemoryStore;
 use lacon_tokens::{EncodingName, encoding};
 
@@ -12,16 +14,27 @@ use lacon_tokens::{EncodingName, encoding};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let encoding = encoding(EncodingName::O200kBase);
     let (mut bytes, mut best_total) = (0usize, 0f64);
-    for path in std::env::args().skip(1) {
+    let mut args = std::env::args().skip(1).peekable();
+    let query = args.next_if(|arg| arg == "--query").and_then(|_| args.next());
+    for path in args {
         let text = std::fs::read_to_string(&path)?;
         let mut times = Vec::new();
         let mut saved = (0, 0);
         for _ in 0..30 {
             let mut store = MemoryStore::new([0; 32], 1 << 30);
             let started = Instant::now();
-            let short = compress(&text, Options::default(), Some(&mut store), encoding)?;
+            saved = match &query {
+                Some(query) => {
+                    let options = ExtractOptions { share: 0.33, ..ExtractOptions::default() };
+                    let found = extract(&text, query, options, encoding);
+                    (found.tokens_before, found.tokens_after)
+                }
+                None => {
+                    let short = compress(&text, Options::default(), Some(&mut store), encoding)?;
+                    (short.tokens_before, short.tokens_after)
+                }
+            };
             times.push(started.elapsed().as_secs_f64());
-            saved = (short.tokens_before, short.tokens_after);
         }
         times.sort_by(f64::total_cmp);
         bytes += text.len();

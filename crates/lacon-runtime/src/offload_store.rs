@@ -83,6 +83,45 @@ impl OffloadStore {
         Ok(Some(Self { db, session: session.to_owned(), key, limit: 0 }))
     }
 
+    /// Begins to collect writes, which [`Self::commit`] makes durable together; many small ones are much faster so. Without
+    /// it each write is durable on its own. Other writers wait meanwhile.
+    ///
+    /// # Errors
+    /// When another process keeps the file for more than ten seconds.
+    pub fn begin(&mut self) -> Result<(), StoreError> {
+        self.db.execute_batch("BEGIN IMMEDIATE").map_err(medium)
+    }
+
+    /// Makes the collected writes durable. A store that is dropped before forgets them.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing collected is kept then.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        if self.db.is_autocommit() {
+            return Ok(());
+        }
+        self.db.execute_batch("COMMIT").map_err(medium)
+    }
+
+    fn write(&self, handle: &Handle, content: &str) -> Result<(), StoreError> {
+        let used: i64 = self
+            .db
+            .query_row("SELECT COALESCE(SUM(bytes), 0) FROM entries", [], |row| row.get(0))
+            .map_err(medium)?;
+        let bytes = i64::try_from(content.len()).map_err(medium)?;
+        let needed = used.saturating_add(bytes).unsigned_abs();
+        if needed > self.limit {
+            return Err(StoreError::Full { needed, limit: self.limit });
+        }
+        self.db
+            .execute(
+                "INSERT OR IGNORE INTO entries (session, handle, content, bytes) VALUES (?1, ?2, ?3, ?4)",
+                params![self.session, handle.as_str(), content, bytes],
+            )
+            .map_err(medium)?;
+        Ok(())
+    }
+
     fn find(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
         self.db
             .query_row(
@@ -107,22 +146,19 @@ impl Store for OffloadStore {
             Some(_) => return Err(StoreError::Collision { handle }),
             None => {}
         }
-        let write = self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(medium)?;
-        let used: i64 = write
-            .query_row("SELECT COALESCE(SUM(bytes), 0) FROM entries", [], |row| row.get(0))
-            .map_err(medium)?;
-        let bytes = i64::try_from(content.len()).map_err(medium)?;
-        let needed = used.saturating_add(bytes).unsigned_abs();
-        if needed > self.limit {
-            return Err(StoreError::Full { needed, limit: self.limit });
+        let alone = self.db.is_autocommit();
+        if alone {
+            self.begin()?;
         }
-        write
-            .execute(
-                "INSERT OR IGNORE INTO entries (session, handle, content, bytes) VALUES (?1, ?2, ?3, ?4)",
-                params![self.session, handle.as_str(), content, bytes],
-            )
-            .map_err(medium)?;
-        write.commit().map_err(medium)?;
+        let written = self.write(&handle, content);
+        if alone {
+            match &written {
+                Ok(()) => self.commit()?,
+                // The refused write is undone; if even that fails, closing the file undoes it.
+                Err(_) => drop(self.db.execute_batch("ROLLBACK")),
+            }
+        }
+        written?;
         Ok(handle)
     }
 
@@ -159,6 +195,25 @@ mod tests {
         assert_eq!(store.put("12345678").unwrap(), handle);
         assert!(matches!(store.put("abc"), Err(StoreError::Full { needed: 11, limit: 10 })));
         assert_eq!(store.get(&handle).unwrap().as_deref(), Some("12345678"));
+    }
+
+    #[test]
+    fn collected_writes_are_kept_by_the_commit_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut store = OffloadStore::open(&path, "a", 100).unwrap();
+        store.begin().unwrap();
+        let lost = store.put("lost").unwrap();
+        drop(store);
+        let mut store = OffloadStore::open(&path, "a", 100).unwrap();
+        assert_eq!(store.get(&lost).unwrap(), None);
+        store.begin().unwrap();
+        let kept = store.put("kept").unwrap();
+        assert_eq!(store.get(&kept).unwrap().as_deref(), Some("kept"));
+        store.commit().unwrap();
+        drop(store);
+        let store = OffloadStore::open_for_reading(&path, "a").unwrap().unwrap();
+        assert_eq!(store.get(&kept).unwrap().as_deref(), Some("kept"));
     }
 
     #[test]

@@ -134,6 +134,7 @@ fn shortened(
             "{e}\nhint: give another file by --store, or --policy lossless to do without one"
         ))
     })?;
+    lazy.finish()?;
     Ok(Outcome {
         reports: short.passes.iter().map(receipt::PassReport::to_json).collect(),
         explanation: receipt::explain(&short.passes),
@@ -162,8 +163,10 @@ fn extracted(
     let mut share = share;
     let before = encoding.count(source);
     if before >= MIN_STORED && share < 1.0 && passes.has(Pass::Blobs) && !args.audit {
-        match LazyStore::new(&args.store).put(source) {
+        let mut store = LazyStore::new(&args.store);
+        match store.put(source) {
             Ok(handle) => {
+                store.finish()?;
                 marker = format!("\n[extract; full text: ref={handle}]");
                 share = (share - (encoding.count(&marker) + 1) as f64 / before as f64).max(0.0);
             }

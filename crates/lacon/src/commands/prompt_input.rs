@@ -112,12 +112,22 @@ impl LazyStore {
     pub fn new(args: &StoreArgs) -> Self {
         Self { args: args.clone(), open: None }
     }
+
+    /// Makes what was put durable; to be called before a marker is printed.
+    pub fn finish(mut self) -> Result<(), Failure> {
+        match &mut self.open {
+            Some(store) => store.commit().map_err(Failure::input),
+            None => Ok(()),
+        }
+    }
 }
 
 impl Store for LazyStore {
     fn put(&mut self, content: &str) -> Result<Handle, StoreError> {
         if self.open.is_none() {
-            self.open = Some(OffloadStore::open(&self.args.store, &self.args.session, STORE_LIMIT)?);
+            let mut store = OffloadStore::open(&self.args.store, &self.args.session, STORE_LIMIT)?;
+            store.begin()?;
+            self.open = Some(store);
         }
         match &mut self.open {
             Some(store) => store.put(content),

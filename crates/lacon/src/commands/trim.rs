@@ -50,6 +50,7 @@ fn messages_into(
     let mut lazy = LazyStore::new(&args.store);
     let store = args.offload.then_some(&mut lazy as &mut dyn Store);
     let trimmed = trim_with_store(&messages, &options, store, encoding).map_err(Failure::input)?;
+    lazy.finish()?;
     if args.explain {
         text::note(&format!(
             "{} → {} tokens; other form: {:?}; only values left: {:?}; left out: {:?}",
