@@ -197,9 +197,9 @@ pub async fn fetch(
     let request = ToolRequest { name: name.into(), arguments, role: role.into() };
     let start = run.now();
     run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
-    let shared = options.shared.as_ref().filter(|(_, is_shared)| is_shared(name));
+    let shared = options.shared.as_ref().filter(|cache| cache.applies(name));
     let key = || format!("{}/{}", options.tools.describe(), ToolCache::key(&request));
-    let known = shared.and_then(|(cache, _)| cache.get(&key(), time_to_live(name)));
+    let known = shared.and_then(|cache| cache.get(&key(), time_to_live(name)));
     let limit = options.tool_timeout;
     let result = match known {
         Some(text) => Ok((text, Lookup::Hit)),
@@ -208,7 +208,7 @@ pub async fn fetch(
             Err(_) => Err(ToolError::TimedOut { name: name.into(), limit_s: limit.as_secs_f64() }),
         },
     };
-    if let (Some((cache, _)), Ok((text, Lookup::Miss))) = (shared, &result)
+    if let (Some(cache), Ok((text, Lookup::Miss))) = (shared, &result)
         && !text.no_data
     {
         cache.put(&key(), text);

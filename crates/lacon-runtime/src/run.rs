@@ -82,8 +82,8 @@ pub struct RunOptions {
     pub tools: Arc<dyn ToolSource>,
     /// Shared with other runs of the process.
     pub cache: Arc<ToolCache>,
-    /// Answers on disk that runs share, and for which tools.
-    pub shared: Option<(SharedCache, fn(&str) -> bool)>,
+    /// Answers on disk that runs share.
+    pub shared: Option<SharedCache>,
     /// Longest time of one tool call.
     pub tool_timeout: Duration,
     /// Tokens that the run may use; 0 for no limit.

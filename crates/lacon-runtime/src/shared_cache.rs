@@ -18,6 +18,7 @@ use crate::tools::ToolText;
 pub struct SharedCache {
     folder: PathBuf,
     limit_bytes: u64,
+    applies: fn(&str) -> bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -29,9 +30,14 @@ struct Entry {
 }
 
 impl SharedCache {
-    /// Uses a folder, which is made when the first answer is kept.
-    pub fn new(folder: impl Into<PathBuf>, limit_bytes: u64) -> Self {
-        Self { folder: folder.into(), limit_bytes }
+    /// Uses a folder, which is made when the first answer is kept, for the tools whose name `applies` accepts.
+    pub fn new(folder: impl Into<PathBuf>, limit_bytes: u64, applies: fn(&str) -> bool) -> Self {
+        Self { folder: folder.into(), limit_bytes, applies }
+    }
+
+    /// Whether the answers of a tool are shared.
+    pub fn applies(&self, tool: &str) -> bool {
+        (self.applies)(tool)
     }
 
     fn path(&self, key: &str) -> PathBuf {
@@ -112,7 +118,7 @@ mod tests {
     fn cache(name: &str, limit: u64) -> SharedCache {
         let folder = std::env::temp_dir().join(format!("lacon-shared-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
-        SharedCache::new(folder, limit)
+        SharedCache::new(folder, limit, |_| true)
     }
 
     fn text(text: &str) -> ToolText {

@@ -134,12 +134,8 @@ pub async fn decide(settings: Settings) -> Decided {
     let describe = settings.client.describe();
     let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
     // What a simulated world says is no news for a later run.
-    let shared = (settings.levers.has("shared_news") && !settings.tools.simulated()).then(|| {
-        (
-            SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES),
-            is_market_wide as fn(&str) -> bool,
-        )
-    });
+    let shared = (settings.levers.has("shared_news") && !settings.tools.simulated())
+        .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
     let counter = Counter::new(settings.deep_model.clone());
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
     let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
