@@ -18,6 +18,10 @@ MUST = {"bull": ["market", "social", "news", "fundamentals"], "bear": ["market",
         "plan": ["market", "social", "news", "fundamentals", "bull", "bear"], "judge": ["bull", "bear"],
         "risk_manager": ["plan", "risky", "safe", "neutral"]}
 ALL = score.NEED + ["judge"]
+RECORDED = {}
+for path in glob.glob(server + "/../../../../shared/workload/runs/*.json"):
+    recorded = json.load(open(path))
+    RECORDED[recorded["ticker"]] = recorded["recorded"].get("decision")
 
 
 def quantile(values, q):
@@ -25,7 +29,7 @@ def quantile(values, q):
     return values[min(len(values) - 1, int(q * len(values)))] if values else float("nan")
 
 
-print(f"{'':22s} {'runs':>5s} {'complete':>8s} {'p50 s':>7s} {'p90 s':>7s} {'mean s':>7s} {'span90':>7s} {'tokens':>8s} {'prompt':>7s} {'compl.':>7s} "
+print(f"{'':22s} {'runs':>5s} {'complete':>8s} {'decided':>7s} {'p50 s':>7s} {'p90 s':>7s} {'mean s':>7s} {'span90':>7s} {'tokens':>8s} {'prompt':>7s} {'compl.':>7s} "
       f"{'cached':>7s} {'calls':>6s} {'coverage':>8s} {'own ms':>7s} {'peak MB':>7s}")
 for i, (label, first) in enumerate(cuts):
     last = cuts[i + 1][1] if i + 1 < len(cuts) else len(lines)
@@ -39,6 +43,7 @@ for i, (label, first) in enumerate(cuts):
         run = json.load(open(path))
         own[run["run_id"]] = run
     seconds, spans, totals, prompts, completions, cached, calls, worst, complete = [], [], [], [], [], [], [], [], 0
+    decided = 0
     for name, records in sorted(by.items()):
         account = score.account(records)
         if not account:
@@ -56,13 +61,14 @@ for i, (label, first) in enumerate(cuts):
             if r["kind"] == "llm":
                 worst += [v for k, v in (r.get("coverage") or {}).items() if k in MUST.get(r["role"], [])]
         reports = run and all(x["words"] > 0 for x in run["reports"] if x["path"].startswith("reports/1_"))
+        decided += bool(run and RECORDED.get(run["ticker"]) in (None, run["decision"]["action"]))
         complete += bool(run and reports and run["decision"]["parsed"] and not set(ALL) - answered)
     if not seconds:
         continue
-    print(f"{label:22s} {len(seconds):5d} {complete:8d} {st.median(seconds):7.1f} {quantile(seconds, 0.9):7.1f} {st.mean(seconds):7.1f} {quantile(spans, 0.9):7.1f} "
+    print(f"{label:22s} {len(seconds):5d} {complete:8d} {decided:7d} {st.median(seconds):7.1f} {quantile(seconds, 0.9):7.1f} {st.mean(seconds):7.1f} {quantile(spans, 0.9):7.1f} "
           f"{st.mean(totals):8.0f} {st.mean(prompts):7.0f} {st.mean(completions):7.0f} {st.mean(cached):7.0f} {st.mean(calls):6.1f} "
           f"{min(worst, default=float('nan')):8.2f} {st.median(r['own_ms'] for r in own.values()):7.1f} "
           f"{max(r['peak_rss_mb'] or 0 for r in own.values()):7.1f}")
 print(f"runtime = model and tool time on the critical chain (referee's clock, recorded seconds) + our own time; time scale {scale}; "
       "span90 = p90 of first request to last answer, failed attempts and waits included, our own time stretched by 1/scale; "
-      "coverage = the lowest share of numbers that reached a role which must read them")
+      "decided = runs whose decision is the recorded one; coverage = the lowest share of numbers that reached a role which must read them")

@@ -30,7 +30,10 @@ pub const LEVERS: &[LeverInfo] = &[
     lever("repair", "one further call when most of an answer's required parts are missing"),
     lever("local_signal", "the decision is read by a parser, not by a model call"),
     lever("hedge", "a second request beside one that is slower than usual; the first valid answer wins"),
-    lever("concise", "roles behind the analysts are held to three quarters of their usual words"),
+    lever(
+        "concise",
+        "roles behind the analysts, the trader excepted, are held to three quarters of their usual words",
+    ),
     lever("shared_news", "market-wide news is fetched once for many runs"),
     lever("tool_cache", "equal tool calls are made once"),
 ];

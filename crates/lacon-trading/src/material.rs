@@ -111,7 +111,9 @@ pub fn request(
             Message::user(join(&[shared_material, own_material])),
         ]
     };
-    Request { messages, ..Request::new(model) }
+    // Providers that cache up to a mark get it behind what siblings share.
+    let shared_messages = (layout && !shared_material.is_empty()).then_some(2);
+    Request { messages, shared_messages, ..Request::new(model) }
 }
 
 fn join(parts: &[&str]) -> String {

@@ -54,7 +54,8 @@ impl Desk {
     fn words(&self, file: &RoleFile) -> u32 {
         if !self.levers.has("word_limits") {
             0
-        } else if self.levers.has("concise") && file.model == "deep" {
+        } else if self.levers.has("concise") && file.model == "deep" && file.role != Role::Trader.name() {
+            // The trader's order is short already and restates the decision: cutting it could lose that.
             file.words * 3 / 4
         } else {
             file.words

@@ -86,7 +86,8 @@ async fn each_role_is_held_to_its_words() {
     for role in Role::ANSWERING {
         let request = client.of(role.name()).remove(0);
         let file = lacon_trading::prompts::role_file(role);
-        let words = if file.model == "deep" { file.words * 3 / 4 } else { file.words };
+        let concise = file.model == "deep" && role != Role::Trader;
+        let words = if concise { file.words * 3 / 4 } else { file.words };
         assert!(prompt(&request).contains(&format!("Write at most {words} words.")), "{role}");
         assert!(request.max_tokens.unwrap() >= words * 2, "{role}");
     }
