@@ -44,8 +44,10 @@ impl<const BITS: u32> NumberTable<BITS> {
         let mut at = (hash >> self.shift) as usize;
         loop {
             let bucket = &mut self.buckets[at & mask].0;
-            if let Some(slot) = bucket.iter_mut().find(|slot| **slot == EMPTY) {
-                *slot = (hash as u32) << BITS | number;
+            // No branch on how full the bucket is: a load of a vocabulary would wait for each of its cache misses.
+            let empty = same_slots(bucket, EMPTY, u32::MAX);
+            if empty != 0 {
+                bucket[empty.trailing_zeros() as usize % BUCKET] = (hash as u32) << BITS | number;
                 return;
             }
             at += 1;

@@ -162,8 +162,6 @@ impl Vocabulary {
         let n = stored.n_tokens.min(limit);
         let (starts, of_byte) = layout(&stored, n)?;
         let mut strings = vec![0; starts[n] as usize + STEP];
-        let mut by_pair = NumberTable::with_capacity(n);
-        let mut by_string = NumberTable::with_capacity(n);
         for token in 0..n {
             let (start, end) = (starts[token] as usize, starts[token + 1] as usize);
             match stored.halves(token) {
@@ -180,10 +178,23 @@ impl Vocabulary {
                         }
                         to += to_end - from;
                     }
-                    by_pair.insert(hash_pair(left, right), token as u32);
                 }
             }
-            by_string.insert(hash(&strings[start..end]), token as u32);
+        }
+        // One table after the other: their cache misses overlap where nothing else is in the loop.
+        let mut by_pair = NumberTable::with_capacity(n);
+        for token in 0..n {
+            let (left, right) = stored.halves(token);
+            if left < GAP {
+                by_pair.insert(hash_pair(left, right), token as u32);
+            }
+        }
+        let mut by_string = NumberTable::with_capacity(n);
+        for (token, ends) in starts.windows(2).enumerate() {
+            let string = &strings[ends[0] as usize..ends[1] as usize];
+            if !string.is_empty() {
+                by_string.insert(hash(string), token as u32);
+            }
         }
         let low = || {
             (0..n.min((1 << LOW_BITS) - 1)).filter_map(|token| match stored.halves(token) {
