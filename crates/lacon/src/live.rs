@@ -38,17 +38,15 @@ impl Live {
             return Self { view: None };
         }
         let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(20));
-        let style = ProgressStyle::with_template("{prefix:>13} {spinner} {msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_spinner())
-            .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ");
         let line = |name: &'static str| {
-            let bar = all.add(ProgressBar::new_spinner().with_style(style.clone()));
+            let bar = all.add(ProgressBar::new_spinner().with_style(still("·")));
             bar.set_prefix(name);
             bar.set_message("waiting");
             bar
         };
         let lines = Role::ANSWERING.iter().map(|r| (r.name(), line(r.name()))).collect();
         let total = line("");
+        total.set_style(still(" "));
         total.set_message("0 tokens");
         Self { view: Some(Arc::new(View { all, lines, total, state: Mutex::default() })) }
     }
@@ -73,6 +71,19 @@ impl Live {
     }
 }
 
+/// A line that does not move, with a mark.
+fn still(mark: &str) -> ProgressStyle {
+    ProgressStyle::with_template(&format!("{{prefix:>13}} {mark} {{msg}}"))
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+/// A line whose role is at work.
+fn busy() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:>13} {spinner} {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+        .tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏ ")
+}
+
 impl View {
     fn line(&self, node: &str) -> Option<&ProgressBar> {
         let role = node.strip_suffix("_tools").or_else(|| node.strip_suffix("_call")).unwrap_or(node);
@@ -84,6 +95,7 @@ impl View {
         match progress {
             Progress::NodeStarted(node) => {
                 if let Some(line) = self.line(&node) {
+                    line.set_style(busy());
                     line.enable_steady_tick(Duration::from_millis(80));
                 }
                 state.began.insert(node, Instant::now());
@@ -121,6 +133,7 @@ impl View {
                 // Tools and first calls are steps of an analyst that goes on.
                 if let Some(line) = self.lines.get(node.as_str()) {
                     line.disable_steady_tick();
+                    line.set_style(still(if error.is_none() { "✓" } else { "✗" }));
                     line.set_message(match error {
                         None => format!("done in {seconds:.2} s"),
                         Some(error) => format!("failed: {}", error.lines().next().unwrap_or_default()),

@@ -355,3 +355,21 @@ async fn ollama_is_told_how_long_the_prompt_is() {
     provider.complete(&request, &ignore_events).await.unwrap();
     assert_eq!(server.received()[0].json()["options"]["num_ctx"], json!(32_768));
 }
+
+/// The original took the second output item blindly; a web search or a reasoning item may stand anywhere.
+#[test]
+fn defect_16_the_answer_is_found_by_its_type_not_its_place() {
+    let item = |kind: &str| json!({"type": kind, "id": "x", "status": "completed", "summary": []});
+    let message = json!({"type": "message", "id": "m", "role": "assistant", "status": "completed",
+        "content": [{"type": "output_text", "text": "Rates held at 4.25 %.", "annotations": []}]});
+    for before in [vec![], vec!["reasoning"], vec!["web_search_call", "reasoning", "web_search_call"]] {
+        let mut output: Vec<Value> = before.iter().map(|kind| item(kind)).collect();
+        output.push(message.clone());
+        let body = json!({"id": "r", "object": "response", "status": "completed", "model": "gpt-5-mini", "output": output,
+            "usage": {"input_tokens": 10, "output_tokens": 5, "total_tokens": 15}})
+        .to_string();
+        let request = Request { messages: vec![Message::user("News?")], ..Request::new("gpt-5-mini") };
+        let response = Protocol::Responses.read(&request, [body.as_bytes()], &ignore_events).unwrap();
+        assert_eq!(response.text, "Rates held at 4.25 %.");
+    }
+}

@@ -168,3 +168,40 @@ fn recorded_values_fill_a_short_history() {
     };
     assert!(text.contains("2025-08-06: 220.864\n"), "{text}");
 }
+
+/// The origin read its file and computed all indicators again for each calendar day of a window: one pass over the
+/// bars gives a whole window here, and each value is the one of that pass.
+#[test]
+fn defect_15_a_window_is_one_pass_over_the_bars() {
+    let mut data = Dataset { ticker: "ACME".into(), ..Dataset::default() };
+    for n in 0..4000 {
+        let date = date(2010, 1, 1).checked_add(jiff::Span::new().days(n)).unwrap();
+        let price = 100.0 + f64::from(n % 37);
+        data.bars.push(Bar {
+            date,
+            open: price,
+            high: price + 1.0,
+            low: price - 1.0,
+            close: price,
+            volume: 1e6,
+        });
+    }
+    let last = data.bars.last().unwrap().date;
+    let args =
+        json!({"symbol": "ACME", "indicator": "rsi", "curr_date": last.to_string(), "look_back_days": 365});
+    let Answer::Text(text) = ask(&data, "get_stockstats_indicators_report_online", args, last) else {
+        panic!()
+    };
+    let rows = lacon_market::indicators::compute(&data.bars, Semantics::Standard);
+    let column = lacon_market::Indicator::ALL.iter().position(|i| i.name() == "rsi").unwrap();
+    let shown: Vec<(&str, f64)> = text
+        .lines()
+        .filter_map(|l| l.split_once(": "))
+        .filter_map(|(day, value)| Some((day, value.parse().ok()?)))
+        .collect();
+    assert_eq!(shown.len(), 366);
+    for (bar, row) in data.bars.iter().zip(&rows).rev().take(366) {
+        let (_, value) = shown.iter().find(|(day, _)| *day == bar.date.to_string()).unwrap();
+        assert!((value - row[column].unwrap()).abs() <= 5e-5);
+    }
+}

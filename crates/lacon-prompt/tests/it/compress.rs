@@ -273,3 +273,11 @@ fn a_log_of_any_length_is_shortened() {
     assert!(short.tokens_after * 2 < short.tokens_before);
     assert_eq!(expand(&short.text, None).expect("expands"), text);
 }
+
+/// The original's compressor destroyed line breaks, rewrote parts of words and turned "number" into "#".
+#[test]
+fn defect_11_instructions_and_prose_keep_every_word_and_line() {
+    let text = "# Task\n\nState the number of shares, and only that number.\n\n- Do not exceed 5 %.\n- In order to decide, read the maximum drawdown.\n\nPlease make sure that the recommendation is not changed.\n";
+    let short = compress(text, Options::default(), None, o200k()).expect("compresses");
+    assert_eq!(short.text, text);
+}

@@ -213,3 +213,16 @@ proptest! {
         }
     }
 }
+
+/// The original's limiter gave an empty list when the last message alone was over its limit.
+#[test]
+fn defect_09_a_last_message_over_the_budget_is_an_error_with_the_least_one() {
+    let messages =
+        vec![say("system", "You are a trader."), say("user", &"Decide on the figures. ".repeat(500))];
+    let error = trim(&messages, &TrimOptions::new(200), o200k()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("200"), "{text}");
+    let needed = tokens(&messages);
+    let kept = trim(&messages, &TrimOptions::new(needed + 8), o200k()).unwrap();
+    assert_eq!(kept.messages, messages);
+}

@@ -37,3 +37,19 @@ fn off_means_off() {
     cache.count(encoding(EncodingName::R50kBase), &text);
     assert_eq!((cache.stats().bypassed, cache.stats().entries), (2, 0));
 }
+
+/// The original's cache knew a text by its first 100 characters and its length.
+#[test]
+fn defect_10_texts_with_equal_beginning_and_length_do_not_collide() {
+    let cache = CountCache::new(CountCacheOptions { threshold: 0, ..Default::default() });
+    let o200k = encoding(EncodingName::O200kBase);
+    let start = "x".repeat(100);
+    let (plain, odd) = (format!("{start} the the the the"), format!("{start}%&$ §=)(/&%$§!\"+"));
+    let odd = odd.chars().take(plain.chars().count()).collect::<String>();
+    assert_eq!(plain.chars().count(), odd.chars().count());
+    for _ in 0..2 {
+        assert_eq!(cache.count(o200k, &plain), o200k.count(&plain));
+        assert_eq!(cache.count(o200k, &odd), o200k.count(&odd));
+    }
+    assert_ne!(o200k.count(&plain), o200k.count(&odd));
+}
