@@ -70,7 +70,8 @@ fn figures(messages: &[Message]) -> Vec<String> {
             let row = price_row(line);
             let line = row.as_deref().unwrap_or(line);
             let instruction =
-                line.contains("at most ") || line.starts_with("Cover:") || line.starts_with("no data");
+                ["Cover:", "Tool result:", "Stock:", "no data"].iter().any(|head| line.starts_with(head))
+                    || line.contains("at most ");
             let has_figure = line.bytes().any(|b| b.is_ascii_digit());
             if has_figure && !instruction && line.len() >= 8 {
                 let words: Vec<&str> = line.split_whitespace().take(30).collect();
