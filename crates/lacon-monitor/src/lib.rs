@@ -1,7 +1,7 @@
 //! Facts of a run become a ledger of tokens, money and time, then reports.
 //!
 //! The other crates return facts; only this one names a metric or a price. A [`Ledger`] collects what happened
-//! while a run goes on; [`Ledger::record`] turns it into the [`RunRecord`] that is written as `run.json`.
+//! while a run goes on; whoever knows the state turns both into the [`RunRecord`] that is written as `run.json`.
 
 pub mod critical;
 pub mod grade;
