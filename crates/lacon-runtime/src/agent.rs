@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use lacon_llm::{
-    Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice, ToolSpec,
+    Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice,
+    count_prompt,
 };
 use lacon_monitor::{
     CallFact, ToolFact,
     record::{self},
 };
-use lacon_tokens::ChatMessage;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -88,7 +88,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     let options = &run.options;
     request.tags =
         Tags { run: options.run_id.clone(), role: role.to_owned(), ticker: options.ticker.clone() };
-    let counted = count(run, request);
+    let counted = count_prompt(request, options.counter.get());
     let used = run.ledger.tokens().total;
     if options.budget_tokens > 0 && used + counted as u64 > options.budget_tokens {
         return Err(Error::new(
@@ -133,33 +133,6 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     }
     run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.tokens().total });
     result
-}
-
-fn count(run: &Run, request: &Request) -> usize {
-    let calls: Vec<Vec<(&str, &str)>> = request
-        .messages
-        .iter()
-        .map(|m| m.tool_calls.iter().map(|c| (c.name.as_str(), c.arguments.as_str())).collect())
-        .collect();
-    let messages: Vec<ChatMessage<'_>> = request
-        .messages
-        .iter()
-        .zip(&calls)
-        .map(|(m, calls)| ChatMessage {
-            role: m.role.as_str(),
-            content: &m.content,
-            name: m.name.as_deref(),
-            tool_calls: calls,
-        })
-        .collect();
-    let tools: Vec<Value> = request.tools.iter().map(tool_value).collect();
-    let parts =
-        lacon_tokens::Request { messages: &messages, tools: &tools, ..lacon_tokens::Request::default() };
-    lacon_tokens::count_request(run.options.counter.get(), &parts).total
-}
-
-fn tool_value(tool: &ToolSpec) -> Value {
-    serde_json::json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters})
 }
 
 /// Makes the calls of one round side by side and gives one tool message each, in their order.

@@ -8,9 +8,9 @@ use std::{
 
 use lacon_llm::{
     Attempt, BoxFuture, Client, ClientInfo, Error, ErrorKind, Finish, Malformed, Outcome, Request, Response,
-    Role, StreamEvent, Timeout, ToolCall, ToolChoice, Usage,
+    Role, StreamEvent, Timeout, ToolCall, ToolChoice, Usage, count_prompt,
 };
-use lacon_tokens::{ChatMessage, Encoding, EncodingName, ModelEncoding, for_model};
+use lacon_tokens::{Encoding, EncodingName, ModelEncoding, for_model};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
@@ -97,33 +97,6 @@ impl SimClient {
         self.model().encoding
     }
 
-    fn count_prompt(&self, request: &Request) -> usize {
-        let calls: Vec<Vec<(&str, &str)>> = request
-            .messages
-            .iter()
-            .map(|m| m.tool_calls.iter().map(|c| (c.name.as_str(), c.arguments.as_str())).collect())
-            .collect();
-        let messages: Vec<ChatMessage<'_>> = request
-            .messages
-            .iter()
-            .zip(&calls)
-            .map(|(m, calls)| ChatMessage {
-                role: m.role.as_str(),
-                content: &m.content,
-                name: m.name.as_deref(),
-                tool_calls: calls,
-            })
-            .collect();
-        let tools: Vec<Value> = request
-            .tools
-            .iter()
-            .map(|t| serde_json::json!({"name": t.name, "description": t.description, "parameters": t.parameters}))
-            .collect();
-        let parts =
-            lacon_tokens::Request { messages: &messages, tools: &tools, ..lacon_tokens::Request::default() };
-        lacon_tokens::count_request(self.model(), &parts).total
-    }
-
     /// Tokens of the longest prefix that an earlier call has sent, and remembers this call's prefixes.
     fn cached(&self, request: &Request, ready: Instant) -> usize {
         let text: String =
@@ -191,7 +164,7 @@ impl SimClient {
             (writer::write(&tags.role, &request.messages, seed), Vec::new())
         };
         let encoding = self.encoding();
-        let prompt = self.count_prompt(request);
+        let prompt = count_prompt(request, self.model());
         let mut text = text;
         let mut finish = if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
         let mut completion = if tool_calls.is_empty() {
