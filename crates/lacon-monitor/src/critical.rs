@@ -53,22 +53,6 @@ pub fn model_seconds(facts: &Facts) -> f64 {
     sum
 }
 
-/// Seconds of wall time in which at least one model or tool call was open.
-pub fn busy_seconds(facts: &Facts) -> f64 {
-    let mut spans: Vec<(f64, f64)> = facts.calls.iter().map(|c| (c.call.start_s, c.call.end_s)).collect();
-    spans.extend(facts.tools.iter().map(|t| (t.tool.start_s, t.tool.end_s)));
-    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut sum = 0.0;
-    let mut reached = 0.0f64;
-    for (start, end) in spans {
-        if end > reached {
-            sum += end - start.max(reached);
-            reached = end;
-        }
-    }
-    sum
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,7 +10,7 @@ use lacon_llm::{
     Attempt, BoxFuture, Client, ClientInfo, Error, ErrorKind, Finish, Malformed, Outcome, Request, Response,
     Role, StreamEvent, Timeout, ToolCall, ToolChoice, Usage, count_prompt,
 };
-use lacon_tokens::{Encoding, EncodingName, ModelEncoding, for_model};
+use lacon_tokens::{Encoding, ModelEncoding, for_model};
 use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
@@ -347,6 +347,3 @@ impl Client for SimClient {
         ClientInfo { provider: "simulator".into(), base_url: String::new(), simulated: true }
     }
 }
-
-/// The encoding that the simulated model is metered in.
-pub const ENCODING: EncodingName = EncodingName::O200kBase;

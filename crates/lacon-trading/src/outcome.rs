@@ -101,7 +101,7 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         critical_path: critical::path(&facts.nodes),
         levers: levers(&about.levers, facts),
         plan: Plan {
-            digest: blake(&digests),
+            digest: lacon_runtime::run::digest(&digests),
             segments: facts.calls.len() as u64,
             tokens_planned: planned,
             tokens_sent: sent,
@@ -112,11 +112,6 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
     };
     run.grade = grades(&run, state, facts);
     run
-}
-
-/// A digest of digests; the order of calls does not matter.
-fn blake(digests: &[&str]) -> String {
-    lacon_runtime::run::digest(digests)
 }
 
 fn reports(state: &TradeState, encoding: &Encoding) -> Vec<Report> {

@@ -196,7 +196,7 @@ pub fn analyst_call(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 }
                 Err(error) => {
                     let text = settle(role, error)?;
-                    Ok(Output::update(TradeUpdate { ..merge_failure(role, text) }))
+                    Ok(Output::update(failed_talk(role, text)))
                 }
             }
         }
@@ -204,7 +204,7 @@ pub fn analyst_call(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
 }
 
 /// A failed first call is remembered as an empty conversation; the report step then fails with the same reason.
-fn merge_failure(role: Role, text: Text) -> TradeUpdate {
+fn failed_talk(role: Role, text: Text) -> TradeUpdate {
     let reason = text.failure.unwrap_or_default();
     talk_update(role, vec![Message::user(format!("{FAILED}{reason}"))])
 }
@@ -321,11 +321,16 @@ fn data_text(desk: &Desk, results: &[ToolResult]) -> String {
     if after >= before {
         return plain;
     }
+    book_condensed(desk, before, after, &receipt);
+    short
+}
+
+/// Enters what condensing saved, and what it left out, in the ledger.
+fn book_condensed(desk: &Desk, before: i64, after: i64, receipt: &condense::Receipt) {
     desk.run.ledger.saving("condense", before - after);
     desk.run.ledger.receipt(serde_json::json!({
         "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
     }));
-    short
 }
 
 /// The conversation so far with an answer for each open tool call.
@@ -337,10 +342,7 @@ fn continued(desk: &Desk, mut talk: Vec<Message>, results: &[ToolResult]) -> Req
         let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
         let after = encoding.count(&short) + calls.len() * 4;
         if after < before {
-            desk.run.ledger.saving("condense", before as i64 - after as i64);
-            desk.run.ledger.receipt(serde_json::json!({
-                "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
-            }));
+            book_condensed(desk, before as i64, after as i64, &receipt);
             // Each call needs its answer; the first one carries everything.
             for (i, call) in calls.iter().enumerate() {
                 let text = if i == 0 { short.clone() } else { "see above".into() };
