@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use lacon_graph::{EventKind, Graph, Journal, Options, Outcome, State, StepError};
+use lacon_graph::{EventKind, Graph, Journal, Options, Outcome, Record, State, StepError};
 use lacon_llm::Client;
 use lacon_monitor::{Ledger, NodeFact};
 use lacon_tokens::{ModelEncoding, for_model};
@@ -214,11 +214,10 @@ where
         None => (None, Vec::new()),
     };
     let mut journal = journal;
-    let on_output = move |node: &str, visit: u32, route: Option<&str>, update: &S::Update| match &mut journal
-    {
-        Some(journal) => journal
-            .append(node, visit, route, update)
-            .map_err(|e| StepError::with_source("cannot write the journal", e)),
+    let on_output = move |record: &Record<&S::Update>| match &mut journal {
+        Some(journal) => {
+            journal.append(record).map_err(|e| StepError::with_source("cannot write the journal", e))
+        }
         None => Ok(()),
     };
     let options = Options {
