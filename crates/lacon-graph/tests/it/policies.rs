@@ -313,8 +313,7 @@ async fn with_one_place_the_longest_way_to_the_end_goes_first() {
             ..Options::default()
         };
         run(&graph, Log::default(), options).await;
-        let seen = seen.lock().unwrap().clone();
-        seen
+        seen.lock().unwrap().clone()
     };
     assert_eq!(order(vec![]).await, ["short", "long", "middle"], "without history first come, first served");
     let mut history = Durations::default();
