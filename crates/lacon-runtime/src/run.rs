@@ -88,6 +88,8 @@ pub struct RunOptions {
     pub tool_timeout: Duration,
     /// Tokens that the run may use; 0 for no limit.
     pub budget_tokens: u64,
+    /// Millionths of a US dollar that the run may use; 0 for no limit. Only calls of models with a known price count.
+    pub budget_micro_usd: u64,
     /// Counts prompts before they are sent.
     pub counter: Arc<Counter>,
     /// Shows progress.

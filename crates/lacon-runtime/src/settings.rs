@@ -77,6 +77,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("llm.deep_model", Kind::Text, "gpt-4o", "LACON_LLM_DEEP_MODEL", "model of all other roles"),
     setting(
+        "llm.models",
+        Kind::List,
+        "",
+        "LACON_LLM_MODELS",
+        "models of single roles: role=model; they go before the quick and the deep one",
+    ),
+    setting(
         "llm.effort",
         Kind::List,
         "",
@@ -189,6 +196,13 @@ pub const SETTINGS: &[Setting] = &[
         "0",
         "LACON_RUN_BUDGET_TOKENS",
         "tokens that a run may use; 0 for no limit",
+    ),
+    setting(
+        "run.budget_usd",
+        Kind::Number(0.0, 1e6),
+        "0",
+        "LACON_RUN_BUDGET_USD",
+        "US dollars that a run may use, at the prices that are known; 0 for no limit",
     ),
     setting("run.tape", Kind::Text, "", "LACON_RUN_TAPE", "file of recorded model and tool calls"),
     setting(

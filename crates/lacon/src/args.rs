@@ -41,6 +41,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Show the graph of a profile
     Graph(GraphArgs),
+    /// Show the whole-run prompt plan, before anything is sent
+    Plan(Box<RunArgs>),
     /// Write a text in fewer tokens, so that it can be restored
     Compress(prompt::CompressArgs),
     /// Restore what compress was given
@@ -105,6 +107,12 @@ pub struct RunArgs {
     /// Tokens that the run may use
     #[arg(long, value_name = "N")]
     pub budget_tokens: Option<String>,
+    /// US dollars that the run may use
+    #[arg(long, value_name = "X")]
+    pub budget_usd: Option<String>,
+    /// Model of one role: ROLE=MODEL; may be given again
+    #[arg(long, value_name = "ROLE=MODEL")]
+    pub model: Vec<String>,
     /// Longest time of the run in seconds; 0 for none
     #[arg(long, value_name = "S")]
     pub deadline: Option<String>,

@@ -13,6 +13,7 @@ mod expand;
 mod graph;
 mod layout;
 mod models;
+mod plan;
 mod prompt_input;
 mod resume;
 mod retrieve;
@@ -40,6 +41,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Models(args) => models::run(&args),
         Command::Bench(args) => bench::run(&common, &args, started),
         Command::Graph(args) => graph::run(&common, &args),
+        Command::Plan(args) => plan::run(&common, &args, started),
         Command::Compress(args) => compress::run(&args),
         Command::Expand(args) => expand::run(&args),
         Command::Retrieve(args) => retrieve::run(&args),

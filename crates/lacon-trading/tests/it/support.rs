@@ -118,6 +118,8 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         deadline: Some(Duration::from_secs(600)),
         stop: None,
         budget_tokens: 0,
+        budget_micro_usd: 0,
+        models: Vec::new(),
         out: folder(name),
         process_start: Instant::now(),
         seed: 1,
