@@ -6,7 +6,6 @@
 
 pub mod agent;
 pub mod config;
-pub mod facts;
 pub mod http_tools;
 pub mod offload_store;
 pub mod run;
@@ -17,6 +16,7 @@ pub mod tools;
 
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
+pub use lacon_monitor::facts;
 pub use run::{Counter, Progress, Run, RunOptions};
 pub use shared_cache::SharedCache;
 pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

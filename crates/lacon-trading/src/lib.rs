@@ -14,7 +14,6 @@ pub mod prompts;
 pub mod report;
 pub mod roles;
 pub mod run;
-pub mod signal;
 pub mod source;
 pub mod state;
 pub mod steps;
