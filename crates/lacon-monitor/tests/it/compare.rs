@@ -50,8 +50,7 @@ fn each_planted_cause_is_named() {
 
 #[test]
 fn a_barrier_is_named() {
-    let mut with = Plan::default();
-    with.barrier = true;
+    let with = Plan::default();
     // Without equal branches a barrier costs something.
     let without = Plan { barrier: false, ..with.clone() };
     let found = compare(&[twin(&without)], &[twin(&with)]).unwrap();

@@ -1,5 +1,9 @@
 //! Traces in: forms, robustness, the two recorded runs, twins with planted causes.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says why it was skipped"
+)]
 
 mod compare;
 mod forms;
