@@ -7,6 +7,7 @@
 pub mod agent;
 pub mod config;
 pub mod http_tools;
+pub mod journal;
 pub mod offload_store;
 pub mod run;
 pub mod settings;
@@ -16,6 +17,7 @@ pub mod tools;
 
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
+pub use journal::{Restored, RunJournal};
 pub use lacon_monitor::facts;
 pub use run::{Counter, Progress, Run, RunOptions};
 pub use shared_cache::SharedCache;

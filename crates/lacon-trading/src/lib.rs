@@ -6,6 +6,7 @@
 //! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
 
 pub mod condense;
+pub mod durations;
 pub mod graph;
 pub mod levers;
 pub mod material;
