@@ -6,7 +6,6 @@
 
 pub mod agent;
 pub mod config;
-pub mod facts;
 pub mod http_tools;
 pub mod journal;
 pub mod offload_store;
@@ -19,6 +18,7 @@ pub mod tools;
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
 pub use journal::{Restored, RunJournal};
+pub use lacon_monitor::facts;
 pub use run::{Counter, Progress, Run, RunOptions};
 pub use shared_cache::SharedCache;
 pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

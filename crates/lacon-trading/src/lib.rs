@@ -18,7 +18,6 @@ pub mod report;
 pub mod requests;
 pub mod roles;
 pub mod run;
-pub mod signal;
 pub mod source;
 pub mod state;
 pub mod steps;

@@ -1,6 +1,7 @@
 //! The command line: every flag, once. Flags that are settings carry the key they set.
 
 pub mod prompt;
+pub mod trace;
 
 use std::path::PathBuf;
 
@@ -55,6 +56,8 @@ pub enum Command {
     Layout(prompt::LayoutArgs),
     /// Count or compress JSON lines in threads
     Batch(prompt::BatchArgs),
+    /// Analyse and compare traces of runs, ours and others'
+    Trace(trace::TraceArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each

@@ -19,6 +19,7 @@ mod resume;
 mod retrieve;
 mod run;
 mod schema;
+mod trace;
 mod trim;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
@@ -48,6 +49,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Schema(args) => schema::run(&args),
