@@ -118,6 +118,13 @@ impl Counter {
         counter
     }
 
+    /// Loads the encoding of a model here and at once.
+    pub fn loaded(model: impl Into<String>) -> Arc<Self> {
+        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new() });
+        counter.get();
+        counter
+    }
+
     /// The encoding; waits for the loading when that has not ended.
     pub fn get(&self) -> &ModelEncoding {
         self.loaded.get_or_init(|| for_model(&self.model))
@@ -173,6 +180,8 @@ pub struct ExecuteOptions {
     pub deadline: Option<Duration>,
     /// Stops the run and keeps what is finished.
     pub stop: Option<Stop>,
+    /// Whether nodes may run beside each other.
+    pub one_at_a_time: bool,
     /// How long nodes took in earlier runs.
     pub expected: Vec<(String, Duration)>,
 }
@@ -254,6 +263,7 @@ where
         on_output: Some(Box::new(on_output)),
         restored,
         expected: options.expected,
+        max_running: usize::from(options.one_at_a_time),
         ..Options::default()
     };
     Ok(lacon_graph::run(graph, state, options).await)

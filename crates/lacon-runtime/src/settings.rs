@@ -213,6 +213,20 @@ pub const SETTINGS: &[Setting] = &[
         "record all calls, replay them strictly, or make the calls that are missing (patch also adds them)",
     ),
     setting(
+        "run.parallel",
+        Kind::Bool,
+        "true",
+        "LACON_RUN_PARALLEL",
+        "let nodes run beside each other; off, one runs at a time with the same result",
+    ),
+    setting(
+        "tokens.async",
+        Kind::Bool,
+        "true",
+        "LACON_TOKENS_ASYNC",
+        "load the vocabulary beside the first requests; off, before them",
+    ),
+    setting(
         "run.journal",
         Kind::Bool,
         "true",

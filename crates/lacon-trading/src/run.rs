@@ -90,6 +90,10 @@ pub struct Settings {
     pub version: String,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether nodes may run beside each other.
+    pub parallel: bool,
+    /// Whether the vocabulary is loaded beside the first requests.
+    pub async_loading: bool,
     /// Whether finished calls and nodes are kept for a later process.
     pub journal: bool,
     /// Whether a run of this name is gone on with instead of begun.
@@ -188,7 +192,11 @@ pub async fn decide(settings: Settings) -> Decided {
     // What a simulated world says is no news for a later run.
     let shared = (settings.levers.has("shared_news") && !settings.tools.simulated())
         .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
-    let counter = Counter::new(settings.deep_model.clone());
+    let counter = if settings.async_loading {
+        Counter::new(settings.deep_model.clone())
+    } else {
+        Counter::loaded(settings.deep_model.clone())
+    };
     let plan_options = settings.plan_options();
     let (plan, plan_error) = match plan::compile(&plan_options) {
         Ok(plan) => (plan, None),
@@ -252,6 +260,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let options = ExecuteOptions {
         deadline: settings.deadline,
         stop: settings.stop,
+        one_at_a_time: !settings.parallel,
         expected: durations.durations.medians(),
     };
     let (state, failure) = match graph::build(&desk) {

@@ -2,6 +2,7 @@
 
 pub mod prompt;
 pub mod trace;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -62,6 +63,10 @@ pub enum Command {
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each
     Doctor(DoctorArgs),
+    /// Check every promise and say what was measured
+    Verify(Box<verify::VerifyArgs>),
+    /// Show or clear what is kept on disk between runs
+    Cache(verify::CacheArgs),
     /// Print the JSON Schema of what the program writes
     Schema(SchemaArgs),
     /// Print a completion script for a shell

@@ -2,6 +2,7 @@
 
 mod batch;
 mod bench;
+mod cache;
 mod completions;
 mod compress;
 mod config;
@@ -21,6 +22,7 @@ mod run;
 mod schema;
 mod trace;
 mod trim;
+mod verify;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
 
@@ -52,6 +54,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
+        Command::Verify(args) => verify::run(&common, &args),
+        Command::Cache(args) => cache::run(&common, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
@@ -61,6 +65,14 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
 pub struct Common {
     config: Option<std::path::PathBuf>,
     log_level: Option<String>,
+}
+
+#[cfg(test)]
+impl Common {
+    /// Without a settings file and without a level.
+    pub fn quiet() -> Self {
+        Self { config: None, log_level: None }
+    }
 }
 
 impl Common {

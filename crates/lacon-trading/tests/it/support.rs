@@ -126,6 +126,8 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         time_scale: 1.0,
         version: "test".into(),
         on_progress: Arc::new(|_| {}),
+        parallel: true,
+        async_loading: true,
         journal: false,
         resume: false,
         about: serde_json::Value::Null,

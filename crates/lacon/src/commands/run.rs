@@ -34,7 +34,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
     if !args.json {
         text::out(&heading(&config, &settings));
-    } else if world::is_simulated(&config) {
+    } else if world::is_simulated(&config) && config.text("log.level") != "error" {
         text::note(&heading(&config, &settings));
     }
     let live = Live::new(config.text("log.level") == "error");
@@ -167,6 +167,8 @@ fn settings_and_hedge(
         time_scale: world::time_scale(config),
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
+        parallel: config.flag("run.parallel"),
+        async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),
         resume: resumed.is_some(),
         about: resume::about(config, ticker.as_str(), &date.to_string()),
