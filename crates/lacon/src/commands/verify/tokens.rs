@@ -82,7 +82,8 @@ pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
             let cancel = Cancel::new();
             std::thread::scope(|scope| {
                 let worker = scope.spawn(|| (o200k.count_cancellable(&text, &cancel), Instant::now()));
-                std::thread::sleep(Duration::from_millis(2));
+                // Nothing else is polled by this thread.
+                let _ = block_on(tokio::time::sleep(Duration::from_millis(2)));
                 let asked = Instant::now();
                 cancel.cancel();
                 let (result, ended) = worker.join().unwrap_or((None, asked));
