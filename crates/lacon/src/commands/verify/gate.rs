@@ -108,7 +108,7 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: Option<&Measured>) -> 
         let (our_s, _) = interval(&seconds);
         let (our_tokens, _) = interval(&tokens);
         require(
-            our_s * 1.3 < seed_s,
+            our_s * 1.4 < seed_s,
             format!("lever: {our_s:.1} s are not well below the seed profile's {seed_s:.1} s"),
         );
         require(
