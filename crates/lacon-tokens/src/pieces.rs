@@ -370,7 +370,7 @@ pub(crate) fn count_missed_with(
         missed[n_unknown % MISSED] = *piece;
         n_unknown += usize::from(found == 0);
         hits = hits.wrapping_add(1);
-        if hits % PROMOTE == 0 {
+        if hits.is_multiple_of(PROMOTE) {
             let slot = &mut cache.front[front_place(key)];
             *slot = select_unpredictable(found == 1, key, *slot);
         }
@@ -420,7 +420,7 @@ pub(crate) fn encode_missed_with(
         let ids = encode_piece(&matches, cache, vocabulary, text, start, len);
         scratch.answers[*i as usize % PIECES] = ids;
         cache.hits = cache.hits.wrapping_add(1);
-        if cache.hits % PROMOTE == 0 && len <= WORD && ids <= ID_MASK {
+        if cache.hits.is_multiple_of(PROMOTE) && len <= WORD && ids <= ID_MASK {
             let key = word_key(text, start, len);
             let at = front_place(key);
             (cache.front_known[at], cache.front_ids[at]) = (key, ids as u32);
