@@ -4,7 +4,7 @@ use std::{process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{root, say, tidy};
+use crate::{root, say, supply, tidy};
 
 /// Name, cargo's arguments, an environment variable.
 type Step = (&'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
@@ -19,6 +19,7 @@ const STEPS: &[Step] = &[
 /// Runs tidy, then each step; stops at the first failure.
 pub fn run() -> Result<()> {
     tidy::run()?;
+    supply::run()?;
     for (name, arguments, environment) in STEPS {
         let began = Instant::now();
         say(&format!("== {name}: cargo {}", arguments.join(" ")));

@@ -1,10 +1,13 @@
 //! Automation in Rust.
 //!
 //! `cargo xtask ci` runs every check, `cargo xtask tidy` the ones that need no build, `cargo xtask fixtures` writes what
-//! is generated from the source.
+//! is generated from the source, `cargo xtask fuzz` runs every fuzz target for a while, `cargo xtask supply` looks at the
+//! dependencies.
 
 mod ci;
 mod fixtures;
+mod fuzz;
+mod supply;
 mod tidy;
 
 use std::process::ExitCode;
@@ -28,7 +31,10 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
         ["fixtures"] => fixtures::write(),
-        _ => bail!("usage: cargo xtask ci | tidy | fixtures"),
+        ["fuzz"] => fuzz::run("60"),
+        ["fuzz", seconds] => fuzz::run(seconds),
+        ["supply"] => supply::run(),
+        _ => bail!("usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS] | supply"),
     }
 }
 
