@@ -270,6 +270,10 @@ pub struct Plan {
     /// Those of them whose digest is the one that went over the wire.
     #[serde(default)]
     pub equal: u64,
+    /// Prompt tokens that a provider with an automatic prefix cache (1,024 tokens and more, steps of 128) should have
+    /// found cached, from the prompts as they were sent and when.
+    #[serde(default)]
+    pub cached_predicted: u64,
 }
 
 /// Something that was given up so that the run could end in time.

@@ -128,6 +128,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     let streamed = std::sync::atomic::AtomicUsize::new(0);
     let on_event = |event: StreamEvent<'_>| match event {
         StreamEvent::Delta(text) => {
+            run.hear(role);
             let before = streamed.fetch_add(text.len(), std::sync::atomic::Ordering::Relaxed);
             run.progress(Progress::Streaming { role: role.into(), bytes: before + text.len() });
         }
@@ -140,6 +141,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     };
     let result = options.client.complete(request, &on_event).await;
     let end = run.now();
+    run.hear(role);
     match &result {
         Ok(response) => {
             response.warnings.iter().for_each(|w| run.ledger.warn(w.clone()));

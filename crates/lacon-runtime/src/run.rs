@@ -1,6 +1,7 @@
 //! What all agents of one run share, and how a graph is run with it.
 
 use std::{
+    collections::BTreeSet,
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError},
@@ -13,7 +14,7 @@ use lacon_monitor::{Ledger, NodeFact, ledger::Facts};
 use lacon_tokens::{ModelEncoding, for_model};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{Restored, RunJournal, SharedCache, ToolCache, ToolSource};
 
@@ -139,6 +140,9 @@ pub struct Run {
     pub ledger: Ledger,
     began: Mutex<Instant>,
     restored: Mutex<Vec<Record<Value>>>,
+    /// Roles whose answer has begun or ended, and who waits for one.
+    heard: Mutex<BTreeSet<String>>,
+    hearing: Notify,
 }
 
 impl Run {
@@ -156,12 +160,44 @@ impl Run {
             warnings: earlier.warnings,
             receipts: earlier.receipts,
         });
-        Self { options, ledger, began: Mutex::new(began), restored: Mutex::new(earlier.nodes) }
+        Self {
+            options,
+            ledger,
+            began: Mutex::new(began),
+            restored: Mutex::new(earlier.nodes),
+            heard: Mutex::default(),
+            hearing: Notify::new(),
+        }
     }
 
     /// Time since the run began.
     pub fn now(&self) -> Duration {
         self.began.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Notes that a role's answer has begun, or that its call is over.
+    pub(crate) fn hear(&self, role: &str) {
+        let first = self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(role.to_owned());
+        if first {
+            self.hearing.notify_waiters();
+        }
+    }
+
+    /// Waits until a role's answer has begun or its call is over, but no longer than `most`.
+    ///
+    /// Dropping the future stops the wait and nothing else.
+    pub async fn heard(&self, role: &str, most: Duration) {
+        let wait = async {
+            loop {
+                let next = self.hearing.notified();
+                if self.heard.lock().unwrap_or_else(PoisonError::into_inner).contains(role) {
+                    return;
+                }
+                next.await;
+            }
+        };
+        // Whoever is late is not waited for: the wait only makes a cached prefix likely.
+        let _ = tokio::time::timeout(most, wait).await;
     }
 
     /// Tells the front.

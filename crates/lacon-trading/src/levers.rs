@@ -27,6 +27,10 @@ pub const LEVERS: &[LeverInfo] = &[
         "prefix_layout",
         "shared material first, the role's own last, so that prefixes repeat byte for byte",
     ),
+    lever(
+        "stagger",
+        "a sibling that usually ends well before the slowest one waits for that one's first token, to read its cached prefix",
+    ),
     lever("repair", "one further call when most of an answer's required parts are missing"),
     lever("local_signal", "the decision is read by a parser, not by a model call"),
     lever("hedge", "a second request beside one that is slower than usual; the first valid answer wins"),
@@ -45,6 +49,10 @@ pub const LEVERS: &[LeverInfo] = &[
     lever(
         "slack_models",
         "the judge, which nobody waits for when it runs beside the plan, is asked with the quick model",
+    ),
+    lever(
+        "memory",
+        "plan and risk manager read what came of earlier decisions, of this ticker and of like ones",
     ),
     lever("shared_news", "market-wide news is fetched once for many runs"),
     lever("tool_cache", "equal tool calls are made once"),

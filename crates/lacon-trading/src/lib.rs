@@ -11,14 +11,18 @@ pub mod graph;
 pub mod ladder;
 pub mod levers;
 pub mod material;
+pub mod memory;
 pub mod outcome;
 pub mod plan;
+pub mod portfolio;
 pub mod prompts;
+pub mod recall;
 pub mod report;
 pub mod requests;
 pub mod roles;
 pub mod run;
 pub mod source;
+pub mod stagger;
 pub mod state;
 pub mod steps;
 

@@ -146,7 +146,7 @@ const DATA_TOKENS: u64 = 1_100;
 /// Words of an answer that has no limit, as recorded.
 const FREE_WORDS: u32 = 450;
 /// Seconds to the first token and tokens a second of the recorded deep model at its median.
-const FIRST_TOKEN_S: f64 = 1.8;
+pub(crate) const FIRST_TOKEN_S: f64 = 1.8;
 const TOKENS_PER_S: f64 = 45.0;
 /// What tokens are worth where no limit asks: enough to send a view as its digest, not to cut what must be read.
 const PRICES: Prices = Prices { per_1k_tokens: 150, per_second: 0 };
@@ -319,6 +319,8 @@ pub struct Verified {
     pub compared: u64,
     /// Those whose digest on the wire is the plan's.
     pub equal: u64,
+    /// Prompt tokens of them that begin like a prompt whose answer had begun before.
+    pub cached_predicted: u64,
 }
 
 /// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent.
@@ -326,6 +328,7 @@ pub struct Verified {
 /// With several rounds of debate the state has moved on since; roles that speak in every round are left out then.
 pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
     let mut verified = Verified::default();
+    let mut texts: Vec<(f64, f64, String)> = Vec::new();
     for role in Role::ANSWERING {
         if desk.research_rounds > 1 && matches!(role, Role::Bull | Role::Bear | Role::Judge) {
             continue;
@@ -346,8 +349,37 @@ pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
         };
         verified.compared += 1;
         verified.equal += u64::from(planned.digest() == sent.call.prompt_digest);
+        let text: String =
+            planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
+        texts.push((sent.call.start_s, sent.call.first_token_s.unwrap_or(sent.call.end_s), text));
     }
+    verified.cached_predicted = predicted(&texts, desk.run.options.counter.get().encoding);
     verified
+}
+
+/// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
+/// 128, of every prompt whose answer had begun when the next one was sent.
+fn predicted(sent: &[(f64, f64, String)], encoding: &lacon_tokens::Encoding) -> u64 {
+    sent.iter()
+        .map(|(start, _, text)| {
+            let longest = sent
+                .iter()
+                .filter(|(_, first_token, _)| first_token <= start)
+                .map(|(_, _, earlier)| text.bytes().zip(earlier.bytes()).take_while(|(a, b)| a == b).count())
+                .max()
+                .unwrap_or(0);
+            // A token has at least a byte: most pairs end here, uncounted.
+            if longest < 1024 {
+                return 0;
+            }
+            let mut end = longest;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            let tokens = encoding.count(&text[..end]);
+            if tokens < 1024 { 0 } else { (tokens - tokens % 128) as u64 }
+        })
+        .sum()
 }
 
 /// The digest of a plan: every choice and every text that is known before the run.

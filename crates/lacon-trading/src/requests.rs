@@ -63,6 +63,9 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
         let said = |role| material::block(state, role, crate::plan::Form::Full, encoding).0;
         own.push(format!("Round {round}.\n\n{}\n{}", said(other), said(Role::Judge)));
     }
+    if let (Role::Plan | Role::RiskManager, Some(recall)) = (role, &desk.recall) {
+        own.extend(Some(recall.text(state).to_owned()).filter(|lessons| !lessons.is_empty()));
+    }
     // Who it is about stands apart; the texts follow each other under their titles.
     let shared = match shared.split_first() {
         Some((identity, rest)) if !rest.is_empty() => format!("{identity}\n\n{}", rest.join("\n")),

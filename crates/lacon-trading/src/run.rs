@@ -10,7 +10,7 @@ use std::{
 use jiff::{Timestamp, civil::Date};
 use lacon_graph::Status;
 use lacon_llm::{Client, Effort};
-use lacon_market::{Kind, catalog};
+use lacon_market::{Bar, Kind, catalog};
 use lacon_monitor::{
     RunRecord,
     record::{DataInfo, Degraded, Environment, LlmInfo},
@@ -27,9 +27,12 @@ use crate::{
     durations::DurationsFile,
     graph,
     ladder::Ladder,
+    memory::{self, Memory},
     outcome::{self, About},
     plan::{self, Plan, PlanOptions},
+    recall::{self, Recall, RecallOptions},
     report::{self, WriteError},
+    stagger::Stagger,
     state::TradeState,
     steps::Desk,
 };
@@ -90,6 +93,12 @@ pub struct Settings {
     pub version: String,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// The file of what came of earlier decisions.
+    pub memory: Option<PathBuf>,
+    /// Daily bars of the ticker, to judge earlier decisions by.
+    pub bars: Vec<Bar>,
+    /// A benchmark's name and bars.
+    pub benchmark: Option<(String, Vec<Bar>)>,
     /// Whether nodes may run beside each other.
     pub parallel: bool,
     /// Whether the vocabulary is loaded beside the first requests.
@@ -241,11 +250,32 @@ pub async fn decide(settings: Settings) -> Decided {
         usual(&plan, &durations),
         if quick_judge { vec![Role::Judge] } else { Vec::new() },
     );
+    let memory_path = settings.memory.filter(|_| settings.levers.has("memory"));
+    let recall = memory_path.clone().map(|path| {
+        Recall::start(RecallOptions {
+            path,
+            ticker: settings.ticker.clone(),
+            date: settings.date,
+            simulated: llm.simulated || data.simulated,
+            bars: settings.bars,
+            benchmark: settings.benchmark,
+        })
+    });
+    // Without the layout siblings have no common prefix; with several rounds a role is heard of once only.
+    let staggers = ["stagger", "prefix_layout"].iter().all(|lever| settings.levers.has(lever));
+    let first_token = Duration::from_secs_f64(plan::FIRST_TOKEN_S * settings.time_scale);
+    let stagger = if staggers && settings.research_rounds == 1 {
+        Stagger::new(&durations, first_token)
+    } else {
+        Stagger::default()
+    };
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         models: settings.models,
         plan,
         ladder,
+        recall,
+        stagger,
         levers: settings.levers.clone(),
         ticker: settings.ticker.clone(),
         company: settings.company,
@@ -330,6 +360,7 @@ pub async fn decide(settings: Settings) -> Decided {
     record.plan.digest = plan::digest(&desk);
     record.plan.segments = desk.plan.segments();
     (record.plan.compared, record.plan.equal) = (verified.compared, verified.equal);
+    record.plan.cached_predicted = verified.cached_predicted;
     if verified.equal < verified.compared {
         let lost = verified.compared - verified.equal;
         record.warnings.push(format!("{lost} of {} prompts were not sent as planned", verified.compared));
@@ -353,8 +384,26 @@ pub async fn decide(settings: Settings) -> Decided {
     }
     if failure.is_none() {
         durations.write(&facts);
+        remember(memory_path.as_deref(), &mut record, &state);
     }
     Decided { record, folder, failure, write_error }
+}
+
+/// Keeps a decision for later runs. One that nobody stated teaches nothing.
+fn remember(path: Option<&Path>, record: &mut RunRecord, state: &TradeState) {
+    let (Some(path), true) = (path, record.decision.parsed) else { return };
+    let Ok(date) = record.date.parse() else { return };
+    let decided = memory::Decided {
+        ticker: record.ticker.clone(),
+        date,
+        action: record.decision.action,
+        run_id: record.run_id.clone(),
+        situation: recall::situation(state),
+        simulated: record.llm.simulated || record.data.simulated,
+    };
+    if let Err(error) = Memory::open(path).and_then(|memory| memory.store(&decided)) {
+        record.warnings.push(format!("the decision is not remembered: {error}"));
+    }
 }
 
 /// The file of finished calls and nodes in a run's folder.

@@ -13,7 +13,9 @@ use crate::{
     ladder::Ladder,
     plan::Plan,
     prompts::{self, RoleFile},
+    recall::Recall,
     requests::{self, Built},
+    stagger::Stagger,
     state::{Text, ToolResult, TradeState, TradeUpdate, data_update, talk_update, text_update},
 };
 
@@ -47,6 +49,10 @@ pub struct Desk {
     pub plan: Plan,
     /// What is given up when the deadline nears.
     pub ladder: Ladder,
+    /// What earlier decisions teach.
+    pub recall: Option<Recall>,
+    /// Who waits for a sibling's first token.
+    pub stagger: Stagger,
 }
 
 impl Desk {
@@ -310,6 +316,9 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
         let desk = Arc::clone(&desk);
         async move {
             let state = &context.state;
+            if let Some((first, most)) = desk.stagger.of(role) {
+                desk.run.heard(first.name(), most).await;
+            }
             desk.ladder.step(&desk, role);
             let request = desk.booked(role, requests::reader(&desk, role, state, context.visit));
             let read: Vec<(Role, String)> = role

@@ -1,5 +1,6 @@
 //! The command line: every flag, once. Flags that are settings carry the key they set.
 
+pub mod many;
 pub mod prompt;
 pub mod trace;
 pub mod verify;
@@ -63,6 +64,12 @@ pub enum Command {
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each
     Doctor(DoctorArgs),
+    /// Decide on many tickers with shared news, caches and one budget
+    BatchRun(many::BatchRunArgs),
+    /// Decide on past dates and play the decisions on what followed
+    Backtest(many::BacktestArgs),
+    /// Say why a run decided as it did, and what would turn it
+    Explain(many::ExplainArgs),
     /// Check every promise and say what was measured
     Verify(Box<verify::VerifyArgs>),
     /// Show or clear what is kept on disk between runs

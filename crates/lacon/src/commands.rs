@@ -1,6 +1,8 @@
 //! One file per subcommand; this list is their index, in the order of the help text.
 
+mod backtest;
 mod batch;
+mod batch_run;
 mod bench;
 mod cache;
 mod completions;
@@ -11,6 +13,7 @@ mod decode;
 mod doctor;
 mod encode;
 mod expand;
+mod explain;
 mod graph;
 mod layout;
 mod models;
@@ -54,6 +57,9 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
+        Command::BatchRun(args) => batch_run::run(&common, &args, started),
+        Command::Backtest(args) => backtest::run(&common, &args, started),
+        Command::Explain(args) => explain::run(&common, &args),
         Command::Verify(args) => verify::run(&common, &args),
         Command::Cache(args) => cache::run(&common, &args),
         Command::Schema(args) => schema::run(&args),

@@ -214,6 +214,17 @@ pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Fail
     }
 }
 
+/// The benchmark's bars, where the data folder holds them; a ticker is no benchmark of itself.
+pub fn benchmark(config: &Config, ticker: &Symbol) -> Option<(String, Vec<lacon_market::Bar>)> {
+    const BENCHMARK: &str = "SPY";
+    let folder = config.text("data.source");
+    if matches!(folder, "auto" | "offline") || ticker.as_str() == BENCHMARK {
+        return None;
+    }
+    let data = folder::load(std::path::Path::new(folder), &Symbol::parse(BENCHMARK).ok()?).ok()?;
+    (!data.bars.is_empty()).then(|| (BENCHMARK.to_owned(), data.bars))
+}
+
 /// The source of tool answers.
 pub fn tools(
     config: &Config,

@@ -215,3 +215,40 @@ async fn models_of_single_roles_go_before_the_others() {
         ("gpt-4.1".into(), "gpt-4o".into(), "gpt-4o-mini".into())
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn plan_and_risk_manager_read_what_came_of_earlier_decisions() {
+    use lacon_trading::memory::{Decided, Memory};
+    let path = folder("memory").join("memory.db");
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let day: jiff::civil::Date = "2025-07-01".parse().unwrap();
+    let bars: Vec<lacon_market::Bar> = (1..20)
+        .map(|i| {
+            let close = 100.0 + f64::from(i);
+            let date = jiff::civil::date(2025, 7, i as i8);
+            lacon_market::Bar { date, open: close, high: close, low: close, close, volume: 1.0 }
+        })
+        .collect();
+    let earlier = Decided {
+        ticker: "CRCL".into(),
+        date: day,
+        action: lacon_monitor::Action::Sell,
+        run_id: "r".into(),
+        situation: String::new(),
+        simulated: true,
+    };
+    Memory::open(&path).unwrap().store(&earlier).unwrap();
+    for (disabled, reads) in [(&[][..], true), (&["memory"], false)] {
+        let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+        let mut with = settings("memory-run", "lacon", disabled, client.clone());
+        (with.memory, with.bars) = (Some(path.clone()), bars.clone());
+        let record = run(with).await.record;
+        assert_eq!((record.plan.compared, record.plan.equal), (13, 13));
+        for role in Role::ANSWERING {
+            let told = prompt(&client.of(role.name()).remove(0))
+                .contains("SELL of CRCL on 2025-07-01: +5.0 % in 5 trading days");
+            assert_eq!(told, reads && matches!(role, Role::Plan | Role::RiskManager), "{role}");
+        }
+    }
+    std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
+}

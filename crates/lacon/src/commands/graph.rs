@@ -61,6 +61,8 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         models: Vec::new(),
         plan,
         ladder: Ladder::default(),
+        recall: None,
+        stagger: Default::default(),
         levers,
         ticker: String::new(),
         company: String::new(),

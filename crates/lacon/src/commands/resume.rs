@@ -90,7 +90,7 @@ fn finished(record: &Path) -> bool {
 }
 
 /// The folder of a run: a path to it, or `OUT/TICKER/DATE/NAME`.
-fn folder(out: &Path, name: &str, ticker: Option<&str>) -> Result<PathBuf, Failure> {
+pub fn folder(out: &Path, name: &str, ticker: Option<&str>) -> Result<PathBuf, Failure> {
     let given = Path::new(name);
     if given.join(JOURNAL).is_file() {
         return given.canonicalize().map_err(|e| Failure::input(format!("{name}: {e}")));

@@ -135,6 +135,7 @@ fn settings_and_hedge(
             Failure::input(format!("llm.temperature is {text:?}, a number from 0 to 2 is needed"))
         })?),
     };
+    let bars = data.as_ref().map(|d| d.bars.clone()).unwrap_or_default();
     let deadline = config.number("run.deadline_s");
     let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
     let tape = world::tape(config)?;
@@ -167,6 +168,9 @@ fn settings_and_hedge(
         time_scale: world::time_scale(config),
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
+        memory: Some(Path::new(config.text("run.out")).join("memory.db")),
+        benchmark: world::benchmark(config, &ticker),
+        bars,
         parallel: config.flag("run.parallel"),
         async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),

@@ -5,6 +5,7 @@
 mod config;
 mod count;
 mod doctor;
+mod many;
 mod prompt;
 mod readme;
 mod resume;

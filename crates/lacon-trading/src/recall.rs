@@ -1,0 +1,91 @@
+//! The lessons that a run reads: loaded beside the first calls, chosen once its reports are there.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, OnceLock, PoisonError},
+    thread::JoinHandle,
+};
+
+use jiff::civil::Date;
+use lacon_market::Bar;
+
+use crate::{
+    Role,
+    memory::{Memory, MemoryError},
+    state::TradeState,
+};
+
+/// What the memory is opened with.
+#[derive(Clone, Debug)]
+pub struct RecallOptions {
+    /// The file.
+    pub path: PathBuf,
+    /// The run's ticker.
+    pub ticker: String,
+    /// The run's date.
+    pub date: Date,
+    /// Whether model or data are simulated.
+    pub simulated: bool,
+    /// Daily bars of the ticker, to judge what is pending.
+    pub bars: Vec<Bar>,
+    /// A benchmark's name and bars.
+    pub benchmark: Option<(String, Vec<Bar>)>,
+}
+
+type Opening = JoinHandle<Result<Memory, MemoryError>>;
+
+/// The memory of a run.
+#[derive(Debug)]
+pub struct Recall {
+    options: RecallOptions,
+    opening: Mutex<Option<Opening>>,
+    lessons: OnceLock<Result<String, String>>,
+}
+
+impl Recall {
+    /// Opens the memory on a thread of its own and judges there what is pending.
+    pub fn start(options: RecallOptions) -> Self {
+        let given = options.clone();
+        let work = move || {
+            if let Some(folder) = given.path.parent() {
+                // A folder that cannot be made shows in the next line, with its reason.
+                let _ = std::fs::create_dir_all(folder);
+            }
+            let memory = Memory::open(&given.path)?;
+            let benchmark = given.benchmark.as_ref().map(|(name, bars)| (name.as_str(), bars.as_slice()));
+            memory.resolve(&given.ticker, &given.bars, benchmark, given.date)?;
+            Ok(memory)
+        };
+        let opening = std::thread::Builder::new().name("memory".into()).spawn(work).ok();
+        Self { options, opening: Mutex::new(opening), lessons: OnceLock::new() }
+    }
+
+    /// The lessons as a part of a prompt; empty when there are none. The same text for every caller.
+    pub fn text(&self, state: &TradeState) -> &str {
+        let lessons = self.lessons.get_or_init(|| self.choose(state).map_err(|e| e.to_string()));
+        lessons.as_ref().map_or("", |text| text)
+    }
+
+    /// Why the memory could not be read.
+    pub fn problem(&self) -> Option<&str> {
+        self.lessons.get()?.as_ref().err().map(String::as_str)
+    }
+
+    fn choose(&self, state: &TradeState) -> Result<String, MemoryError> {
+        let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(memory) = opening.and_then(|opening| opening.join().ok()) else { return Ok(String::new()) };
+        let options = &self.options;
+        let lessons = memory?.recall(&options.ticker, &situation(state), options.date, options.simulated)?;
+        if lessons.is_empty() {
+            return Ok(String::new());
+        }
+        let lines: Vec<String> = lessons.iter().map(|lesson| format!("- {}", lesson.text)).collect();
+        Ok(format!("## What came of earlier decisions\n{}\n", lines.join("\n")))
+    }
+}
+
+/// What a decision rests on: the four reports.
+pub fn situation(state: &TradeState) -> String {
+    let texts = Role::ANALYSTS.into_iter().filter_map(|role| state.text(role));
+    texts.map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,131 @@
+//! `lacon explain`: why a run decided as it did, where its figures come from, and what would turn it.
+
+use std::{path::Path, process::ExitCode};
+
+use lacon_monitor::{Action, RunRecord, signal};
+use lacon_runtime::facts;
+use lacon_trading::Role;
+use serde_json::{Value, json};
+
+use super::{Common, resume};
+use crate::{args::many::ExplainArgs, failure::Failure, text};
+
+/// A role's stated view.
+struct View {
+    role: Role,
+    action: Action,
+    confidence: Option<f64>,
+}
+
+/// Prints decision, views, figures with their sources, and what would turn it.
+pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
+    let config = common.settings(&[("run.out", args.out.as_ref())])?;
+    let folder = resume::folder(Path::new(config.text("run.out")), &args.run, None)?;
+    let path = folder.join("run.json");
+    let record: RunRecord = std::fs::read(&path)
+        .map_err(|e| e.to_string())
+        .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))
+        .map_err(|e| {
+            Failure::input(format!(
+                "{}: {e}\nhint: a run that was cut off has no record; lacon run --resume goes on with it",
+                path.display()
+            ))
+        })?;
+    let texts: Vec<(Role, String)> = Role::ANSWERING
+        .into_iter()
+        .filter_map(|role| Some((role, std::fs::read_to_string(folder.join(role.path())).ok()?)))
+        .collect();
+    let views: Vec<View> = texts
+        .iter()
+        .filter(|(role, _)| !Role::ANALYSTS.contains(role))
+        .filter_map(|(role, text)| {
+            let found = signal::parse(text)?;
+            Some(View { role: *role, action: found.action, confidence: found.confidence })
+        })
+        .collect();
+    let tools = tool_texts(&folder);
+    let decider = record.decision.source.clone().unwrap_or_default();
+    let decided = texts.iter().find(|(role, _)| role.name() == decider).map_or("", |(_, text)| text.as_str());
+    let mut figures = Vec::new();
+    for number in facts::numbers(decided) {
+        let holds = |text: &str| facts::numbers(text).contains(number);
+        let report = texts.iter().find(|(role, text)| Role::ANALYSTS.contains(role) && holds(text));
+        let tool = tools.iter().find(|(_, text)| holds(text));
+        figures.push((number.to_owned(), report.map(|(role, _)| *role), tool.map(|(name, _)| name.clone())));
+    }
+    let against: Vec<&View> =
+        views.iter().filter(|v| v.action != record.decision.action && v.role.name() != decider).collect();
+    let traced = figures.iter().filter(|(_, _, tool)| tool.is_some()).count();
+    if args.json {
+        let view =
+            |v: &View| json!({ "role": v.role.name(), "action": v.action, "confidence": v.confidence });
+        let figures: Vec<_> = figures
+            .iter()
+            .map(|(number, report, tool)| json!({ "figure": number, "report": report.map(Role::name), "tool": tool }))
+            .collect();
+        let report = json!({
+            "schema_version": 1, "run_id": record.run_id, "ticker": record.ticker, "date": record.date, "decision": record.decision,
+            "views": views.iter().map(view).collect::<Vec<_>>(), "against": against.iter().map(|v| view(v)).collect::<Vec<_>>(),
+            "figures": figures, "traced": traced, "simulated": record.llm.simulated,
+        });
+        text::out(&format!("{report:#}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    if record.llm.simulated {
+        text::out("SIMULATED language model");
+    }
+    let confidence =
+        record.decision.confidence.map(|c| format!(", confidence {:.0} %", c * 100.0)).unwrap_or_default();
+    text::out(&format!(
+        "{} on {}: {} by {decider}{confidence}",
+        record.ticker,
+        record.date,
+        record.decision.action.as_str()
+    ));
+    record.decision.reasons.iter().for_each(|reason| text::out(&format!("  - {reason}")));
+    text::out("\nwho said what");
+    for view in &views {
+        let confidence =
+            view.confidence.map(|c| format!("  confidence {:.0} %", c * 100.0)).unwrap_or_default();
+        text::out(&format!("  {:<13} {:<4}{confidence}", view.role.name(), view.action.as_str()));
+    }
+    text::out(&format!("\nfigures of the decision: {traced} of {} traced to a tool's answer", figures.len()));
+    for (number, report, tool) in figures.iter().take(20) {
+        let report = report.map_or("no report", Role::name);
+        let tool = tool.as_deref().unwrap_or("no tool's answer");
+        text::out(&format!("  {number:<14} {report:<13} {tool}"));
+    }
+    text::out("\nwhat would turn it");
+    if against.is_empty() {
+        text::out(&format!("  nobody who stated a view was against {}", record.decision.action.as_str()));
+    }
+    for view in against {
+        text::out(&format!(
+            "  {} if {} prevailed ({})",
+            view.action.as_str(),
+            view.role,
+            folder.join(view.role.path()).display()
+        ));
+    }
+    let lost = record.grade.reasons.iter().map(|r| format!("  weak: {}: {}", r.code, r.evidence));
+    lost.for_each(|line| text::out(&line));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The answers of the run's tools, from its journal: name and text.
+fn tool_texts(folder: &Path) -> Vec<(String, String)> {
+    let journal = std::fs::read_to_string(folder.join(lacon_trading::run::JOURNAL)).unwrap_or_default();
+    journal
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line.get(9..)?).ok())
+        .filter(|line| line["kind"] == "tool")
+        .filter_map(|line| {
+            let tool = &line["fact"]["tool"];
+            let arguments: Vec<&str> = tool["args"].as_object()?.values().filter_map(Value::as_str).collect();
+            Some((
+                format!("{} {}", tool["name"].as_str()?, arguments.join(" ")),
+                line["text"].as_str()?.to_owned(),
+            ))
+        })
+        .collect()
+}

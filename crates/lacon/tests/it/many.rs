@@ -1,0 +1,144 @@
+//! `lacon batch-run`, `lacon backtest`, `lacon explain`.
+
+use std::fmt::Write as _;
+
+use crate::support::Folder;
+
+/// A data folder in the origin's layout with rising prices for three tickers and a benchmark.
+fn data(folder: &Folder) -> String {
+    for (ticker, slope) in [("AAA", 1.0), ("BBB", -0.5), ("CCC", 0.2), ("SPY", 0.1)] {
+        let mut csv = String::from("Date,Open,High,Low,Close,Volume\n");
+        let mut day: jiff::civil::Date = "2024-09-02".parse().unwrap();
+        for i in 0..150 {
+            while matches!(day.weekday(), jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday) {
+                day = day.tomorrow().unwrap();
+            }
+            let price = 200.0 + slope * f64::from(i);
+            let _ = writeln!(
+                csv,
+                "{day},{price:.2},{:.2},{:.2},{:.2},{}",
+                price + 2.0,
+                price - 2.0,
+                price + 0.5,
+                1000 + i
+            );
+            day = day.tomorrow().unwrap();
+        }
+        folder.write(
+            &format!("data/market_data/price_data/{ticker}-YFin-data-2015-01-01-2025-03-25.csv"),
+            &csv,
+        );
+    }
+    folder.path().join("data").display().to_string()
+}
+
+#[test]
+fn a_batch_shares_one_budget_and_one_failure_stays_one() {
+    let folder = Folder::new();
+    folder.write("watch.txt", "# mine\nCRCL\n\nNVDA\ncrcl\n");
+    let done = folder.lacon(&["batch-run", "@watch.txt", "AAPL", "--json", "--", "--time-scale", "0"]);
+    let json = done.json();
+    let tickers: Vec<&str> =
+        json["runs"].as_array().unwrap().iter().map(|r| r["ticker"].as_str().unwrap()).collect();
+    assert_eq!(tickers, ["CRCL", "NVDA", "AAPL"]);
+    assert_eq!(json["failed"], 0);
+    let spent = json["tokens"].as_u64().unwrap();
+    let done = folder.lacon(&[
+        "batch-run",
+        "CRCL",
+        "NVDA",
+        "AAPL",
+        "--jobs",
+        "1",
+        "--budget-tokens",
+        &(spent / 3).to_string(),
+        "--",
+        "--time-scale",
+        "0",
+    ]);
+    done.fails(1, "");
+    assert!(done.out.contains("the run needs at least") || done.out.contains("left out"), "{}", done.out);
+    folder.lacon(&["batch-run", "CRCL", "NOPE"]).fails(2, "no data for ticker NOPE");
+    folder.lacon(&["batch-run", "CRCL", "--", "--tim-scale", "0"]).fails(2, "--time-scale");
+}
+
+#[test]
+fn a_back_test_goes_on_where_it_was_and_remembers_no_future() {
+    let folder = Folder::new();
+    let data = data(&folder);
+    let line = [
+        "backtest",
+        "AAA",
+        "BBB",
+        "CCC",
+        "--from",
+        "2024-12-02",
+        "--to",
+        "2025-02-28",
+        "--every",
+        "5",
+        "--json",
+        "--",
+        "--data",
+        &data,
+        "--time-scale",
+        "0",
+    ];
+    let first = folder.lacon(&line).json();
+    let tickers = first["tickers"].as_array().unwrap();
+    assert_eq!(tickers.len(), 3);
+    for ticker in tickers {
+        let decisions = ticker["decisions"].as_array().unwrap();
+        assert!(decisions.len() >= 12, "{}", decisions.len());
+        assert!(decisions.iter().all(|d| d["error"].is_null() && d["reused"] == false), "{decisions:?}");
+        let performance = &ticker["performance"];
+        assert!(
+            performance["buy_and_hold"].is_number() && performance["equity"].as_array().unwrap().len() > 50
+        );
+    }
+    // Nothing dated after a decision's own day is in anything that it was sent: the journal holds every tool's text.
+    for (ticker, date) in [("AAA", "2024-12-02"), ("CCC", "2025-01-13")] {
+        let journal = folder.path().join(format!("results/{ticker}/{date}/backtest/journal.jsonl"));
+        let text = std::fs::read_to_string(journal).unwrap();
+        let later = text.split(|c: char| !c.is_ascii_digit() && c != '-').filter(|word| {
+            word.len() == 10 && word.as_bytes()[4] == b'-' && *word > date && word.starts_with("202")
+        });
+        // The clock's own day may stand in a retrieval time.
+        let today = jiff::Timestamp::now().to_string();
+        let found: Vec<&str> = later.filter(|day| !today.starts_with(day)).collect();
+        assert!(found.is_empty(), "{ticker} {date}: {found:?}");
+    }
+    // Later decisions read what came of earlier ones.
+    let plan = folder.path().join("results/AAA/2025-02-24/backtest/journal.jsonl");
+    assert!(plan.exists());
+    let second = folder.lacon(&line).json();
+    let reused = |json: &serde_json::Value| {
+        json["tickers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|t| t["decisions"].as_array().unwrap().clone())
+            .all(|d| d["reused"] == true)
+    };
+    assert!(reused(&second));
+    assert_eq!(first["tickers"][0]["performance"], second["tickers"][0]["performance"]);
+    folder
+        .lacon(&["backtest", "AAA", "--from", "2025-02-01", "--to", "2025-01-01"])
+        .fails(2, "--from 2025-02-01 is after");
+    folder
+        .lacon(&["backtest", "AAA", "--from", "2030-01-01", "--to", "2030-02-01", "--", "--data", &data])
+        .fails(2, "");
+}
+
+#[test]
+fn a_decision_is_explained_with_the_source_of_its_figures() {
+    let folder = Folder::new();
+    assert_eq!(folder.lacon(&["run", "CRCL", "--time-scale", "0", "--run-id", "one"]).code, 0);
+    let json = folder.lacon(&["explain", "one", "--json"]).json();
+    assert!(!json["figures"].as_array().unwrap().is_empty());
+    assert!(json["traced"].as_u64().unwrap() > 0, "{json:#}");
+    assert!(!json["views"].as_array().unwrap().is_empty());
+    let text = folder.lacon(&["explain", "one"]);
+    assert!(text.out.contains("what would turn it") && text.out.contains("SIMULATED"), "{}", text.out);
+    folder.lacon(&["explain", "two"]).fails(2, "no run \"two\"");
+}
