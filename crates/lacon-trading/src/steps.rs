@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use lacon_graph::{Context, Output, Step, StepError, step};
 use lacon_llm::{Effort, Error, ErrorKind, Finish, Message, Request, ToolSpec};
 use lacon_market::{answer, catalog};
-use lacon_runtime::{Answer, Ask, Run, agent, facts};
+use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
 
 use crate::{
     Levers, Role, condense, material,
@@ -24,6 +24,8 @@ pub struct Desk {
     pub ticker: String,
     /// The company's name, or the ticker.
     pub company: String,
+    /// Sector and exchange as whole sentences; empty where they are not known.
+    pub listing: String,
     /// The run's date.
     pub date: Date,
     /// The model of the analysts.
@@ -43,7 +45,8 @@ pub struct Desk {
 impl Desk {
     fn identity(&self) -> String {
         let name = if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
-        format!("Stock: {}{name}. Date: {}.", self.ticker, self.date)
+        let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
+        format!("Stock: {}{name}.{listing} Date: {}.", self.ticker, self.date)
     }
 
     fn model(&self, file: &RoleFile) -> &str {
@@ -243,13 +246,17 @@ pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn St
             };
             let run = &desk.run;
             let pending = calls.into_iter().map(|(name, arguments)| async move {
-                let text = match &arguments {
-                    Ok(arguments) => agent::fetch(run, role.name(), &name, arguments.clone(), prefetch)
-                        .await
-                        .unwrap_or_else(|e| format!("no data: {e}")),
-                    Err(problem) => format!("no data: {problem}"),
+                let fetched = match &arguments {
+                    Ok(arguments) => agent::fetch(run, role.name(), &name, arguments.clone(), prefetch).await,
+                    Err(problem) => Err(ToolError::BadRequest(problem.clone())),
                 };
-                ToolResult { name, arguments: arguments.unwrap_or_default(), text }
+                let unavailable = matches!(fetched, Err(ToolError::Unavailable(_)));
+                let text = match fetched {
+                    Ok(text) => text,
+                    Err(error) if unavailable => error.to_string(),
+                    Err(error) => format!("no data: {error}"),
+                };
+                ToolResult { name, arguments: arguments.unwrap_or_default(), text, unavailable }
             });
             let results = futures_util::future::join_all(pending).await;
             Ok(Output::update(data_update(role, results)))
@@ -266,6 +273,10 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
             let file = prompts::role_file(role);
             let state = &context.state;
             let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
+            if let Some(core) = results.iter().find(|r| r.unavailable) {
+                let text = Text { failure: Some(core.text.clone()), ..Text::default() };
+                return Ok(Output::update(text_update(role, text)));
+            }
             let mut request = if prefetch {
                 let data = data_text(&desk, results);
                 // The marker tells any model, and any replay of one, that the tools were already called.

@@ -1,5 +1,6 @@
 //! The command line: every flag, once. Flags that are settings carry the key they set.
 
+pub mod data;
 pub mod prompt;
 
 use std::path::PathBuf;
@@ -53,6 +54,10 @@ pub enum Command {
     Layout(prompt::LayoutArgs),
     /// Count or compress JSON lines in threads
     Batch(prompt::BatchArgs),
+    /// Pull and check offline packs
+    Data(data::DataArgs),
+    /// Serve a synthetic world
+    Sim(data::SimArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each
@@ -89,9 +94,12 @@ pub struct RunArgs {
     /// Reasoning effort of a role: ROLE=low|medium|high; may be given again
     #[arg(long, value_name = "ROLE=LEVEL")]
     pub effort: Vec<String>,
-    /// auto or offline for the bundled packs, or a folder in the origin's layout
+    /// auto or offline for the bundled packs, vendors for live vendors, or a folder in the origin's layout
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
+    /// Reach every vendor at URL/VENDOR
+    #[arg(long, value_name = "URL")]
+    pub vendors_url: Option<String>,
     /// Send tool calls to URL/TOOL instead
     #[arg(long, value_name = "URL")]
     pub tools_url: Option<String>,

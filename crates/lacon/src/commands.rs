@@ -6,6 +6,7 @@ mod completions;
 mod compress;
 mod config;
 mod count;
+mod data;
 mod decode;
 mod doctor;
 mod encode;
@@ -17,6 +18,7 @@ mod prompt_input;
 mod retrieve;
 mod run;
 mod schema;
+mod sim;
 mod trim;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
@@ -45,6 +47,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Data(args) => data::run(&common, &args),
+        Command::Sim(args) => sim::run(&common, &args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Schema(args) => schema::run(&args),

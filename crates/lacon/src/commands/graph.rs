@@ -41,6 +41,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         run: Arc::new(run),
         levers,
         ticker: String::new(),
+        listing: String::new(),
         company: String::new(),
         date: day,
         quick_model: String::new(),

@@ -13,7 +13,7 @@ use lacon_llm::ErrorKind;
 use lacon_market::Symbol;
 use lacon_monitor::{Action, RunRecord};
 use lacon_runtime::{Config, ToolCache};
-use lacon_trading::{DecideError, Decided, Levers, Settings, decide};
+use lacon_trading::{DecideError, Decided, Levers, Settings, decide, source::introduce};
 
 use super::{Common, block_on};
 use crate::{
@@ -21,7 +21,7 @@ use crate::{
     failure::{self, Failure},
     live::Live,
     text::{self, paint, thousands},
-    world,
+    vendors, world,
 };
 
 /// Runs the graph, prints the decision, leaves the report tree.
@@ -41,6 +41,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         ("llm.effort", (!args.effort.is_empty()).then_some(&efforts)),
         ("data.source", args.data.as_ref()),
         ("data.tools_url", args.tools_url.as_ref()),
+        ("vendors.base_url", args.vendors_url.as_ref()),
         ("run.disable", args.disable.as_ref()),
         ("run.research_rounds", args.research_rounds.as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
@@ -66,7 +67,13 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
                 std::future::pending::<()>().await;
             }
         };
-        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
+        let mut settings = Settings { stop: Some(Box::pin(stop)), ..settings };
+        if vendors::are_asked(&config) {
+            let found = introduce(&*settings.tools).await;
+            settings.company = found.company.unwrap_or(settings.company);
+            settings.listing = found.listing;
+        }
+        decide(settings).await
     })?;
     live.close();
     if args.json {
@@ -103,9 +110,10 @@ pub(in crate::commands) fn settings(
     let tape = world::tape(config)?;
     Ok(Settings {
         client: world::client(config, levers.has("hedge"), tape.clone())?,
-        tools: world::tools(config, data, &run_id, ticker.as_str(), date, tape)?,
+        tools: world::tools(config, data, &run_id, &ticker, date, tape)?,
         cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
         run_id,
+        listing: String::new(),
         ticker: ticker.as_str().into(),
         company,
         date,
