@@ -19,6 +19,9 @@ pub struct Record<U> {
     pub node: String,
     /// How often it had been started.
     pub visit: u32,
+    /// The item, for a node that runs once for each of several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<usize>,
     /// The route it took.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<String>,
@@ -58,22 +61,22 @@ pub enum JournalError {
     },
 }
 
-/// An open journal.
+/// An open file of checksummed lines, each a JSON value of one type.
 #[derive(Debug)]
-pub struct Journal {
+pub struct Log {
     file: File,
     path: PathBuf,
 }
 
-impl Journal {
+impl Log {
     /// Opens or makes the file and returns what it holds. A torn last line is cut off.
     ///
     /// # Errors
     /// When the file cannot be used, or a line before the last one is damaged.
-    pub fn open<U: DeserializeOwned>(path: &Path) -> Result<(Self, Vec<Record<U>>), JournalError> {
+    pub fn open<T: DeserializeOwned>(path: &Path) -> Result<(Self, Vec<T>), JournalError> {
         let io = |source| JournalError::Io { path: path.into(), source };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(io)?;
-        let mut records = Vec::new();
+        let mut lines = Vec::new();
         let mut good = 0u64;
         let mut damaged = None;
         let mut reader = BufReader::new(&file);
@@ -88,8 +91,8 @@ impl Journal {
                 return Err(JournalError::Damaged { path: path.into(), line });
             }
             match parse(&line) {
-                Some(record) => {
-                    records.push(record);
+                Some(value) => {
+                    lines.push(value);
                     good += n as u64;
                 }
                 None => damaged = Some(number),
@@ -97,23 +100,16 @@ impl Journal {
         }
         file.set_len(good).map_err(io)?;
         file.seek(SeekFrom::End(0)).map_err(io)?;
-        Ok((Self { file, path: path.into() }, records))
+        Ok((Self { file, path: path.into() }, lines))
     }
 
-    /// Adds one finished node in one write.
+    /// Adds one line in one write. `about` names the line in an error.
     ///
     /// # Errors
-    /// When the update cannot be encoded or the disk does not take the line.
-    pub fn append<U: Serialize>(
-        &mut self,
-        node: &str,
-        visit: u32,
-        route: Option<&str>,
-        update: &U,
-    ) -> Result<(), JournalError> {
-        let record = Record { node: node.into(), visit, route: route.map(Into::into), update };
-        let json = serde_json::to_string(&record)
-            .map_err(|source| JournalError::Encode { node: node.into(), source })?;
+    /// When the value cannot be encoded or the disk does not take the line.
+    pub fn append<T: Serialize>(&mut self, about: &str, value: &T) -> Result<(), JournalError> {
+        let json = serde_json::to_string(value)
+            .map_err(|source| JournalError::Encode { node: about.into(), source })?;
         let line = format!("{:08x} {json}\n", checksum(json.as_bytes()));
         self.file
             .write_all(line.as_bytes())
@@ -121,7 +117,52 @@ impl Journal {
     }
 }
 
-fn parse<U: DeserializeOwned>(line: &[u8]) -> Option<Record<U>> {
+/// An open journal of finished nodes.
+#[derive(Debug)]
+pub struct Journal {
+    log: Log,
+}
+
+impl Journal {
+    /// Opens or makes the file and returns what it holds. A torn last line is cut off.
+    ///
+    /// # Errors
+    /// As [`Log::open`].
+    pub fn open<U: DeserializeOwned>(path: &Path) -> Result<(Self, Vec<Record<U>>), JournalError> {
+        let (log, records) = Log::open(path)?;
+        Ok((Self { log }, records))
+    }
+
+    /// Adds one finished node in one write.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append<U: Serialize>(&mut self, record: &Record<U>) -> Result<(), JournalError> {
+        self.log.append(&record.node, record)
+    }
+}
+
+/// Copies the first lines of a journal to a path that must not exist yet: a run started there goes on from that
+/// checkpoint, and the old one stays as it was.
+///
+/// # Errors
+/// When a file cannot be used, the journal is damaged, or it holds fewer lines.
+pub fn fork(from: &Path, to: &Path, lines: usize) -> Result<(), JournalError> {
+    let io = |path: &Path, source| JournalError::Io { path: path.into(), source };
+    let mut text = Vec::new();
+    let mut reader = BufReader::new(File::open(from).map_err(|e| io(from, e))?);
+    for number in 1..=lines {
+        let before = text.len();
+        reader.read_until(b'\n', &mut text).map_err(|e| io(from, e))?;
+        if parse::<serde::de::IgnoredAny>(&text[before..]).is_none() {
+            return Err(JournalError::Damaged { path: from.into(), line: number });
+        }
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).open(to).map_err(|e| io(to, e))?;
+    file.write_all(&text).map_err(|e| io(to, e))
+}
+
+fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let line = line.strip_suffix(b"\n")?;
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;

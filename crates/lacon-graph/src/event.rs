@@ -34,6 +34,27 @@ pub enum EventKind {
         /// Whether a fallback took its place.
         isolated: bool,
     },
+    /// The step failed in a way that another try may not; it is started again after a wait.
+    Retrying {
+        /// What went wrong.
+        error: String,
+        /// The start that follows, counted from 2.
+        attempt: u32,
+    },
+    /// The step asks a person; the run stops when what runs beside it is done.
+    Interrupted {
+        /// What it asks.
+        question: String,
+    },
+    /// The output was taken from the cache.
+    Cached,
+    /// One instance of a node with several items is done.
+    ItemFinished {
+        /// The item.
+        item: usize,
+        /// What went wrong, when a fallback took its place.
+        error: Option<String>,
+    },
     /// No way led here: every incoming edge was ruled out.
     Skipped,
     /// The output was taken from the journal of an earlier run.

@@ -21,75 +21,9 @@ use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
 use tokio::time::Instant;
 
 use crate::{
-    Context, Event, EventKind, Graph, Join, NodeId, Output, Stamp, State, StepError, checkpoint::Record,
+    Context, Event, EventKind, Graph, Join, NodeId, Options, Outcome, Output, Pulse, Stamp, State, Status,
+    StepError, checkpoint::Record, policy,
 };
-
-/// How one run is done.
-pub struct Options<'a, S: State> {
-    /// The longest the whole run may take; what is finished by then is kept.
-    pub deadline: Option<Duration>,
-    /// The run stops when this resolves; what is finished by then is kept.
-    pub cancel: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
-    /// How many nodes of a class may run at once; a class that is not named is not bounded.
-    pub class_limits: Vec<(&'static str, usize)>,
-    /// Called for every event, in order, from the run's own task; must return quickly.
-    pub on_event: Option<Box<dyn FnMut(Event) + Send + 'a>>,
-    /// Called with each new output (not with restored ones) before it enters the state, so that a journal is never
-    /// behind the state.
-    pub on_output: Option<OnOutput<'a, S>>,
-    /// Outputs of an earlier run, in its order; their nodes do not run again.
-    pub restored: Vec<Record<S::Update>>,
-}
-
-/// What [`Options::on_output`] is called with: node, visit, route, update. An error stops the run.
-pub type OnOutput<'a, S> =
-    Box<dyn FnMut(&str, u32, Option<&str>, &<S as State>::Update) -> Result<(), StepError> + Send + 'a>;
-
-impl<S: State> Default for Options<'_, S> {
-    fn default() -> Self {
-        Self {
-            deadline: None,
-            cancel: None,
-            class_limits: Vec::new(),
-            on_event: None,
-            on_output: None,
-            restored: Vec::new(),
-        }
-    }
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Status {
-    /// Every node that could be reached has run.
-    Done,
-    /// [`Options::cancel`] resolved.
-    Cancelled,
-    /// [`Options::deadline`] passed.
-    DeadlineExceeded,
-    /// A node without a fallback failed.
-    Failed {
-        /// The node.
-        node: NodeId,
-        /// Why.
-        error: StepError,
-    },
-}
-
-/// What a run leaves.
-#[derive(Debug)]
-pub struct Outcome<S> {
-    /// The state, also when the run did not get to its end.
-    pub state: Arc<S>,
-    /// How it ended.
-    pub status: Status,
-    /// How long it took.
-    pub elapsed: Duration,
-    /// For each node how often it was started.
-    pub visits: Vec<u32>,
-    /// The nodes that were running or ready when the run stopped.
-    pub unfinished: Vec<NodeId>,
-}
 
 /// Per-node progress within one run.
 #[derive(Clone, Default)]
@@ -105,10 +39,20 @@ struct Progress {
     /// Distinguishes the deadline of this join from an earlier visit's.
     generation: u32,
     visits: u32,
+    /// Instances of the present visit that are not done, for a node with items.
+    items_left: usize,
+}
+
+/// One start of a step: the node, its item, which try it is.
+#[derive(Clone, Copy)]
+struct Start {
+    node: usize,
+    item: Option<usize>,
+    attempt: u32,
 }
 
 enum Done<S: State> {
-    Step(usize, Result<Output<S>, StepError>),
+    Step(Start, Result<Output<S>, StepError>),
     JoinDeadline(usize, u32),
 }
 
@@ -120,6 +64,7 @@ struct Ready {
     tail_us: u64,
     sequence: std::cmp::Reverse<u64>,
     node: usize,
+    item: Option<usize>,
 }
 
 struct Run<'a, S: State> {
@@ -133,10 +78,15 @@ struct Run<'a, S: State> {
     held: Vec<Ready>,
     in_class: Vec<(&'static str, usize)>,
     running: FuturesUnordered<Pending<'a, S>>,
-    steps_running: Vec<bool>,
+    /// How many instances of each node are running.
+    steps_running: Vec<u32>,
     n_running: usize,
     /// Records of an earlier run, by node and in visit order.
     restored: Vec<VecDeque<Record<S::Update>>>,
+    /// Nodes that wait for a person.
+    questions: Vec<(NodeId, String)>,
+    /// Longest expected time from each node to the end, where durations were learned.
+    tail_us: Option<Vec<u64>>,
     sequence: u64,
 }
 
@@ -170,15 +120,18 @@ pub async fn run<S: State>(graph: &Graph<S>, state: S, options: Options<'_, S>) 
         held: Vec::new(),
         in_class: options.class_limits.iter().map(|(class, _)| (*class, 0)).collect(),
         running: FuturesUnordered::new(),
-        steps_running: vec![false; inner.nodes.len()],
+        steps_running: vec![0; inner.nodes.len()],
         n_running: 0,
         restored,
+        questions: Vec::new(),
+        tail_us: (!options.expected.is_empty()).then(|| inner.tails(&options.expected)),
         sequence: 0,
         options,
     };
     let status = run.drive().await;
     let mut unfinished: Vec<NodeId> =
-        (0..run.steps_running.len()).filter(|i| run.steps_running[*i]).map(NodeId).collect();
+        (0..run.steps_running.len()).filter(|i| run.steps_running[*i] > 0).map(NodeId).collect();
+    unfinished.extend(run.questions.iter().map(|(node, _)| *node));
     unfinished.extend(run.ready.drain().chain(run.held.drain(..)).map(|r| NodeId(r.node)));
     unfinished.sort_unstable();
     unfinished.dedup();
@@ -203,7 +156,14 @@ impl<'a, S: State> Run<'a, S> {
                 return status;
             }
             if self.n_running == 0 && self.ready.is_empty() && self.held.is_empty() {
-                return Status::Done;
+                return match std::mem::take(&mut self.questions) {
+                    questions if questions.is_empty() => Status::Done,
+                    questions => {
+                        let status = Status::Interrupted(questions.clone());
+                        self.questions = questions;
+                        status
+                    }
+                };
             }
             let next = std::future::poll_fn(|cx| {
                 if let Some(cancel) = &mut cancel
@@ -233,11 +193,8 @@ impl<'a, S: State> Run<'a, S> {
                         self.make_ready(node);
                     }
                 }
-                Ok(Done::Step(node, result)) => {
-                    self.steps_running[node] = false;
-                    self.n_running -= 1;
-                    self.leave_class(node);
-                    if let Err(status) = self.settle(node, result) {
+                Ok(Done::Step(start, result)) => {
+                    if let Err(status) = self.settle(start, result) {
                         return status;
                     }
                 }
@@ -252,11 +209,39 @@ impl<'a, S: State> Run<'a, S> {
         }
     }
 
+    /// Puts a node whose inputs are there in the queue.
     fn make_ready(&mut self, node: usize) {
         self.emit(node, EventKind::Ready);
+        self.enqueue(node, None);
+    }
+
+    /// Puts each item of a node in the queue; an item that an earlier run has done is taken from there.
+    fn spread(&mut self, node: usize, n: usize) -> Result<(), Status> {
+        self.begin_visit(node);
+        self.progress[node].items_left = n;
+        self.emit(node, EventKind::Started);
+        if n == 0 {
+            self.emit(node, EventKind::Finished);
+            return self.decide_edges(node, None);
+        }
+        let visit = self.progress[node].visits;
+        let mut done = vec![false; n];
+        while let Some(record) =
+            self.restored[node].pop_front_if(|r| r.visit == visit && r.item.is_some_and(|i| i < n))
+        {
+            let item = record.item.unwrap_or(0);
+            if !std::mem::replace(&mut done[item], true) {
+                self.finish_item(node, item, record.update, false, None)?;
+            }
+        }
+        (0..n).filter(|item| !done[*item]).for_each(|item| self.enqueue(node, Some(item)));
+        Ok(())
+    }
+
+    fn enqueue(&mut self, node: usize, item: Option<usize>) {
         self.sequence += 1;
-        let tail_us = self.graph.inner.tail_us[node];
-        self.ready.push(Ready { tail_us, sequence: std::cmp::Reverse(self.sequence), node });
+        let tail_us = self.tail_us.as_ref().map_or(self.graph.inner.tail_us[node], |tails| tails[node]);
+        self.ready.push(Ready { tail_us, sequence: std::cmp::Reverse(self.sequence), node, item });
     }
 
     fn class_is_full(&self, node: usize) -> bool {
@@ -277,54 +262,91 @@ impl<'a, S: State> Run<'a, S> {
 
     fn start_ready(&mut self) -> Result<(), Status> {
         while let Some(next) = self.ready.pop() {
+            let graph = self.graph;
+            if let (None, Some(items)) = (next.item, &graph.inner.nodes[next.node].items) {
+                self.spread(next.node, items(&self.state))?;
+                continue;
+            }
             if self.class_is_full(next.node) {
                 self.held.push(next);
                 continue;
             }
-            self.start(next.node)?;
+            self.start(next.node, next.item)?;
         }
         Ok(())
     }
 
-    fn start(&mut self, node: usize) -> Result<(), Status> {
+    fn begin_visit(&mut self, node: usize) {
         self.progress[node].visits += 1;
         self.consume_inputs(node);
-        if let Some(record) = self.restored[node].pop_front() {
-            let labels = &self.graph.inner.nodes[node].routes;
-            let route = record.route.as_deref().and_then(|r| labels.iter().find(|l| **l == r).copied());
-            self.emit(node, EventKind::Restored);
-            return self.absorb(node, Output { update: record.update, route }, false);
+    }
+
+    fn start(&mut self, node: usize, item: Option<usize>) -> Result<(), Status> {
+        let graph = self.graph;
+        let spec = &graph.inner.nodes[node];
+        if item.is_none() {
+            self.begin_visit(node);
+            if let Some(record) = self.restored[node].pop_front() {
+                let route =
+                    record.route.as_deref().and_then(|r| spec.routes.iter().find(|l| **l == r).copied());
+                self.emit(node, EventKind::Restored);
+                return self.absorb(node, Output { update: record.update, route }, false);
+            }
+            if let Some(update) = self.cached(node) {
+                self.emit(node, EventKind::Cached);
+                return self.absorb(node, Output::update(update), true);
+            }
+            self.emit(node, EventKind::Started);
         }
-        self.emit(node, EventKind::Started);
-        let class = self.graph.inner.nodes[node].class;
-        if let Some((_, used)) = self.in_class.iter_mut().find(|(name, _)| Some(*name) == class) {
+        if let Some((_, used)) = self.in_class.iter_mut().find(|(name, _)| Some(*name) == spec.class) {
             *used += 1;
         }
+        self.n_running += 1;
+        self.steps_running[node] += 1;
+        self.launch(Start { node, item, attempt: 1 }, Duration::ZERO);
+        Ok(())
+    }
+
+    fn cache_key(&self, node: usize) -> Option<(Duration, String)> {
         let spec = &self.graph.inner.nodes[node];
+        let (time_to_live, key) = spec.cache.as_ref().filter(|_| spec.routes.is_empty())?;
+        Some((*time_to_live, format!("{}/{}", spec.name, key(&self.state)?)))
+    }
+
+    fn cached(&self, node: usize) -> Option<S::Update> {
+        let cache = self.options.cache.as_ref()?;
+        cache.get(&self.cache_key(node)?.1)
+    }
+
+    /// Polls one try of a step from here on, after a wait.
+    fn launch(&mut self, start: Start, wait: Duration) {
+        let graph = self.graph;
+        let spec = &graph.inner.nodes[start.node];
+        let answer = self.options.answers.iter().find(|(node, _)| **node == *spec.name);
+        let pulse = Pulse::default();
         let context = Context {
             state: Arc::clone(&self.state),
             node: Arc::clone(&spec.name),
-            visit: self.progress[node].visits,
+            visit: self.progress[start.node].visits,
+            item: start.item,
+            answer: answer.map(|(_, answer)| answer.clone()),
+            pulse: pulse.clone(),
         };
-        self.n_running += 1;
-        self.steps_running[node] = true;
         self.running.push(Box::pin(async move {
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+                pulse.beat();
+            }
             // A panicking step is that node's failure, not the end of every other branch.
-            let work = AssertUnwindSafe(spec.step.run(context)).catch_unwind();
-            let result = match spec.time_limit {
-                None => work.await,
-                Some(limit) => match tokio::time::timeout(limit, work).await {
-                    Ok(result) => result,
-                    Err(_) => Ok(Err(StepError::new(format!(
-                        "node {:?} took longer than its limit of {:.3} s",
-                        spec.name,
-                        limit.as_secs_f64()
-                    )))),
-                },
+            let result = match (spec.time_limit, spec.idle_limit) {
+                (None, None) => AssertUnwindSafe(spec.step.run(context)).catch_unwind().await,
+                (time, idle) => {
+                    let work = spec.step.run(context);
+                    AssertUnwindSafe(policy::within(&spec.name, work, time, idle, pulse)).catch_unwind().await
+                }
             };
-            Done::Step(node, result.unwrap_or_else(|panic| Err(StepError::new(panic_text(&*panic)))))
+            Done::Step(start, result.unwrap_or_else(|panic| Err(StepError::new(panic_text(&*panic)))))
         }));
-        Ok(())
     }
 
     /// Forgets the decided inputs that must be decided again before the next visit.
@@ -343,15 +365,46 @@ impl<'a, S: State> Run<'a, S> {
         }
     }
 
-    fn settle(&mut self, node: usize, result: Result<Output<S>, StepError>) -> Result<(), Status> {
+    fn settle(&mut self, start: Start, result: Result<Output<S>, StepError>) -> Result<(), Status> {
+        let node = start.node;
+        let graph = self.graph;
+        let spec = &graph.inner.nodes[node];
         let checked = result.and_then(|output| self.check_output(node, output));
-        match (checked, &self.graph.inner.nodes[node].fallback) {
+        if let (Err(error), Some(retry)) = (&checked, spec.retry)
+            && error.is_transient()
+            && start.attempt < retry.attempts
+        {
+            let attempt = start.attempt + 1;
+            self.emit(node, EventKind::Retrying { error: error.to_string(), attempt });
+            self.launch(Start { attempt, ..start }, retry.wait(attempt));
+            return Ok(());
+        }
+        self.steps_running[node] -= 1;
+        self.n_running -= 1;
+        self.leave_class(node);
+        match (checked, &spec.fallback) {
             (Ok(output), _) => {
+                if let Some(item) = start.item {
+                    return self.finish_item(node, item, output.update, true, None);
+                }
+                if let (Some(cache), Some((time_to_live, key))) =
+                    (self.options.cache.clone(), self.cache_key(node))
+                {
+                    cache.put(&key, &output.update, time_to_live);
+                }
                 self.emit(node, EventKind::Finished);
                 self.absorb(node, output, true)
             }
+            (Err(error), _) if error.is_interrupt() => {
+                self.emit(node, EventKind::Interrupted { question: error.to_string() });
+                self.questions.push((NodeId(node), error.to_string()));
+                Ok(())
+            }
             (Err(error), Some(fallback)) => {
                 let update = fallback(&error);
+                if let Some(item) = start.item {
+                    return self.finish_item(node, item, update, true, Some(error.to_string()));
+                }
                 self.emit(node, EventKind::Failed { error: error.to_string(), isolated: true });
                 self.absorb(node, Output::update(update), true)
             }
@@ -360,6 +413,25 @@ impl<'a, S: State> Run<'a, S> {
                 Err(Status::Failed { node: NodeId(node), error })
             }
         }
+    }
+
+    /// Takes the update of one instance; the last one finishes the node.
+    fn finish_item(
+        &mut self,
+        node: usize,
+        item: usize,
+        update: S::Update,
+        fresh: bool,
+        error: Option<String>,
+    ) -> Result<(), Status> {
+        self.enter_state(node, Some(item), None, update, fresh)?;
+        self.emit(node, EventKind::ItemFinished { item, error });
+        self.progress[node].items_left -= 1;
+        if self.progress[node].items_left > 0 {
+            return Ok(());
+        }
+        self.emit(node, EventKind::Finished);
+        self.decide_edges(node, None)
     }
 
     fn check_output(&self, node: usize, output: Output<S>) -> Result<Output<S>, StepError> {
@@ -386,15 +458,34 @@ impl<'a, S: State> Run<'a, S> {
 
     /// Takes an output into the journal and the state, then decides the node's outgoing edges.
     fn absorb(&mut self, node: usize, output: Output<S>, fresh: bool) -> Result<(), Status> {
+        self.enter_state(node, None, output.route, output.update, fresh)?;
+        self.decide_edges(node, output.route)
+    }
+
+    fn enter_state(
+        &mut self,
+        node: usize,
+        item: Option<usize>,
+        route: Option<&str>,
+        update: S::Update,
+        fresh: bool,
+    ) -> Result<(), Status> {
         let inner = &self.graph.inner;
         let visit = self.progress[node].visits;
         if let Some(on_output) = self.options.on_output.as_mut().filter(|_| fresh) {
-            on_output(&inner.nodes[node].name, visit, output.route, &output.update)
-                .map_err(|error| Status::Failed { node: NodeId(node), error })?;
+            let record = Record {
+                node: inner.nodes[node].name.to_string(),
+                visit,
+                item,
+                route: route.map(Into::into),
+                update: &update,
+            };
+            on_output(&record).map_err(|error| Status::Failed { node: NodeId(node), error })?;
         }
-        let stamp = Stamp { visit, rank: inner.rank[node], node: node as u32 };
-        Arc::make_mut(&mut self.state).apply(output.update, stamp);
-        self.decide_edges(node, output.route)
+        let item = item.map_or(0, |item| item.try_into().unwrap_or(u32::MAX));
+        let stamp = Stamp { visit, rank: inner.rank[node], node: node as u32, item };
+        Arc::make_mut(&mut self.state).apply(update, stamp);
+        Ok(())
     }
 
     fn decide_edges(&mut self, node: usize, route: Option<&str>) -> Result<(), Status> {

@@ -9,16 +9,24 @@
 //! polled by the future that [`run`] returns, so dropping that future drops every running step.
 
 pub mod checkpoint;
+pub mod compose;
+pub mod durations;
 pub mod event;
 pub mod executor;
 pub mod export;
+mod options;
+pub mod policy;
 pub mod spec;
 pub mod state;
 pub mod validate;
 
-pub use checkpoint::{Journal, JournalError};
+pub use checkpoint::{Journal, JournalError, Log, Record, fork};
+pub use compose::sub_graph;
+pub use durations::Durations;
 pub use event::{Event, EventKind};
-pub use executor::{Options, Outcome, Status, run};
+pub use executor::run;
+pub use options::{OnOutput, Options, Outcome, Status};
+pub use policy::{MemoryCache, NodeCache, Pulse, Retry};
 pub use spec::{Builder, Context, Graph, Join, NodeId, Output, Step, StepError, StepFuture, step};
 pub use state::{Append, LastWins, Max, Reducer, Stamp, State};
 pub use validate::{Fault, Faults};

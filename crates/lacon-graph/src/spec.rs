@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{State, validate};
+use crate::{Pulse, Retry, State, validate};
 
 /// A node's index in its graph, in the order of declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,12 @@ pub struct Context<S> {
     pub node: Arc<str>,
     /// How often the node was started, this time included.
     pub visit: u32,
+    /// Which of the node's instances this is, for a node that runs once for each of several items.
+    pub item: Option<usize>,
+    /// What a person answered when the node interrupted an earlier run.
+    pub answer: Option<String>,
+    /// Signs of life for a node with an idle limit.
+    pub pulse: Pulse,
 }
 
 /// What a step gives back.
@@ -66,14 +72,46 @@ impl<S: State> Output<S> {
 #[error("{message}")]
 pub struct StepError {
     message: String,
+    kind: StepErrorKind,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StepErrorKind {
+    Final,
+    Transient,
+    Interrupt,
 }
 
 impl StepError {
     /// An error from a message.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), source: None }
+        Self { message: message.into(), kind: StepErrorKind::Final, source: None }
+    }
+
+    /// Stops the run until a person has answered; not an error of the step.
+    ///
+    /// What runs beside the node is finished first. A later run that is given the answer in
+    /// [`Options::answers`](crate::Options::answers) starts the node again, with [`Context::answer`] filled in.
+    pub fn interrupt(question: impl Into<String>) -> Self {
+        Self { kind: StepErrorKind::Interrupt, ..Self::new(question) }
+    }
+
+    /// The same error, marked as one that another try may not meet.
+    #[must_use]
+    pub fn transient(self) -> Self {
+        Self { kind: StepErrorKind::Transient, ..self }
+    }
+
+    /// Whether another try may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.kind == StepErrorKind::Transient
+    }
+
+    /// Whether the step asks a person.
+    pub fn is_interrupt(&self) -> bool {
+        self.kind == StepErrorKind::Interrupt
     }
 
     /// An error with its cause kept.
@@ -81,7 +119,7 @@ impl StepError {
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { message: message.into(), source: Some(source.into()) }
+        Self { source: Some(source.into()), ..Self::new(message) }
     }
 }
 
@@ -120,6 +158,8 @@ where
     Arc::new(FnStep(f))
 }
 
+type Items<S> = Arc<dyn Fn(&S) -> usize + Send + Sync>;
+type CacheKey<S> = Arc<dyn Fn(&S) -> Option<String> + Send + Sync>;
 type Fallback<S> = Arc<dyn Fn(&StepError) -> <S as State>::Update + Send + Sync>;
 
 /// One node; made by [`Builder::node`].
@@ -130,6 +170,10 @@ pub(crate) struct Node<S: State> {
     pub writes: Vec<S::Field>,
     pub join: Join,
     pub time_limit: Option<Duration>,
+    pub idle_limit: Option<Duration>,
+    pub retry: Option<Retry>,
+    pub cache: Option<(Duration, CacheKey<S>)>,
+    pub items: Option<Items<S>>,
     pub class: Option<&'static str>,
     pub expected: Option<Duration>,
     pub fallback: Option<Fallback<S>>,
@@ -178,6 +222,26 @@ pub(crate) struct Inner<S: State> {
     pub tail_us: Vec<u64>,
     /// The nodes that a run starts with.
     pub entries: Vec<usize>,
+}
+
+impl<S: State> Inner<S> {
+    /// [`Inner::tail_us`] with learned durations in place of the declared ones.
+    pub(crate) fn tails(&self, learned: &[(String, Duration)]) -> Vec<u64> {
+        let learned: HashMap<&str, Duration> = learned.iter().map(|(node, d)| (&**node, *d)).collect();
+        let own = |i: usize| {
+            let node = &self.nodes[i];
+            let expected = learned.get(&*node.name).copied().or(node.expected);
+            expected.map_or(0, |d| d.as_micros().try_into().unwrap_or(u64::MAX))
+        };
+        let mut order: Vec<usize> = (0..self.nodes.len()).collect();
+        order.sort_unstable_by_key(|i| std::cmp::Reverse(self.rank[*i]));
+        let mut tails = vec![0u64; self.nodes.len()];
+        for i in order {
+            let next = self.out[i].iter().map(|e| &self.edges[*e]).filter(|e| e.loop_bound.is_none());
+            tails[i] = own(i).saturating_add(next.map(|e| tails[e.to]).max().unwrap_or(0));
+        }
+        tails
+    }
 }
 
 impl<S: State> Graph<S> {
@@ -240,6 +304,10 @@ impl<S: State> Builder<S> {
             writes: Vec::new(),
             join: Join::All,
             time_limit: None,
+            idle_limit: None,
+            retry: None,
+            cache: None,
+            items: None,
             class: None,
             expected: None,
             fallback: None,
@@ -328,6 +396,41 @@ impl<S: State> NodeSettings<'_, S> {
     /// The longest time one start of the step may take.
     pub fn time_limit(self, limit: Duration) -> Self {
         self.node.time_limit = Some(limit);
+        self
+    }
+
+    /// The longest silence of the step: it must call [`Pulse::beat`] at least this often.
+    pub fn idle_limit(self, limit: Duration) -> Self {
+        self.node.idle_limit = Some(limit);
+        self
+    }
+
+    /// Further tries after an error that is transient; a limit that was hit counts as one.
+    pub fn retry(self, retry: Retry) -> Self {
+        self.node.retry = Some(retry);
+        self
+    }
+
+    /// Takes the output from [`Options::cache`](crate::Options::cache) when it holds one under this key, for so long.
+    ///
+    /// The key must name everything that the output depends on; `None` for a start that must not be cached. A node with
+    /// routes is never cached: its route is part of its output.
+    pub fn cache(
+        self,
+        time_to_live: Duration,
+        key: impl Fn(&S) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        self.node.cache = Some((time_to_live, Arc::new(key)));
+        self
+    }
+
+    /// Runs the step once for each of so many items, side by side; [`Context::item`] tells which.
+    ///
+    /// The number is asked for when the node's inputs are there, so it may follow from them. The node is finished when
+    /// all its instances are; with none it is finished at once. Updates merge by the item's position, whatever the order
+    /// in which the instances finish. Such a node has no routes.
+    pub fn for_each(self, items: impl Fn(&S) -> usize + Send + Sync + 'static) -> Self {
+        self.node.items = Some(Arc::new(items));
         self
     }
 

@@ -16,12 +16,15 @@ pub struct Stamp {
     pub rank: u32,
     /// The writing node's index, so that two stamps are equal only for the same write.
     pub node: u32,
+    /// The item that the instance worked on; 0 for a node that runs once.
+    #[serde(default)]
+    pub item: u32,
 }
 
 /// The state of a run. Written by [`state!`](crate::state!), not by hand.
 pub trait State: Clone + Send + Sync + 'static {
     /// What one node adds: an optional new value for each field.
-    type Update: Default + Send + Sync + 'static;
+    type Update: Default + Clone + Send + Sync + 'static;
     /// The field names as an enum.
     type Field: Copy + Eq + fmt::Debug + Send + Sync + 'static;
     /// All fields in declared order.

@@ -257,6 +257,13 @@ fn cycle_among(left: &[bool], edges: &[Edge], out: &[Vec<usize>]) -> Vec<usize> 
 fn check_routes<S: State>(builder: &Builder<S>, edges: &[Edge], out: &[Vec<usize>], faults: &mut Vec<Fault>) {
     for (i, node) in builder.nodes.iter().enumerate() {
         let labels: Vec<&str> = out[i].iter().filter_map(|e| edges[*e].label).collect();
+        if node.items.is_some() {
+            faults.extend(node.routes.iter().map(|label| Fault::Route {
+                node: node.name.to_string(),
+                label: (*label).into(),
+                problem: "stands on a node that runs once for each item",
+            }));
+        }
         let mut fault = |label: &str, problem| {
             faults.push(Fault::Route { node: node.name.to_string(), label: label.into(), problem });
         };

@@ -10,7 +10,12 @@ pub fn origin_grade(n_nodes: usize, n_failed: usize, n_ended: usize) -> (f64, &'
     let score = 0.5 * share(n_nodes - n_failed.min(n_nodes))
         + 0.3 * (100.0 - share(n_failed))
         + 0.2 * share(n_ended.min(n_nodes));
-    let grade = match score {
+    (score, origin_letter(score))
+}
+
+/// The origin's letter for a score.
+pub fn origin_letter(score: f64) -> &'static str {
+    match score {
         s if s >= 95.0 => "A+",
         s if s >= 90.0 => "A",
         s if s >= 85.0 => "B+",
@@ -18,8 +23,41 @@ pub fn origin_grade(n_nodes: usize, n_failed: usize, n_ended: usize) -> (f64, &'
         s if s >= 75.0 => "C+",
         s if s >= 70.0 => "C",
         _ => "D",
-    };
-    (score, grade)
+    }
+}
+
+/// What each fault costs. A missing report costs so much that nothing can make up for it.
+pub mod points {
+    /// Fewer points than this are not good enough.
+    pub const PASS: f64 = 70.0;
+    /// An analyst's report is missing or empty.
+    pub const REPORT_EMPTY: f64 = 45.0;
+    /// Another role's answer is missing or empty.
+    pub const ANSWER_EMPTY: f64 = 15.0;
+    /// A required part of an answer is missing.
+    pub const SECTION_MISSING: f64 = 1.0;
+    /// An answer was cut by the token limit.
+    pub const ANSWER_CUT: f64 = 3.0;
+    /// None of an analyst's tools gave data.
+    pub const NO_DATA: f64 = 5.0;
+    /// Some of an analyst's tools gave no data.
+    pub const SOME_DATA_MISSING: f64 = 1.0;
+    /// A text did not reach its reader.
+    pub const NOT_READ: f64 = 5.0;
+    /// Most numbers of an answer stand in nothing that it read.
+    pub const NOT_TRACEABLE: f64 = 3.0;
+    /// The run said itself that it was not ready and went on.
+    pub const NOT_READY: f64 = 5.0;
+    /// No decision can be read.
+    pub const DECISION_UNPARSED: f64 = 25.0;
+    /// The decision changes on its way.
+    pub const DECISION_CHANGES: f64 = 2.0;
+    /// The run did not come to its end.
+    pub const NOT_FINISHED: f64 = 25.0;
+    /// A node or call failed.
+    pub const SPAN_FAILED: f64 = 5.0;
+    /// Hidden reasoning was not counted.
+    pub const REASONING: f64 = 2.0;
 }
 
 /// What the content-aware grade looks at besides the record itself.
@@ -49,57 +87,74 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
         match report {
             None => lose(
                 if is_analyst { "report_missing" } else { "role_missing" },
-                15.0,
+                if is_analyst { points::REPORT_EMPTY } else { points::ANSWER_EMPTY },
                 format!("{role}: no answer"),
             ),
             Some(r) if r.words == 0 => {
                 lose(
                     if is_analyst { "report_empty" } else { "answer_empty" },
-                    15.0,
+                    if is_analyst { points::REPORT_EMPTY } else { points::ANSWER_EMPTY },
                     format!("{role}: {} is empty", r.path),
                 );
             }
             Some(r) if !r.missing_sections.is_empty() => {
-                lose("section_missing", 1.0, format!("{role}: no {}", r.missing_sections.join(", ")));
+                lose(
+                    "section_missing",
+                    points::SECTION_MISSING,
+                    format!("{role}: no {}", r.missing_sections.join(", ")),
+                );
             }
             Some(_) => {}
         }
     }
     for call in run.calls.iter().filter(|c| c.finish_reason.as_deref() == Some("length")) {
-        lose("answer_cut", 3.0, format!("{} turn {}: cut by the token limit", call.role, call.turn));
+        lose(
+            "answer_cut",
+            points::ANSWER_CUT,
+            format!("{} turn {}: cut by the token limit", call.role, call.turn),
+        );
     }
     for role in &content.analysts {
         let of_role: Vec<_> = run.tools.iter().filter(|t| t.role == *role).collect();
         let with_data = of_role.iter().filter(|t| t.status == "ok").count();
         if with_data == 0 {
             let names: Vec<&str> = of_role.iter().map(|t| t.name.as_str()).collect();
-            lose("no_data", 5.0, format!("{role}: no tool gave data ({})", names.join(", ")));
+            lose("no_data", points::NO_DATA, format!("{role}: no tool gave data ({})", names.join(", ")));
         }
     }
     for (reader, text, share) in content.read.iter().filter(|(_, _, share)| *share < 0.9) {
-        lose("not_read", 5.0, format!("{reader} was given {:.0} % of the numbers of {text}", share * 100.0));
+        lose(
+            "not_read",
+            points::NOT_READ,
+            format!("{reader} was given {:.0} % of the numbers of {text}", share * 100.0),
+        );
     }
     for (role, share) in content.traceable.iter().filter(|(_, share)| *share < 0.5) {
         let evidence =
             format!("{role}: {:.0} % of the report's numbers stand in what it read", share * 100.0);
-        lose("numbers_not_traceable", 3.0, evidence);
+        lose("numbers_not_traceable", points::NOT_TRACEABLE, evidence);
     }
     if !run.decision.parsed {
-        lose("decision_unparsed", 25.0, "no answer states BUY, SELL or HOLD".into());
+        lose("decision_unparsed", points::DECISION_UNPARSED, "no answer states BUY, SELL or HOLD".into());
     }
     if let Some((first, rest)) = content.actions.split_first()
         && let Some((role, action)) = rest.iter().find(|(_, action)| *action != first.1)
     {
-        lose("decision_changes", 2.0, format!("{} says {}, {role} says {action}", first.0, first.1));
+        lose(
+            "decision_changes",
+            points::DECISION_CHANGES,
+            format!("{} says {}, {role} says {action}", first.0, first.1),
+        );
     }
     if run.status != "done" {
-        lose("not_finished", 25.0, format!("the run ended as {}", run.status));
+        lose("not_finished", points::NOT_FINISHED, format!("the run ended as {}", run.status));
     }
-    let points = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
-    (points, content_letter(points), reasons)
+    let left = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
+    (left, content_letter(left), reasons)
 }
 
-fn content_letter(points: f64) -> &'static str {
+/// The content grade's letter for its points.
+pub fn content_letter(points: f64) -> &'static str {
     match points {
         p if p >= 95.0 => "A+",
         p if p >= 90.0 => "A",

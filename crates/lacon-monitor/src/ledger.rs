@@ -1,8 +1,9 @@
 //! Collects facts while a run goes on. One short lock per fact; nothing is formatted or written here.
 
-use std::{sync::Mutex, time::Duration};
+use std::{borrow::Cow, sync::Mutex, time::Duration};
 
 use lacon_llm::{Error, Response, Usage};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
@@ -11,7 +12,7 @@ use crate::{
 };
 
 /// One finished model call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CallFact {
     /// The row of `run.json`.
     pub call: Call,
@@ -139,14 +140,14 @@ fn plus(sum: Option<u64>, part: Option<u64>) -> Option<u64> {
 }
 
 /// One finished tool call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ToolFact {
     /// The row of `run.json`.
     pub tool: ToolCall,
 }
 
 /// One finished node.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeFact {
     /// The node.
     pub node: String,
@@ -163,10 +164,12 @@ pub struct NodeFact {
 }
 
 /// Something worth counting that is neither a call nor a node: a lever's saving.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Saving {
+    /// The node whose prompt it was.
+    pub node: String,
     /// The lever.
-    pub lever: &'static str,
+    pub lever: Cow<'static, str>,
     /// Tokens not sent because of it.
     pub tokens: i64,
 }
@@ -215,9 +218,10 @@ impl Ledger {
         self.with(|facts| facts.nodes.push(fact));
     }
 
-    /// Adds a lever's saving.
-    pub fn saving(&self, lever: &'static str, tokens: i64) {
-        self.with(|facts| facts.savings.push(Saving { lever, tokens }));
+    /// Adds what a lever saved in a node's prompt.
+    pub fn saving(&self, node: &str, lever: &'static str, tokens: i64) {
+        let saving = Saving { node: node.into(), lever: lever.into(), tokens };
+        self.with(|facts| facts.savings.push(saving));
     }
 
     /// Adds a warning unless it was given before.
@@ -238,6 +242,26 @@ impl Ledger {
     /// Tokens of all calls so far.
     pub fn tokens(&self) -> Tokens {
         self.with(|facts| total(&facts.calls))
+    }
+
+    /// Does something with everything collected so far.
+    pub fn read<R>(&self, f: impl FnOnce(&Facts) -> R) -> R {
+        self.with(|facts| f(facts))
+    }
+
+    /// Puts what an earlier process of the same run has collected before what is collected from here on.
+    pub fn restore(&self, earlier: Facts) {
+        self.with(|facts| {
+            let later = std::mem::replace(facts, earlier);
+            facts.calls.extend(later.calls);
+            facts.tools.extend(later.tools);
+            facts.nodes.extend(later.nodes);
+            facts.savings.extend(later.savings);
+            facts.receipts.extend(later.receipts);
+            let new: Vec<String> =
+                later.warnings.into_iter().filter(|w| !facts.warnings.contains(w)).collect();
+            facts.warnings.extend(new);
+        });
     }
 
     /// A copy of everything collected so far.

@@ -3,13 +3,19 @@
 //! The other crates return facts; only this one names a metric or a price. A [`Ledger`] collects what happened
 //! while a run goes on; whoever knows the state turns both into the [`RunRecord`] that is written as `run.json`.
 
+pub mod analyze;
+pub mod compare;
 pub mod critical;
+pub mod facts;
 pub mod grade;
 pub mod ledger;
 pub mod names;
 pub mod prices;
 pub mod record;
+pub mod render;
+pub mod signal;
 pub mod spans;
+pub mod trace;
 
 pub use grade::{content_grade, origin_grade};
 pub use ledger::{CallFact, Ledger, NodeFact, ToolFact};

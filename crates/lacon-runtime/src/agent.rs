@@ -13,7 +13,7 @@ use lacon_monitor::{
 use serde_json::{Map, Value};
 
 use crate::{
-    Progress, Run,
+    Progress, Run, journal,
     tools::{Lookup, ToolCache, ToolError, ToolRequest, time_to_live},
 };
 
@@ -88,6 +88,11 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     let options = &run.options;
     request.tags =
         Tags { run: options.run_id.clone(), role: role.to_owned(), ticker: options.ticker.clone() };
+    let digest = request.digest();
+    let key = journal::call_key(role, turn, &digest);
+    if let Some(answered) = options.journal.as_ref().and_then(|journal| journal.answer(&key)) {
+        return Ok(answered);
+    }
     let counted = count_prompt(request, options.counter.get());
     let used = run.ledger.tokens().total;
     if options.budget_tokens > 0 && used + counted as u64 > options.budget_tokens {
@@ -100,7 +105,6 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         )
         .with_hint("raise --budget-tokens"));
     }
-    let digest = request.digest();
     let start = run.now();
     run.progress(Progress::Calling { role: role.into(), turn });
     let streamed = std::sync::atomic::AtomicUsize::new(0);
@@ -124,10 +128,16 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             let mut fact = CallFact::answered(role, turn, start, digest, Some(counted as u64), response);
             // The clock of the run is the one that the books are kept by.
             fact.call.end_s = end.as_secs_f64();
+            if let Some(journal) = &options.journal {
+                journal.call(key, Some(response), &fact);
+            }
             run.ledger.call(fact);
         }
         Err(error) => {
             let fact = CallFact::failed(role, turn, &request.model, (start, end), digest, error);
+            if let Some(journal) = &options.journal {
+                journal.call(key, None, &fact);
+            }
             run.ledger.call(fact);
         }
     }
@@ -168,6 +178,10 @@ pub async fn fetch(
 ) -> Result<String, ToolError> {
     let options = &run.options;
     let request = ToolRequest { name: name.into(), arguments, role: role.into() };
+    let journal_key = format!("{role}/{}", ToolCache::key(&request));
+    if let Some(text) = options.journal.as_ref().and_then(|journal| journal.text(&journal_key)) {
+        return Ok(text.text);
+    }
     let start = run.now();
     run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
     let shared = options.shared.as_ref().filter(|cache| cache.applies(name));
@@ -197,7 +211,7 @@ pub async fn fetch(
         Ok(_) => "ok",
         Err(error) => error.code(),
     };
-    run.ledger.tool(ToolFact {
+    let fact = ToolFact {
         tool: record::ToolCall {
             name: name.into(),
             role: role.into(),
@@ -209,6 +223,10 @@ pub async fn fetch(
             status: status.into(),
             tokens: result.as_ref().ok().map(|(t, _)| options.counter.get().encoding.count(&t.text) as u64),
         },
-    });
+    };
+    if let Some(journal) = &options.journal {
+        journal.tool(journal_key, result.as_ref().ok().map(|(text, _)| text), &fact);
+    }
+    run.ledger.tool(fact);
     result.map(|(text, _)| text.text)
 }

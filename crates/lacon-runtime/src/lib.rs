@@ -6,8 +6,8 @@
 
 pub mod agent;
 pub mod config;
-pub mod facts;
 pub mod http_tools;
+pub mod journal;
 pub mod offload_store;
 pub mod run;
 pub mod settings;
@@ -17,6 +17,8 @@ pub mod tools;
 
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
+pub use journal::{Restored, RunJournal};
+pub use lacon_monitor::facts;
 pub use run::{Counter, Progress, Run, RunOptions};
 pub use shared_cache::SharedCache;
 pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

@@ -2,20 +2,20 @@
 
 use std::{
     future::Future,
-    path::PathBuf,
     pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
 
-use lacon_graph::{EventKind, Graph, Journal, Options, Outcome, State, StepError};
+use lacon_graph::{EventKind, Graph, Options, Outcome, Record, State, StepError};
 use lacon_llm::Client;
-use lacon_monitor::{Ledger, NodeFact};
+use lacon_monitor::{Ledger, NodeFact, ledger::Facts};
 use lacon_tokens::{ModelEncoding, for_model};
 use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{SharedCache, ToolCache, ToolSource};
+use crate::{Restored, RunJournal, SharedCache, ToolCache, ToolSource};
 
 /// What a front may show while a run goes on.
 #[derive(Clone, Debug, PartialEq)]
@@ -92,6 +92,10 @@ pub struct RunOptions {
     pub counter: Arc<Counter>,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Where finished calls and nodes are kept for a later process.
+    pub journal: Option<RunJournal>,
+    /// What an earlier process has left of this run.
+    pub restored: Restored,
 }
 
 /// The encoding of a model, loaded beside the first requests instead of before them.
@@ -125,12 +129,25 @@ pub struct Run {
     /// What happened.
     pub ledger: Ledger,
     began: Mutex<Instant>,
+    restored: Mutex<Vec<Record<Value>>>,
 }
 
 impl Run {
-    /// Starts the clock.
-    pub fn new(options: RunOptions) -> Self {
-        Self { options, ledger: Ledger::default(), began: Mutex::new(Instant::now()) }
+    /// Starts the clock, where an earlier process stopped if there was one.
+    pub fn new(mut options: RunOptions) -> Self {
+        let earlier = std::mem::take(&mut options.restored);
+        let now = Instant::now();
+        let began = now.checked_sub(Duration::from_secs_f64(earlier.end_s())).unwrap_or(now);
+        let ledger = Ledger::default();
+        ledger.restore(Facts {
+            calls: earlier.calls,
+            tools: earlier.tools,
+            nodes: earlier.node_facts,
+            savings: earlier.savings,
+            warnings: earlier.warnings,
+            receipts: earlier.receipts,
+        });
+        Self { options, ledger, began: Mutex::new(began), restored: Mutex::new(earlier.nodes) }
     }
 
     /// Time since the run began.
@@ -154,22 +171,22 @@ pub struct ExecuteOptions {
     pub deadline: Option<Duration>,
     /// Stops the run and keeps what is finished.
     pub stop: Option<Stop>,
-    /// Every finished node is written here, and what it already holds is not done again.
-    pub journal: Option<PathBuf>,
+    /// How long nodes took in earlier runs.
+    pub expected: Vec<(String, Duration)>,
 }
 
-/// Runs a graph; each node becomes a fact of the ledger.
+/// Runs a graph; each node becomes a fact of the ledger, and a line of the run's journal where there is one.
 ///
 /// Dropping the future stops every agent and tool of the run.
 ///
 /// # Errors
-/// When the journal cannot be used. A failing node is part of the outcome.
+/// When the journal holds an output that is none of this graph's. A failing node is part of the outcome.
 pub async fn execute<S>(
     run: &Arc<Run>,
     graph: &Graph<S>,
     state: S,
     options: ExecuteOptions,
-) -> Result<Outcome<S>, lacon_graph::JournalError>
+) -> Result<Outcome<S>, serde_json::Error>
 where
     S: State,
     S::Update: Serialize + DeserializeOwned,
@@ -206,20 +223,27 @@ where
             _ => {}
         }
     };
-    let (journal, restored) = match &options.journal {
-        Some(path) => {
-            let (journal, restored) = Journal::open::<S::Update>(path)?;
-            (Some(journal), restored)
-        }
-        None => (None, Vec::new()),
-    };
-    let mut journal = journal;
-    let on_output = move |node: &str, visit: u32, route: Option<&str>, update: &S::Update| match &mut journal
-    {
-        Some(journal) => journal
-            .append(node, visit, route, update)
-            .map_err(|e| StepError::with_source("cannot write the journal", e)),
-        None => Ok(()),
+    let restored = std::mem::take(&mut *run.restored.lock().unwrap_or_else(PoisonError::into_inner));
+    let restored = restored.into_iter().map(typed).collect::<Result<Vec<_>, _>>()?;
+    let writer = Arc::clone(run);
+    let on_output = move |record: &Record<&S::Update>| {
+        let Some(journal) = &writer.options.journal else { return Ok(()) };
+        let update = serde_json::to_value(record.update)
+            .map_err(|e| StepError::with_source("cannot write the output as JSON", e))?;
+        let node = record.node.clone();
+        let line =
+            Record { node, visit: record.visit, item: record.item, route: record.route.clone(), update };
+        let (fact, savings, receipts, warnings) = writer.ledger.read(|facts| {
+            let of = |name: &str| name == record.node;
+            (
+                facts.nodes.iter().rfind(|n| of(&n.node) && n.visit == record.visit).cloned(),
+                facts.savings.iter().filter(|s| of(&s.node)).cloned().collect(),
+                facts.receipts.iter().filter(|r| r["node"].as_str().is_some_and(of)).cloned().collect(),
+                facts.warnings.clone(),
+            )
+        });
+        journal.node(line, fact, savings, receipts, warnings);
+        Ok(())
     };
     let options = Options {
         deadline: options.deadline,
@@ -227,9 +251,15 @@ where
         on_event: Some(Box::new(on_event)),
         on_output: Some(Box::new(on_output)),
         restored,
+        expected: options.expected,
         ..Options::default()
     };
     Ok(lacon_graph::run(graph, state, options).await)
+}
+
+fn typed<U: DeserializeOwned>(record: Record<Value>) -> Result<Record<U>, serde_json::Error> {
+    let update = serde_json::from_value(record.update)?;
+    Ok(Record { node: record.node, visit: record.visit, item: record.item, route: record.route, update })
 }
 
 /// One digest of many, for a record.

@@ -198,6 +198,13 @@ pub const SETTINGS: &[Setting] = &[
         "LACON_RUN_TAPE_MODE",
         "record all calls, replay them strictly, or make the calls that are missing (patch also adds them)",
     ),
+    setting(
+        "run.journal",
+        Kind::Bool,
+        "true",
+        "LACON_RUN_JOURNAL",
+        "keep finished calls and nodes in the run's folder, so that --resume goes on where it was cut off",
+    ),
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "levers to switch off, or all"),
     setting(
         "data.source",

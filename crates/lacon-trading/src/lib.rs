@@ -6,6 +6,7 @@
 //! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
 
 pub mod condense;
+pub mod durations;
 pub mod graph;
 pub mod levers;
 pub mod material;
@@ -14,7 +15,6 @@ pub mod prompts;
 pub mod report;
 pub mod roles;
 pub mod run;
-pub mod signal;
 pub mod source;
 pub mod state;
 pub mod steps;

@@ -10,11 +10,12 @@ use lacon_monitor::{
     record::{
         DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Report, RunRecord, SCHEMA_VERSION,
     },
+    signal,
 };
 use lacon_runtime::facts;
 use lacon_tokens::Encoding;
 
-use crate::{Levers, Role, levers::LEVERS, signal, state::TradeState};
+use crate::{Levers, Role, levers::LEVERS, state::TradeState};
 
 /// What is known of a run besides its state and facts.
 pub struct About {

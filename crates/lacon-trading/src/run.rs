@@ -1,7 +1,7 @@
 //! One whole run: graph, record, report tree.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,13 +15,15 @@ use lacon_monitor::{
     record::{DataInfo, Environment, LlmInfo},
 };
 use lacon_runtime::{
-    Counter, Run, RunOptions, SharedCache, ToolCache, ToolSource,
+    Counter, Restored, Run, RunJournal, RunOptions, SharedCache, ToolCache, ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
 use lacon_tokens::Exactness;
 
 use crate::{
-    Levers, Role, graph,
+    Levers, Role,
+    durations::DurationsFile,
+    graph,
     outcome::{self, About},
     report::{self, WriteError},
     state::TradeState,
@@ -82,6 +84,12 @@ pub struct Settings {
     pub version: String,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether finished calls and nodes are kept for a later process.
+    pub journal: bool,
+    /// Whether a run of this name is gone on with instead of begun.
+    pub resume: bool,
+    /// What the run was started with, for who goes on with it; no secret may stand in it.
+    pub about: serde_json::Value,
 }
 
 /// What a run leaves.
@@ -149,6 +157,9 @@ pub async fn decide(settings: Settings) -> Decided {
         deep_model: settings.deep_model.clone(),
         simulated: describe.simulated,
     };
+    let (journal, restored, journal_problem) =
+        open_journal(&folder, settings.journal, settings.resume, settings.about);
+    let durations = DurationsFile::read(&settings.out, &settings.profile, settings.time_scale);
     let run = Arc::new(Run::new(RunOptions {
         run_id: settings.run_id.clone(),
         ticker: settings.ticker.clone(),
@@ -160,6 +171,8 @@ pub async fn decide(settings: Settings) -> Decided {
         budget_tokens: settings.budget_tokens,
         counter: Arc::clone(&counter),
         on_progress: settings.on_progress,
+        journal,
+        restored,
     }));
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
@@ -175,7 +188,11 @@ pub async fn decide(settings: Settings) -> Decided {
         tool_rounds: settings.tool_rounds,
         research_rounds: settings.research_rounds,
     });
-    let options = ExecuteOptions { deadline: settings.deadline, stop: settings.stop, journal: None };
+    let options = ExecuteOptions {
+        deadline: settings.deadline,
+        stop: settings.stop,
+        expected: durations.durations.medians(),
+    };
     let (state, failure) = match graph::build(&desk) {
         Err(faults) => (Arc::new(TradeState::default()), Some(DecideError::Graph(faults.to_string()))),
         Ok(graph) => match execute(&run, &graph, TradeState::default(), options).await {
@@ -186,6 +203,9 @@ pub async fn decide(settings: Settings) -> Decided {
                     Status::Cancelled => Some(DecideError::Interrupted),
                     Status::DeadlineExceeded => Some(DecideError::Deadline(deadline_s)),
                     Status::Failed { error, .. } => Some(failed(&error)),
+                    Status::Interrupted(questions) => Some(DecideError::Node(
+                        questions.iter().map(|(_, q)| q.as_str()).collect::<Vec<_>>().join("; "),
+                    )),
                 };
                 (outcome.state, failure)
             }
@@ -202,6 +222,11 @@ pub async fn decide(settings: Settings) -> Decided {
         && let Some(warning) = &model_encoding.warning
     {
         run.ledger.warn(warning.clone());
+    }
+    if let Some(problem) =
+        journal_problem.or_else(|| run.options.journal.as_ref().and_then(RunJournal::problem))
+    {
+        run.ledger.warn(format!("the run cannot be resumed: {problem}"));
     }
     let counts_are_exact = !llm.simulated && model_encoding.how != Exactness::Heuristic;
     let facts = run.ledger.facts();
@@ -240,7 +265,39 @@ pub async fn decide(settings: Settings) -> Decided {
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
         write_error = report::write_whole(&folder.join("run.json"), &json).err();
     }
+    if failure.is_none() {
+        durations.write(&facts);
+    }
     Decided { record, folder, failure, write_error }
+}
+
+/// The file of finished calls and nodes in a run's folder.
+pub const JOURNAL: &str = "journal.jsonl";
+
+/// Opens the journal; without one the run goes on, and the reason becomes a warning.
+fn open_journal(
+    folder: &Path,
+    wanted: bool,
+    resume: bool,
+    about: serde_json::Value,
+) -> (Option<RunJournal>, Restored, Option<String>) {
+    if !wanted {
+        return (None, Restored::default(), None);
+    }
+    let path = folder.join(JOURNAL);
+    let opened = std::fs::create_dir_all(folder)
+        .and_then(|()| match std::fs::remove_file(&path) {
+            // A run that is begun again under the same name is another run.
+            _ if resume => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .map_err(|e| e.to_string())
+        .and_then(|()| RunJournal::open(&path, about).map_err(|e| e.to_string()));
+    match opened {
+        Ok((journal, restored)) => (Some(journal), restored, None),
+        Err(problem) => (None, Restored::default(), Some(problem)),
+    }
 }
 
 /// Room for market-wide answers on disk.

@@ -278,7 +278,7 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
                 return Ok(Output::update(text_update(role, text)));
             }
             let mut request = if prefetch {
-                let data = data_text(&desk, results);
+                let data = data_text(&desk, role, results);
                 // The marker tells any model, and any replay of one, that the tools were already called.
                 let material = format!("Tool result: {}\n\n{data}", desk.identity());
                 material::request(
@@ -294,7 +294,7 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
                     let text = Text { failure: Some(reason.to_owned()), ..Text::default() };
                     return Ok(Output::update(text_update(role, text)));
                 }
-                continued(&desk, talk, results)
+                continued(&desk, role, talk, results)
             };
             desk.prepare(role, file, &mut request);
             request.tools = desk.tool_specs(if prefetch { &file.more } else { &file.tools });
@@ -321,7 +321,7 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
 }
 
 /// The analyst's data as the prompt carries it, with the receipt of what was left out.
-fn data_text(desk: &Desk, results: &[ToolResult]) -> String {
+fn data_text(desk: &Desk, role: Role, results: &[ToolResult]) -> String {
     let plain = condense::plain(results);
     if !desk.levers.has("condense") {
         return plain;
@@ -332,20 +332,20 @@ fn data_text(desk: &Desk, results: &[ToolResult]) -> String {
     if after >= before {
         return plain;
     }
-    book_condensed(desk, before, after, &receipt);
+    book_condensed(desk, role, before, after, &receipt);
     short
 }
 
 /// Enters what condensing saved, and what it left out, in the ledger.
-fn book_condensed(desk: &Desk, before: i64, after: i64, receipt: &condense::Receipt) {
-    desk.run.ledger.saving("condense", before - after);
+fn book_condensed(desk: &Desk, role: Role, before: i64, after: i64, receipt: &condense::Receipt) {
+    desk.run.ledger.saving(role.name(), "condense", before - after);
     desk.run.ledger.receipt(serde_json::json!({
-        "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
+        "node": role.name(), "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
     }));
 }
 
 /// The conversation so far with an answer for each open tool call.
-fn continued(desk: &Desk, mut talk: Vec<Message>, results: &[ToolResult]) -> Request {
+fn continued(desk: &Desk, role: Role, mut talk: Vec<Message>, results: &[ToolResult]) -> Request {
     let calls = talk.last().map(|m| m.tool_calls.clone()).unwrap_or_default();
     if desk.levers.has("condense") && !calls.is_empty() {
         let (short, receipt) = condense::condense(results);
@@ -353,7 +353,7 @@ fn continued(desk: &Desk, mut talk: Vec<Message>, results: &[ToolResult]) -> Req
         let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
         let after = encoding.count(&short) + calls.len() * 4;
         if after < before {
-            book_condensed(desk, before as i64, after as i64, &receipt);
+            book_condensed(desk, role, before as i64, after as i64, &receipt);
             // Each call needs its answer; the first one carries everything.
             for (i, call) in calls.iter().enumerate() {
                 let text = if i == 0 { short.clone() } else { "see above".into() };
@@ -434,7 +434,7 @@ fn reader_request(desk: &Desk, role: Role, file: &RoleFile, state: &TradeState, 
             return full(&Role::ANALYSTS);
         }
         let blocks = Role::ANALYSTS.map(|r| material::block(state, r, Some(encoding)));
-        desk.run.ledger.saving("digests", blocks.iter().map(|(_, saved)| *saved).sum());
+        desk.run.ledger.saving(role.name(), "digests", blocks.iter().map(|(_, saved)| *saved).sum());
         blocks.map(|(text, _)| text).join("\n")
     };
     let identity = desk.identity();

@@ -2,6 +2,7 @@
 
 pub mod data;
 pub mod prompt;
+pub mod trace;
 
 use std::path::PathBuf;
 
@@ -58,6 +59,8 @@ pub enum Command {
     Data(data::DataArgs),
     /// Serve a synthetic world
     Sim(data::SimArgs),
+    /// Analyse and compare traces of runs, ours and others'
+    Trace(trace::TraceArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each
@@ -72,7 +75,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct RunArgs {
     /// The ticker, such as CRCL
-    pub ticker: String,
+    #[arg(required_unless_present = "resume")]
+    pub ticker: Option<String>,
     /// The date to decide for, yyyy-mm-dd; the pack's own date or today when not given
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
@@ -121,6 +125,12 @@ pub struct RunArgs {
     /// Name of the run; made from the time when not given
     #[arg(long, value_name = "NAME")]
     pub run_id: Option<String>,
+    /// Go on with a run that was cut off: its name or its folder
+    #[arg(long, value_name = "RUN", conflicts_with = "date")]
+    pub resume: Option<String>,
+    /// Go on from before this node, as a run of its own; the first one stays as it was
+    #[arg(long, value_name = "NODE", requires = "resume")]
+    pub from: Option<String>,
     /// Seed of the simulator
     #[arg(long, value_name = "N")]
     pub seed: Option<String>,

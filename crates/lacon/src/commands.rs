@@ -15,10 +15,12 @@ mod graph;
 mod layout;
 mod models;
 mod prompt_input;
+mod resume;
 mod retrieve;
 mod run;
 mod schema;
 mod sim;
+mod trace;
 mod trim;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
@@ -49,6 +51,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Batch(args) => batch::run(&args),
         Command::Data(args) => data::run(&common, &args),
         Command::Sim(args) => sim::run(&common, &args),
+        Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::Schema(args) => schema::run(&args),
@@ -63,12 +66,21 @@ pub struct Common {
 }
 
 impl Common {
-    /// Resolves the settings; `flags` are key and value of the flags that were given.
-    pub fn settings(&self, flags: &[(&'static str, Option<&String>)]) -> Result<Config, Failure> {
-        let mut given: Vec<(&'static str, String)> =
-            flags.iter().filter_map(|(key, value)| Some((*key, (*value)?.clone()))).collect();
+    /// As [`Common::settings`], with settings of an earlier run below the flags.
+    pub fn settings_over(
+        &self,
+        earlier: Vec<(&'static str, String)>,
+        flags: &[(&'static str, Option<&String>)],
+    ) -> Result<Config, Failure> {
+        let mut given = earlier;
+        given.extend(flags.iter().filter_map(|(key, value)| Some((*key, (*value)?.clone()))));
         given.extend(self.log_level.iter().map(|level| ("log.level", level.clone())));
         Config::resolve(self.config.as_deref(), &given).map_err(Failure::input)
+    }
+
+    /// Resolves the settings; `flags` are key and value of the flags that were given.
+    pub fn settings(&self, flags: &[(&'static str, Option<&String>)]) -> Result<Config, Failure> {
+        self.settings_over(Vec::new(), flags)
     }
 }
 

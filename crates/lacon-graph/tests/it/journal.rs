@@ -41,8 +41,8 @@ async fn run_with(path: &std::path::Path, graph: &Graph<Log>, deadline_ms: u64) 
     let options = Options {
         deadline: Some(Duration::from_millis(deadline_ms)),
         restored,
-        on_output: Some(Box::new(move |node, visit, route, update| {
-            journal.append(node, visit, route, update).map_err(|e| StepError::with_source("journal", e))
+        on_output: Some(Box::new(move |record| {
+            journal.append(record).map_err(|e| StepError::with_source("journal", e))
         })),
         ..Options::default()
     };

@@ -4,6 +4,7 @@
 
 mod execute;
 mod journal;
+mod policies;
 mod reducers;
 mod support;
 mod validate;

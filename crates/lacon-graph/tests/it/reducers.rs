@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 fn stamps() -> impl Strategy<Value = Vec<(Stamp, u32)>> {
     prop::collection::btree_map((1u32..4, 0u32..5, 0u32..5), 0u32..100, 0..12).prop_map(|map| {
-        map.into_iter().map(|((visit, rank, node), v)| (Stamp { visit, rank, node }, v)).collect()
+        map.into_iter().map(|((visit, rank, node), v)| (Stamp { visit, rank, node, item: 0 }, v)).collect()
     })
 }
 
@@ -30,8 +30,8 @@ proptest! {
 #[test]
 fn defect_08_a_shorter_correction_replaces_a_longer_text() {
     let mut report = LastWins::<String>::default();
-    report.put("a long first version".into(), Stamp { visit: 1, rank: 3, node: 3 });
-    report.put("short".into(), Stamp { visit: 2, rank: 3, node: 3 });
+    report.put("a long first version".into(), Stamp { visit: 1, rank: 3, node: 3, item: 0 });
+    report.put("short".into(), Stamp { visit: 2, rank: 3, node: 3, item: 0 });
     assert_eq!(report.get().unwrap(), "short");
 }
 
@@ -39,6 +39,6 @@ fn defect_08_a_shorter_correction_replaces_a_longer_text() {
 #[test]
 fn defect_07_equal_items_are_all_kept() {
     let mut list = Append::<String>::default();
-    (0..100).for_each(|i| list.put("same".into(), Stamp { visit: 1, rank: 0, node: i }));
+    (0..100).for_each(|i| list.put("same".into(), Stamp { visit: 1, rank: 0, node: i, item: 0 }));
     assert_eq!(list.len(), 100);
 }

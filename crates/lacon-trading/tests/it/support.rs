@@ -125,6 +125,9 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         time_scale: 1.0,
         version: "test".into(),
         on_progress: Arc::new(|_| {}),
+        journal: false,
+        resume: false,
+        about: serde_json::Value::Null,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use jiff::civil::date;
-use lacon_runtime::{Counter, Run, RunOptions, ToolCache};
+use lacon_runtime::{Counter, Restored, Run, RunOptions, ToolCache};
 use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{Levers, graph, source::DatasetSource, steps::Desk};
 
@@ -36,6 +36,8 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         budget_tokens: 0,
         counter: Counter::new("gpt-4o"),
         on_progress: Arc::new(|_| {}),
+        journal: None,
+        restored: Restored::default(),
     });
     let desk = Desk {
         run: Arc::new(run),

@@ -15,7 +15,10 @@ use lacon_monitor::{Action, RunRecord};
 use lacon_runtime::{Config, ToolCache};
 use lacon_trading::{DecideError, Decided, Levers, Settings, decide, source::introduce};
 
-use super::{Common, block_on};
+use super::{
+    Common, block_on,
+    resume::{self, Resumed},
+};
 use crate::{
     args::RunArgs,
     failure::{self, Failure},
@@ -32,7 +35,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         (_, true) => Some("replay".to_owned()),
         _ => None,
     };
-    let config = common.settings(&[
+    let flags = [
         ("run.profile", args.profile.as_ref()),
         ("llm.provider", args.llm.as_ref()),
         ("llm.base_url", args.base_url.as_ref()),
@@ -51,8 +54,13 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         ("run.tape_mode", tape_mode.as_ref()),
         ("sim.seed", args.seed.as_ref()),
         ("sim.time_scale", args.time_scale.as_ref()),
-    ])?;
-    let settings = settings(&config, args, started)?;
+    ];
+    let mut config = common.settings(&flags)?;
+    let resumed = resume::find(Path::new(config.text("run.out")), args)?;
+    if let Some(resumed) = &resumed {
+        config = common.settings_over(resumed.settings.clone(), &flags)?;
+    }
+    let settings = settings(&config, args, resumed.as_ref(), started)?;
     if !args.json {
         text::out(&heading(&config, &settings));
     } else if world::is_simulated(&config) {
@@ -90,14 +98,20 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
 pub(in crate::commands) fn settings(
     config: &Config,
     args: &RunArgs,
+    resumed: Option<&Resumed>,
     started: Instant,
 ) -> Result<Settings, Failure> {
-    let ticker = Symbol::parse(&args.ticker).map_err(Failure::input)?;
+    let ticker = args.ticker.as_deref().or(resumed.map(|r| r.ticker.as_str())).unwrap_or_default();
+    let ticker = Symbol::parse(ticker).map_err(Failure::input)?;
     let levers =
         Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
     let data = world::dataset(config, &ticker)?;
-    let date = date(args.date.as_deref(), data.as_ref().and_then(|d| d.date))?;
-    let run_id = run_id(args.run_id.as_deref())?;
+    let asked = args.date.as_deref().or(resumed.map(|r| r.date.as_str()));
+    let date = date(asked, data.as_ref().and_then(|d| d.date))?;
+    let run_id = match resumed {
+        Some(resumed) => resumed.run_id.clone(),
+        None => run_id(args.run_id.as_deref())?,
+    };
     let company = data.as_ref().and_then(|d| d.name.clone()).unwrap_or_else(|| ticker.to_string());
     let temperature = match config.text("llm.temperature") {
         "" => None,
@@ -135,6 +149,9 @@ pub(in crate::commands) fn settings(
         time_scale: world::time_scale(config),
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
+        journal: config.flag("run.journal"),
+        resume: resumed.is_some(),
+        about: resume::about(config, ticker.as_str(), &date.to_string()),
     })
 }
 
@@ -155,7 +172,7 @@ fn date(asked: Option<&str>, of_data: Option<Date>) -> Result<Date, Failure> {
 }
 
 /// The name given, checked to be safe in a path, else one made of the time and the process.
-fn run_id(asked: Option<&str>) -> Result<String, Failure> {
+pub(in crate::commands) fn run_id(asked: Option<&str>) -> Result<String, Failure> {
     match asked {
         None => {
             let now = Timestamp::now();

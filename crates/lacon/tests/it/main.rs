@@ -7,6 +7,7 @@ mod count;
 mod doctor;
 mod prompt;
 mod readme;
+mod resume;
 mod run;
 mod server;
 mod support;

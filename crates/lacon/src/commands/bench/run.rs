@@ -29,7 +29,7 @@ pub fn run(common: &Common, args: &BenchRunArgs, started: Instant) -> Result<Exi
             let id = format!("bench-{i}");
             let line = ["lacon", "run", "CRCL", "--run-id", &id];
             match Cli::try_parse_from(line).map_err(Failure::input)?.command {
-                Command::Run(args) => commands::run::settings(&config, &args, started),
+                Command::Run(args) => commands::run::settings(&config, &args, None, started),
                 _ => Err(Failure::input("the line above names another command")),
             }
         })

@@ -1,7 +1,7 @@
 //! Reads the decision out of an answer: deterministic, no model call. A label beats prose; five tiers map to three
 //! actions; "8/10" is 0.8.
 
-use lacon_monitor::Action;
+use crate::Action;
 
 /// What an answer decides.
 #[derive(Clone, Copy, Debug, PartialEq)]

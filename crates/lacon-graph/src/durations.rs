@@ -1,0 +1,53 @@
+//! How long nodes took in earlier runs, so that the longest way to the end can be known before a run.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+/// Observations kept for each node; older ones are forgotten.
+const KEPT: usize = 32;
+
+/// The last durations of each node, in milliseconds.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Durations {
+    nodes: BTreeMap<String, Vec<u64>>,
+}
+
+impl Durations {
+    /// Adds what one start of a node took.
+    pub fn observe(&mut self, node: &str, took: Duration) {
+        let list = self.nodes.entry(node.into()).or_default();
+        if list.len() >= KEPT {
+            list.drain(..=list.len() - KEPT);
+        }
+        list.push(took.as_millis().try_into().unwrap_or(u64::MAX));
+    }
+
+    /// The median of what the node took.
+    pub fn expected(&self, node: &str) -> Option<Duration> {
+        let mut list = self.nodes.get(node)?.clone();
+        list.sort_unstable();
+        list.get(list.len() / 2).copied().map(Duration::from_millis)
+    }
+
+    /// Every node with its median, for [`Options::expected`](crate::Options::expected).
+    pub fn medians(&self) -> Vec<(String, Duration)> {
+        self.nodes.keys().filter_map(|node| Some((node.clone(), self.expected(node)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_the_last_observations_is_expected() {
+        let mut durations = Durations::default();
+        assert_eq!(durations.expected("a"), None);
+        (0..100).for_each(|_| durations.observe("a", Duration::from_secs(60)));
+        (0..KEPT).for_each(|i| durations.observe("a", Duration::from_millis(i as u64)));
+        assert_eq!(durations.expected("a"), Some(Duration::from_millis(16)));
+        assert_eq!(durations.medians().len(), 1);
+    }
+}

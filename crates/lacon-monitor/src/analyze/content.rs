@@ -1,0 +1,350 @@
+//! The content-aware grade of a trace: 100 points less what the evidence takes away.
+//!
+//! It judges what the trace holds and lists what it could not judge. A run without one of its reports fails, whatever
+//! the rest is worth.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    flow::{Flow, family},
+    reading,
+};
+use crate::{
+    grade::{content_letter, points},
+    record::Reason,
+    signal,
+    trace::{Form, Kind, Span, Trace},
+};
+
+/// The grade and what it stands on.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ContentGrade {
+    /// A+ to F; `-` when the trace holds nothing that could be judged.
+    pub letter: String,
+    /// 0 to 100.
+    pub points: f64,
+    /// Whether it is good enough to be used: 70 points.
+    pub passed: bool,
+    /// Every point lost.
+    pub reasons: Vec<Reason>,
+    /// What could not be judged.
+    pub not_judged: Vec<String>,
+}
+
+/// Models that think before they answer.
+pub fn reasons_in_secret(model: &str) -> bool {
+    let model = model.rsplit('/').next().unwrap_or(model).to_lowercase();
+    ["o1", "o3", "o4", "gpt-5", "deepseek-reasoner", "deepseek-r1", "qwq"]
+        .iter()
+        .any(|p| model.starts_with(p))
+        || model.contains("thinking")
+        || model.contains("reasoning")
+}
+
+/// Grades a trace.
+pub fn grade(trace: &Trace, flow: &Flow) -> ContentGrade {
+    let mut grade = ContentGrade::default();
+    let mut reasons: Vec<Reason> = Vec::new();
+    let mut lose = |code: &str, points: f64, evidence: String| {
+        reasons.push(Reason { code: code.into(), evidence, points })
+    };
+
+    let recorded = trace.flags.get("lacon.grade").filter(|_| trace.form == Form::Lacon);
+    if let Some(recorded) = recorded {
+        for reason in recorded.get("reasons").and_then(Value::as_array).into_iter().flatten() {
+            let text = |key: &str| reason.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+            lose(
+                &text("code"),
+                reason.get("points").and_then(Value::as_f64).unwrap_or(0.0),
+                text("evidence"),
+            );
+        }
+    } else {
+        let has_texts = !trace.texts.is_empty() || trace.spans.iter().any(|s| !s.wrote.is_empty());
+        if has_texts {
+            texts(trace, flow, &mut lose);
+            decision(trace, flow, &mut lose, &mut grade.not_judged);
+        } else {
+            grade.not_judged.push("reports, debate and decision: the trace holds no text".into());
+        }
+        tools(trace, flow, &mut lose, &mut grade.not_judged);
+        numbers(trace, &mut lose, &mut grade.not_judged);
+        state_flags(trace, &mut lose, &mut grade.not_judged);
+        let failed: Vec<&Span> =
+            trace.spans.iter().filter(|s| s.error.is_some() && s.kind != Kind::Attempt).collect();
+        for span in failed.iter().take(4) {
+            lose(
+                "span_failed",
+                points::SPAN_FAILED,
+                format!("{}: {}", span.label(), span.error.as_deref().unwrap_or_default()),
+            );
+        }
+        if !matches!(trace.status.as_str(), "success" | "done" | "ok") {
+            lose("not_finished", points::NOT_FINISHED, format!("the run ended as {:?}", trace.status));
+        }
+        let cut = |s: &&Span| {
+            s.attributes
+                .get("gen_ai.response.finish_reasons")
+                .is_some_and(|f| f.to_string().contains("length"))
+        };
+        for span in trace.spans.iter().filter(cut).take(4) {
+            lose("answer_cut", points::ANSWER_CUT, format!("{}: cut by the token limit", span.name));
+        }
+    }
+    reasoning(trace, flow, &mut lose);
+    grade.points = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
+    let nothing = trace.spans.is_empty() || (grade.not_judged.len() >= 4 && reasons.is_empty());
+    grade.letter = if nothing { "-" } else { content_letter(grade.points) }.into();
+    grade.passed = !nothing && grade.points >= points::PASS;
+    reasons.sort_by(|a, b| b.points.total_cmp(&a.points));
+    grade.reasons = reasons;
+    grade
+}
+
+/// Reports that are there and say something.
+fn texts(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
+    let mut empty: BTreeSet<String> = BTreeSet::new();
+    for text in
+        trace.texts.iter().filter(|t| t.key.ends_with("_report") && !t.key.contains('.') && t.chars < 50)
+    {
+        empty.insert(text.key.clone());
+    }
+    let families = reading::gatherers(trace, flow);
+    for name in &families {
+        let of_family: Vec<&usize> =
+            flow.units.iter().filter(|i| family(&trace.spans[**i].name) == *name).collect();
+        let asks_models = of_family
+            .iter()
+            .any(|i| trace.spans[**i].hidden_calls > 0 || flow.models_in(trace, **i).next().is_some());
+        let wrote = of_family.iter().any(|i| {
+            trace.spans[**i]
+                .wrote
+                .iter()
+                .chain(flow.models_in(trace, **i).flat_map(|m| &trace.spans[m].wrote))
+                .any(|t| t.chars >= 50)
+        });
+        if asks_models && !wrote && !empty.iter().any(|key| key.starts_with(name)) {
+            empty.insert(format!("{name}: its report"));
+        }
+    }
+    for key in empty {
+        let stem = family(&key).to_owned();
+        let last = flow.units.iter().rev().map(|i| &trace.spans[*i]).find(|s| {
+            family(&s.name) == stem && (s.hidden_calls > 0 || s.tokens.sum().is_some_and(|t| t > 0))
+        });
+        let how = match last {
+            Some(span) if span.asks_tools > 0 => {
+                format!("; {} asked for {} tools instead and the run went on", span.label(), span.asks_tools)
+            }
+            Some(span) => format!(
+                "; {} took {} tokens and {:.1} s, left no text, and the run went on",
+                span.label(),
+                span.tokens.sum().unwrap_or(0),
+                span.seconds()
+            ),
+            None => String::new(),
+        };
+        lose("report_empty", points::REPORT_EMPTY, format!("{key} is empty{how}"));
+    }
+}
+
+/// Tools that gave data.
+fn tools(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
+    let mut seen = 0_usize;
+    for name in reading::gatherers(trace, flow) {
+        let (mut without, mut with) = (Vec::new(), 0_u64);
+        for i in flow.units.iter().filter(|i| family(&trace.spans[**i].name) == name) {
+            let inside = flow.tools_in(trace, *i).collect::<Vec<_>>();
+            for span in inside.iter().map(|m| &trace.spans[*m]) {
+                match (span.no_data.first(), &span.error) {
+                    (Some(says), _) => without.push(format!("{}: {says}", span.name)),
+                    (None, Some(error)) => without.push(format!("{}: {error}", span.name)),
+                    (None, None) => with += 1,
+                }
+            }
+            if inside.is_empty() {
+                without.extend(trace.spans[*i].no_data.iter().cloned());
+                with += trace.spans[*i].attributes.get("n_with_data").and_then(Value::as_u64).unwrap_or(0);
+            }
+        }
+        seen += without.len() + with as usize;
+        let Some(first) = without.first() else { continue };
+        let n = without.len();
+        if with == 0 {
+            lose(
+                "no_data",
+                points::NO_DATA,
+                format!("{name}: none of {n} tool answers in the trace holds data ({first})"),
+            );
+        } else {
+            lose(
+                "some_data_missing",
+                points::SOME_DATA_MISSING,
+                format!("{name}: {n} of {} tool answers hold no data ({first})", n as u64 + with),
+            );
+        }
+    }
+    if seen == 0 {
+        not_judged.push("tools: the trace holds none of their answers".into());
+    }
+}
+
+/// Numbers of an answer that stand in what it was written from.
+fn numbers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
+    let mut judged = 0;
+    for (i, span) in trace.spans.iter().enumerate() {
+        let Some(share) = span.traceable else { continue };
+        judged += 1;
+        if share < 0.5 {
+            let node = trace.node_of(i).map_or(span.name.as_str(), |n| trace.spans[n].name.as_str());
+            lose(
+                "numbers_not_traceable",
+                points::NOT_TRACEABLE,
+                format!("{node}: {:.0} % of the numbers of its answer stand in what it read", share * 100.0),
+            );
+        }
+    }
+    if judged == 0 {
+        not_judged.push("numbers: the trace holds no whole prompt beside its answer".into());
+    }
+}
+
+/// What the run's own state says about itself: readiness, and how much of the debate the judge was given.
+fn state_flags(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
+    if trace.flags.get("aggregation_ready") == Some(&Value::Bool(false)) {
+        let not_ready: Vec<&str> = trace
+            .flags
+            .get("report_readiness")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .filter(|(_, r)| r.get("ready") == Some(&Value::Bool(false)))
+            .map(|(name, _)| name.as_str())
+            .collect();
+        lose(
+            "not_ready",
+            points::NOT_READY,
+            format!("aggregation_ready is false ({}) and the run went on", not_ready.join(", ")),
+        );
+    }
+    let rounds = trace.flags.get("research_debate_state").and_then(|s| s.get("debate_history"));
+    let rounds = rounds.and_then(|h| h.get("sample").or(Some(h))).and_then(Value::as_array);
+    let mut judged = false;
+    for round in rounds.into_iter().flatten() {
+        for side in ["bull", "bear"] {
+            let given = match round.get(side) {
+                Some(Value::String(text)) => text.chars().count() as u64,
+                Some(other) => other.get("full_length").and_then(Value::as_u64).unwrap_or(0),
+                None => continue,
+            };
+            let spoken = trace
+                .spans
+                .iter()
+                .filter(|s| s.name.starts_with(side))
+                .flat_map(|s| &s.wrote)
+                .map(|t| t.chars)
+                .max()
+                .unwrap_or(0);
+            judged |= spoken > 0;
+            if spoken > 0 && (given as f64) < 0.9 * spoken as f64 {
+                let evidence = format!(
+                    "the judge was given {given} of the {spoken} characters of {side} ({:.0} %)",
+                    100.0 * given as f64 / spoken as f64
+                );
+                lose("not_read", points::NOT_READ, evidence);
+            }
+        }
+    }
+    if !judged {
+        not_judged.push("debate: the trace does not hold what its reader was given".into());
+    }
+}
+
+/// One decision from the plan to the trader.
+fn decision(
+    trace: &Trace,
+    flow: &Flow,
+    lose: &mut impl FnMut(&str, f64, String),
+    not_judged: &mut Vec<String>,
+) {
+    let since = reading::gathered_at(trace, flow);
+    let deciding =
+        |name: &str| ["plan", "manager", "trader", "decision", "judge"].iter().any(|w| name.contains(w));
+    let mut stated: Vec<(String, &'static str)> = Vec::new();
+    let mut last: Option<(String, bool)> = None;
+    for i in &flow.units {
+        let span = &trace.spans[*i];
+        let texts = span
+            .wrote
+            .iter()
+            .chain(flow.models_in(trace, *i).filter(|m| *m != *i).flat_map(|m| &trace.spans[m].wrote));
+        if span.start_s + 1e-3 < since || !deciding(&span.name) {
+            continue;
+        }
+        for text in texts.filter(|t| !t.start.is_empty() && !t.key.ends_with("judge_feedback")) {
+            match signal::parse(&text.start) {
+                // The end of a text that is kept in part may say otherwise: prose in its beginning is no decision.
+                Some(found) if found.labelled || text.whole => {
+                    stated.push((span.label(), found.action.as_str()));
+                    last = Some((span.label(), true));
+                }
+                _ if text.whole => last = Some((span.label(), false)),
+                _ => {}
+            }
+        }
+    }
+    if let Some((node, false)) = &last
+        && stated.is_empty()
+    {
+        lose(
+            "decision_unparsed",
+            points::DECISION_UNPARSED,
+            format!("{node} states neither BUY, SELL nor HOLD"),
+        );
+    }
+    if stated.is_empty() && last.is_none() {
+        not_judged.push("decision: no deciding text is whole enough to be read".into());
+    }
+    if let Some((first, rest)) = stated.split_first()
+        && let Some((node, action)) = rest.iter().find(|(_, a)| *a != first.1)
+    {
+        lose(
+            "decision_changes",
+            points::DECISION_CHANGES,
+            format!("{} says {}, {node} says {action}", first.0, first.1),
+        );
+    }
+}
+
+/// Hidden reasoning that nobody counted.
+fn reasoning(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
+    let mut uncounted: Vec<String> = Vec::new();
+    for i in &flow.units {
+        let node = &trace.spans[*i];
+        let inside: Vec<usize> = flow.models_in(trace, *i).collect();
+        let calls = if inside.is_empty() && node.hidden_calls > 0 { vec![*i] } else { inside };
+        let silent = calls.iter().any(|m| {
+            let call = &trace.spans[*m];
+            let may = call.model.as_deref().is_none_or(reasons_in_secret);
+            may && call.tokens.reasoning.is_none() && trace.tokens.reasoning.is_none()
+        });
+        if silent && !uncounted.contains(&node.name) {
+            uncounted.push(node.name.clone());
+        }
+    }
+    if !uncounted.is_empty() {
+        let names = uncounted.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+        let more = if uncounted.len() > 4 { ", …" } else { "" };
+        lose(
+            "reasoning_not_counted",
+            points::REASONING,
+            format!(
+                "{} nodes ({names}{more}): the model is not written or thinks in secret, and no reasoning tokens are reported",
+                uncounted.len()
+            ),
+        );
+    }
+}

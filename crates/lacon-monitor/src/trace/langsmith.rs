@@ -1,0 +1,449 @@
+//! LangSmith: runs as the SDK, the CLI and the shared-trace page export them (a list, lines, a tree of `child_runs`),
+//! and the files of the origin's analyzer, which hold a shortened run.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::{Map, Value};
+
+use super::{
+    Form, Kind, Problem, SpanTokens, Text, Trace, json,
+    settle::{Raw, settle},
+    state::{self, Held},
+    when,
+};
+use crate::{analyze::flow::family, facts};
+
+/// Whether a value looks like one run.
+pub fn is_run(value: &Value) -> bool {
+    value.get("id").is_some()
+        && value.get("name").is_some()
+        && (value.get("run_type").is_some()
+            || value.get("start_time").is_some() && value.get("dotted_order").is_some())
+}
+
+/// Whether a value is a file of the origin's analyzer.
+pub fn is_analyzer(value: &Value) -> bool {
+    value.get("trace_data").is_some_and(is_run)
+}
+
+/// Reads an analyzer file.
+pub fn analyzer(value: &Value, problems: Vec<Problem>) -> Vec<Trace> {
+    let Some(run) = value.get("trace_data") else { return Vec::new() };
+    runs(std::slice::from_ref(run), Form::Analyzer, problems)
+}
+
+/// Reads runs, each with the runs under it.
+pub fn runs(values: &[Value], form: Form, mut problems: Vec<Problem>) -> Vec<Trace> {
+    let mut raws = Vec::new();
+    let mut asked: Vec<(String, Map<String, Value>)> = Vec::new();
+    let mut stack: Vec<(&Value, Option<Above>)> = values.iter().rev().map(|v| (v, None)).collect();
+    while let Some((value, above)) = stack.pop() {
+        if !value.is_object() {
+            super::note(&mut problems, "not_a_run", value.to_string().chars().take(60).collect::<String>());
+            continue;
+        }
+        let raw = run(value, above.as_ref());
+        if raw.parent.is_none() {
+            let mut short = Map::new();
+            for (part, mark) in [("inputs", "in"), ("outputs", "out")] {
+                if let Some(Value::Object(map)) = part_of(value, part).as_deref() {
+                    short.insert(mark.into(), Value::Object(flags(map)));
+                }
+            }
+            let total = json::first(value, &["child_runs_total"]).and_then(json::count);
+            let n_children = value.get("child_runs").and_then(Value::as_array).map(Vec::len);
+            if let (Some(total), Some(n)) = (total, n_children)
+                && (n as u64) < total
+            {
+                super::note(
+                    &mut problems,
+                    "runs_left_out",
+                    format!("{n} of {total} child runs are in the file"),
+                );
+            }
+            asked.push((raw.span.id.clone(), short));
+        }
+        if let Some(children) = value.get("child_runs").and_then(Value::as_array) {
+            let trace = raw.trace.clone().or_else(|| Some(raw.span.id.clone()));
+            stack.extend(children.iter().rev().map(|c| (c, Some((raw.span.id.clone(), trace.clone())))));
+        }
+        raws.push(raw);
+    }
+    settle(form, raws, problems, |trace| {
+        if let Some((_, short)) = asked.iter().find(|(id, _)| *id == trace.id || asked.len() == 1) {
+            if let Some(Value::Object(inputs)) = short.get("in") {
+                trace.inputs = inputs.iter().filter_map(|(k, v)| Some((k.clone(), json::text(v)?))).collect();
+            }
+            if let Some(Value::Object(outputs)) = short.get("out") {
+                trace.flags = outputs.clone().into_iter().collect();
+            }
+        }
+        if let Some(status) = trace.attributes.get("status").and_then(json::text) {
+            trace.status = status;
+        }
+        written_in_place(trace);
+        known_models(trace);
+        spread_completion(trace);
+    })
+}
+
+/// Inputs or outputs under one of their names; bulk exports hold them as JSON strings.
+fn part_of<'a>(value: &'a Value, part: &str) -> Option<std::borrow::Cow<'a, Value>> {
+    let short = format!("{part}_summary");
+    let found = value.get(part).filter(|v| !v.is_null()).or(value.get(&short))?;
+    match found {
+        Value::String(text) => serde_json::from_str(text).ok().map(std::borrow::Cow::Owned),
+        other => Some(std::borrow::Cow::Borrowed(other)),
+    }
+}
+
+/// Short values of a state: flags, numbers, words, and which report was ready.
+fn flags(map: &Map<String, Value>) -> Map<String, Value> {
+    map.iter()
+        .filter(|(key, value)| match value {
+            Value::String(text) => text.len() <= 64,
+            Value::Bool(_) | Value::Number(_) => true,
+            Value::Object(_) => key.contains("readiness") || *key == "research_debate_state",
+            _ => false,
+        })
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
+/// Identifier and trace of the run above.
+type Above = (String, Option<String>);
+
+fn run(value: &Value, above: Option<&Above>) -> Raw {
+    let text = |paths: &[&str]| json::first(value, paths).and_then(json::text).filter(|t| !t.is_empty());
+    let mut raw = Raw::default();
+    let span = &mut raw.span;
+    span.id = text(&["id", "run_id"]).unwrap_or_default();
+    span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());
+    let order: Vec<&str> = value
+        .get("dotted_order")
+        .and_then(Value::as_str)
+        .map(|o| o.split('.').filter_map(|part| part.get(part.len().checked_sub(36)?..)).collect())
+        .unwrap_or_default();
+    raw.trace = text(&["trace_id"])
+        .or_else(|| order.first().map(|o| (*o).to_owned()))
+        .or_else(|| above.and_then(|(_, trace)| trace.clone()))
+        .or_else(|| above.is_none().then(|| span.id.clone()));
+    raw.parent = text(&["parent_run_id", "parent_id"])
+        .or_else(|| order.len().checked_sub(2).map(|i| order[i].to_owned()))
+        .or_else(|| above.map(|(id, _)| id.clone()))
+        .filter(|p| *p != span.id);
+    raw.start = value.get("start_time").and_then(when::unix);
+    raw.end = value.get("end_time").and_then(when::unix);
+    raw.first_token = value.get("first_token_time").and_then(when::unix).or_else(|| {
+        let events = value.get("events")?.as_array()?;
+        events
+            .iter()
+            .find(|e| e.get("name").and_then(Value::as_str) == Some("new_token"))?
+            .get("time")
+            .and_then(when::unix)
+    });
+    span.kind = match text(&["run_type"]).as_deref() {
+        Some("llm") => Kind::Model,
+        Some("tool" | "retriever") => Kind::Tool,
+        _ => Kind::Other,
+    };
+    if let Some(status) = text(&["status"]) {
+        span.attributes.insert("status".into(), status.into());
+    }
+    let failed = matches!(text(&["status"]).as_deref(), Some("error" | "failed" | "failure"));
+    span.error = text(&["error"])
+        .map(|e| e.chars().take(200).collect())
+        .or_else(|| failed.then(|| "failed".to_owned()));
+    span.model = text(&[
+        "extra.metadata.ls_model_name",
+        "extra.invocation_params.model",
+        "extra.invocation_params.model_name",
+        "outputs.llm_output.model_name",
+    ]);
+    span.role = text(&["extra.metadata.langgraph_node", "metadata.langgraph_node"]);
+    for key in ["langgraph_step", "langgraph_triggers", "ls_provider", "thread_id"] {
+        if let Some(found) =
+            json::first(value, &[&format!("extra.metadata.{key}"), &format!("metadata.{key}")])
+        {
+            span.attributes.insert(key.into(), found.clone());
+        }
+    }
+    if let Some(tags) = value.get("tags").filter(|t| t.as_array().is_some_and(|t| !t.is_empty())) {
+        span.attributes.insert("tags".into(), tags.clone());
+    }
+    span.tokens = SpanTokens {
+        prompt: value.get("prompt_tokens").and_then(json::count),
+        completion: value.get("completion_tokens").and_then(json::count),
+        total: value.get("total_tokens").and_then(json::count),
+        ..SpanTokens::default()
+    };
+    content(value, span);
+    raw
+}
+
+/// What the run read and wrote.
+fn content(value: &Value, span: &mut super::Span) {
+    let (inputs, outputs) = (part_of(value, "inputs"), part_of(value, "outputs"));
+    let read = inputs.as_deref().map(state::held).unwrap_or_default();
+    let gave = outputs.as_deref().map(state::held).unwrap_or_default();
+    let is_root = value.get("child_runs").is_some() || value.get("parent_run_id").is_some_and(Value::is_null);
+    let wrote = state::wrote(&read, &gave);
+    if let Some(model) = &wrote.model
+        && span.model.is_none()
+    {
+        span.model = Some(model.clone());
+    }
+    if span.kind == Kind::Model {
+        let mut usage = outputs
+            .as_deref()
+            .and_then(|o| {
+                json::first(
+                    o,
+                    &["usage_metadata", "llm_output.token_usage", "usage", "message.usage_metadata"],
+                )
+                .cloned()
+            })
+            .or_else(|| outputs.as_deref().and_then(|o| deep_usage(o, 0)));
+        usage = usage.or_else(|| wrote.usage.last().cloned());
+        if let Some(usage) = usage {
+            merge_usage(&mut span.tokens, &usage);
+        }
+        let answer: String = answers(&gave);
+        let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
+        if read.n_left_out == 0 && !prompt.is_empty() && answer.len() > 80 {
+            span.traceable = Some(facts::share_held(&answer, &prompt));
+        }
+        repeats(&read, span);
+    } else {
+        // The usage that messages carry, where the run itself reports none (streaming).
+        let known: SpanTokens = wrote.usage.iter().fold(SpanTokens::default(), |mut sum, usage| {
+            merge_usage(&mut sum, usage);
+            sum
+        });
+        if span.tokens.sum().is_none() {
+            span.tokens = known;
+        }
+        span.tokens.reasoning = span.tokens.reasoning.or(known.reasoning);
+    }
+    span.asks_tools = wrote.n_calls;
+    span.no_data = wrote.no_data;
+    span.attributes.insert("n_with_data".into(), wrote.n_with_data.into());
+    if wrote.call_tokens > 0 {
+        span.attributes.insert("call_tokens".into(), wrote.call_tokens.into());
+    }
+    if span.kind == Kind::Tool
+        && let Some(output) = outputs.as_deref()
+    {
+        let text = json::first(output, &["output.content", "output.kwargs.content", "output", "content"]);
+        match text.and_then(json::text) {
+            Some(text) => span.no_data.extend(state::no_data(&text)),
+            None if span.no_data.is_empty() && gave.texts.is_empty() && gave.messages.is_empty() => {
+                span.no_data.push("nothing at all".into());
+            }
+            None => {}
+        }
+    }
+    // Of the run itself every text counts, the empty ones most of all.
+    span.wrote =
+        if is_root && value.get("parent_run_id").is_none_or(Value::is_null) && span.kind == Kind::Other {
+            gave.texts
+                .into_iter()
+                .filter(|t| t.chars == 0 || t.chars > 40 || t.key.contains("decision"))
+                .collect()
+        } else {
+            wrote.texts
+        };
+    if read.n_left_out == 0 && span.kind == Kind::Other && !read.messages.is_empty() && !span.wrote.is_empty()
+    {
+        span.attributes.insert("whole_input".into(), true.into());
+    }
+    if span.kind == Kind::Other {
+        span.handed = wrote.handed;
+        span.read_keys = read.texts.iter().filter(|t| t.chars > 0).map(state::key_digest).collect();
+    }
+    let n_answers = span.wrote.len() as u32 + u32::from(wrote.n_calls > 0);
+    span.hidden_calls = n_answers;
+    if let (Some(from), true) =
+        (value.get("inputs_summary").or(value.get("inputs")), span.kind == Kind::Other)
+    {
+        let known: Vec<Value> = state::held(from)
+            .texts
+            .iter()
+            .filter(|t| t.chars > 200)
+            .map(|t| serde_json::json!([t.key, t.chars, t.tokens]))
+            .take(64)
+            .collect();
+        span.attributes.insert("state_texts".into(), Value::Array(known));
+    }
+}
+
+fn answers(held: &Held) -> String {
+    let texts = held.messages.iter().filter(|m| m.kind == "ai").map(|m| m.content.as_str());
+    texts.collect::<Vec<_>>().join("\n")
+}
+
+/// Usage wherever a chat model's output keeps it: `generations[0][0].message.kwargs.usage_metadata` and the like.
+fn deep_usage(value: &Value, depth: usize) -> Option<Value> {
+    if depth > 8 {
+        return None;
+    }
+    match value {
+        Value::Object(map) => {
+            for key in ["usage_metadata", "token_usage"] {
+                if let Some(found) = map.get(key).filter(|v| v.is_object()) {
+                    return Some(found.clone());
+                }
+            }
+            map.values().find_map(|v| deep_usage(v, depth + 1))
+        }
+        Value::Array(items) => items.iter().take(4).find_map(|v| deep_usage(v, depth + 1)),
+        _ => None,
+    }
+}
+
+/// Adds usage in any of the usual spellings.
+pub fn merge_usage(tokens: &mut SpanTokens, usage: &Value) {
+    let get = |paths: &[&str]| json::first(usage, paths).and_then(json::count);
+    let plus = |a: Option<u64>, b: Option<u64>| match (a, b) {
+        (None, None) => None,
+        (a, b) => Some(a.unwrap_or(0).max(b.unwrap_or(0))),
+    };
+    tokens.prompt = plus(tokens.prompt, get(&["input_tokens", "prompt_tokens", "input", "promptTokens"]));
+    tokens.completion =
+        plus(tokens.completion, get(&["output_tokens", "completion_tokens", "output", "completionTokens"]));
+    tokens.cached = plus(
+        tokens.cached,
+        get(&[
+            "input_token_details.cache_read",
+            "prompt_tokens_details.cached_tokens",
+            "input_tokens_details.cached_tokens",
+            "cache_read_input_tokens",
+            "input_cached_tokens",
+            "input_cache_read",
+        ]),
+    );
+    tokens.reasoning = plus(
+        tokens.reasoning,
+        get(&[
+            "output_token_details.reasoning",
+            "completion_tokens_details.reasoning_tokens",
+            "output_tokens_details.reasoning_tokens",
+            "output_reasoning_tokens",
+            "output_reasoning",
+        ]),
+    );
+    tokens.total = plus(tokens.total, get(&["total_tokens", "total", "totalTokens"]));
+}
+
+/// Paragraphs of a prompt by digest, so that equal ones can be found in other prompts.
+fn repeats(read: &Held, span: &mut super::Span) {
+    let mut blocks = Vec::new();
+    for message in &read.messages {
+        for block in message.content.split("\n\n").filter(|b| b.len() >= 240).take(64) {
+            let hash = block
+                .bytes()
+                .fold(0xcbf2_9ce4_8422_2325_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3));
+            let start: String = block.chars().take(48).collect();
+            blocks.push(serde_json::json!([hash, block.len() / 4, start]));
+        }
+    }
+    if !blocks.is_empty() {
+        blocks.truncate(128);
+        span.attributes.insert("blocks".into(), Value::Array(blocks));
+    }
+}
+
+/// A node that changes its input in place leaves its answer in its own recorded input. It wrote the text when no
+/// earlier node had it; a text under another node's name is a quotation of that node.
+fn written_in_place(trace: &mut Trace) {
+    let families: HashSet<String> =
+        trace.spans.iter().filter(|s| s.parent.is_none()).map(|s| family(&s.name).to_owned()).collect();
+    let mut seen: HashSet<u64> = HashSet::new();
+    let mut under_way: Vec<(f64, Vec<u64>)> = Vec::new();
+    for i in 0..trace.spans.len() {
+        let span = &mut trace.spans[i];
+        if span.parent.is_some() {
+            continue;
+        }
+        // What nodes that began with this one read or wrote says nothing about what was there before it.
+        under_way.retain(|(start, keys)| {
+            let earlier = *start < span.start_s - 0.02;
+            if earlier {
+                seen.extend(keys);
+            }
+            !earlier
+        });
+        for text in std::mem::take(&mut span.handed) {
+            let last = text.key.rsplit('.').next().unwrap_or_default();
+            let quoted = families.contains(last) && last != family(&span.name);
+            let key = state::key_digest(&text);
+            if !quoted && !seen.contains(&key) && !span.wrote.iter().any(|t| state::key_digest(t) == key) {
+                span.wrote.push(text);
+                span.hidden_calls +=
+                    u32::from(span.tokens.sum().is_some_and(|t| t > 0) && span.hidden_calls > 0);
+            }
+        }
+        let quoted = |t: &Text| {
+            let last = t.key.rsplit('.').next().unwrap_or_default();
+            families.contains(last) && last != family(&span.name)
+        };
+        span.wrote.retain(|t| !quoted(t));
+        let mut keys = std::mem::take(&mut span.read_keys);
+        keys.extend(span.wrote.iter().map(state::key_digest));
+        under_way.push((span.start_s, keys));
+    }
+    for span in trace.spans.iter_mut().filter(|s| s.hidden_calls > 0) {
+        span.hidden_calls = (span.wrote.len() as u32 + u32::from(span.asks_tools > 0)).max(1);
+    }
+}
+
+/// A node asks the same model on each visit.
+fn known_models(trace: &mut Trace) {
+    let mut models: HashMap<String, String> = HashMap::new();
+    for span in &trace.spans {
+        if let (true, Some(model)) = (span.parent.is_none(), &span.model) {
+            models.entry(span.name.clone()).or_insert_with(|| model.clone());
+        }
+    }
+    for span in trace.spans.iter_mut().filter(|s| s.model.is_none() && s.hidden_calls > 0) {
+        span.model = models.get(&span.name).cloned();
+    }
+}
+
+/// Where only totals are reported per node, the completion follows from what the node wrote, scaled so that the sum
+/// meets the run's own completion total; the prompt is the rest.
+fn spread_completion(trace: &mut Trace) {
+    let wants: Vec<usize> = (0..trace.spans.len())
+        .filter(|i| {
+            let s = &trace.spans[*i];
+            s.hidden_calls > 0 && s.tokens.completion.is_none() && s.tokens.total.is_some_and(|t| t > 0)
+        })
+        .collect();
+    if wants.is_empty() {
+        return;
+    }
+    let written = |span: &super::Span| {
+        let calls = span.attributes.get("call_tokens").and_then(Value::as_u64).unwrap_or(0);
+        span.wrote.iter().map(|t: &Text| t.tokens).sum::<u64>() + calls
+    };
+    let sum: u64 = wants.iter().map(|i| written(&trace.spans[*i])).sum();
+    let known: u64 = trace.spans.iter().filter_map(|s| s.tokens.completion).sum();
+    let target = trace.tokens.completion.map(|c| c.saturating_sub(known));
+    let scale = match target {
+        Some(target) if sum > 0 => (target as f64 / sum as f64).clamp(0.5, 2.0),
+        _ => 1.0,
+    };
+    for i in wants {
+        let span = &mut trace.spans[i];
+        let total = span.tokens.total.unwrap_or(0);
+        let completion = ((written(span) as f64 * scale).round() as u64).min(total);
+        span.tokens.completion = Some(completion);
+        span.tokens.prompt = Some(total - completion);
+        span.tokens.estimated = true;
+    }
+    // The same scale holds for every text that the file keeps in part.
+    let spans = trace.spans.iter_mut().flat_map(|s| s.wrote.iter_mut());
+    for text in spans.chain(trace.texts.iter_mut()).filter(|t| !t.whole) {
+        text.tokens = (text.tokens as f64 * scale).round() as u64;
+    }
+}

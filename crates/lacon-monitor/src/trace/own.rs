@@ -1,0 +1,84 @@
+//! Our own `trace.jsonl`: one span a line, times in seconds since the run began.
+
+use serde_json::Value;
+
+use super::{
+    Form, Problem, Text, Trace, json, otlp,
+    settle::{Raw, settle},
+    when,
+};
+
+/// Whether a value is one of our lines.
+pub fn is_line(value: &Value) -> bool {
+    value.get("span_id").is_some() && value.get("start_s").is_some()
+}
+
+/// Reads lines.
+pub fn lines(values: Vec<Value>, mut problems: Vec<Problem>) -> Vec<Trace> {
+    let mut raws = Vec::with_capacity(values.len());
+    for value in values {
+        if !is_line(&value) {
+            super::note(&mut problems, "not_a_span", value.to_string().chars().take(60).collect::<String>());
+            continue;
+        }
+        raws.push(line(value));
+    }
+    settle(Form::Lacon, raws, problems, finish)
+}
+
+fn line(mut value: Value) -> Raw {
+    let text = |key: &str| value.get(key).and_then(json::text).filter(|t| !t.is_empty());
+    let seconds = |key: &str| value.get(key).and_then(Value::as_f64).filter(|s| s.is_finite());
+    let mut raw = Raw {
+        trace: text("trace_id"),
+        parent: text("parent_span_id"),
+        start: seconds("start_s"),
+        end: seconds("end_s"),
+        first_token: value
+            .get("attributes")
+            .and_then(|a| a.get("lacon.first_token_s"))
+            .and_then(Value::as_f64),
+        ..Raw::default()
+    };
+    raw.span.id = text("span_id").unwrap_or_default();
+    raw.span.name = text("name").unwrap_or_else(|| "unnamed".into());
+    if let Some(Value::Object(attributes)) = value.get_mut("attributes").map(Value::take) {
+        otlp::from_attributes(&mut raw, attributes);
+    }
+    raw
+}
+
+/// What only our own traces say: which texts the run left, who read them, its grade.
+fn finish(trace: &mut Trace) {
+    otlp::inputs_of_attributes(trace);
+    let attributes = trace.attributes.clone();
+    if let Some(at) = attributes.get("lacon.started_at").and_then(when::unix) {
+        trace.began_unix_s = Some(at);
+    }
+    if let Some(status) = attributes.get("lacon.status").and_then(json::text) {
+        trace.status = status;
+    }
+    for report in attributes.get("lacon.reports").and_then(Value::as_array).into_iter().flatten() {
+        let get = |key: &str| report.get(key).and_then(json::count).unwrap_or(0);
+        let role = report.get("role").and_then(json::text).unwrap_or_default();
+        let text = Text {
+            key: role.clone(),
+            chars: get("words") * 6,
+            tokens: get("tokens"),
+            whole: true,
+            start: String::new(),
+        };
+        // The last span of the role's node is the one that wrote it.
+        if let Some(span) = trace.spans.iter_mut().rev().find(|s| s.parent.is_none() && s.name == role) {
+            span.wrote.push(text.clone());
+        }
+        trace.texts.push(text);
+    }
+    for key in
+        ["lacon.reads", "lacon.grade", "lacon.decision", "lacon.simulated", "lacon.actions", "lacon.waste"]
+    {
+        if let Some(value) = attributes.get(key) {
+            trace.flags.insert(key.into(), value.clone());
+        }
+    }
+}

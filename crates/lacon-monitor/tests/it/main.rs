@@ -1,0 +1,12 @@
+//! Traces in: forms, robustness, the two recorded runs, twins with planted causes.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test fails by panicking and says why it was skipped"
+)]
+
+mod compare;
+mod forms;
+mod recorded;
+mod robust;
+mod support;
