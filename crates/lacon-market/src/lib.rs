@@ -8,6 +8,8 @@ pub mod answer;
 pub mod bars;
 pub mod catalog;
 pub mod dataset;
+#[cfg(feature = "extended")]
+pub mod extended;
 pub mod folder;
 pub mod indicators;
 pub mod levels;

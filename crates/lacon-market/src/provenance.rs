@@ -117,8 +117,15 @@ fn figures_in(text: &str, found: &mut BTreeSet<String>) {
     let mut i = 0;
     while i < bytes.len() {
         let part_of_word = i > 0 && (bytes[i - 1].is_ascii_alphabetic() || bytes[i - 1] == b'_');
-        if !bytes[i].is_ascii_digit() || part_of_word {
+        if !bytes[i].is_ascii_digit() {
             i += 1;
+            continue;
+        }
+        if part_of_word {
+            // The digits of a name are no figure, not even their last ones.
+            while bytes.get(i).is_some_and(u8::is_ascii_digit) {
+                i += 1;
+            }
             continue;
         }
         let start = i;

@@ -39,6 +39,8 @@ use crate::{
 
 /// The largest request body.
 const MAX_REQUEST: usize = 32 << 20;
+/// How long the first half of a cut answer is given to leave.
+const FLUSH: Duration = Duration::from_millis(5);
 /// The longest silence of a stalled answer.
 const STALL: Duration = Duration::from_secs(600);
 
@@ -362,11 +364,10 @@ impl State {
         stream::poll_fn(move |context| {
             use std::task::Poll;
             if left == 0 {
-                if fault == Some(Fault::Stall) {
-                    let sleep = stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(STALL)));
-                    if sleep.as_mut().poll(context).is_pending() {
-                        return Poll::Pending;
-                    }
+                let silence = if fault == Some(Fault::Stall) { STALL } else { FLUSH };
+                let sleep = stall.get_or_insert_with(|| Box::pin(tokio::time::sleep(silence)));
+                if sleep.as_mut().poll(context).is_pending() {
+                    return Poll::Pending;
                 }
                 return Poll::Ready(Some(Err(Broken)));
             }
@@ -436,9 +437,8 @@ fn endless() -> HttpResponse<Body> {
 fn half(reply: &Reply, stall: bool) -> HttpResponse<Body> {
     let head = Bytes::copy_from_slice(&reply.body[..reply.body.len() / 2]);
     let rest = stream::once(async move {
-        if stall {
-            tokio::time::sleep(STALL).await;
-        }
+        // Without a moment to send the first half, the reader would see a connection that ends before any answer.
+        tokio::time::sleep(if stall { STALL } else { FLUSH }).await;
         Err(Broken)
     });
     let stream = stream::StreamExt::chain(stream::iter([Ok(Frame::data(head))]), rest);

@@ -234,6 +234,8 @@ pub enum BenchCommand {
     Tokens(BenchTokensArgs),
     /// Run the executor beside a bare tokio JoinSet
     Graph(BenchGraphArgs),
+    /// Compute the thirteen indicators over a long series
+    Indicators(BenchIndicatorsArgs),
     /// Run many simulated runs at once: our own time and memory
     Run(BenchRunArgs),
 }
@@ -246,6 +248,20 @@ pub struct BenchGraphArgs {
     pub nodes: usize,
     /// Rounds of which the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
+    pub rounds: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon bench indicators`.
+#[derive(Debug, Args)]
+pub struct BenchIndicatorsArgs {
+    /// Bars of the series
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub bars: usize,
+    /// Rounds of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 9)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]

@@ -139,6 +139,7 @@ impl Live {
         let found = match vendor {
             Vendor::Yahoo => {
                 let mut found = self.vendors.yahoo.chart(symbol, start, end).await?;
+                found.value.bars.iter_mut().for_each(tidy);
                 // Prices of the day as they stood then: later splits are taken back.
                 let ratio = self.vendors.yahoo.splits_after(symbol, end, self.today).await?;
                 if ratio != 1.0 {
@@ -337,10 +338,14 @@ impl Live {
     }
 }
 
-/// Vendors send prices as floats of single precision: more than six decimals are noise.
+/// Prices sent as floats of single precision are read as the shortest decimal that they stand for: 34.139999 is 34.14.
 fn tidy(bar: &mut Bar) {
     for price in [&mut bar.open, &mut bar.high, &mut bar.low, &mut bar.close] {
-        *price = (*price * 1e6).round() / 1e6;
+        let single = *price as f32;
+        *price = match f64::from(single) == *price {
+            true => single.to_string().parse().unwrap_or(*price),
+            false => (*price * 1e6).round() / 1e6,
+        };
     }
     bar.volume = bar.volume.round();
 }
@@ -353,8 +358,10 @@ fn stocktwits_name(symbol: &str, asset: Asset) -> String {
 }
 
 fn entries(vendor: Vendor, found: Fetched<Vec<Entry>>, need: &Need) -> Result<Fetched<Part>, VendorError> {
-    let within = found.value.iter().any(|e| e.date >= need.start && e.date <= need.end);
-    if !within {
+    let mut found = found;
+    // What is filed under a later day, such as the running month, was not whole on this one.
+    found.value.retain(|e| e.date <= need.end);
+    if !found.value.iter().any(|e| e.date >= need.start) {
         return Err(nothing(vendor, format!("no filing from {} to {}", need.start, need.end)));
     }
     Ok(found.map(|entries| Part::Insiders(entries, need.transactions)))

@@ -89,6 +89,9 @@ fn check(status: u16, answer: &[u8]) -> Option<(Problem, String)> {
     }
     let value: Value = serde_json::from_slice(answer).ok()?;
     let text = body::field(&value, "error_message");
+    if text.is_empty() {
+        return None;
+    }
     let lower = text.to_lowercase();
     let problem = if lower.contains("api_key") {
         Problem::Unauthorised

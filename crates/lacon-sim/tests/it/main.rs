@@ -1,3 +1,6 @@
 //! Tests at the crate's edge.
 
 mod client;
+mod live;
+mod models;
+mod vendors;
