@@ -1,5 +1,7 @@
 //! Tests at the crate's edge.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 mod client;
 mod live;
 mod models;
