@@ -103,6 +103,12 @@ pub struct Dataset {
     pub statements: Vec<Statement>,
 }
 
+/// Controls but line ends and tabs, and the marks that turn or hide text: a model would read what a person does not see.
+pub(crate) fn is_unseen(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
 /// What no sound data looks like: bars whose high is below their low, doubled days, statements published before their
 /// period ended, anything dated after the pack's own day.
 pub fn oddities(data: &Dataset) -> Vec<String> {

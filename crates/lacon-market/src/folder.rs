@@ -27,7 +27,7 @@ pub use write::write;
 
 use crate::{
     DataError, Dataset, Item, Symbol, bars,
-    dataset::{Entry, Statement, StatementKind},
+    dataset::{Entry, Statement, StatementKind, is_unseen},
     symbol,
 };
 
@@ -168,7 +168,8 @@ fn sorted_files(folder: &Path, keep: impl Fn(&str) -> bool) -> Vec<std::path::Pa
 }
 
 fn text(fields: &Map<String, Value>, key: &str) -> String {
-    fields.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let text = fields.get(key).and_then(Value::as_str).unwrap_or_default();
+    text.chars().filter(|c| !is_unseen(*c)).collect()
 }
 
 /// An object of date → list of entries; no file is no entries.

@@ -9,14 +9,14 @@ use std::{
 };
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// The most answers that are kept; a run makes some dozens.
 const MAX_RECORDS: usize = 10_000;
 
 /// One request behind an answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// The vendor, or the pack.
     pub vendor: String,
@@ -31,14 +31,14 @@ pub struct Origin {
 }
 
 /// One answer of a tool.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// The tool.
     pub tool: String,
     /// Its arguments.
     pub arguments: Map<String, Value>,
     /// `ok`, `no_data` or `failed`.
-    pub status: &'static str,
+    pub status: String,
     /// The requests behind it.
     pub origins: Vec<Origin>,
     /// Vendors that were asked before and gave nothing, with the reason.
@@ -59,7 +59,7 @@ impl Provenance {
         &self,
         tool: &str,
         arguments: &Map<String, Value>,
-        status: &'static str,
+        status: &str,
         origins: Vec<Origin>,
         passed: Vec<String>,
         text: &str,
@@ -67,7 +67,7 @@ impl Provenance {
         let record = Record {
             tool: tool.into(),
             arguments: arguments.clone(),
-            status,
+            status: status.into(),
             origins,
             passed,
             figures: figures(text).into_iter().collect(),
@@ -88,6 +88,15 @@ impl Provenance {
         let Some(plain) = figures(figure).into_iter().next() else { return Vec::new() };
         let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         records.iter().filter(|r| r.figures.binary_search(&plain).is_ok()).cloned().collect()
+    }
+
+    /// Reads the ledger of a finished run, so that a report made later names the same sources.
+    ///
+    /// # Errors
+    /// When the value is no ledger.
+    pub fn read(books: &Value) -> Result<Self, serde_json::Error> {
+        let records = serde_json::from_value(books.get("answers").cloned().unwrap_or_default())?;
+        Ok(Self { records: Mutex::new(records) })
     }
 
     /// The ledger as it is written beside `run.json`.
@@ -194,6 +203,9 @@ mod tests {
         ledger.keep("get_YFin_data", &Map::new(), "ok", vec![origin], Vec::new(), "Close 1,234.50");
         assert_eq!(ledger.sources_of("1234.5")[0].origins[0].vendor, "yahoo");
         assert_eq!(ledger.sources_of("$1,234.50").len(), 1);
+        let read = Provenance::read(&ledger.json()).unwrap();
+        assert_eq!(read.sources_of("1234.5"), ledger.sources_of("1234.5"));
+        assert!(Provenance::read(&Value::Null).is_err());
         assert!(ledger.sources_of("1234.6").is_empty() && ledger.sources_of("none").is_empty());
     }
 }

@@ -33,17 +33,18 @@ fn check(status: u16, answer: &[u8]) -> Option<(Problem, String)> {
         .iter()
         .find_map(|field| Some((*field, value.get(field)?.as_str()?)))?;
     let lower = text.to_lowercase();
-    let problem =
-        if lower.contains("rate limit") || lower.contains("requests per") || lower.contains("call frequency")
-        {
-            Problem::RateLimited
-        } else if lower.contains("apikey") || lower.contains("api key") || lower.contains("premium") {
-            Problem::Unauthorised
-        } else if field == "Error Message" {
-            Problem::BadRequest
-        } else {
-            Problem::UpstreamDown
-        };
+    let problem = if ["rate limit", "requests per", "request per", "call frequency"]
+        .iter()
+        .any(|w| lower.contains(w))
+    {
+        Problem::RateLimited
+    } else if lower.contains("apikey") || lower.contains("api key") || lower.contains("premium") {
+        Problem::Unauthorised
+    } else if field == "Error Message" {
+        Problem::BadRequest
+    } else {
+        Problem::UpstreamDown
+    };
     Some((problem, body::clean(text).chars().take(200).collect()))
 }
 
@@ -356,4 +357,35 @@ pub fn parse_indicator(answer: &[u8], content_type: &str) -> Result<Vec<(Date, V
     }
     all.sort_by_key(|(day, _)| *day);
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A bad key and a rate limit come in the same field; taking one for the other would wait for ever, or never.
+    #[test]
+    fn a_bad_key_is_not_taken_for_a_rate_limit() {
+        for (text, problem) in [
+            (
+                "Our standard API rate limit is 25 requests per day. Please subscribe to a premium plan.",
+                Problem::RateLimited,
+            ),
+            (
+                "Please consider spreading out your free API requests more sparingly (1 request per second).",
+                Problem::RateLimited,
+            ),
+            ("the parameter apikey is invalid or missing.", Problem::Unauthorised),
+            (
+                "This is a premium endpoint. You may subscribe to any of the premium plans.",
+                Problem::Unauthorised,
+            ),
+        ] {
+            let body = serde_json::json!({"Information": text}).to_string();
+            assert_eq!(check(200, body.as_bytes()).unwrap().0, problem, "{text}");
+        }
+        let call = br#"{"Error Message": "Invalid API call. Please retry or visit the documentation."}"#;
+        assert_eq!(check(200, call).unwrap().0, Problem::BadRequest);
+        assert!(check(200, b"timestamp,open\n").is_none() && check(200, b"{}").is_none());
+    }
 }

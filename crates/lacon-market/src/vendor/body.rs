@@ -4,6 +4,7 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::Value;
 
 use super::{Problem, Vendor, VendorError};
+use crate::dataset::is_unseen;
 
 /// The longest text of one item that is kept, in characters.
 pub const MAX_TEXT: usize = 4_000;
@@ -87,7 +88,7 @@ pub fn text(vendor: Vendor, body: &[u8], content_type: &str) -> Result<String, V
 pub fn clean(text: &str) -> String {
     let mut out = String::with_capacity(text.len().min(MAX_TEXT));
     let mut ends = 0;
-    for (n, c) in text.chars().filter(|c| *c == '\n' || *c == '\t' || !is_unseen(*c)).enumerate() {
+    for (n, c) in text.chars().filter(|c| !is_unseen(*c)).enumerate() {
         if n == MAX_TEXT {
             out.push_str(" …");
             break;
@@ -98,12 +99,6 @@ pub fn clean(text: &str) -> String {
         }
     }
     out.trim().to_owned()
-}
-
-/// Controls, and the marks that turn or hide text: a model would read what a person does not see.
-fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
 }
 
 /// HTML as plain text: tags dropped, the usual entities read.

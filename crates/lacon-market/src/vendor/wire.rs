@@ -182,6 +182,8 @@ pub struct WireOptions {
     pub max_wait: Duration,
     /// Requests at once per host.
     pub per_host: usize,
+    /// After how many failed asks in a row a host is left alone, and for how long; the next ask then tries it once.
+    pub breaker: Option<(u32, Duration)>,
     /// Who asks; several vendors refuse clients without a name.
     pub agent: String,
     /// Where answers are kept.
@@ -196,6 +198,7 @@ impl Default for WireOptions {
             wait: Duration::from_millis(400),
             max_wait: Duration::from_secs(30),
             per_host: 4,
+            breaker: Some((3, Duration::from_secs(30))),
             agent: concat!("lacon/", env!("CARGO_PKG_VERSION"), " (market data reader)").into(),
             cache: None,
         }
@@ -218,6 +221,8 @@ pub struct Got {
 struct Host {
     places: Semaphore,
     next: Mutex<Instant>,
+    /// Failed asks in a row, and when the last one failed.
+    down: Mutex<(u32, Instant)>,
 }
 
 type Flight = Arc<OnceCell<Got>>;
@@ -320,6 +325,34 @@ impl Wire {
     /// Asks until it works or asking again cannot help: a vendor that is down gets all tries, one that asks for
     /// patience gets one more.
     async fn tried(&self, ask: &Ask, conditions: &[(&str, String)]) -> Result<HttpAnswer, VendorError> {
+        let host = self.host(ask);
+        let mut most = self.options.max_attempts;
+        if let Some((limit, pause)) = self.options.breaker {
+            let (failed, last) = host.failures();
+            if failed >= limit {
+                let rest = pause.saturating_sub(last.elapsed());
+                if !rest.is_zero() {
+                    let seconds = rest.as_secs() + 1;
+                    let what =
+                        format!("not asked: {failed} asks in a row failed, left alone for {seconds} s more");
+                    return Err(ask.error(Problem::UpstreamDown, &what));
+                }
+                // One try shows whether the host is back.
+                most = 1;
+            }
+        }
+        let result = self.repeated(ask, conditions, most).await;
+        let is_down = result.as_ref().is_err_and(|e| e.problem == Problem::UpstreamDown);
+        host.settle(is_down);
+        result
+    }
+
+    async fn repeated(
+        &self,
+        ask: &Ask,
+        conditions: &[(&str, String)],
+        most: u32,
+    ) -> Result<HttpAnswer, VendorError> {
         let mut attempt = 1;
         loop {
             let error = match self.once(ask, conditions).await {
@@ -327,8 +360,8 @@ impl Wire {
                 Err(error) => error,
             };
             let tries = match error.problem {
-                Problem::RateLimited => self.options.max_attempts.min(2),
-                _ => self.options.max_attempts,
+                Problem::RateLimited => most.min(2),
+                _ => most,
             };
             let too_long = error.retry_after.is_some_and(|wait| wait > self.options.max_wait);
             if attempt >= tries || !ask.repeatable || !error.is_retryable() || too_long {
@@ -414,6 +447,7 @@ impl Wire {
             Arc::new(Host {
                 places: Semaphore::new(self.options.per_host.max(1)),
                 next: Mutex::new(Instant::now()),
+                down: Mutex::new((0, Instant::now())),
             })
         };
         Arc::clone(hosts.entry(name).or_insert_with(made))
@@ -427,6 +461,15 @@ fn gap(ask: &Ask) -> Duration {
 }
 
 impl Host {
+    fn failures(&self) -> (u32, Instant) {
+        *self.down.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn settle(&self, is_down: bool) {
+        let mut down = self.down.lock().unwrap_or_else(PoisonError::into_inner);
+        *down = if is_down { (down.0.saturating_add(1), Instant::now()) } else { (0, Instant::now()) };
+    }
+
     async fn wait_turn(&self, gap: Duration) {
         let at = {
             let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);

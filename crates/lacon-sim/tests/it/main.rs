@@ -5,4 +5,5 @@
 mod client;
 mod live;
 mod models;
+mod recorded;
 mod vendors;

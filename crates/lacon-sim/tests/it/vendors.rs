@@ -28,7 +28,13 @@ pub fn start(faults: &str) -> Background {
 
 pub fn wire(timeout: Duration, cache: Option<DiskCache>) -> Arc<Wire> {
     let fetch = HttpFetch::new(Duration::from_secs(2)).unwrap();
-    let options = WireOptions { timeout, wait: Duration::from_millis(1), cache, ..WireOptions::default() };
+    let options = WireOptions {
+        timeout,
+        wait: Duration::from_millis(1),
+        cache,
+        breaker: None,
+        ..WireOptions::default()
+    };
     Arc::new(Wire::new(Arc::new(fetch), options))
 }
 
@@ -386,6 +392,27 @@ async fn a_vendor_that_asks_for_patience_is_asked_once_more() {
         good += usize::from(yahoo.search(symbol).await.is_ok());
     }
     assert!(good >= 7, "{good}");
+}
+
+/// A host that fails all the time is left alone, so that a run does not wait for it again and again.
+#[tokio::test]
+async fn a_host_that_is_down_is_left_alone() {
+    let server = start("500=1");
+    let fetch = HttpFetch::new(Duration::from_secs(2)).unwrap();
+    let pause = Duration::from_millis(300);
+    let options = WireOptions { wait: Duration::ZERO, breaker: Some((2, pause)), ..WireOptions::default() };
+    let wire = Arc::new(Wire::new(Arc::new(fetch), options));
+    let yahoo = Yahoo::new(Arc::clone(&wire), &account(&server.url(), Vendor::Yahoo, ""));
+    for symbol in ["A", "B"] {
+        assert!(yahoo.search(symbol).await.unwrap_err().message.starts_with("answered 500"));
+    }
+    let alone = yahoo.search("C").await.unwrap_err();
+    assert!(alone.message.starts_with("not asked: 2 asks in a row failed"), "{alone}");
+    // Other vendors are not touched, and after the pause one try is made.
+    let twits = StockTwits::new(wire, &account(&server.url(), Vendor::StockTwits, ""));
+    assert!(twits.messages("A").await.unwrap_err().message.starts_with("answered 500"));
+    tokio::time::sleep(pause).await;
+    assert!(yahoo.search("D").await.unwrap_err().message.starts_with("answered 500"));
 }
 
 #[test]

@@ -180,3 +180,81 @@ fn sim_serve_says_where_and_answers() {
     folder.lacon(&["sim", "serve", "--faults", "teapot=1"]).fails(2, "unknown fault \"teapot\"");
     folder.lacon(&["sim", "serve", "--date", "soon"]).fails(2, "date \"soon\" is no day");
 }
+
+/// A vendor that never stops talking, a file of a million rows, texts with unseen characters: the memory stays bounded.
+#[test]
+fn hostile_input_stays_within_the_memory_limit() {
+    let world = world("");
+    let peak = |record: &serde_json::Value| record["peak_rss_mb"].as_f64().unwrap();
+    // Every answer of every vendor is a gigabyte and more.
+    let folder = Folder::new();
+    let endless = format!("{}/fault/endless", world.url());
+    let models = format!("{}/v1", world.url());
+    let args = [
+        "run",
+        "MSFT",
+        "--llm",
+        "openai",
+        "--base-url",
+        &models,
+        "--data",
+        "vendors",
+        "--vendors-url",
+        &endless,
+        "--date",
+        "2025-07-30",
+        "--json",
+    ];
+    let done: Done = command(&folder, &args).output().unwrap().into();
+    let record: serde_json::Value = serde_json::from_str(&done.out).unwrap();
+    assert!(record["tools"].as_array().unwrap().iter().all(|t| t["status"] != "ok"));
+    assert!(peak(&record) < 256.0, "{} MB with endless answers", peak(&record));
+
+    let mut prices = String::from("Date,Open,High,Low,Close,Volume\n");
+    let first = jiff::civil::date(1, 1, 1);
+    for n in 0..1_000_000i64 {
+        let day = first.checked_add(jiff::Span::new().days(n)).unwrap();
+        prices.push_str(&format!("{day},10,12,9,11,1000\n"));
+    }
+    let folder = Folder::new();
+    folder.write("pack/market_data/price_data/BIG-YFin-data-a.csv", &prices);
+    let record = folder
+        .lacon(&["run", "BIG", "--data", "pack", "--date", "2025-07-30", "--time-scale", "0", "--json"])
+        .json();
+    assert!(peak(&record) < 512.0, "{} MB with a million rows", peak(&record));
+
+    let folder = Folder::new();
+    folder.write(
+        "pack/finnhub_data/news_data/BAD_data_formatted.json",
+        "{\"2025-07-29\": [{\"headline\": \"A\\u0000B\\u202eC\", \"summary\": \"x\\u0000\\u200by\", \"source\": \"w\\u0000\"}]}",
+    );
+    let done = folder.lacon(&[
+        "run",
+        "BAD",
+        "--data",
+        "pack",
+        "--date",
+        "2025-07-30",
+        "--time-scale",
+        "0",
+        "--json",
+    ]);
+    assert!(!done.out.contains("\\u0000") && !done.out.contains('\u{202e}'), "{}", done.out);
+    // A path in a ticker, in the list of digests, in a link of a vendor: nothing leads out of the folder.
+    for ticker in ["../../etc/passwd", "..", "A/B", "A\\B", "%2e%2e"] {
+        let done = folder.lacon(&["run", ticker, "--data", "vendors", "--vendors-url", &world.url()]);
+        assert_eq!(done.code, 2, "{ticker}: {}", done.err);
+    }
+    folder.write(
+        "pack/lacon/manifest.json",
+        r#"{"schema_version": 1, "files": {"../../../etc/hostname": {"bytes": 1, "blake3": "00"}}}"#,
+    );
+    let done = folder.lacon(&["data", "verify", "pack"]);
+    assert!(done.code == 1 && done.out.contains("leads out of the pack"), "{}", done.out);
+    std::fs::write(
+        folder.path().join("pack/finnhub_data/news_data/BAD_data_formatted.json"),
+        b"\xff\xfe{\0}\0",
+    )
+    .unwrap();
+    folder.lacon(&["run", "BAD", "--data", "pack"]).fails(2, "not UTF-8 text");
+}
