@@ -2,10 +2,13 @@
 
 use crate::compress::Compressed;
 use std::collections::{HashMap, VecDeque};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 /// How to run a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,6 +128,95 @@ where
         }
         Ok(summary)
     })
+}
+
+/// What a [`Batch`] gives: the results in the order of the input, and the summary.
+pub type Collected<I, R, E> = (Vec<Done<I, R, E>>, BatchSummary);
+
+/// A batch as a future for any runtime: it works in threads of its own and wakes whoever polls it.
+///
+/// Nothing starts before the first poll. Dropping it lets the items under way end, starts no further ones and gives
+/// their results to nobody. All results are held until the last one is there; [`run`] hands them over one by one.
+#[must_use = "a batch does nothing until it is polled"]
+pub struct Batch<I, R, E> {
+    job: Option<Box<dyn FnOnce(&AtomicBool) -> Collected<I, R, E> + Send>>,
+    shared: Arc<Shared<I, R, E>>,
+}
+
+struct Shared<I, R, E> {
+    cancel: AtomicBool,
+    state: Mutex<(Option<Collected<I, R, E>>, Option<Waker>)>,
+}
+
+/// As [`run`], as a future.
+pub fn run_async<I, R, E>(
+    input: Vec<I>,
+    options: BatchOptions,
+    work: impl Fn(&I) -> Result<R, E> + Send + Sync + 'static,
+) -> Batch<I, R, E>
+where
+    I: Send + 'static,
+    R: Send + 'static,
+    E: Send + 'static,
+{
+    let job = move |cancel: &AtomicBool| {
+        let mut results = Vec::with_capacity(input.len());
+        let summary = run(input, options, cancel, work, |_, done| {
+            results.push(done);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        match summary {
+            Ok(summary) => (results, summary),
+        }
+    };
+    let shared = Shared { cancel: AtomicBool::new(false), state: Mutex::new((None, None)) };
+    Batch { job: Some(Box::new(job)), shared: Arc::new(shared) }
+}
+
+fn once<F: FnOnce()>(work: &Mutex<Option<F>>) {
+    let taken = work.lock().unwrap_or_else(PoisonError::into_inner).take();
+    taken.into_iter().for_each(|work| work());
+}
+
+// Nothing in it is pinned: the work lies in another thread.
+impl<I, R, E> Unpin for Batch<I, R, E> {}
+
+impl<I: Send + 'static, R: Send + 'static, E: Send + 'static> Future for Batch<I, R, E> {
+    type Output = Collected<I, R, E>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        {
+            let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(done) = state.0.take() {
+                return Poll::Ready(done);
+            }
+            state.1 = Some(context.waker().clone());
+        }
+        if let Some(job) = self.job.take() {
+            let shared = Arc::clone(&self.shared);
+            let work = move || {
+                let done = job(&shared.cancel);
+                let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.0 = Some(done);
+                if let Some(waker) = state.1.take() {
+                    waker.wake();
+                }
+            };
+            // Without a thread to spare the batch is done here: late is better than never.
+            let work = Arc::new(Mutex::new(Some(work)));
+            let other = Arc::clone(&work);
+            if std::thread::Builder::new().name("batch".into()).spawn(move || once(&other)).is_err() {
+                once(&work);
+            }
+        }
+        Poll::Pending
+    }
+}
+
+impl<I, R, E> Drop for Batch<I, R, E> {
+    fn drop(&mut self) {
+        self.shared.cancel.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Compressed texts by the hash of what they came from; bounded by bytes, the least recently used go first.

@@ -1,4 +1,4 @@
-use lacon_prompt::batch::{BatchOptions, Done, ProcessedCache, run};
+use lacon_prompt::batch::{BatchOptions, Done, ProcessedCache, run, run_async};
 use lacon_prompt::compress::{Options, compress};
 use lacon_tokens::EncodingName;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -113,4 +113,59 @@ fn results_are_the_same_in_every_thread() {
         },
     )
     .expect("all are equal");
+}
+
+/// Polls a future on this thread, which sleeps in between.
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: std::sync::Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&mut { waker });
+    loop {
+        match std::pin::Pin::new(&mut future).poll(&mut context) {
+            std::task::Poll::Ready(value) => return value,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn the_future_gives_what_the_call_gives() {
+    let work = |n: &u32| if n % 10 == 3 { Err("odd") } else { Ok(n * 2) };
+    let (done, summary) = block_on(run_async((0..500).collect(), BatchOptions::jobs(3), work));
+    assert_eq!((done.len(), summary.items, summary.failed, summary.cancelled), (500, 500, 50, false));
+    assert!(done.iter().enumerate().all(|(i, d)| {
+        let n = i as u32;
+        *d == if n % 10 == 3 { Done::Failed(n, "odd") } else { Done::Ok(n * 2) }
+    }));
+}
+
+#[test]
+fn a_dropped_future_stops_reading() {
+    static STARTED: AtomicUsize = AtomicUsize::new(0);
+    let work = |_: &u32| {
+        STARTED.fetch_add(1, Ordering::SeqCst);
+        std::thread::yield_now();
+        Ok::<(), ()>(())
+    };
+    let mut batch = run_async((0..1_000_000).collect(), BatchOptions::jobs(2), work);
+    let waker = std::task::Waker::noop();
+    let mut context = std::task::Context::from_waker(waker);
+    assert!(std::pin::Pin::new(&mut batch).poll(&mut context).is_pending());
+    drop(batch);
+    let mut last = usize::MAX;
+    // Items under way end; then the number stands still.
+    while STARTED.load(Ordering::SeqCst) != last {
+        last = STARTED.load(Ordering::SeqCst);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(last < 1_000_000, "{last}");
+    // A batch that is never polled does nothing at all.
+    drop(run_async(vec![1u32], BatchOptions::jobs(1), |_: &u32| -> Result<(), ()> {
+        panic!("it was started")
+    }));
 }
