@@ -139,13 +139,20 @@ pub type Collected<I, R, E> = (Vec<Done<I, R, E>>, BatchSummary);
 /// their results to nobody. All results are held until the last one is there; [`run`] hands them over one by one.
 #[must_use = "a batch does nothing until it is polled"]
 pub struct Batch<I, R, E> {
-    job: Option<Box<dyn FnOnce(&AtomicBool) -> Collected<I, R, E> + Send>>,
+    job: Option<Job<I, R, E>>,
     shared: Arc<Shared<I, R, E>>,
 }
 
+type Job<I, R, E> = Box<dyn FnOnce(&AtomicBool) -> Collected<I, R, E> + Send>;
+
 struct Shared<I, R, E> {
     cancel: AtomicBool,
-    state: Mutex<(Option<Collected<I, R, E>>, Option<Waker>)>,
+    state: Mutex<Progress<I, R, E>>,
+}
+
+struct Progress<I, R, E> {
+    done: Option<Collected<I, R, E>>,
+    waker: Option<Waker>,
 }
 
 /// As [`run`], as a future.
@@ -169,7 +176,8 @@ where
             Ok(summary) => (results, summary),
         }
     };
-    let shared = Shared { cancel: AtomicBool::new(false), state: Mutex::new((None, None)) };
+    let shared =
+        Shared { cancel: AtomicBool::new(false), state: Mutex::new(Progress { done: None, waker: None }) };
     Batch { job: Some(Box::new(job)), shared: Arc::new(shared) }
 }
 
@@ -187,18 +195,18 @@ impl<I: Send + 'static, R: Send + 'static, E: Send + 'static> Future for Batch<I
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         {
             let mut state = self.shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(done) = state.0.take() {
+            if let Some(done) = state.done.take() {
                 return Poll::Ready(done);
             }
-            state.1 = Some(context.waker().clone());
+            state.waker = Some(context.waker().clone());
         }
         if let Some(job) = self.job.take() {
             let shared = Arc::clone(&self.shared);
             let work = move || {
                 let done = job(&shared.cancel);
                 let mut state = shared.state.lock().unwrap_or_else(PoisonError::into_inner);
-                state.0 = Some(done);
-                if let Some(waker) = state.1.take() {
+                state.done = Some(done);
+                if let Some(waker) = state.waker.take() {
                     waker.wake();
                 }
             };

@@ -252,12 +252,27 @@ pub struct BenchArgs {
 pub enum BenchCommand {
     /// Count and encode texts of four kinds, beside the rivals that are there
     Tokens(BenchTokensArgs),
+    /// Shorten texts of several kinds without loss, and plan the prompts of a run
+    Prompts(BenchPromptsArgs),
     /// Run the executor beside a bare tokio JoinSet
     Graph(BenchGraphArgs),
     /// Compute the thirteen indicators over a long series
     Indicators(BenchIndicatorsArgs),
     /// Run many simulated runs at once: our own time and memory
     Run(BenchRunArgs),
+}
+
+/// Flags of `lacon bench prompts`.
+#[derive(Debug, Args)]
+pub struct BenchPromptsArgs {
+    /// Texts to shorten; made ones when there are none
+    pub files: Vec<PathBuf>,
+    /// Rounds of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 30)]
+    pub rounds: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Flags of `lacon bench graph`.

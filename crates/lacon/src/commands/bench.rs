@@ -2,6 +2,7 @@
 
 mod graph;
 mod indicators;
+mod prompts;
 mod run;
 mod tokens;
 
@@ -17,6 +18,7 @@ use crate::{
 pub fn run(common: &Common, args: &BenchArgs, started: Instant) -> Result<ExitCode, Failure> {
     match &args.command {
         BenchCommand::Tokens(args) => tokens::run(args),
+        BenchCommand::Prompts(args) => prompts::run(args),
         BenchCommand::Graph(args) => graph::run(args),
         BenchCommand::Indicators(args) => indicators::run(args),
         BenchCommand::Run(args) => run::run(common, args, started),
