@@ -123,8 +123,8 @@ fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
             self.0.unpark();
         }
     }
-    let waker = std::sync::Arc::new(Unpark(std::thread::current())).into();
-    let mut context = std::task::Context::from_waker(&mut { waker });
+    let waker = std::task::Waker::from(std::sync::Arc::new(Unpark(std::thread::current())));
+    let mut context = std::task::Context::from_waker(&waker);
     loop {
         match std::pin::Pin::new(&mut future).poll(&mut context) {
             std::task::Poll::Ready(value) => return value,
