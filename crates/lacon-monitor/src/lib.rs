@@ -16,6 +16,7 @@ pub mod render;
 pub mod signal;
 pub mod spans;
 pub mod trace;
+pub mod whatif;
 
 pub use grade::{content_grade, origin_grade};
 pub use ledger::{CallFact, Ledger, NodeFact, ToolFact};

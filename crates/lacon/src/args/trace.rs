@@ -19,6 +19,8 @@ pub enum TraceCommand {
     Analyze(AnalyzeArgs),
     /// Say what changed between two runs, or two sets of runs
     Compare(CompareArgs),
+    /// Say what a run would take if something were different
+    WhatIf(WhatIfArgs),
 }
 
 /// Flags of `lacon trace analyze`.
@@ -50,6 +52,36 @@ pub struct CompareArgs {
     /// Exit with 1 when the pair is confounded
     #[arg(long)]
     pub gate: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon trace what-if`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Edits: barrier=off  prefetch=on  merge=A+B  parallel=A+B  remove=A  answer=0.5x  answer.ROLE=300  speed=2x  \
+speed.ROLE=2x  model=PROFILE  tool=0.5x  tool.NAME=2s  slots=N  hedge=0.9"
+)]
+pub struct WhatIfArgs {
+    /// The trace; more of them serve --fit
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// An edit, KEY=VALUE; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Whose residuals: auto, fast, typical or slow
+    #[arg(long, value_name = "PROFILE", default_value = "auto")]
+    pub profile: String,
+    /// Fit speeds and residuals from the given traces
+    #[arg(long)]
+    pub fit: bool,
+    /// Draws of the Monte Carlo
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub draws: usize,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
