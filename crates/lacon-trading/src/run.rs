@@ -11,7 +11,7 @@ use lacon_graph::Status;
 use lacon_llm::{Client, Effort};
 use lacon_market::{Kind, catalog};
 use lacon_monitor::{
-    RunRecord,
+    OpFact, RunRecord, books,
     record::{DataInfo, Environment, LlmInfo},
 };
 use lacon_runtime::{
@@ -82,6 +82,8 @@ pub struct Settings {
     pub version: String,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether our own work is timed.
+    pub monitor: bool,
     /// Whether finished calls and nodes are kept for a later process.
     pub journal: bool,
     /// Whether a run of this name is gone on with instead of begun.
@@ -101,6 +103,8 @@ pub struct Decided {
     pub failure: Option<DecideError>,
     /// The first file that could not be written.
     pub write_error: Option<WriteError>,
+    /// Counters and histograms as Prometheus text.
+    pub metrics: String,
 }
 
 /// Why a run did not come to its end.
@@ -168,6 +172,7 @@ pub async fn decide(settings: Settings) -> Decided {
         budget_tokens: settings.budget_tokens,
         counter: Arc::clone(&counter),
         on_progress: settings.on_progress,
+        monitor: settings.monitor,
         journal,
         restored,
     }));
@@ -213,7 +218,8 @@ pub async fn decide(settings: Settings) -> Decided {
         Some(DecideError::Deadline(_)) => "deadline",
         Some(_) => "failed",
     };
-    let model_encoding = counter.get();
+    let ops = &run.ledger.ops;
+    let model_encoding = ops.time("vocabulary", || counter.get());
     if !llm.simulated
         && let Some(warning) = &model_encoding.warning
     {
@@ -247,12 +253,19 @@ pub async fn decide(settings: Settings) -> Decided {
         },
         counts_are_exact,
     };
-    let mut record = outcome::record(about, &state, &facts, model_encoding.encoding);
-    let mut write_error = report::write_tree(&folder, &record, &state, &facts).err();
+    let mut record = ops.time("record", || outcome::record(about, &state, &facts, model_encoding.encoding));
+    record.wall_s = began.elapsed().as_secs_f64();
+    let mut write_error = ops
+        .time("report tree", || {
+            let own: Vec<OpFact> = ops.iter().copied().collect();
+            report::write_tree(&folder, &record, &state, &facts, &own)
+        })
+        .err();
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
     record.peak_rss_mb = peak_rss_mb();
+    record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
     if write_error.is_none() {
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
         write_error = report::write_whole(&folder.join("run.json"), &json).err();
@@ -260,7 +273,8 @@ pub async fn decide(settings: Settings) -> Decided {
     if failure.is_none() {
         durations.write(&facts);
     }
-    Decided { record, folder, failure, write_error }
+    let metrics = run.ledger.metrics.prometheus(&record.llm.provider);
+    Decided { record, folder, failure, write_error, metrics }
 }
 
 /// The file of finished calls and nodes in a run's folder.

@@ -155,17 +155,20 @@ async fn finish(
     if role == Role::Signal {
         missing.clear();
     }
+    let ops = &desk.run.ledger.ops;
     let prompt: String = answer.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
-    Ok(Text {
-        failure: None,
-        cut,
-        missing,
-        read: read
-            .iter()
-            .map(|(role, text)| (role.name().to_owned(), facts::share_held(text, &prompt)))
-            .collect(),
-        traceable: Some(facts::share_held(&text, &prompt)),
-        text,
+    ops.time("trace numbers", || {
+        Ok(Text {
+            failure: None,
+            cut,
+            missing,
+            read: read
+                .iter()
+                .map(|(role, text)| (role.name().to_owned(), facts::share_held(text, &prompt)))
+                .collect(),
+            traceable: Some(facts::share_held(&text, &prompt)),
+            text,
+        })
     })
 }
 
@@ -267,7 +270,7 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
             let state = &context.state;
             let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
             let mut request = if prefetch {
-                let data = data_text(&desk, role, results);
+                let data = desk.run.ledger.ops.time("condense", || data_text(&desk, role, results));
                 // The marker tells any model, and any replay of one, that the tools were already called.
                 let material = format!("Tool result: {}\n\n{data}", desk.identity());
                 material::request(
@@ -381,7 +384,11 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
         async move {
             let file = prompts::role_file(role);
             let state = &context.state;
-            let mut request = reader_request(&desk, role, file, state, context.visit);
+            let mut request = desk
+                .run
+                .ledger
+                .ops
+                .time("render prompt", || reader_request(&desk, role, file, state, context.visit));
             desk.prepare(role, file, &mut request);
             let read: Vec<(Role, String)> = role
                 .reads()

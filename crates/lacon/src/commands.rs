@@ -14,6 +14,7 @@ mod graph;
 mod layout;
 mod models;
 mod prompt_input;
+mod report;
 mod resume;
 mod retrieve;
 mod run;
@@ -47,6 +48,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Report(args) => report::run(&common, &args),
         Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),

@@ -124,6 +124,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         time_scale: 1.0,
         version: "test".into(),
         on_progress: Arc::new(|_| {}),
+        monitor: true,
         journal: false,
         resume: false,
         about: serde_json::Value::Null,

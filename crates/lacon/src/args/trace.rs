@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Flags of `lacon trace`.
 #[derive(Debug, Args)]
@@ -85,4 +85,55 @@ pub struct WhatIfArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `lacon report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run's folder, its name, or latest
+    #[arg(default_value = "latest")]
+    pub run: String,
+    /// Folder for results, where runs are looked up by name
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
+    /// Write one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the trace, or the metrics, in this form instead
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub trace_format: Option<TraceFormat>,
+    /// The file for --trace-format; standard output when not given
+    #[arg(short, long, value_name = "FILE", requires = "trace_format")]
+    pub output: Option<PathBuf>,
+    /// Send the trace to an OTLP/HTTP endpoint
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Forms of a trace that others read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// OTLP JSON
+    Otlp,
+    /// Chrome trace JSON, for Perfetto
+    Chrome,
+    /// LangSmith runs
+    Langsmith,
+    /// Prometheus text of counters and histograms
+    Prometheus,
+}
+
+impl TraceFormat {
+    /// The file's name in a run's folder.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Otlp => "trace.otlp.json",
+            Self::Chrome => "trace.chrome.json",
+            Self::Langsmith => "trace.langsmith.json",
+            Self::Prometheus => "metrics.prom",
+        }
+    }
 }
