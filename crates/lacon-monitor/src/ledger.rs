@@ -330,6 +330,11 @@ impl Ledger {
         total(self.calls.iter())
     }
 
+    /// Model calls in order of their end.
+    pub fn calls(&self) -> impl Iterator<Item = &CallFact> {
+        self.calls.iter()
+    }
+
     /// Nodes in order of their end.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeFact> {
         self.nodes.iter()

@@ -46,6 +46,7 @@ pub(crate) const BLANK: u16 = bit(CharClass::Blank as u8);
 pub(crate) const OTHER: u16 = bit(CharClass::Other as u8);
 
 /// Class number of a scalar value.
+#[inline]
 pub(crate) fn class_of(scalar: u32) -> u8 {
     let block = TABLE[(scalar >> 8) as usize % N_BLOCKS] as usize;
     TABLE[N_BLOCKS + block * 256 + (scalar & 255) as usize]

@@ -29,6 +29,7 @@ mod pieces;
 mod pretokenize;
 mod request;
 mod scan;
+mod seen;
 mod simd;
 mod special;
 mod tables;

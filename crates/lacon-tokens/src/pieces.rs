@@ -1,146 +1,74 @@
-//! From piece borders to counts and ids: a small cache of seen pieces per thread, then the vocabulary, then merging.
+//! From piece borders to counts and ids: tables of seen pieces per thread (`seen.rs`), then the vocabulary, then merging.
 //!
-//! The cache is what makes text fast: a piece of up to 15 bytes is two words that are compared at once, and the
-//! pieces that a text is made of stay dense in the second-level cache, which the whole vocabulary does not. It is
-//! per thread, so that threads share nothing that they write; its size is fixed.
+//! Two passes over a batch. While borders are found, each piece of up to 8 bytes is looked up in a table that stays in
+//! the first-level cache and holds the frequent pieces that are one token; a piece that is not there is appended to a
+//! list, without a branch. Then the list, a fifth to a half of the pieces, is divided by length, the cache lines of
+//! all are asked for, and only then are they looked up: what a text costs is how long the processor waits for memory,
+//! and so it waits for all at once. Threads share nothing that they write; the size of the tables is fixed.
 //!
-//! Cost: one load of 16 bytes, one hash, one probe of two neighbouring entries, no branch that text decides.
+//! Cost: 26 instructions for a piece of the front table; for others a load, a hash and a cache line, about 60.
+//!
+//! Tried and lost: one large table without a front (each look-up waits for the second-level cache, or a virtual
+//! machine's neighbour: 1.3 to 2 times as slow); a list of all pieces between scanning and look-up (48 instructions a
+//! piece instead of 26).
 
 use std::cell::RefCell;
 use std::hint::select_unpredictable;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
-use crate::merge::{count_merged, merge};
 use crate::pretokenize::Pattern;
-use crate::scan::{Batch, KEY, TAIL, unpack};
-use crate::simd::{Vectors, count_batch, encode_batch, scan, scan_tail};
-use crate::tables::{hash, mix};
+use crate::scan::{Packed, REACH, Sink, TAIL, WINDOW, unpack};
+use crate::seen::{
+    FRONT, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD, WORD_WAYS,
+    count_piece, encode_piece, front_key, front_place, short_count, short_key, word_key,
+};
+use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
 use crate::vocabulary::Vocabulary;
 
-/// Longest piece whose bytes, length and count fit one word.
-const TINY: usize = 7;
-const TINY_SETS: usize = 1 << 13;
-/// Longest piece whose bytes, length and count fit two words.
-const SHORT: usize = 15;
-const SHORT_SETS: usize = 1 << 15;
-const SHORT_WAYS: usize = 4;
-/// Longest piece of the third table.
-const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 13;
-const MEDIUM_WAYS: usize = 4;
-/// Longest piece of the fourth table.
-const LONG: usize = 256;
-const LONG_SETS: usize = 1 << 11;
 /// Caches that a thread keeps, one per encoding.
 const CACHES_PER_THREAD: usize = 4;
-
-/// Pieces of up to 7 bytes, a cache line of them: the bytes, zero-padded, 5 bits of token count, 3 of length.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct TinySet(pub(crate) [u64; 8]);
-
-const TINY_LEN_SHIFT: u32 = 61;
-const TINY_COUNT_SHIFT: u32 = 56;
-/// The bits of a [`TinySet`]'s word that are its count and not its key.
-pub(crate) const TINY_COUNT: u64 = 0x1F << TINY_COUNT_SHIFT;
-
-/// Pieces of 8 to 15 bytes, a cache line of them: the first words, then the second; with the bytes, zero-padded,
-/// 4 bits of token count, 4 of length.
-type ShortSet = [u64; 2 * SHORT_WAYS];
-
-const COUNT_SHIFT: u32 = 56;
-const COUNT_MASK: u64 = 0x0F << COUNT_SHIFT;
-
-/// A piece of 16 to 46 bytes: the bytes, zero-padded, then one byte of length and one of token count.
-type Medium = [u64; 6];
-
-/// Token numbers of a cached piece: up to three, plus one, in 21 bits each; or where they are in `many`.
-///
-/// Zero where the piece was counted and not encoded.
-type Ids = u64;
-
-const ID_BITS: u32 = 21;
-const ID_MASK: u64 = (1 << ID_BITS) - 1;
-const IN_MANY: u64 = 1 << 63;
-/// Most ids that a thread keeps for pieces of more than three.
-const MANY: usize = 1 << 18;
-
-/// Pieces seen by one thread with one encoding.
-///
-/// All tables but the first are arrays of plain words, which begin as zeros: the system hands out their pages when
-/// they are first touched, so that a thread that counts one short text does not pay for the whole.
-pub(crate) struct PieceCache {
-    tiny: Box<[TinySet; TINY_SETS]>,
-    tiny_ids: Vec<[Ids; 8]>,
-    short: Lines,
-    short_ids: Vec<[Ids; SHORT_WAYS]>,
-    medium: Vec<[Medium; MEDIUM_WAYS]>,
-    medium_ids: Vec<[Ids; MEDIUM_WAYS]>,
-    /// Pieces of 47 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
-    long: Vec<u32>,
-    long_bytes: Vec<[u8; LONG]>,
-    long_ids: Vec<Ids>,
-    /// Ids of the pieces that have more than three.
-    many: Vec<u32>,
-}
-
-impl PieceCache {
-    fn new() -> Self {
-        Self {
-            tiny: vec![TinySet([0; 8]); TINY_SETS]
-                .into_boxed_slice()
-                .try_into()
-                .unwrap_or_else(|_| unreachable!("made with this length")),
-            tiny_ids: vec![[0; 8]; TINY_SETS],
-            short: Lines::new(SHORT_SETS),
-            short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
-            medium: vec![[[0; 6]; MEDIUM_WAYS]; MEDIUM_SETS],
-            medium_ids: vec![[0; MEDIUM_WAYS]; MEDIUM_SETS],
-            long: vec![0; LONG_SETS],
-            long_bytes: vec![[0; LONG]; LONG_SETS],
-            long_ids: vec![0; LONG_SETS],
-            many: Vec::new(),
-        }
-    }
-}
-
-/// Sets of eight words, each in one cache line.
-struct Lines {
-    words: Vec<u64>,
-    /// Words before the first that begins a line.
-    from: usize,
-}
-
-impl Lines {
-    fn new(n: usize) -> Self {
-        let words = vec![0; n * 8 + 8];
-        let from = (words.as_ptr() as usize).wrapping_neg() % 64 / 8;
-        Self { words, from }
-    }
-
-    #[inline(always)]
-    fn get(&self, at: usize) -> &[u64; 8] {
-        let from = self.from + at * 8;
-        self.words[from..from + 8].try_into().expect("the range has this length")
-    }
-
-    #[inline(always)]
-    fn get_mut(&mut self, at: usize) -> &mut [u64; 8] {
-        let from = self.from + at * 8;
-        (&mut self.words[from..from + 8]).try_into().expect("the range has this length")
-    }
-}
 
 /// What a thread keeps for one encoding: its number, the cache, and room to work in.
 struct Kept {
     number: u64,
     cache: PieceCache,
-    batch: Box<Batch>,
-    misses: Misses,
+    scratch: Scratch,
 }
 
+impl Kept {
+    fn new(number: u64) -> Self {
+        Self { number, cache: PieceCache::new(), scratch: Scratch::default() }
+    }
+}
+
+/// The caches of one thread; when it ends, they wait for the next.
+struct Caches(Vec<Box<Kept>>);
+
 thread_local! {
-    static KEPT: RefCell<Vec<Kept>> = const { RefCell::new(Vec::new()) };
+    static KEPT: RefCell<Caches> = const { RefCell::new(Caches(Vec::new())) };
+}
+
+/// Caches of threads that ended: a short-lived thread begins with what others have seen.
+static SPARE: Mutex<Vec<Box<Kept>>> = Mutex::new(Vec::new());
+
+impl Caches {
+    fn take(number: u64) -> Option<Box<Kept>> {
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = spare.iter().rposition(|kept| kept.number == number)?;
+        Some(spare.swap_remove(at))
+    }
+}
+
+impl Drop for Caches {
+    fn drop(&mut self) {
+        let limit = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).max(CACHES_PER_THREAD);
+        let mut spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner);
+        spare.append(&mut self.0);
+        let surplus = spare.len().saturating_sub(limit);
+        spare.drain(..surplus);
+    }
 }
 
 /// What splits and looks up the pieces of one encoding; clones share their threads' caches.
@@ -170,66 +98,79 @@ impl Pieces {
     }
 
     /// Number of tokens of `text`, or some number above `limit` as soon as there are more.
-    pub(crate) fn count(&self, vocabulary: &Vocabulary, text: &[u8], limit: usize) -> usize {
+    pub(crate) fn count(&self, vocabulary: &Vocabulary, mut text: &[u8], limit: usize) -> usize {
         self.with_kept(|kept| {
-            let (cache, misses) = (&mut kept.cache, &mut kept.misses);
+            let (cache, scratch) = (&mut kept.cache, &mut kept.scratch);
+            let skip = if self.skip { u64::MAX } else { 0 };
             let mut n_tokens = 0;
-            self.for_each_batch(text, &mut kept.batch, self.skip, |text, batch| {
-                n_tokens += count_batch(self.vectors, cache, misses, vocabulary, text, batch);
-                n_tokens <= limit
-            });
+            let mut padded = [0; TAIL];
+            while !text.is_empty() && n_tokens <= limit {
+                let mut sink = CountSink {
+                    front: &cache.front,
+                    missed: &mut scratch.missed,
+                    n_missed: 0,
+                    n_pieces: 0,
+                    skip,
+                };
+                let end = scan(self.vectors, self.pattern, text, &mut sink);
+                let readable = if end > 0 {
+                    text
+                } else {
+                    padded[..text.len()].copy_from_slice(text);
+                    scan_tail(self.vectors, self.pattern, &padded, text.len(), &mut sink);
+                    &padded
+                };
+                let n_missed = sink.n_missed;
+                n_tokens += sink.n_pieces - n_missed;
+                n_tokens += count_missed(self.vectors, cache, scratch, vocabulary, readable, n_missed);
+                text = if end > 0 { &text[end..] } else { &[] };
+            }
             n_tokens
         })
     }
 
     /// Appends the tokens of `text` to `out`.
-    pub(crate) fn encode(&self, vocabulary: &Vocabulary, text: &[u8], out: &mut Vec<u32>) {
+    pub(crate) fn encode(&self, vocabulary: &Vocabulary, mut text: &[u8], out: &mut Vec<u32>) {
         self.with_kept(|kept| {
-            let cache = &mut kept.cache;
-            self.for_each_batch(text, &mut kept.batch, false, |text, batch| {
-                encode_batch(self.vectors, cache, vocabulary, text, batch, out);
-                true
-            });
+            let (cache, scratch) = (&mut kept.cache, &mut kept.scratch);
+            let mut padded = [0; TAIL];
+            while !text.is_empty() {
+                let mut sink = EncodeSink {
+                    front: &cache.front_known,
+                    front_ids: &cache.front_ids,
+                    answers: &mut scratch.answers,
+                    missed: &mut scratch.missed,
+                    missed_at: &mut scratch.missed_at,
+                    n_missed: 0,
+                    n_pieces: 0,
+                };
+                let end = scan(self.vectors, self.pattern, text, &mut sink);
+                let readable = if end > 0 {
+                    text
+                } else {
+                    padded[..text.len()].copy_from_slice(text);
+                    scan_tail(self.vectors, self.pattern, &padded, text.len(), &mut sink);
+                    &padded
+                };
+                let (n_missed, n_pieces) = (sink.n_missed, sink.n_pieces);
+                encode_missed(self.vectors, cache, scratch, vocabulary, readable, n_missed);
+                emit(&cache.many, &mut scratch.ids, &scratch.answers[..n_pieces], out);
+                cache.trim_many();
+                text = if end > 0 { &text[end..] } else { &[] };
+            }
         });
     }
 
-    /// Calls `each` with batches of pieces in order, until it says no.
-    fn for_each_batch(
-        &self,
-        text: &[u8],
-        batch: &mut Batch,
-        skip: bool,
-        mut each: impl FnMut(&[u8], &Batch) -> bool,
-    ) {
-        batch.set_skip(skip);
-        let mut at = 0;
-        loop {
-            let end = scan(self.vectors, self.pattern, text, at, batch);
-            if end == at {
-                break;
-            }
-            if !each(text, batch) {
-                return;
-            }
-            at = end;
-        }
-        let rest = &text[at..];
-        if !rest.is_empty() {
-            let mut padded = [0; TAIL];
-            padded[..rest.len()].copy_from_slice(rest);
-            scan_tail(self.vectors, self.pattern, &padded, rest.len(), batch);
-            each(&padded, batch);
-        }
-    }
-
     fn with_kept<T>(&self, work: impl FnOnce(&mut Kept) -> T) -> T {
-        KEPT.with_borrow_mut(|all| {
+        KEPT.with_borrow_mut(|Caches(all)| {
             let at = match all.iter().position(|kept| kept.number == self.number) {
                 Some(at) => at,
                 None => {
                     all.truncate(CACHES_PER_THREAD - 1);
-                    let (cache, batch) = (PieceCache::new(), Box::new(Batch::new()));
-                    all.insert(0, Kept { number: self.number, cache, batch, misses: Misses::default() });
+                    all.insert(
+                        0,
+                        Caches::take(self.number).unwrap_or_else(|| Box::new(Kept::new(self.number))),
+                    );
                     0
                 }
             };
@@ -238,328 +179,271 @@ impl Pieces {
     }
 }
 
-/// Scratch of one count.
-pub(crate) struct Misses {
-    /// Start in the lower half, length in the upper.
-    pieces: Vec<u64>,
+/// Missed pieces at which a batch ends: their cache lines, asked for all at once, fit the first-level cache.
+const FULL: usize = 256;
+/// Missed pieces that a batch can have at most, with the rest of its last window.
+const MISSED: usize = 512;
+/// Pieces that a batch to be encoded can have at most.
+const PIECES: usize = 2048;
+
+/// Room to work in.
+pub(crate) struct Scratch {
+    /// Pieces that the front table does not know.
+    missed: [Packed; MISSED],
+    /// Where they are among the batch's pieces.
+    missed_at: [u32; MISSED],
+    words: [Packed; MISSED],
+    shorts: [Packed; MISSED],
+    others: [Packed; MISSED],
+    answers: Box<[Ids; PIECES]>,
+    ids: Box<[u32; 3 * PIECES]>,
     tokens: Vec<u32>,
 }
 
-impl Default for Misses {
+impl Default for Scratch {
     fn default() -> Self {
-        Self { pieces: Vec::new(), tokens: Vec::with_capacity(64) }
+        Self {
+            missed: [0; MISSED],
+            missed_at: [0; MISSED],
+            words: [0; MISSED],
+            shorts: [0; MISSED],
+            others: [0; MISSED],
+            answers: Box::new([0; PIECES]),
+            ids: Box::new([0; 3 * PIECES]),
+            tokens: Vec::with_capacity(64),
+        }
     }
 }
 
-/// Bytes of a key that belong to a piece of this length.
-const KEEP: [(u64, u64); SHORT + 1] = {
-    let mut table = [(0, 0); SHORT + 1];
-    let mut len = 1;
-    while len <= SHORT {
-        table[len] = if len <= 8 {
-            (u64::MAX >> (64 - 8 * len), 0)
-        } else {
-            (u64::MAX, u64::MAX >> (64 - 8 * (len - 8)))
-        };
-        len += 1;
+/// Counts pieces and lists those that the front table does not know.
+pub(crate) struct CountSink<'a> {
+    front: &'a [u64; FRONT],
+    missed: &'a mut [Packed; MISSED],
+    n_missed: usize,
+    n_pieces: usize,
+    /// All ones if pieces that are one token by their looks need no look-up.
+    skip: u64,
+}
+
+impl Sink for CountSink<'_> {
+    #[inline(always)]
+    fn between(&mut self, window: &[u8; REACH], base: usize, borders: u64, plain: u64) {
+        let starts = borders & !(1 << (63 - borders.leading_zeros()));
+        let plain = plain & self.skip;
+        let mut starts_left = starts & !plain;
+        let mut ends_left = borders & !(plain << 1) & !1;
+        self.n_pieces += starts.count_ones() as usize;
+        let count = starts_left.count_ones() as usize;
+        let mut n_missed = self.n_missed;
+        let mut done = 0;
+        // Steps of four, so that the branch is predictable. The empty pieces behind the last are always missed.
+        while done < count {
+            for _ in 0..4 {
+                let start = starts_left.trailing_zeros() as usize;
+                let len = (ends_left.trailing_zeros() as usize).wrapping_sub(start);
+                starts_left &= starts_left.wrapping_sub(1);
+                ends_left &= ends_left.wrapping_sub(1);
+                let key = front_key(window, start & (WINDOW - 1), len);
+                self.missed[n_missed % MISSED] = (base + start) as u64 | (len as u64) << 32;
+                n_missed += usize::from(self.front[front_place(key)] != key);
+            }
+            done += 4;
+        }
+        self.n_missed = n_missed - (done - count);
     }
-    table
-};
 
-#[inline(always)]
-fn short_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
-    let bytes: &[u8; KEY] = text[start..start + KEY].try_into().expect("the range has this length");
-    let both = u128::from_le_bytes(*bytes);
-    let (low, high) = KEEP[len & SHORT];
-    (both as u64 & low, ((both >> 64) as u64 & high) | (len as u64) << 60)
+    #[inline(always)]
+    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+        self.n_pieces += 1;
+        self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
+        self.n_missed += 1;
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.n_missed >= FULL
+    }
 }
 
-#[inline(always)]
-fn short_set(low: u64, high: u64) -> usize {
-    (mix(0, low, high) >> 32) as usize % SHORT_SETS
+/// Looks pieces up in the front table and lists those that it does not know.
+pub(crate) struct EncodeSink<'a> {
+    front: &'a [u64; FRONT],
+    front_ids: &'a [u32; FRONT],
+    answers: &'a mut [Ids; PIECES],
+    missed: &'a mut [Packed; MISSED],
+    missed_at: &'a mut [u32; MISSED],
+    n_missed: usize,
+    n_pieces: usize,
 }
 
-/// Number of tokens of the pieces of `batch`; call it through `simd.rs`.
-///
-/// `matches` gives a bit for each word of a set that equals the key but for its count.
+impl Sink for EncodeSink<'_> {
+    #[inline(always)]
+    fn between(&mut self, window: &[u8; REACH], base: usize, borders: u64, _plain: u64) {
+        let mut starts = borders & !(1 << (63 - borders.leading_zeros()));
+        let mut ends = borders & !1;
+        let count = starts.count_ones() as usize;
+        let mut n_missed = self.n_missed;
+        let n_pieces = self.n_pieces;
+        let mut done = 0;
+        while done < count {
+            for i in done..done + 4 {
+                let start = starts.trailing_zeros() as usize;
+                let len = (ends.trailing_zeros() as usize).wrapping_sub(start);
+                starts &= starts.wrapping_sub(1);
+                ends &= ends.wrapping_sub(1);
+                let key = front_key(window, start & (WINDOW - 1), len);
+                let place = front_place(key);
+                self.answers[(n_pieces + i) % PIECES] = Ids::from(self.front_ids[place]);
+                self.missed[n_missed % MISSED] = (base + start) as u64 | (len as u64) << 32;
+                self.missed_at[n_missed % MISSED] = (n_pieces + i) as u32;
+                n_missed += usize::from(self.front[place] != key);
+            }
+            done += 4;
+        }
+        self.n_missed = n_missed - (done - count);
+        self.n_pieces += count;
+    }
+
+    #[inline(always)]
+    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+        self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
+        self.missed_at[self.n_missed % MISSED] = self.n_pieces as u32;
+        self.n_missed += 1;
+        self.n_pieces += 1;
+    }
+
+    #[inline(always)]
+    fn is_full(&self) -> bool {
+        self.n_missed >= FULL || self.n_pieces >= PIECES - 2 * WINDOW
+    }
+}
+
+/// Number of tokens of the missed pieces; call it through `simd.rs`.
 #[inline(always)]
-pub(crate) fn count_batch_with(
-    matches: impl Fn(&TinySet, u64) -> u32,
+pub(crate) fn count_missed_with(
+    matches: impl Matches,
     cache: &mut PieceCache,
-    misses: &mut Misses,
+    scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
-    batch: &Batch,
+    n_missed: usize,
 ) -> usize {
-    let pieces = batch.packed();
-    if misses.pieces.len() <= pieces.len() {
-        misses.pieces.resize(pieces.len() + 1, 0);
+    let Scratch { missed, words, shorts, others, tokens, .. } = scratch;
+    let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
+    for piece in &missed[..n_missed] {
+        let (_, len) = unpack(*piece);
+        words[n_words % MISSED] = *piece;
+        n_words += usize::from(len <= WORD);
+        shorts[n_shorts % MISSED] = *piece;
+        n_shorts += usize::from((len > WORD) & (len <= SHORT));
+        others[n_others % MISSED] = *piece;
+        n_others += usize::from(len > SHORT);
     }
-    let missed = &mut misses.pieces[..pieces.len() + 1];
-    let mut n_tokens = batch.n_plain();
-    let mut n_misses = 0;
-    for piece in pieces {
+    let (words, shorts, others) = (&words[..n_words], &shorts[..n_shorts], &others[..n_others]);
+    for piece in words {
         let (start, len) = unpack(*piece);
-        let key = tiny_key(text, start, len);
-        let set = &cache.tiny[tiny_set(key) % TINY_SETS];
-        let matched = matches(set, key);
-        let hit = (matched != 0) & (len <= TINY);
-        let found = set.0[matched.trailing_zeros() as usize & 7];
-        n_tokens += select_unpredictable(hit, (found >> TINY_COUNT_SHIFT & 31) as usize, 0);
-        missed[n_misses] = *piece;
-        n_misses += usize::from(!hit);
+        prefetch(cache.word_set(word_key(text, start, len)));
     }
-    let n_longer = n_misses;
-    n_misses = 0;
-    for i in 0..n_longer {
-        let (start, len) = unpack(missed[i]);
+    for piece in shorts {
+        let (start, len) = unpack(*piece);
         let (low, high) = short_key(text, start, len);
-        let set: &ShortSet = cache.short.get(short_set(low, high));
-        // At most one way holds the key, so that the union over the ways is its count.
-        let mut found = 0;
-        for way in 0..SHORT_WAYS {
-            let word = set[SHORT_WAYS + way];
-            let differs = (set[way] ^ low) | ((word ^ high) & !COUNT_MASK);
-            found |= select_unpredictable(differs == 0, word & COUNT_MASK, 0);
-        }
-        let found = select_unpredictable(len <= SHORT, (found >> COUNT_SHIFT) as usize, 0);
-        n_tokens += found;
-        missed[n_misses] = missed[i];
-        n_misses += usize::from(found == 0);
+        prefetch(cache.short_set(low, high));
     }
-    for i in 0..n_misses {
-        let (start, len) = unpack(misses.pieces[i]);
-        n_tokens += count_miss(&matches, cache, &mut misses.tokens, vocabulary, text, start, len);
+    for piece in others {
+        let (start, len) = unpack(*piece);
+        if len <= MEDIUM {
+            let set = cache.medium_set(&text[start..start + len]);
+            set.iter().for_each(prefetch);
+        }
+    }
+    let mut n_tokens = 0;
+    let mut n_unknown = 0;
+    let mut hits = cache.hits;
+    for piece in words {
+        let (start, len) = unpack(*piece);
+        let key = word_key(text, start, len);
+        let set = cache.word_set(key);
+        let matched = matches(set, key);
+        let found = (set.0[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
+        let found = select_unpredictable(matched != 0, found, 0);
+        n_tokens += found;
+        missed[n_unknown % MISSED] = *piece;
+        n_unknown += usize::from(found == 0);
+        hits = hits.wrapping_add(1);
+        if hits.is_multiple_of(PROMOTE) {
+            let slot = &mut cache.front[front_place(key)];
+            *slot = select_unpredictable(found == 1, key, *slot);
+        }
+    }
+    cache.hits = hits;
+    for piece in shorts {
+        let (start, len) = unpack(*piece);
+        let (low, high) = short_key(text, start, len);
+        let found = short_count(cache.short_set(low, high), low, high);
+        n_tokens += found;
+        missed[n_unknown % MISSED] = *piece;
+        n_unknown += usize::from(found == 0);
+    }
+    for piece in missed[..n_unknown].iter().chain(others) {
+        let (start, len) = unpack(*piece);
+        // The same piece can have missed before in this batch, so its table is asked once more.
+        n_tokens += count_piece(&matches, cache, tokens, vocabulary, text, start, len);
     }
     n_tokens
 }
 
+/// Answers for the missed pieces; call it through `simd.rs`.
 #[inline(always)]
-fn tiny_key(text: &[u8], start: usize, len: usize) -> u64 {
-    let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
-    // Of a longer piece some bits that no piece of the table has.
-    let keep = (1_u64 << ((8 * len) & 63)) - 1;
-    (u64::from_le_bytes(*bytes) & keep) | (len as u64) << TINY_LEN_SHIFT
-}
-
-#[inline(always)]
-fn tiny_set(key: u64) -> usize {
-    (key.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> (64 - TINY_SETS.trailing_zeros())) as usize
-}
-
-/// Appends the tokens of the pieces of `batch` to `out`; call it through `simd.rs`.
-#[inline(always)]
-pub(crate) fn encode_batch_with(
-    matches: impl Fn(&TinySet, u64) -> u32,
+pub(crate) fn encode_missed_with(
+    matches: impl Matches,
     cache: &mut PieceCache,
+    scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
-    batch: &Batch,
-    out: &mut Vec<u32>,
+    n_missed: usize,
 ) {
-    const ROOM: usize = 256;
-    let mut buffer = [0_u32; ROOM + 4];
-    let mut n = 0;
-    for piece in batch.packed() {
+    let missed = &scratch.missed[..n_missed];
+    for piece in missed {
         let (start, len) = unpack(*piece);
-        let mut ids = 0;
-        let mut count = 0;
-        if len <= TINY {
-            let key = tiny_key(text, start, len);
-            let at = tiny_set(key);
-            let matched = matches(&cache.tiny[at % TINY_SETS], key);
-            let way = matched.trailing_zeros() as usize & 7;
-            ids = select_unpredictable(matched != 0, cache.tiny_ids[at][way], 0);
-            count = (cache.tiny[at % TINY_SETS].0[way] >> TINY_COUNT_SHIFT & 31) as usize;
+        if len <= WORD {
+            let key = word_key(text, start, len);
+            prefetch(cache.word_set(key));
+            prefetch(cache.word_ids(key));
+        } else if len <= SHORT {
+            let (low, high) = short_key(text, start, len);
+            prefetch(cache.short_set(low, high));
+            prefetch(cache.short_ids(low, high));
         }
-        if ids == 0 || ids & IN_MANY != 0 {
-            let piece = &text[start..start + len];
-            let (slot, found) = find(&matches, cache, text, start, len);
-            (ids, count) = match found {
-                Some((ids, count)) if ids != 0 => (ids, count),
-                _ => {
-                    out.extend_from_slice(&buffer[..n]);
-                    n = 0;
-                    let first = out.len();
-                    match vocabulary.token(piece) {
-                        Some(token) => out.push(token),
-                        None => merge(vocabulary, piece, out),
-                    }
-                    let tokens = &out[first..];
-                    let packed = pack(&mut cache.many, tokens);
-                    store(cache, slot, piece, tokens.len(), packed);
-                    continue;
-                }
-            };
+    }
+    for (piece, i) in missed.iter().zip(&scratch.missed_at) {
+        let (start, len) = unpack(*piece);
+        let ids = encode_piece(&matches, cache, vocabulary, text, start, len);
+        scratch.answers[*i as usize % PIECES] = ids;
+        cache.hits = cache.hits.wrapping_add(1);
+        if cache.hits.is_multiple_of(PROMOTE) && len <= WORD && ids <= ID_MASK {
+            let key = word_key(text, start, len);
+            let at = front_place(key);
+            (cache.front_known[at], cache.front_ids[at]) = (key, ids as u32);
         }
-        if ids & IN_MANY != 0 {
-            out.extend_from_slice(&buffer[..n]);
+    }
+}
+
+/// Appends the tokens that `answers` stand for to `out`.
+fn emit(many: &[u32], ids: &mut [u32; 3 * PIECES], answers: &[Ids], out: &mut Vec<u32>) {
+    let mut n = 0;
+    for answer in answers {
+        if answer & IN_MANY != 0 {
+            out.extend_from_slice(&ids[..n]);
             n = 0;
-            let at = (ids & !IN_MANY) as usize;
-            out.extend_from_slice(&cache.many[at..at + count]);
+            let (from, len) = (*answer as u32 as usize, (answer >> 32) as usize & 0x7FFF_FFFF);
+            out.extend_from_slice(&many[from..from + len]);
             continue;
         }
-        for (i, slot) in buffer[n..n + 3].iter_mut().enumerate() {
-            *slot = ((ids >> (i as u32 * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
-        }
-        n += count;
-        if n > ROOM {
-            out.extend_from_slice(&buffer[..n]);
-            n = 0;
-        }
+        let to = &mut ids[n..n + 3];
+        to[0] = (answer & ID_MASK) as u32 - 1;
+        to[1] = ((answer >> ID_BITS & ID_MASK) as u32).wrapping_sub(1);
+        to[2] = ((answer >> (2 * ID_BITS)) as u32).wrapping_sub(1);
+        n += 1 + usize::from(*answer > ID_MASK) + usize::from(answer >> (2 * ID_BITS) != 0);
     }
-    out.extend_from_slice(&buffer[..n]);
-}
-
-fn pack(many: &mut Vec<u32>, tokens: &[u32]) -> Ids {
-    if tokens.len() <= 3 {
-        let packed = tokens.iter().rev().fold(0, |packed, token| packed << ID_BITS | u64::from(token + 1));
-        return packed;
-    }
-    if many.len() + tokens.len() > MANY {
-        return 0;
-    }
-    let at = many.len() as u64;
-    many.extend_from_slice(tokens);
-    at | IN_MANY
-}
-
-#[inline(always)]
-fn count_miss(
-    matches: impl Fn(&TinySet, u64) -> u32,
-    cache: &mut PieceCache,
-    tokens: &mut Vec<u32>,
-    vocabulary: &Vocabulary,
-    text: &[u8],
-    start: usize,
-    len: usize,
-) -> usize {
-    let piece = &text[start..start + len];
-    // The same piece can have missed before in this batch, so its table is asked once more.
-    let (slot, found) = find(matches, cache, text, start, len);
-    if let Some((_, count)) = found {
-        return count;
-    }
-    let (n, ids) = match vocabulary.token(piece) {
-        Some(token) => (1, u64::from(token) + 1),
-        None => (count_merged(vocabulary, piece, tokens), 0),
-    };
-    store(cache, slot, piece, n, ids);
-    n
-}
-
-/// Where a piece is in the cache, or would go.
-enum Slot {
-    Tiny(usize, Option<usize>, u64),
-    Short(usize, Option<usize>, u64, u64),
-    Medium(usize, Option<usize>, [u64; 6]),
-    Long(usize),
-    None,
-}
-
-/// The piece's place, and its ids and count if it is there.
-#[inline(always)]
-fn find(
-    matches: impl Fn(&TinySet, u64) -> u32,
-    cache: &PieceCache,
-    text: &[u8],
-    start: usize,
-    len: usize,
-) -> (Slot, Option<(Ids, usize)>) {
-    let piece = &text[start..start + len];
-    match len {
-        n if n <= TINY => {
-            let key = tiny_key(text, start, len);
-            let at = tiny_set(key);
-            let matched = matches(&cache.tiny[at % TINY_SETS], key);
-            let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
-            let found = way.map(|way| {
-                (
-                    cache.tiny_ids[at][way],
-                    (cache.tiny[at % TINY_SETS].0[way] >> TINY_COUNT_SHIFT & 31) as usize,
-                )
-            });
-            (Slot::Tiny(at, way, key), found)
-        }
-        n if n <= SHORT => {
-            let (low, high) = short_key(text, start, len);
-            let at = short_set(low, high);
-            let set: &ShortSet = cache.short.get(at);
-            let way =
-                (0..SHORT_WAYS).find(|way| set[*way] == low && set[SHORT_WAYS + way] & !COUNT_MASK == high);
-            let found = way
-                .map(|way| (cache.short_ids[at][way], (set[SHORT_WAYS + way] >> COUNT_SHIFT & 15) as usize));
-            (Slot::Short(at, way, low, high), found)
-        }
-        n if n <= MEDIUM => {
-            let words = medium_key(piece);
-            let at = medium_set(&words);
-            let set = &cache.medium[at];
-            let way = (0..MEDIUM_WAYS).find(|way| {
-                let found = &set[*way];
-                found[..5] == words[..5] && found[5] & !(0xFF << 56) == words[5]
-            });
-            let found = way.map(|way| (cache.medium_ids[at][way], (set[way][5] >> 56) as usize));
-            (Slot::Medium(at, way, words), found)
-        }
-        n if n <= LONG => {
-            let at = (hash(piece) >> 32) as usize % LONG_SETS;
-            let known = cache.long[at];
-            let same = known as usize & 0xFFFF == len && cache.long_bytes[at][..len] == *piece;
-            (Slot::Long(at), same.then(|| (cache.long_ids[at], (known >> 16) as usize)))
-        }
-        _ => (Slot::None, None),
-    }
-}
-
-/// Puts a piece where [`find`] said; the oldest of its set gives way.
-#[inline(always)]
-fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
-    match slot {
-        Slot::Tiny(at, Some(way), _) => cache.tiny_ids[at][way] = ids,
-        Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
-        Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
-        Slot::Tiny(at, None, key) => {
-            let set = &mut cache.tiny[at % TINY_SETS].0;
-            set.copy_within(..7, 1);
-            set[0] = key | (n as u64) << TINY_COUNT_SHIFT;
-            cache.tiny_ids[at].copy_within(..7, 1);
-            cache.tiny_ids[at][0] = ids;
-        }
-        Slot::Short(at, None, low, high) => {
-            let set: &mut ShortSet = cache.short.get_mut(at);
-            set.copy_within(..SHORT_WAYS - 1, 1);
-            set.copy_within(SHORT_WAYS..2 * SHORT_WAYS - 1, SHORT_WAYS + 1);
-            (set[0], set[SHORT_WAYS]) = (low, high | (n as u64) << COUNT_SHIFT);
-            cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
-            cache.short_ids[at][0] = ids;
-        }
-        Slot::Medium(at, None, mut words) => {
-            words[5] |= (n as u64) << 56;
-            cache.medium[at].copy_within(..MEDIUM_WAYS - 1, 1);
-            cache.medium[at][0] = words;
-            cache.medium_ids[at].copy_within(..MEDIUM_WAYS - 1, 1);
-            cache.medium_ids[at][0] = ids;
-        }
-        Slot::Long(at) => {
-            cache.long_bytes[at][..piece.len()].copy_from_slice(piece);
-            cache.long[at] = piece.len() as u32 | (n as u32) << 16;
-            cache.long_ids[at] = ids;
-        }
-        Slot::None => {}
-    }
-}
-
-#[inline(always)]
-fn medium_key(piece: &[u8]) -> [u64; 6] {
-    let mut padded = [0; 48];
-    padded[..piece.len()].copy_from_slice(piece);
-    padded[MEDIUM] = piece.len() as u8;
-    std::array::from_fn(|i| u64::from_le_bytes(padded[i * 8..i * 8 + 8].try_into().expect("eight bytes")))
-}
-
-#[inline(always)]
-fn medium_set(words: &[u64; 6]) -> usize {
-    let hash = mix(mix(mix(0, words[0], words[1]), words[2], words[3]), words[4], words[5]);
-    (hash >> 32) as usize % MEDIUM_SETS
+    out.extend_from_slice(&ids[..n]);
 }

@@ -20,9 +20,7 @@ pub(crate) const WINDOW: usize = 64;
 /// Bytes that must be readable from the start of a piece.
 pub(crate) const KEY: usize = 16;
 /// A window that is not the last of its text begins at least this far before the end.
-const REACH: usize = WINDOW + KEY;
-/// Piece starts found before they are looked up.
-const BATCH: usize = 1024;
+pub(crate) const REACH: usize = WINDOW + KEY;
 
 /// ASCII classes of 64 bytes, one bit per byte.
 #[derive(Clone, Copy, Default)]
@@ -69,132 +67,86 @@ pub(crate) struct Found {
     event: u32,
 }
 
-/// Consecutive pieces, or those of them that need to be looked up.
-pub(crate) struct Batch {
-    /// Start in the lower half, length in the upper.
-    pieces: [u64; BATCH + WINDOW + 8],
-    n: usize,
-    /// Pieces that are one token by their looks and were left out.
-    n_plain: usize,
-    /// Leave out single ASCII characters and groups of ASCII digits.
-    skip: bool,
+/// What takes the pieces that are found.
+pub(crate) trait Sink {
+    /// Takes the pieces between neighbouring bits of `borders`, which are places in `window`; the last bit begins
+    /// none. `base` is added to their places. `plain` has the bytes of pieces that are one token by their looks.
+    fn between(&mut self, window: &[u8; REACH], base: usize, borders: u64, plain: u64);
+    /// Takes the piece of `text` from `start` to `end`; [`KEY`] bytes can be read from its start.
+    fn one(&mut self, text: &[u8], start: usize, end: usize);
+    /// Whether there is no room for another window of pieces.
+    fn is_full(&self) -> bool;
 }
 
-impl Batch {
-    pub(crate) fn new() -> Self {
-        Self { pieces: [0; BATCH + WINDOW + 8], n: 0, n_plain: 0, skip: false }
-    }
-
-    /// With `skip`, pieces that are a single ASCII character or, where the pattern groups them, ASCII digits are
-    /// counted and not listed.
-    pub(crate) fn set_skip(&mut self, skip: bool) {
-        self.skip = skip;
-    }
-
-    /// The pieces, each to be read by [`unpack`].
-    #[inline(always)]
-    pub(crate) fn packed(&self) -> &[u64] {
-        &self.pieces[..self.n]
-    }
-
-    /// Pieces that were left out.
-    pub(crate) fn n_plain(&self) -> usize {
-        self.n_plain
-    }
-
-    fn clear(&mut self) {
-        self.n = 0;
-        self.n_plain = 0;
-    }
-
-    #[inline(always)]
-    fn push(&mut self, start: usize, end: usize) {
-        self.pieces[self.n] = start as u64 | ((end - start) as u64) << 32;
-        self.n += 1;
-    }
-
-    /// Appends the pieces between neighbouring bits of `borders` (at `base`), in steps of four so that the branch is
-    /// predictable; the last bit begins none. `plain` has the starts of pieces that `skip` leaves out.
-    #[inline(always)]
-    fn push_between(&mut self, base: usize, borders: u64, plain: u64) {
-        let mut starts = borders & !(1 << (63 - borders.leading_zeros()));
-        if self.skip {
-            let kept = starts & !plain;
-            self.n_plain += (starts ^ kept).count_ones() as usize;
-            starts = kept;
-        }
-        let count = starts.count_ones() as usize;
-        let out = &mut self.pieces[self.n..self.n + WINDOW + 4];
-        let mut done = 0;
-        while done < count {
-            for slot in &mut out[done..done + 4] {
-                let at = starts.trailing_zeros();
-                let len = (borders.unbounded_shr(at + 1)).trailing_zeros() + 1;
-                *slot = (base as u64 + u64::from(at)) | u64::from(len) << 32;
-                starts &= starts.wrapping_sub(1);
-            }
-            done += 4;
-        }
-        self.n += count;
-    }
-}
+/// Start in the lower half, length in the upper.
+pub(crate) type Packed = u64;
 
 /// Start and length of a piece.
 #[inline(always)]
-pub(crate) fn unpack(piece: u64) -> (usize, usize) {
+pub(crate) fn unpack(piece: Packed) -> (usize, usize) {
     (piece as u32 as usize, (piece >> 32) as usize)
 }
 
-/// Fills `batch` with pieces of `text` from `at` on and returns where they end.
+/// Gives pieces of `text` to `sink` until it is full and returns where they end.
 ///
-/// All pieces begin at least [`KEY`] bytes before the end of `text`. Where fewer than [`REACH`] bytes are left, the
-/// batch can come back empty: the rest is for [`scan_tail`].
+/// All pieces begin at least [`KEY`] bytes before the end of `text`. Where fewer than [`REACH`] bytes are left, there
+/// can be none: the rest is for [`scan_tail`].
 #[inline(always)]
-pub(crate) fn scan_with<R: Rules>(
+pub(crate) fn scan_with<R: Rules, S: Sink>(
     masks: impl Fn(&[u8; WINDOW]) -> Masks,
     text: &[u8],
-    mut at: usize,
-    batch: &mut Batch,
+    sink: &mut S,
 ) -> usize {
-    batch.clear();
-    while batch.n < BATCH && at + REACH <= text.len() {
-        let block: &[u8; WINDOW] = text[at..at + WINDOW].try_into().expect("the range has this length");
-        at = step::<R>(masks(block), text, at, text.len() - REACH, false, batch);
+    let mut at = 0;
+    while !sink.is_full() && at + REACH <= text.len() {
+        let window = window_at(text, at);
+        at = step::<R, S>(masks(block_of(window)), text, text, window, at, false, sink);
     }
     at
 }
 
 /// Finds all pieces of `padded[..len]`, a whole rest of a text of less than [`REACH`] bytes, zero-padded.
 #[inline(always)]
-pub(crate) fn scan_tail_with<R: Rules>(
+pub(crate) fn scan_tail_with<R: Rules, S: Sink>(
     masks: impl Fn(&[u8; WINDOW]) -> Masks,
     padded: &[u8; TAIL],
     len: usize,
-    batch: &mut Batch,
+    sink: &mut S,
 ) {
-    batch.clear();
     let mut at = 0;
     while at < len {
-        let block: &[u8; WINDOW] = padded[at..at + WINDOW].try_into().expect("the range has this length");
-        at = step::<R>(masks(block), &padded[..len], at, len - 1, true, batch);
+        let window = window_at(padded, at);
+        at = step::<R, S>(masks(block_of(window)), &padded[..len], padded, window, at, true, sink);
     }
 }
 
+#[inline(always)]
+fn window_at(text: &[u8], at: usize) -> &[u8; REACH] {
+    text[at..at + REACH].try_into().expect("the range has this length")
+}
+
+#[inline(always)]
+fn block_of(window: &[u8; REACH]) -> &[u8; WINDOW] {
+    window.first_chunk().expect("a window is longer than a block")
+}
+
 /// Size of the padded buffer of [`scan_tail_with`].
-pub(crate) const TAIL: usize = REACH + WINDOW;
+pub(crate) const TAIL: usize = 2 * REACH;
 
 /// One window at `at`: appends its pieces and returns where the next window begins.
 ///
-/// Events are worked off by the plain automaton, which starts no piece behind `last_start`.
+/// Events are worked off by the plain automaton, which starts no piece that [`KEY`] bytes cannot be read from.
 #[inline(always)]
-fn step<R: Rules>(
+fn step<R: Rules, S: Sink>(
     masks: Masks,
     text: &[u8],
+    readable: &[u8],
+    bytes: &[u8; REACH],
     at: usize,
-    last_start: usize,
     tail: bool,
-    batch: &mut Batch,
+    sink: &mut S,
 ) -> usize {
+    let last_start = text.len() - if tail { 1 } else { REACH };
     let left = text.len() - at;
     let last = tail && left <= WINDOW;
     let valid = if last { u64::MAX >> (WINDOW - left) } else { u64::MAX };
@@ -233,26 +185,26 @@ fn step<R: Rules>(
     let whole = last && found.event >= found.sure && found.sure as usize == left;
     if whole && left < WINDOW {
         let borders = borders | 1 << left;
-        batch.push_between(at, borders, R::plain(&masks, borders));
+        sink.between(bytes, at, borders, R::plain(&masks, borders));
         return text.len();
     }
     let top = 63 - borders.leading_zeros();
-    batch.push_between(at, borders, R::plain(&masks, borders));
+    sink.between(bytes, at, borders, R::plain(&masks, borders));
     let mut next = at + top as usize;
     if whole {
-        batch.push(next, text.len());
+        sink.one(readable, next, text.len());
         return text.len();
     }
     if found.event <= found.sure && found.event < 64 {
         let event = at + found.event as usize;
-        while next <= event && next <= last_start && batch.n < BATCH + WINDOW {
+        while next <= event && next <= last_start && !sink.is_full() {
             let end = piece_end(R::PATTERN, text, next);
-            batch.push(next, end);
+            sink.one(readable, next, end);
             next = end;
         }
     } else if top == 0 {
         let end = piece_end(R::PATTERN, text, next);
-        batch.push(next, end);
+        sink.one(readable, next, end);
         next = end;
     }
     next
@@ -261,7 +213,8 @@ fn step<R: Rules>(
 /// Sets the class bits of the non-ASCII characters; returns the bit of a character that the window cuts, or 64.
 #[inline(always)]
 fn classify(text: &[u8], at: usize, window: &mut Window, event: &mut u32) -> u32 {
-    let mut classes = [0_u64; 16];
+    // The bits of the class number, a plane each: adding to one word per class would wait for memory at each character.
+    let [mut one, mut two, mut four, mut eight] = [0_u64; 4];
     let mut todo = window.high;
     let mut cut = 64;
     let mut rest = 0;
@@ -273,20 +226,27 @@ fn classify(text: &[u8], at: usize, window: &mut Window, event: &mut u32) -> u32
             break;
         }
         let bytes = (u64::MAX >> (64 - len)) << bit;
-        classes[(class_of(scalar) & 15) as usize] |= bytes;
+        let class = u64::from(class_of(scalar));
+        one |= bytes & (class & 1).wrapping_neg();
+        two |= bytes & (class >> 1 & 1).wrapping_neg();
+        four |= bytes & (class >> 2 & 1).wrapping_neg();
+        eight |= bytes & (class >> 3).wrapping_neg();
         rest |= bytes & (bytes << 1);
         todo &= !bytes;
     }
-    window.lower |= classes[CharClass::Lower as usize];
-    window.upper |= classes[CharClass::Upper as usize];
-    window.caseless = classes[CharClass::Letter as usize];
-    window.mark = classes[CharClass::Mark as usize];
-    window.digit |= classes[CharClass::Digit as usize];
-    window.blank |= classes[CharClass::Blank as usize];
-    window.other |= classes[CharClass::Other as usize];
+    const { assert!(CharClass::Lower as u8 == 1 && CharClass::Upper as u8 == 2 && CharClass::Letter as u8 == 3) };
+    const { assert!(CharClass::Mark as u8 == 4 && CharClass::Digit as u8 == 5 && CharClass::Blank as u8 == 8) };
+    let low = !four & !eight;
+    let seen = window.high & if cut < 64 { below(cut) } else { u64::MAX };
+    window.lower |= one & !two & low;
+    window.upper |= two & !one & low;
+    window.caseless = one & two & low;
+    window.mark = four & !one;
+    window.digit |= four & one;
+    window.blank |= eight;
+    window.other |= seen & !(one | two | four | eight);
     window.rest = rest;
-    let odd = classes[CharClass::Digit as usize] | classes[CharClass::Blank as usize];
-    *event = odd.trailing_zeros();
+    *event = ((four & one) | eight).trailing_zeros();
     cut
 }
 

@@ -5,9 +5,10 @@
 
 #![expect(unsafe_code, reason = "vector loads, and calls of functions compiled for detected features")]
 
-use crate::pieces::{Misses, PieceCache, TINY_COUNT, TinySet, count_batch_with, encode_batch_with};
+use crate::pieces::{Scratch, count_missed_with, encode_missed_with};
 use crate::pretokenize::Pattern;
-use crate::scan::{Batch, Cased, Gpt2, Masks, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
+use crate::scan::{Cased, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
+use crate::seen::{PieceCache, WORD_WAYS, WordSet};
 use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
 
@@ -54,85 +55,85 @@ impl Vectors {
 macro_rules! by_pattern {
     ($function:ident, $pattern:expr, $masks:expr, $($argument:expr),*) => {
         match $pattern {
-            Pattern::O200k => $function::<Cased<3, true>>($masks, $($argument),*),
-            Pattern::Tekken => $function::<Cased<1, false>>($masks, $($argument),*),
-            Pattern::Cl100k => $function::<Uncased<3, true>>($masks, $($argument),*),
-            Pattern::Llama3 => $function::<Uncased<3, false>>($masks, $($argument),*),
-            Pattern::Qwen2 => $function::<Uncased<1, false>>($masks, $($argument),*),
-            Pattern::Gpt2 => $function::<Gpt2>($masks, $($argument),*),
+            Pattern::O200k => $function::<Cased<3, true>, _>($masks, $($argument),*),
+            Pattern::Tekken => $function::<Cased<1, false>, _>($masks, $($argument),*),
+            Pattern::Cl100k => $function::<Uncased<3, true>, _>($masks, $($argument),*),
+            Pattern::Llama3 => $function::<Uncased<3, false>, _>($masks, $($argument),*),
+            Pattern::Qwen2 => $function::<Uncased<1, false>, _>($masks, $($argument),*),
+            Pattern::Gpt2 => $function::<Gpt2, _>($masks, $($argument),*),
         }
     };
 }
 
 /// [`scan_with`] by the given vectors, which must come from [`Vectors::detect`].
-pub(crate) fn scan(vectors: Vectors, pattern: Pattern, text: &[u8], at: usize, batch: &mut Batch) -> usize {
+pub(crate) fn scan<S: Sink>(vectors: Vectors, pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
     match vectors {
         // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => unsafe { x86::scan_avx512(pattern, text, at, batch) },
+        Vectors::Avx512 => unsafe { x86::scan_avx512(pattern, text, sink) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => unsafe { x86::scan_avx2(pattern, text, at, batch) },
-        _ => by_pattern!(scan_with, pattern, masks_scalar, text, at, batch),
+        Vectors::Avx2 => unsafe { x86::scan_avx2(pattern, text, sink) },
+        _ => by_pattern!(scan_with, pattern, masks_scalar, text, sink),
     }
 }
 
 /// [`scan_tail_with`] by the given vectors, which must come from [`Vectors::detect`].
-pub(crate) fn scan_tail(
+pub(crate) fn scan_tail<S: Sink>(
     vectors: Vectors,
     pattern: Pattern,
     padded: &[u8; TAIL],
     len: usize,
-    batch: &mut Batch,
+    sink: &mut S,
 ) {
     match vectors {
         // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => unsafe { x86::scan_tail_avx512(pattern, padded, len, batch) },
+        Vectors::Avx512 => unsafe { x86::scan_tail_avx512(pattern, padded, len, sink) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => unsafe { x86::scan_tail_avx2(pattern, padded, len, batch) },
-        _ => by_pattern!(scan_tail_with, pattern, masks_scalar, padded, len, batch),
+        Vectors::Avx2 => unsafe { x86::scan_tail_avx2(pattern, padded, len, sink) },
+        _ => by_pattern!(scan_tail_with, pattern, masks_scalar, padded, len, sink),
     }
 }
 
-/// [`count_batch_with`] by the given vectors, which must come from [`Vectors::detect`].
-pub(crate) fn count_batch(
+/// [`count_missed_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn count_missed(
     vectors: Vectors,
     cache: &mut PieceCache,
-    misses: &mut Misses,
+    scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
-    batch: &Batch,
+    n_missed: usize,
 ) -> usize {
     match vectors {
         // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => unsafe { x86::count_batch_avx512(cache, misses, vocabulary, text, batch) },
+        Vectors::Avx512 => unsafe { x86::count_missed_avx512(cache, scratch, vocabulary, text, n_missed) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => unsafe { x86::count_batch_avx2(cache, misses, vocabulary, text, batch) },
-        _ => count_batch_with(matches_scalar, cache, misses, vocabulary, text, batch),
+        Vectors::Avx2 => unsafe { x86::count_missed_avx2(cache, scratch, vocabulary, text, n_missed) },
+        _ => count_missed_with(matches_scalar, cache, scratch, vocabulary, text, n_missed),
     }
 }
 
-/// [`encode_batch_with`] by the given vectors, which must come from [`Vectors::detect`].
-pub(crate) fn encode_batch(
+/// [`encode_missed_with`] by the given vectors, which must come from [`Vectors::detect`].
+pub(crate) fn encode_missed(
     vectors: Vectors,
     cache: &mut PieceCache,
+    scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
-    batch: &Batch,
-    out: &mut Vec<u32>,
+    n_missed: usize,
 ) {
     match vectors {
         // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => unsafe { x86::encode_batch_avx512(cache, vocabulary, text, batch, out) },
+        Vectors::Avx512 => unsafe { x86::encode_missed_avx512(cache, scratch, vocabulary, text, n_missed) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => unsafe { x86::encode_batch_avx2(cache, vocabulary, text, batch, out) },
-        _ => encode_batch_with(matches_scalar, cache, vocabulary, text, batch, out),
+        Vectors::Avx2 => unsafe { x86::encode_missed_avx2(cache, scratch, vocabulary, text, n_missed) },
+        _ => encode_missed_with(matches_scalar, cache, scratch, vocabulary, text, n_missed),
     }
 }
 
@@ -177,14 +178,27 @@ pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
     masks
 }
 
-/// Words of the set that equal the key but for the count, one at a time.
+/// Keys of the set that equal the key, one at a time.
 #[inline(always)]
-pub(crate) fn matches_scalar(set: &TinySet, key: u64) -> u32 {
+pub(crate) fn matches_scalar(set: &WordSet, key: u64) -> u32 {
     let mut matched = 0;
-    for (way, word) in set.0.iter().enumerate() {
-        matched |= u32::from((word ^ key) & !TINY_COUNT == 0) << way;
+    for (way, word) in set.0[..WORD_WAYS].iter().enumerate() {
+        matched |= u32::from(*word == key) << way;
     }
     matched
+}
+
+/// Asks for a value's first cache line, which will be read.
+#[inline(always)]
+pub(crate) fn prefetch<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
 }
 
 /// A bit for each slot that equals `fingerprint` under `mask`.
@@ -221,92 +235,87 @@ mod x86 {
     use super::*;
 
     #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_avx512(pattern: Pattern, text: &[u8], at: usize, batch: &mut Batch) -> usize {
-        by_pattern!(scan_with, pattern, |block| masks_avx512(block), text, at, batch)
+    pub(super) fn scan_avx512<S: Sink>(pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
+        by_pattern!(scan_with, pattern, |block| masks_avx512(block), text, sink)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_tail_avx512(pattern: Pattern, padded: &[u8; TAIL], len: usize, batch: &mut Batch) {
-        by_pattern!(scan_tail_with, pattern, |block| masks_avx512(block), padded, len, batch);
+    pub(super) fn scan_tail_avx512<S: Sink>(pattern: Pattern, padded: &[u8; TAIL], len: usize, sink: &mut S) {
+        by_pattern!(scan_tail_with, pattern, |block| masks_avx512(block), padded, len, sink);
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_avx2(pattern: Pattern, text: &[u8], at: usize, batch: &mut Batch) -> usize {
-        by_pattern!(scan_with, pattern, |block| masks_avx2(block), text, at, batch)
+    pub(super) fn scan_avx2<S: Sink>(pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
+        by_pattern!(scan_with, pattern, |block| masks_avx2(block), text, sink)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_tail_avx2(pattern: Pattern, padded: &[u8; TAIL], len: usize, batch: &mut Batch) {
-        by_pattern!(scan_tail_with, pattern, |block| masks_avx2(block), padded, len, batch);
+    pub(super) fn scan_tail_avx2<S: Sink>(pattern: Pattern, padded: &[u8; TAIL], len: usize, sink: &mut S) {
+        by_pattern!(scan_tail_with, pattern, |block| masks_avx2(block), padded, len, sink);
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn count_batch_avx512(
+    pub(super) fn count_missed_avx512(
         cache: &mut PieceCache,
-        misses: &mut Misses,
+        scratch: &mut Scratch,
         vocabulary: &Vocabulary,
         text: &[u8],
-        batch: &Batch,
+        n_missed: usize,
     ) -> usize {
-        count_batch_with(|set, key| matches_avx512(set, key), cache, misses, vocabulary, text, batch)
+        count_missed_with(|set, key| matches_avx512(set, key), cache, scratch, vocabulary, text, n_missed)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn count_batch_avx2(
+    pub(super) fn count_missed_avx2(
         cache: &mut PieceCache,
-        misses: &mut Misses,
+        scratch: &mut Scratch,
         vocabulary: &Vocabulary,
         text: &[u8],
-        batch: &Batch,
+        n_missed: usize,
     ) -> usize {
-        count_batch_with(|set, key| matches_avx2(set, key), cache, misses, vocabulary, text, batch)
+        count_missed_with(|set, key| matches_avx2(set, key), cache, scratch, vocabulary, text, n_missed)
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn encode_batch_avx512(
+    pub(super) fn encode_missed_avx512(
         cache: &mut PieceCache,
+        scratch: &mut Scratch,
         vocabulary: &Vocabulary,
         text: &[u8],
-        batch: &Batch,
-        out: &mut Vec<u32>,
+        n_missed: usize,
     ) {
-        encode_batch_with(|set, key| matches_avx512(set, key), cache, vocabulary, text, batch, out)
+        encode_missed_with(|set, key| matches_avx512(set, key), cache, scratch, vocabulary, text, n_missed)
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn encode_batch_avx2(
+    pub(super) fn encode_missed_avx2(
         cache: &mut PieceCache,
+        scratch: &mut Scratch,
         vocabulary: &Vocabulary,
         text: &[u8],
-        batch: &Batch,
-        out: &mut Vec<u32>,
+        n_missed: usize,
     ) {
-        encode_batch_with(|set, key| matches_avx2(set, key), cache, vocabulary, text, batch, out)
+        encode_missed_with(|set, key| matches_avx2(set, key), cache, scratch, vocabulary, text, n_missed)
     }
 
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn matches_avx512(set: &TinySet, key: u64) -> u32 {
+    fn matches_avx512(set: &WordSet, key: u64) -> u32 {
         // SAFETY: the set has 64 readable bytes and the load needs no alignment.
         let words = unsafe { _mm512_loadu_si512(set.0.as_ptr().cast()) };
-        let differs = _mm512_xor_si512(words, _mm512_set1_epi64(key as i64));
-        u32::from(_mm512_testn_epi64_mask(differs, _mm512_set1_epi64(!TINY_COUNT as i64)))
+        u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) & ((1 << WORD_WAYS) - 1)
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn matches_avx2(set: &TinySet, key: u64) -> u32 {
+    fn matches_avx2(set: &WordSet, key: u64) -> u32 {
         let half = |at: usize| {
             // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
             let words = unsafe { _mm256_loadu_si256(set.0.as_ptr().add(at).cast()) };
-            let differs = _mm256_xor_si256(words, _mm256_set1_epi64x(key as i64));
-            let equal = _mm256_cmpeq_epi64(
-                _mm256_and_si256(differs, _mm256_set1_epi64x(!TINY_COUNT as i64)),
-                _mm256_setzero_si256(),
-            );
+            let equal = _mm256_cmpeq_epi64(words, _mm256_set1_epi64x(key as i64));
             _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
         };
-        half(0) | half(4) << 4
+        (half(0) | half(4) << 4) & ((1 << WORD_WAYS) - 1)
     }
 
     #[inline]

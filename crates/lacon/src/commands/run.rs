@@ -25,45 +25,17 @@ use crate::{
     live::Live,
     logging,
     text::{self, paint, thousands},
-    world,
+    world::{self, SharedHedge},
 };
 
 /// Runs the graph, prints the decision, leaves the report tree.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
-    let efforts = args.effort.join(",");
-    let tape_mode = match (args.record, args.replay) {
-        (true, _) => Some("record".to_owned()),
-        (_, true) => Some("replay".to_owned()),
-        _ => None,
-    };
-    let flags = [
-        ("run.profile", args.profile.as_ref()),
-        ("llm.provider", args.llm.as_ref()),
-        ("llm.base_url", args.base_url.as_ref()),
-        ("llm.quick_model", args.quick_model.as_ref()),
-        ("llm.deep_model", args.deep_model.as_ref()),
-        ("llm.effort", (!args.effort.is_empty()).then_some(&efforts)),
-        ("data.source", args.data.as_ref()),
-        ("data.tools_url", args.tools_url.as_ref()),
-        ("run.disable", args.disable.as_ref()),
-        ("run.research_rounds", args.research_rounds.as_ref()),
-        ("run.budget_tokens", args.budget_tokens.as_ref()),
-        ("run.deadline_s", args.deadline.as_ref()),
-        ("run.out", args.out.as_ref()),
-        ("run.tape", args.tape.as_ref()),
-        ("run.tape_mode", tape_mode.as_ref()),
-        ("sim.seed", args.seed.as_ref()),
-        ("sim.time_scale", args.time_scale.as_ref()),
-    ];
-    let mut config = common.settings(&flags)?;
-    let resumed = resume::find(Path::new(config.text("run.out")), args)?;
-    if let Some(resumed) = &resumed {
-        config = common.settings_over(resumed.settings.clone(), &flags)?;
-    }
-    let settings = settings(&config, args, resumed.as_ref(), started)?;
+    let (config, resumed) = config(common, args)?;
+    let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
+    hedge.iter().for_each(|hedge| world::teach(&config, hedge));
     if !args.json {
         text::out(&heading(&config, &settings));
-    } else if world::is_simulated(&config) {
+    } else if world::is_simulated(&config) && config.text("log.level") != "error" {
         text::note(&heading(&config, &settings));
     }
     logging::open(&config)?;
@@ -81,6 +53,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
     })?;
     live.close();
+    hedge.iter().for_each(|hedge| world::keep(&config, hedge));
     if args.json {
         let json = serde_json::to_string_pretty(&decided.record)
             .map_err(|e| Failure::input(format!("cannot write run.json: {e}")))?;
@@ -120,6 +93,47 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
     Ok(())
 }
 
+/// The settings of a run: its flags, over those of the run that it goes on with.
+pub(in crate::commands) fn config(
+    common: &Common,
+    args: &RunArgs,
+) -> Result<(Config, Option<Resumed>), Failure> {
+    let efforts = args.effort.join(",");
+    let models = args.model.join(",");
+    let tape_mode = match (args.record, args.replay) {
+        (true, _) => Some("record".to_owned()),
+        (_, true) => Some("replay".to_owned()),
+        _ => None,
+    };
+    let flags = [
+        ("run.profile", args.profile.as_ref()),
+        ("llm.provider", args.llm.as_ref()),
+        ("llm.base_url", args.base_url.as_ref()),
+        ("llm.quick_model", args.quick_model.as_ref()),
+        ("llm.deep_model", args.deep_model.as_ref()),
+        ("llm.effort", (!args.effort.is_empty()).then_some(&efforts)),
+        ("data.source", args.data.as_ref()),
+        ("data.tools_url", args.tools_url.as_ref()),
+        ("run.disable", args.disable.as_ref()),
+        ("run.research_rounds", args.research_rounds.as_ref()),
+        ("run.budget_tokens", args.budget_tokens.as_ref()),
+        ("run.budget_usd", args.budget_usd.as_ref()),
+        ("llm.models", (!args.model.is_empty()).then_some(&models)),
+        ("run.deadline_s", args.deadline.as_ref()),
+        ("run.out", args.out.as_ref()),
+        ("run.tape", args.tape.as_ref()),
+        ("run.tape_mode", tape_mode.as_ref()),
+        ("sim.seed", args.seed.as_ref()),
+        ("sim.time_scale", args.time_scale.as_ref()),
+    ];
+    let mut config = common.settings(&flags)?;
+    let resumed = resume::find(Path::new(config.text("run.out")), args)?;
+    if let Some(resumed) = &resumed {
+        config = common.settings_over(resumed.settings.clone(), &flags)?;
+    }
+    Ok((config, resumed))
+}
+
 /// Everything that a run needs, from settings and flags.
 pub(in crate::commands) fn settings(
     config: &Config,
@@ -127,6 +141,15 @@ pub(in crate::commands) fn settings(
     resumed: Option<&Resumed>,
     started: Instant,
 ) -> Result<Settings, Failure> {
+    settings_and_hedge(config, args, resumed, started).map(|(settings, _)| settings)
+}
+
+fn settings_and_hedge(
+    config: &Config,
+    args: &RunArgs,
+    resumed: Option<&Resumed>,
+    started: Instant,
+) -> Result<(Settings, Option<SharedHedge>), Failure> {
     let ticker = args.ticker.as_deref().or(resumed.map(|r| r.ticker.as_str())).unwrap_or_default();
     let ticker = Symbol::parse(ticker).map_err(Failure::input)?;
     let levers =
@@ -148,8 +171,9 @@ pub(in crate::commands) fn settings(
     let deadline = config.number("run.deadline_s");
     let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
     let tape = world::tape(config)?;
-    Ok(Settings {
-        client: world::client(config, levers.has("hedge"), tape.clone())?,
+    let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
+    let settings = Settings {
+        client,
         tools: world::tools(config, data, &run_id, ticker.as_str(), date, tape)?,
         cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
         run_id,
@@ -168,6 +192,8 @@ pub(in crate::commands) fn settings(
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
         stop: None,
         budget_tokens: config.integer("run.budget_tokens") as u64,
+        budget_micro_usd: (config.number("run.budget_usd") * 1e6).round() as u64,
+        models: world::models(&config.list("llm.models"))?,
         out: Path::new(config.text("run.out")).to_owned(),
         process_start: started,
         seed: config.integer("sim.seed") as u64,
@@ -175,10 +201,13 @@ pub(in crate::commands) fn settings(
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
         monitor: config.flag("run.monitor"),
+        parallel: config.flag("run.parallel"),
+        async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),
         resume: resumed.is_some(),
         about: resume::about(config, ticker.as_str(), &date.to_string()),
-    })
+    };
+    Ok((settings, hedge))
 }
 
 /// The date asked for, else the pack's, else today; a day that is still to come anywhere on earth is an error.
@@ -324,6 +353,7 @@ fn conclude(decided: &Decided, config: &Config) -> Result<ExitCode, Failure> {
         DecideError::Node(_) => failure::code_of(ErrorKind::Connect),
         DecideError::Interrupted => failure::INTERRUPTED,
         DecideError::Deadline(_) => failure::GATE,
+        DecideError::Plan(_) => failure::INPUT,
         _ => failure::INPUT,
     };
     let mut message = world::chain(error);

@@ -1,0 +1,424 @@
+//! Pieces that a thread has seen, with their counts and ids.
+//!
+//! Four tables by length of the piece, none of which a text can make grow, and in front of them a small direct one
+//! of the pieces that are one token and come often, which stays in the first-level cache. Text is UTF-8, so that no
+//! byte is 0xFF: a key is the complement of the bytes, zero-padded, and needs no length.
+//!
+//! What gets into the front table is left to chance: one in [`PROMOTE`] hits of the table behind it. Frequent pieces
+//! win, rare ones seldom drive them out, and no figure is kept for it.
+
+use crate::merge::{count_merged, merge};
+use crate::scan::{KEY, REACH};
+use crate::tables::{hash, mix};
+use crate::vocabulary::Vocabulary;
+
+/// Longest piece whose bytes fit one word.
+pub(crate) const WORD: usize = 8;
+/// Entries of the front table: 32 KB of keys.
+pub(crate) const FRONT: usize = 1 << 12;
+/// Hits of the second table for each that enters the front table.
+pub(crate) const PROMOTE: u32 = 8;
+const WORD_SETS: usize = 1 << 13;
+/// Pieces in a set of the second table.
+pub(crate) const WORD_WAYS: usize = 7;
+/// Longest piece whose bytes and count fit two words.
+pub(crate) const SHORT: usize = 15;
+const SHORT_SETS: usize = 1 << 15;
+const SHORT_WAYS: usize = 4;
+/// Longest piece of the fourth table.
+pub(crate) const MEDIUM: usize = 46;
+const MEDIUM_SETS: usize = 1 << 13;
+const MEDIUM_WAYS: usize = 4;
+/// Longest piece of the fifth table.
+const LONG: usize = 256;
+const LONG_SETS: usize = 1 << 11;
+
+/// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct WordSet(pub(crate) [u64; 8]);
+
+/// Pieces of 9 to 15 bytes, a cache line of them: the first words of the keys, then the second, whose last byte is
+/// the token count.
+type ShortSet = [u64; 2 * SHORT_WAYS];
+
+const COUNT_SHIFT: u32 = 56;
+const COUNT_MASK: u64 = 0xFF << COUNT_SHIFT;
+
+/// A piece of 16 to 46 bytes: the bytes, zero-padded, then one byte of length and one of token count.
+type Medium = [u64; 6];
+
+/// Token numbers of a cached piece: up to three, plus one, in 21 bits each; or where they are in `many`.
+///
+/// Zero where the piece was counted and not encoded.
+pub(crate) type Ids = u64;
+
+pub(crate) const ID_BITS: u32 = 21;
+pub(crate) const ID_MASK: u64 = (1 << ID_BITS) - 1;
+/// Set where the ids are in `many`: their number in 16 bits above the lower half, their place in that.
+pub(crate) const IN_MANY: u64 = 1 << 63;
+/// Most ids that a thread keeps for pieces of more than three.
+const MANY: usize = 1 << 18;
+
+/// Pieces seen by one thread with one encoding.
+///
+/// The larger tables are arrays of plain words, which begin as zeros: the system hands out their pages when they are
+/// first touched, so that a thread that counts one short text does not pay for the whole.
+pub(crate) struct PieceCache {
+    /// Keys of pieces that are one token.
+    pub(crate) front: Box<[u64; FRONT]>,
+    /// The same for encoding, which needs the tokens too.
+    pub(crate) front_known: Box<[u64; FRONT]>,
+    pub(crate) front_ids: Box<[u32; FRONT]>,
+    /// Hits since one entered a front table.
+    pub(crate) hits: u32,
+    words: Box<[WordSet; WORD_SETS]>,
+    word_ids: Vec<[Ids; 8]>,
+    short: Lines,
+    short_ids: Vec<[Ids; SHORT_WAYS]>,
+    medium: Vec<[Medium; MEDIUM_WAYS]>,
+    medium_ids: Vec<[Ids; MEDIUM_WAYS]>,
+    /// Pieces of 47 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
+    long: Vec<u32>,
+    long_bytes: Vec<[u8; LONG]>,
+    long_ids: Vec<Ids>,
+    /// Ids of the pieces that have more than three.
+    pub(crate) many: Vec<u32>,
+}
+
+fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
+    vec![value; N].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("made with this length"))
+}
+
+impl PieceCache {
+    pub(crate) fn new() -> Self {
+        Self {
+            front: boxed(EMPTY),
+            front_known: boxed(EMPTY),
+            front_ids: boxed(0),
+            hits: 0,
+            words: boxed(WordSet([0; 8])),
+            word_ids: vec![[0; 8]; WORD_SETS],
+            short: Lines::new(SHORT_SETS),
+            short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
+            medium: vec![[[0; 6]; MEDIUM_WAYS]; MEDIUM_SETS],
+            medium_ids: vec![[0; MEDIUM_WAYS]; MEDIUM_SETS],
+            long: vec![0; LONG_SETS],
+            long_bytes: vec![[0; LONG]; LONG_SETS],
+            long_ids: vec![0; LONG_SETS],
+            many: Vec::new(),
+        }
+    }
+
+    /// The set of a piece of up to [`WORD`] bytes.
+    #[inline(always)]
+    pub(crate) fn word_set(&self, key: u64) -> &WordSet {
+        &self.words[word_place(key) % WORD_SETS]
+    }
+
+    #[inline(always)]
+    pub(crate) fn word_ids(&self, key: u64) -> &[Ids; 8] {
+        &self.word_ids[word_place(key)]
+    }
+
+    /// The set of a piece of 9 to [`SHORT`] bytes.
+    #[inline(always)]
+    pub(crate) fn short_set(&self, low: u64, high: u64) -> &ShortSet {
+        self.short.get(short_place(low, high))
+    }
+
+    #[inline(always)]
+    pub(crate) fn short_ids(&self, low: u64, high: u64) -> &[Ids; SHORT_WAYS] {
+        &self.short_ids[short_place(low, high)]
+    }
+
+    #[inline(always)]
+    pub(crate) fn medium_set(&self, piece: &[u8]) -> &[Medium; MEDIUM_WAYS] {
+        &self.medium[medium_place(&medium_key(piece))]
+    }
+}
+
+/// Sets of eight words, each in one cache line.
+struct Lines {
+    words: Vec<u64>,
+    /// Words before the first that begins a line.
+    from: usize,
+}
+
+impl Lines {
+    fn new(n: usize) -> Self {
+        let words = vec![0; n * 8 + 8];
+        let from = (words.as_ptr() as usize).wrapping_neg() % 64 / 8;
+        Self { words, from }
+    }
+
+    #[inline(always)]
+    fn get(&self, at: usize) -> &[u64; 8] {
+        let from = self.from + at * 8;
+        self.words[from..from + 8].try_into().expect("the range has this length")
+    }
+
+    #[inline(always)]
+    fn get_mut(&mut self, at: usize) -> &mut [u64; 8] {
+        let from = self.from + at * 8;
+        (&mut self.words[from..from + 8]).try_into().expect("the range has this length")
+    }
+}
+
+/// Key of a piece of up to [`WORD`] bytes; of a longer one something that must not be used.
+#[inline(always)]
+pub(crate) fn word_key(text: &[u8], start: usize, len: usize) -> u64 {
+    let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
+    !u64::from_le_bytes(*bytes) & (u64::MAX >> (64_usize.wrapping_sub(8 * len) & 63))
+}
+
+/// Stands for "no key" in a front table, whose keys begin with a byte that is not zero.
+const EMPTY: u64 = 1 << 63;
+
+/// The bits of a word that belong to a piece, by its length; none where a word does not hold it.
+const KEEP: [u64; 128] = {
+    let mut table = [0; 128];
+    let mut len = 1;
+    while len <= WORD {
+        table[len] = u64::MAX >> (64 - 8 * len);
+        len += 1;
+    }
+    table
+};
+
+/// [`word_key`] of a piece of a window; zero, which no table holds, for an empty or longer piece.
+#[inline(always)]
+pub(crate) fn front_key(window: &[u8; REACH], start: usize, len: usize) -> u64 {
+    let bytes: &[u8; 8] = window[start..start + 8].try_into().expect("the range has this length");
+    !u64::from_le_bytes(*bytes) & KEEP[len & 127]
+}
+
+#[inline(always)]
+fn word_hash(key: u64) -> u64 {
+    key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
+/// Where a key would be in the front tables.
+#[inline(always)]
+pub(crate) fn front_place(key: u64) -> usize {
+    (word_hash(key) >> (64 - FRONT.trailing_zeros())) as usize
+}
+
+#[inline(always)]
+fn word_place(key: u64) -> usize {
+    (word_hash(key) >> (64 - WORD_SETS.trailing_zeros())) as usize
+}
+
+/// Key of a piece of 9 to [`SHORT`] bytes; of others something that no table holds or that must not be used.
+#[inline(always)]
+pub(crate) fn short_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
+    let bytes: &[u8; KEY] = text[start..start + KEY].try_into().expect("the range has this length");
+    let both = !u128::from_le_bytes(*bytes);
+    (both as u64, (both >> 64) as u64 & (u64::MAX >> (128_usize.wrapping_sub(8 * len) & 63)))
+}
+
+#[inline(always)]
+fn short_place(low: u64, high: u64) -> usize {
+    (mix(0, low, high) >> 32) as usize % SHORT_SETS
+}
+
+/// Count of the piece with this key, or zero.
+#[inline(always)]
+pub(crate) fn short_count(set: &ShortSet, low: u64, high: u64) -> usize {
+    // At most one way holds the key, so that the union over the ways is its count.
+    let mut found = 0;
+    for way in 0..SHORT_WAYS {
+        let word = set[SHORT_WAYS + way];
+        let differs = (set[way] ^ low) | ((word ^ high) & !COUNT_MASK);
+        found |= std::hint::select_unpredictable(differs == 0, word & COUNT_MASK, 0);
+    }
+    (found >> COUNT_SHIFT) as usize
+}
+
+/// Where a piece is in the cache, or would go.
+enum Slot {
+    Word(Option<usize>, u64),
+    Short(usize, Option<usize>, u64, u64),
+    Medium(usize, Option<usize>, [u64; 6]),
+    Long(usize),
+    None,
+}
+
+/// `matches` gives a bit for each key of a set that equals the key.
+pub(crate) trait Matches: Fn(&WordSet, u64) -> u32 {}
+impl<F: Fn(&WordSet, u64) -> u32> Matches for F {}
+
+/// The piece's place, and its ids and count if it is there.
+#[inline(always)]
+fn find(
+    matches: &impl Matches,
+    cache: &PieceCache,
+    text: &[u8],
+    start: usize,
+    len: usize,
+) -> (Slot, Option<(Ids, usize)>) {
+    let piece = &text[start..start + len];
+    match len {
+        n if n <= WORD => {
+            let key = word_key(text, start, len);
+            let set = cache.word_set(key);
+            let matched = matches(set, key);
+            let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
+            let found =
+                way.map(|way| (cache.word_ids(key)[way], (set.0[WORD_WAYS] >> (8 * way)) as usize & 0xFF));
+            (Slot::Word(way, key), found)
+        }
+        n if n <= SHORT => {
+            let (low, high) = short_key(text, start, len);
+            let at = short_place(low, high);
+            let set: &ShortSet = cache.short.get(at);
+            let way =
+                (0..SHORT_WAYS).find(|way| set[*way] == low && set[SHORT_WAYS + way] & !COUNT_MASK == high);
+            let found =
+                way.map(|way| (cache.short_ids[at][way], (set[SHORT_WAYS + way] >> COUNT_SHIFT) as usize));
+            (Slot::Short(at, way, low, high), found)
+        }
+        n if n <= MEDIUM => {
+            let words = medium_key(piece);
+            let at = medium_place(&words);
+            let set = &cache.medium[at];
+            let way = (0..MEDIUM_WAYS).find(|way| {
+                let found = &set[*way];
+                found[..5] == words[..5] && found[5] & !(0xFF << 56) == words[5]
+            });
+            let found = way.map(|way| (cache.medium_ids[at][way], (set[way][5] >> 56) as usize));
+            (Slot::Medium(at, way, words), found)
+        }
+        n if n <= LONG => {
+            let at = (hash(piece) >> 32) as usize % LONG_SETS;
+            let known = cache.long[at];
+            let same = known as usize & 0xFFFF == len && cache.long_bytes[at][..len] == *piece;
+            (Slot::Long(at), same.then(|| (cache.long_ids[at], (known >> 16) as usize)))
+        }
+        _ => (Slot::None, None),
+    }
+}
+
+/// Number of tokens of a piece, from the cache or by merging.
+#[inline(always)]
+pub(crate) fn count_piece(
+    matches: &impl Matches,
+    cache: &mut PieceCache,
+    tokens: &mut Vec<u32>,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    start: usize,
+    len: usize,
+) -> usize {
+    let piece = &text[start..start + len];
+    let (slot, found) = find(matches, cache, text, start, len);
+    if let Some((_, count)) = found {
+        return count;
+    }
+    let (n, ids) = match vocabulary.token(piece) {
+        Some(token) => (1, u64::from(token) + 1),
+        None => (count_merged(vocabulary, piece, tokens), 0),
+    };
+    store(cache, slot, piece, n, ids);
+    n
+}
+
+/// Tokens of a piece, from the cache or by merging; those that the cache has no room for are at the end of `many`.
+#[inline(always)]
+pub(crate) fn encode_piece(
+    matches: &impl Matches,
+    cache: &mut PieceCache,
+    vocabulary: &Vocabulary,
+    text: &[u8],
+    start: usize,
+    len: usize,
+) -> Ids {
+    let piece = &text[start..start + len];
+    let (slot, found) = find(matches, cache, text, start, len);
+    if let Some((ids, _)) = found
+        && ids != 0
+    {
+        return ids;
+    }
+    if let Some(token) = vocabulary.token(piece) {
+        let ids = u64::from(token) + 1;
+        store(cache, slot, piece, 1, ids);
+        return ids;
+    }
+    let from = cache.many.len();
+    merge(vocabulary, piece, &mut cache.many);
+    let tokens = &cache.many[from..];
+    let n = tokens.len();
+    if n <= 3 {
+        let ids = tokens.iter().rev().fold(0, |packed, token| packed << ID_BITS | u64::from(token + 1));
+        cache.many.truncate(from);
+        store(cache, slot, piece, n, ids);
+        return ids;
+    }
+    let ids = IN_MANY | (n as u64) << 32 | from as u64;
+    if from + n <= MANY && len <= LONG {
+        store(cache, slot, piece, n, ids);
+    }
+    ids
+}
+
+/// Puts a piece where [`find`] said; the oldest of its set gives way.
+#[inline(always)]
+fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
+    match slot {
+        Slot::Word(Some(way), key) => cache.word_ids[word_place(key)][way] = ids,
+        Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
+        Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
+        Slot::Word(None, key) => {
+            let at = word_place(key);
+            let set = &mut cache.words[at % WORD_SETS].0;
+            let counts = set[WORD_WAYS] << 8 | n as u64;
+            set.copy_within(..WORD_WAYS - 1, 1);
+            (set[0], set[WORD_WAYS]) = (key, counts);
+            cache.word_ids[at].copy_within(..WORD_WAYS - 1, 1);
+            cache.word_ids[at][0] = ids;
+        }
+        Slot::Short(at, None, low, high) => {
+            let set: &mut ShortSet = cache.short.get_mut(at);
+            set.copy_within(..SHORT_WAYS - 1, 1);
+            set.copy_within(SHORT_WAYS..2 * SHORT_WAYS - 1, SHORT_WAYS + 1);
+            (set[0], set[SHORT_WAYS]) = (low, high | (n as u64) << COUNT_SHIFT);
+            cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
+            cache.short_ids[at][0] = ids;
+        }
+        Slot::Medium(at, None, mut words) => {
+            words[5] |= (n as u64) << 56;
+            cache.medium[at].copy_within(..MEDIUM_WAYS - 1, 1);
+            cache.medium[at][0] = words;
+            cache.medium_ids[at].copy_within(..MEDIUM_WAYS - 1, 1);
+            cache.medium_ids[at][0] = ids;
+        }
+        Slot::Long(at) => {
+            cache.long_bytes[at][..piece.len()].copy_from_slice(piece);
+            cache.long[at] = piece.len() as u32 | (n as u32) << 16;
+            cache.long_ids[at] = ids;
+        }
+        Slot::None => {}
+    }
+}
+
+#[inline(always)]
+fn medium_key(piece: &[u8]) -> [u64; 6] {
+    let mut padded = [0; 48];
+    padded[..piece.len()].copy_from_slice(piece);
+    padded[MEDIUM] = piece.len() as u8;
+    std::array::from_fn(|i| u64::from_le_bytes(padded[i * 8..i * 8 + 8].try_into().expect("eight bytes")))
+}
+
+#[inline(always)]
+fn medium_place(words: &[u64; 6]) -> usize {
+    let hash = mix(mix(mix(0, words[0], words[1]), words[2], words[3]), words[4], words[5]);
+    (hash >> 32) as usize % MEDIUM_SETS
+}
+
+impl PieceCache {
+    /// Forgets ids behind those that pieces of the tables refer to.
+    pub(crate) fn trim_many(&mut self) {
+        self.many.truncate(MANY);
+    }
+}
