@@ -10,6 +10,7 @@ mod live;
 mod logging;
 mod otlp;
 mod text;
+mod vendors;
 mod world;
 
 use std::{process::ExitCode, time::Instant};

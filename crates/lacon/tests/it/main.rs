@@ -12,3 +12,4 @@ mod resume;
 mod run;
 mod server;
 mod support;
+mod vendors;
