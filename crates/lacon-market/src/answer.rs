@@ -291,7 +291,7 @@ fn indicator_window(
     for (date, value) in values.iter().rev() {
         let _ = writeln!(text, "{date}: {}", round(*value));
     }
-    let _ = write!(text, "\n{name}: {}", indicator.description());
+    let _ = write!(text, "\n{name}: {}", indicator.description(semantics));
     Answer::Text(text)
 }
 

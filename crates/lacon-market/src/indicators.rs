@@ -91,7 +91,11 @@ impl Indicator {
     }
 
     /// What it measures and how it is read, in one line.
-    pub fn description(self) -> &'static str {
+    pub fn description(self, semantics: Semantics) -> &'static str {
+        if self == Self::Mfi && semantics == Semantics::Compat {
+            // The origin showed this number under a legend for 0 to 100.
+            return "money-flow index of 14 sessions, 0 to 1; above 0.8 overbought, below 0.2 oversold";
+        }
         match self {
             Self::Close50Sma => "mean close of 50 sessions; the middle-term trend",
             Self::Close200Sma => "mean close of 200 sessions; the long-term trend",
