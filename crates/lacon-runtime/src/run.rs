@@ -95,6 +95,8 @@ pub struct RunOptions {
     pub counter: Arc<Counter>,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether our own work is timed.
+    pub monitor: bool,
     /// Where finished calls and nodes are kept for a later process.
     pub journal: Option<RunJournal>,
     /// What an earlier process has left of this run.
@@ -138,7 +140,7 @@ pub struct Run {
     pub options: RunOptions,
     /// What happened.
     pub ledger: Ledger,
-    began: Mutex<Instant>,
+    began: Instant,
     restored: Mutex<Vec<Record<Value>>>,
     /// Roles whose answer has begun or ended, and who waits for one.
     heard: Mutex<BTreeSet<String>>,
@@ -151,7 +153,7 @@ impl Run {
         let earlier = std::mem::take(&mut options.restored);
         let now = Instant::now();
         let began = now.checked_sub(Duration::from_secs_f64(earlier.end_s())).unwrap_or(now);
-        let ledger = Ledger::default();
+        let ledger = Ledger::starting_at(began.into_std(), options.monitor);
         ledger.restore(Facts {
             calls: earlier.calls,
             tools: earlier.tools,
@@ -163,7 +165,7 @@ impl Run {
         Self {
             options,
             ledger,
-            began: Mutex::new(began),
+            began,
             restored: Mutex::new(earlier.nodes),
             heard: Mutex::default(),
             hearing: Notify::new(),
@@ -172,7 +174,7 @@ impl Run {
 
     /// Time since the run began.
     pub fn now(&self) -> Duration {
-        self.began.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.began.elapsed()
     }
 
     /// Notes that a role's answer has begun, or that its call is over.
@@ -280,16 +282,13 @@ where
         let node = record.node.clone();
         let line =
             Record { node, visit: record.visit, item: record.item, route: record.route.clone(), update };
-        let (fact, savings, receipts, warnings) = writer.ledger.read(|facts| {
-            let of = |name: &str| name == record.node;
-            (
-                facts.nodes.iter().rfind(|n| of(&n.node) && n.visit == record.visit).cloned(),
-                facts.savings.iter().filter(|s| of(&s.node)).cloned().collect(),
-                facts.receipts.iter().filter(|r| r["node"].as_str().is_some_and(of)).cloned().collect(),
-                facts.warnings.clone(),
-            )
-        });
-        journal.node(line, fact, savings, receipts, warnings);
+        let ledger = &writer.ledger;
+        let of = |name: &str| name == record.node;
+        let fact = ledger.nodes().filter(|n| of(&n.node) && n.visit == record.visit).last().cloned();
+        let savings = ledger.savings().filter(|s| of(&s.node)).cloned().collect();
+        let receipts = ledger.receipts().filter(|r| r["node"].as_str().is_some_and(of)).cloned().collect();
+        let warnings = ledger.warnings().cloned().collect();
+        ledger.ops.time("journal", || journal.node(line, fact, savings, receipts, warnings));
         Ok(())
     };
     let options = Options {

@@ -130,6 +130,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         memory: None,
         bars: Vec::new(),
         benchmark: None,
+        monitor: true,
         parallel: true,
         async_loading: true,
         journal: false,

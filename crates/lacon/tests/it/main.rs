@@ -8,6 +8,7 @@ mod doctor;
 mod many;
 mod prompt;
 mod readme;
+mod report;
 mod resume;
 mod run;
 mod server;
