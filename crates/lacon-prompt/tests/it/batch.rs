@@ -161,7 +161,7 @@ fn a_dropped_future_stops_reading() {
     // Items under way end; then the number stands still.
     while STARTED.load(Ordering::SeqCst) != last {
         last = STARTED.load(Ordering::SeqCst);
-        std::thread::sleep(std::time::Duration::from_millis(20));
+        std::thread::park_timeout(std::time::Duration::from_millis(20));
     }
     assert!(last < 1_000_000, "{last}");
     // A batch that is never polled does nothing at all.
