@@ -472,6 +472,23 @@ impl Rules for Gpt2 {
     }
 }
 
+/// Every piece by the plain automaton of the pattern.
+pub(crate) struct DeepSeek3;
+
+impl Rules for DeepSeek3 {
+    const PATTERN: Pattern = Pattern::DeepSeek3;
+
+    #[inline(always)]
+    fn plain(_: &Masks, _: u64) -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn borders(_: &Window, _: &[u8], _: usize, found: &mut Found) {
+        found.event = 0;
+    }
+}
+
 /// Contractions as pieces of their own, where a piece begins with an apostrophe.
 #[inline(always)]
 fn contractions_apart(

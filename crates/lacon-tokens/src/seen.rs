@@ -16,6 +16,8 @@ use crate::vocabulary::Vocabulary;
 pub(crate) const WORD: usize = 8;
 /// Entries of the front table: 32 KB of keys.
 pub(crate) const FRONT: usize = 1 << 12;
+/// Entries of the front table of encoding, which holds the tokens too.
+pub(crate) const FRONT_KNOWN: usize = 1 << 12;
 /// Hits of the second table for each that enters the front table.
 pub(crate) const PROMOTE: u32 = 8;
 const WORD_SETS: usize = 1 << 13;
@@ -68,8 +70,8 @@ pub(crate) struct PieceCache {
     /// Keys of pieces that are one token.
     pub(crate) front: Box<[u64; FRONT]>,
     /// The same for encoding, which needs the tokens too.
-    pub(crate) front_known: Box<[u64; FRONT]>,
-    pub(crate) front_ids: Box<[u32; FRONT]>,
+    pub(crate) front_known: Box<[u64; FRONT_KNOWN]>,
+    pub(crate) front_ids: Box<[u32; FRONT_KNOWN]>,
     /// Hits since one entered a front table.
     pub(crate) hits: u32,
     words: Box<[WordSet; WORD_SETS]>,
@@ -198,7 +200,13 @@ fn word_hash(key: u64) -> u64 {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Where a key would be in the front tables.
+/// Where a key would be in the front table of encoding.
+#[inline(always)]
+pub(crate) fn front_known_place(key: u64) -> usize {
+    (word_hash(key) >> (64 - FRONT_KNOWN.trailing_zeros())) as usize
+}
+
+/// Where a key would be in the front table of counting.
 #[inline(always)]
 pub(crate) fn front_place(key: u64) -> usize {
     (word_hash(key) >> (64 - FRONT.trailing_zeros())) as usize
@@ -335,9 +343,7 @@ pub(crate) fn encode_piece(
 ) -> Ids {
     let piece = &text[start..start + len];
     let (slot, found) = find(matches, cache, text, start, len);
-    if let Some((ids, _)) = found
-        && ids != 0
-    {
+    if let Some((ids, _)) = found.filter(|(ids, _)| *ids != 0) {
         return ids;
     }
     if let Some(token) = vocabulary.token(piece) {

@@ -7,7 +7,7 @@
 
 use crate::pieces::{Scratch, count_missed_with, encode_missed_with};
 use crate::pretokenize::Pattern;
-use crate::scan::{Cased, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
+use crate::scan::{Cased, DeepSeek3, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
 use crate::seen::{PieceCache, WORD_WAYS, WordSet};
 use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
@@ -61,6 +61,7 @@ macro_rules! by_pattern {
             Pattern::Llama3 => $function::<Uncased<3, false>, _>($masks, $($argument),*),
             Pattern::Qwen2 => $function::<Uncased<1, false>, _>($masks, $($argument),*),
             Pattern::Gpt2 => $function::<Gpt2, _>($masks, $($argument),*),
+            Pattern::DeepSeek3 => $function::<DeepSeek3, _>($masks, $($argument),*),
         }
     };
 }
