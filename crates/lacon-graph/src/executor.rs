@@ -245,6 +245,9 @@ impl<'a, S: State> Run<'a, S> {
     }
 
     fn class_is_full(&self, node: usize) -> bool {
+        if self.options.max_running > 0 && self.n_running >= self.options.max_running {
+            return true;
+        }
         let Some(class) = self.graph.inner.nodes[node].class else { return false };
         let limit =
             self.options.class_limits.iter().find(|(name, _)| *name == class).map(|(_, limit)| *limit);
@@ -256,8 +259,8 @@ impl<'a, S: State> Run<'a, S> {
         let class = self.graph.inner.nodes[node].class;
         if let Some((_, used)) = self.in_class.iter_mut().find(|(name, _)| Some(*name) == class) {
             *used -= 1;
-            self.ready.extend(self.held.drain(..));
         }
+        self.ready.extend(self.held.drain(..));
     }
 
     fn start_ready(&mut self) -> Result<(), Status> {

@@ -12,6 +12,8 @@ pub struct Options<'a, S: State> {
     pub cancel: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
     /// How many nodes of a class may run at once; a class that is not named is not bounded.
     pub class_limits: Vec<(&'static str, usize)>,
+    /// How many nodes may run at once; 0 for no bound.
+    pub max_running: usize,
     /// How long nodes take, as learned from earlier runs; goes before what the graph declares.
     pub expected: Vec<(String, Duration)>,
     /// Outputs of nodes that have a cache policy.
@@ -37,6 +39,7 @@ impl<S: State> Default for Options<'_, S> {
             deadline: None,
             cancel: None,
             class_limits: Vec::new(),
+            max_running: 0,
             expected: Vec::new(),
             cache: None,
             answers: Vec::new(),

@@ -60,6 +60,9 @@ pub struct RunRecord {
     pub levers: BTreeMap<String, Lever>,
     /// The whole-run prompt plan.
     pub plan: Plan,
+    /// What was given up for the deadline; empty for a run that had time.
+    #[serde(default)]
+    pub degraded: Vec<Degraded>,
     /// Both grades with their evidence.
     pub grade: Grade,
     /// What a user should know.
@@ -261,6 +264,23 @@ pub struct Plan {
     pub tokens_planned: u64,
     /// Prompt tokens that the provider reported.
     pub tokens_sent: u64,
+    /// First prompts of roles that were built again from the plan after the run.
+    #[serde(default)]
+    pub compared: u64,
+    /// Those of them whose digest is the one that went over the wire.
+    #[serde(default)]
+    pub equal: u64,
+}
+
+/// Something that was given up so that the run could end in time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Degraded {
+    /// The role.
+    pub role: String,
+    /// `shorter_answer`, `quick_model` or `last_good_plan`.
+    pub step: String,
+    /// Why.
+    pub reason: String,
 }
 
 /// Both grades.

@@ -16,6 +16,7 @@ pub mod layout;
 pub mod offload;
 pub mod optimize;
 pub mod passes;
+pub mod plan;
 pub mod prompt;
 pub mod receipt;
 pub mod response;

@@ -139,7 +139,8 @@ pub enum PlanError {
 /// When a limit cannot be held, or the problem is malformed.
 pub fn solve(problem: &Problem) -> Result<Solution, PlanError> {
     check(problem)?;
-    let free: Vec<usize> = problem.groups.iter().map(|group| best_after_price(group, problem.prices)).collect();
+    let free: Vec<usize> =
+        problem.groups.iter().map(|group| best_after_price(group, problem.prices)).collect();
     let mut at = Position::new(problem, free.clone());
     if !at.fits() {
         at.descend();
@@ -242,7 +243,12 @@ impl<'a> Position<'a> {
 
     /// Net worth, what the search maximises.
     fn net(&self) -> i64 {
-        self.problem.groups.iter().zip(&self.chosen).map(|(g, c)| net(&g.choices[*c], self.problem.prices)).sum()
+        self.problem
+            .groups
+            .iter()
+            .zip(&self.chosen)
+            .map(|(g, c)| net(&g.choices[*c], self.problem.prices))
+            .sum()
     }
 
     /// By how much the limits are broken, each as a share of itself.
@@ -327,7 +333,12 @@ impl<'a> Position<'a> {
         let limits = self.problem.limits;
         let rows = [
             ("tokens", self.tokens, limits.tokens, "raise --budget-tokens"),
-            ("millionths of a US dollar", self.micro_usd, limits.micro_usd.map(|m| m.0), "raise --budget-usd"),
+            (
+                "millionths of a US dollar",
+                self.micro_usd,
+                limits.micro_usd.map(|m| m.0),
+                "raise --budget-usd",
+            ),
             ("ms", self.chain(), limits.millis, "raise --deadline"),
         ];
         rows.into_iter().find_map(|(unit, needed, limit, hint)| {
@@ -391,7 +402,10 @@ impl<'a> Position<'a> {
 
 /// The groups of each call, for a reader of the plan.
 #[must_use]
-pub fn by_call<'a>(problem: &'a Problem, solution: &'a Solution) -> Vec<(&'a Call, Vec<(&'a Group, &'a Choice)>)> {
+pub fn by_call<'a>(
+    problem: &'a Problem,
+    solution: &'a Solution,
+) -> Vec<(&'a Call, Vec<(&'a Group, &'a Choice)>)> {
     let mut rows: HashMap<usize, Vec<(&Group, &Choice)>> = HashMap::new();
     for (group, chosen) in problem.groups.iter().zip(&solution.chosen) {
         rows.entry(group.call).or_default().push((group, &group.choices[*chosen]));

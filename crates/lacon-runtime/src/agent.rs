@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use lacon_llm::{
-    Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice,
+    Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice, Usage,
     count_prompt,
 };
 use lacon_monitor::{
-    CallFact, ToolFact,
+    CallFact, ToolFact, prices,
     record::{self},
 };
 use serde_json::{Map, Value};
@@ -104,6 +104,24 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             ),
         )
         .with_hint("raise --budget-tokens"));
+    }
+    if options.budget_micro_usd > 0 {
+        let spent: u64 = run.ledger.read(|facts| facts.calls.iter().filter_map(|c| c.micro_usd).sum());
+        let prompt = Usage { input: Some(counted as u64), ..Usage::default() };
+        let needed = prices::cost(&request.model, &prompt).unwrap_or(0);
+        if spent + needed > options.budget_micro_usd {
+            let usd = |micro: u64| format!("{}.{:06}", micro / 1_000_000, micro % 1_000_000);
+            return Err(Error::new(
+                ErrorKind::Cancelled,
+                format!(
+                    "{role}'s prompt costs {} USD, {} of the run's budget of {} USD are used",
+                    usd(needed),
+                    usd(spent),
+                    usd(options.budget_micro_usd)
+                ),
+            )
+            .with_hint("raise --budget-usd"));
+        }
     }
     let start = run.now();
     run.progress(Progress::Calling { role: role.into(), turn });

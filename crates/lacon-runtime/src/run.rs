@@ -88,6 +88,8 @@ pub struct RunOptions {
     pub tool_timeout: Duration,
     /// Tokens that the run may use; 0 for no limit.
     pub budget_tokens: u64,
+    /// Millionths of a US dollar that the run may use; 0 for no limit. Only calls of models with a known price count.
+    pub budget_micro_usd: u64,
     /// Counts prompts before they are sent.
     pub counter: Arc<Counter>,
     /// Shows progress.
@@ -113,6 +115,13 @@ impl Counter {
         let _ = std::thread::Builder::new().name("vocabulary".into()).spawn(move || {
             loader.get();
         });
+        counter
+    }
+
+    /// Loads the encoding of a model here and at once.
+    pub fn loaded(model: impl Into<String>) -> Arc<Self> {
+        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new() });
+        counter.get();
         counter
     }
 
@@ -171,6 +180,8 @@ pub struct ExecuteOptions {
     pub deadline: Option<Duration>,
     /// Stops the run and keeps what is finished.
     pub stop: Option<Stop>,
+    /// Whether nodes may run beside each other.
+    pub one_at_a_time: bool,
     /// How long nodes took in earlier runs.
     pub expected: Vec<(String, Duration)>,
 }
@@ -252,6 +263,7 @@ where
         on_output: Some(Box::new(on_output)),
         restored,
         expected: options.expected,
+        max_running: usize::from(options.one_at_a_time),
         ..Options::default()
     };
     Ok(lacon_graph::run(graph, state, options).await)

@@ -77,6 +77,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("llm.deep_model", Kind::Text, "gpt-4o", "LACON_LLM_DEEP_MODEL", "model of all other roles"),
     setting(
+        "llm.models",
+        Kind::List,
+        "",
+        "LACON_LLM_MODELS",
+        "models of single roles: role=model; they go before the quick and the deep one",
+    ),
+    setting(
         "llm.effort",
         Kind::List,
         "",
@@ -190,6 +197,13 @@ pub const SETTINGS: &[Setting] = &[
         "LACON_RUN_BUDGET_TOKENS",
         "tokens that a run may use; 0 for no limit",
     ),
+    setting(
+        "run.budget_usd",
+        Kind::Number(0.0, 1e6),
+        "0",
+        "LACON_RUN_BUDGET_USD",
+        "US dollars that a run may use, at the prices that are known; 0 for no limit",
+    ),
     setting("run.tape", Kind::Text, "", "LACON_RUN_TAPE", "file of recorded model and tool calls"),
     setting(
         "run.tape_mode",
@@ -197,6 +211,20 @@ pub const SETTINGS: &[Setting] = &[
         "off",
         "LACON_RUN_TAPE_MODE",
         "record all calls, replay them strictly, or make the calls that are missing (patch also adds them)",
+    ),
+    setting(
+        "run.parallel",
+        Kind::Bool,
+        "true",
+        "LACON_RUN_PARALLEL",
+        "let nodes run beside each other; off, one runs at a time with the same result",
+    ),
+    setting(
+        "tokens.async",
+        Kind::Bool,
+        "true",
+        "LACON_TOKENS_ASYNC",
+        "load the vocabulary beside the first requests; off, before them",
     ),
     setting(
         "run.journal",

@@ -34,6 +34,18 @@ pub const LEVERS: &[LeverInfo] = &[
         "concise",
         "roles behind the analysts, the trader excepted, are held to three quarters of their usual words",
     ),
+    lever(
+        "prompt_plan",
+        "forms and lengths of all prompts are chosen together when tokens, money or time are limited",
+    ),
+    lever(
+        "deadline_ladder",
+        "when the deadline nears: shorter answers, then the quick model, then the last good plan",
+    ),
+    lever(
+        "slack_models",
+        "the judge, which nobody waits for when it runs beside the plan, is asked with the quick model",
+    ),
     lever("shared_news", "market-wide news is fetched once for many runs"),
     lever("tool_cache", "equal tool calls are made once"),
 ];

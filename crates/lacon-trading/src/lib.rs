@@ -8,11 +8,14 @@
 pub mod condense;
 pub mod durations;
 pub mod graph;
+pub mod ladder;
 pub mod levers;
 pub mod material;
 pub mod outcome;
+pub mod plan;
 pub mod prompts;
 pub mod report;
+pub mod requests;
 pub mod roles;
 pub mod run;
 pub mod source;

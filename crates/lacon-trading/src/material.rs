@@ -3,10 +3,11 @@
 use lacon_llm::{Message, Request};
 use lacon_tokens::Encoding;
 
-use crate::{Role, prompts, state::TradeState};
+use crate::{Role, plan::Form, prompts, state::TradeState};
 
-/// A text under the title of the role that wrote it. A role without an answer is named, with the reason.
-pub fn block(state: &TradeState, role: Role, digest_with: Option<&Encoding>) -> (String, i64) {
+/// A text under the title of the role that wrote it, in a form, and the tokens that the form saved. A role without an
+/// answer is named, with the reason.
+pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding) -> (String, i64) {
     let title = &prompts::role_file(role).title;
     let texts = state.texts(role);
     let Some(last) = texts.last() else { return (format!("## {title}\n(no answer)\n"), 0) };
@@ -19,19 +20,27 @@ pub fn block(state: &TradeState, role: Role, digest_with: Option<&Encoding>) -> 
         .enumerate()
         .map(|(i, text)| {
             let round = if texts.len() > 1 { format!("(round {})\n", i + 1) } else { String::new() };
-            let body = match digest_with {
-                Some(encoding) => {
-                    let short = digest(&text.text, encoding);
-                    saved += encoding.count(&text.text) as i64 - encoding.count(&short) as i64;
-                    short
-                }
-                None => text.text.trim().to_owned(),
+            let short = match form {
+                Form::Full => return format!("{round}{}", text.text.trim()),
+                Form::Digest => digest(&text.text, encoding),
+                Form::Figures => figures(&text.text),
+                Form::Pointer => "(taken up in the investment plan)".to_owned(),
             };
-            format!("{round}{body}")
+            saved += encoding.count(&text.text) as i64 - encoding.count(&short) as i64;
+            format!("{round}{short}")
         })
         .collect();
-    let mark = if digest_with.is_some() { ", digest" } else { "" };
+    let mark = if form == Form::Full { String::new() } else { format!(", {}", form.name()) };
     (format!("## {title}{mark}\n{}\n", body.join("\n\n")), saved)
+}
+
+/// Every unit of a text with a figure that is no list number, and its last unit; as they stand and in their order.
+fn figures(text: &str) -> String {
+    let units = units(text);
+    let n = units.len();
+    let has_figure = |unit: &str| without_list_number(unit).bytes().any(|b| b.is_ascii_digit());
+    let kept = units.iter().enumerate().filter(|(i, unit)| i + 1 == n || has_figure(unit));
+    kept.map(|(_, unit)| *unit).collect::<Vec<_>>().join("\n")
 }
 
 /// The figures and conclusions of a text: its first unit, every unit with a digit that is no list number, every unit that states a

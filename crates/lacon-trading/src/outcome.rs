@@ -61,8 +61,6 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         .min_by(f64::total_cmp);
     let planned: u64 = facts.calls.iter().filter_map(|c| c.call.prompt_counted).sum();
     let sent: u64 = facts.calls.iter().filter_map(|c| c.call.prompt).sum();
-    let mut digests: Vec<&str> = facts.calls.iter().map(|c| c.call.prompt_digest.as_str()).collect();
-    digests.sort_unstable();
     let mut calls: Vec<_> = facts.calls.iter().map(|c| c.call.clone()).collect();
     calls.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     let mut tools: Vec<_> = facts.tools.iter().map(|t| t.tool.clone()).collect();
@@ -101,12 +99,8 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         reports: reports(state, encoding),
         critical_path: critical::path(&facts.nodes),
         levers: levers(&about.levers, facts),
-        plan: Plan {
-            digest: lacon_runtime::run::digest(&digests),
-            segments: facts.calls.len() as u64,
-            tokens_planned: planned,
-            tokens_sent: sent,
-        },
+        plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
+        degraded: Vec::new(),
         grade: Grade::default(),
         warnings,
         environment: about.environment,

@@ -1,6 +1,7 @@
 //! One whole run: graph, record, report tree.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -12,8 +13,9 @@ use lacon_llm::{Client, Effort};
 use lacon_market::{Kind, catalog};
 use lacon_monitor::{
     RunRecord,
-    record::{DataInfo, Environment, LlmInfo},
+    record::{DataInfo, Degraded, Environment, LlmInfo},
 };
+use lacon_prompt::{budget::MicroUsd, plan::Limits};
 use lacon_runtime::{
     Counter, Restored, Run, RunJournal, RunOptions, SharedCache, ToolCache, ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
@@ -24,7 +26,9 @@ use crate::{
     Levers, Role,
     durations::DurationsFile,
     graph,
+    ladder::Ladder,
     outcome::{self, About},
+    plan::{self, Plan, PlanOptions},
     report::{self, WriteError},
     state::TradeState,
     steps::Desk,
@@ -70,6 +74,10 @@ pub struct Settings {
     pub stop: Option<Stop>,
     /// Tokens that the run may use; 0 for no limit.
     pub budget_tokens: u64,
+    /// Millionths of a US dollar that the run may use; 0 for no limit.
+    pub budget_micro_usd: u64,
+    /// Models of single roles.
+    pub models: Vec<(Role, String)>,
     /// The folder under which `TICKER/DATE/RUN` is made.
     pub out: PathBuf,
     /// When the process began.
@@ -82,12 +90,49 @@ pub struct Settings {
     pub version: String,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether nodes may run beside each other.
+    pub parallel: bool,
+    /// Whether the vocabulary is loaded beside the first requests.
+    pub async_loading: bool,
     /// Whether finished calls and nodes are kept for a later process.
     pub journal: bool,
     /// Whether a run of this name is gone on with instead of begun.
     pub resume: bool,
     /// What the run was started with, for who goes on with it; no secret may stand in it.
     pub about: serde_json::Value,
+}
+
+impl Settings {
+    /// What the run's prompt plan is made for.
+    pub fn plan_options(&self) -> PlanOptions {
+        // Limits that a run keeps anyway need not be planned for.
+        let limited = self.levers.has("prompt_plan");
+        PlanOptions {
+            levers: self.levers.clone(),
+            research_rounds: self.research_rounds,
+            quick_model: self.quick_model.clone(),
+            deep_model: self.deep_model.clone(),
+            limits: Limits {
+                tokens: (limited && self.budget_tokens > 0).then_some(self.budget_tokens),
+                micro_usd: (limited && self.budget_micro_usd > 0).then_some(MicroUsd(self.budget_micro_usd)),
+                millis: None,
+            },
+            time_scale: self.time_scale,
+        }
+    }
+}
+
+/// What roles usually take: as in earlier runs, else as the plan expects.
+fn usual(plan: &Plan, durations: &DurationsFile) -> BTreeMap<Role, Duration> {
+    lacon_prompt::plan::by_call(&plan.problem, &plan.solution)
+        .into_iter()
+        .filter_map(|(call, pieces)| {
+            let role: Role = call.name.parse().ok()?;
+            let own: u64 = pieces.iter().map(|(_, choice)| choice.cost.millis).sum();
+            let planned = Duration::from_millis(call.fixed.millis + own);
+            Some((role, durations.durations.expected(&call.name).unwrap_or(planned)))
+        })
+        .collect()
 }
 
 /// What a run leaves.
@@ -126,6 +171,9 @@ pub enum DecideError {
         "the run took longer than its deadline of {0:.0} s: what was finished is kept\nhint: raise run.deadline_s"
     )]
     Deadline(f64),
+    /// The limits of the run cannot be held.
+    #[error("{0}")]
+    Plan(String),
     /// The graph or its journal cannot be used.
     #[error("{0}")]
     Graph(String),
@@ -144,7 +192,20 @@ pub async fn decide(settings: Settings) -> Decided {
     // What a simulated world says is no news for a later run.
     let shared = (settings.levers.has("shared_news") && !settings.tools.simulated())
         .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
-    let counter = Counter::new(settings.deep_model.clone());
+    let counter = if settings.async_loading {
+        Counter::new(settings.deep_model.clone())
+    } else {
+        Counter::loaded(settings.deep_model.clone())
+    };
+    let plan_options = settings.plan_options();
+    let (plan, plan_error) = match plan::compile(&plan_options) {
+        Ok(plan) => (plan, None),
+        // The record of a run that was never begun still says what was asked.
+        Err(error) => {
+            let free = PlanOptions { limits: Limits::default(), ..plan_options };
+            (plan::compile(&free).expect("a plan without limits exists"), Some(error))
+        }
+    };
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
     let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
     let llm = LlmInfo {
@@ -166,13 +227,25 @@ pub async fn decide(settings: Settings) -> Decided {
         shared,
         tool_timeout: settings.tool_timeout,
         budget_tokens: settings.budget_tokens,
+        budget_micro_usd: settings.budget_micro_usd,
         counter: Arc::clone(&counter),
         on_progress: settings.on_progress,
         journal,
         restored,
     }));
+    let quick_judge = settings.levers.has("slack_models")
+        && settings.levers.has("parallel_judge")
+        && settings.research_rounds == 1;
+    let ladder = Ladder::new(
+        settings.deadline,
+        usual(&plan, &durations),
+        if quick_judge { vec![Role::Judge] } else { Vec::new() },
+    );
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
+        models: settings.models,
+        plan,
+        ladder,
         levers: settings.levers.clone(),
         ticker: settings.ticker.clone(),
         company: settings.company,
@@ -187,9 +260,14 @@ pub async fn decide(settings: Settings) -> Decided {
     let options = ExecuteOptions {
         deadline: settings.deadline,
         stop: settings.stop,
+        one_at_a_time: !settings.parallel,
         expected: durations.durations.medians(),
     };
     let (state, failure) = match graph::build(&desk) {
+        _ if plan_error.is_some() => {
+            let message = plan_error.map(|e| e.to_string()).unwrap_or_default();
+            (Arc::new(TradeState::default()), Some(DecideError::Plan(message)))
+        }
         Err(faults) => (Arc::new(TradeState::default()), Some(DecideError::Graph(faults.to_string()))),
         Ok(graph) => match execute(&run, &graph, TradeState::default(), options).await {
             Err(error) => (Arc::new(TradeState::default()), Some(DecideError::Graph(error.to_string()))),
@@ -248,6 +326,22 @@ pub async fn decide(settings: Settings) -> Decided {
         counts_are_exact,
     };
     let mut record = outcome::record(about, &state, &facts, model_encoding.encoding);
+    let verified = plan::verify(&desk, &state, &facts);
+    record.plan.digest = plan::digest(&desk);
+    record.plan.segments = desk.plan.segments();
+    (record.plan.compared, record.plan.equal) = (verified.compared, verified.equal);
+    if verified.equal < verified.compared {
+        let lost = verified.compared - verified.equal;
+        record.warnings.push(format!("{lost} of {} prompts were not sent as planned", verified.compared));
+    }
+    record.degraded = desk.ladder.given_up();
+    if matches!(failure, Some(DecideError::Deadline(_))) && record.decision.parsed {
+        record.degraded.push(Degraded {
+            role: record.decision.source.clone().unwrap_or_default(),
+            step: "last_good_plan".into(),
+            reason: "the deadline passed: the decision is the last that was stated".into(),
+        });
+    }
     let mut write_error = report::write_tree(&folder, &record, &state, &facts).err();
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();

@@ -9,8 +9,11 @@ use lacon_market::{answer, catalog};
 use lacon_runtime::{Answer, Ask, Run, agent, facts};
 
 use crate::{
-    Levers, Role, condense, material,
+    Levers, Role,
+    ladder::Ladder,
+    plan::Plan,
     prompts::{self, RoleFile},
+    requests::{self, Built},
     state::{Text, ToolResult, TradeState, TradeUpdate, data_update, talk_update, text_update},
 };
 
@@ -38,65 +41,61 @@ pub struct Desk {
     pub tool_rounds: u32,
     /// Rounds of the research debate.
     pub research_rounds: u32,
+    /// Models of single roles; they go before the other two.
+    pub models: Vec<(Role, String)>,
+    /// What every prompt holds.
+    pub plan: Plan,
+    /// What is given up when the deadline nears.
+    pub ladder: Ladder,
 }
 
 impl Desk {
-    fn identity(&self) -> String {
+    /// Who it is about.
+    pub fn identity(&self) -> String {
         let name = if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
         format!("Stock: {}{name}. Date: {}.", self.ticker, self.date)
     }
 
-    fn model(&self, file: &RoleFile) -> &str {
-        if file.model == "quick" { &self.quick_model } else { &self.deep_model }
+    /// The model that a role is asked with.
+    pub fn model(&self, file: &RoleFile) -> &str {
+        let own =
+            self.models.iter().find(|(role, _)| role.name() == file.role).map(|(_, model)| model.as_str());
+        let quick = file.model == "quick" || self.ladder.is_quick(&file.role);
+        own.unwrap_or(if quick { &self.quick_model } else { &self.deep_model })
     }
 
     /// The role's word limit; 0 for none.
-    fn words(&self, file: &RoleFile) -> u32 {
-        if !self.levers.has("word_limits") {
-            0
-        } else if self.levers.has("concise") && file.model == "deep" && file.role != Role::Trader.name() {
-            // The trader's order is short already and restates the decision: cutting it could lose that.
-            file.words * 3 / 4
-        } else {
-            file.words
-        }
-    }
-
-    /// The role's instruction with its limit and its required last line.
-    fn instruction(&self, file: &RoleFile) -> String {
-        let mut text = file.instruction.clone();
-        if file.sections.len() > 1 {
-            text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
-        }
-        let words = self.words(file);
-        if words > 0 {
-            text.push_str(&format!("\nWrite at most {words} words."));
-        }
-        if let Some(ending) = &file.ending {
-            text.push_str(&format!(
-                "\nEnd with the line \"{ending}: BUY, SELL or HOLD\", with one of the three."
-            ));
-        }
-        text
+    pub fn words(&self, role: Role) -> u32 {
+        if self.levers.has("word_limits") { self.ladder.words(role, self.plan.words(role)) } else { 0 }
     }
 
     /// Fills in what follows from the role: model limits, effort, temperature.
-    fn prepare(&self, role: Role, file: &RoleFile, request: &mut Request) {
+    pub(crate) fn prepare(&self, role: Role, request: &mut Request) {
+        let file = prompts::role_file(role);
         request.model = self.model(file).to_owned();
         request.temperature = self.temperature;
         request.effort = self.effort.iter().find(|(r, _)| *r == role).map(|(_, e)| *e);
-        let words = self.words(file);
+        let words = self.words(role);
         if words > 0 {
             request.max_tokens = Some(prompts::max_tokens(words));
         }
     }
 
-    fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
+    pub(crate) fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
         names
             .iter()
             .filter_map(|name| catalog::find(name))
             .map(|tool| ToolSpec::new(tool.name, tool.description, tool.schema()))
             .collect()
+    }
+
+    /// Enters in the ledger what was saved in a role's prompt, and hands the prompt on.
+    fn booked(&self, role: Role, built: Built) -> Request {
+        for (lever, tokens) in built.savings {
+            self.run.ledger.saving(role.name(), lever, tokens);
+        }
+        built.receipts.into_iter().for_each(|receipt| self.run.ledger.receipt(receipt));
+        built.request
     }
 }
 
@@ -137,7 +136,7 @@ async fn finish(
     if desk.levers.has("repair") && most_missing && !stated_later {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(text.clone()));
-        let words = desk.words(file);
+        let words = desk.words(role);
         let limit = if words > 0 { format!(" in at most {words} words") } else { String::new() };
         again.messages.push(Message::user(format!(
             "The answer lacks: {}. Write it again with these parts{limit}.",
@@ -175,18 +174,7 @@ pub fn analyst_call(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
     step(move |_: Context<TradeState>| {
         let desk = Arc::clone(&desk);
         async move {
-            let file = prompts::role_file(role);
-            let mut request = material::request(
-                "",
-                &desk.identity(),
-                "",
-                &desk.instruction(file),
-                desk.levers.has("prefix_layout"),
-            );
-            desk.prepare(role, file, &mut request);
-            // A turn of tool calls is no answer: the answer's limit does not bound it.
-            request.max_tokens = None;
-            request.tools = desk.tool_specs(&file.tools);
+            let request = requests::analyst_call(&desk, role);
             let ask = Ask { role: role.name().into(), request, tool_rounds: 0, first_turn: 1 };
             match agent::ask(&desk.run, ask).await {
                 Ok(answer) => {
@@ -263,30 +251,20 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
     step(move |context: Context<TradeState>| {
         let desk = Arc::clone(&desk);
         async move {
-            let file = prompts::role_file(role);
             let state = &context.state;
-            let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
-            let mut request = if prefetch {
-                let data = data_text(&desk, role, results);
-                // The marker tells any model, and any replay of one, that the tools were already called.
-                let material = format!("Tool result: {}\n\n{data}", desk.identity());
-                material::request(
-                    "",
-                    &material,
-                    "",
-                    &desk.instruction(file),
-                    desk.levers.has("prefix_layout"),
-                )
+            desk.ladder.step(&desk, role);
+            let built = if prefetch {
+                requests::analyst(&desk, role, state)
             } else {
                 let talk = state.talk(role).cloned().unwrap_or_default();
                 if let Some(reason) = talk.first().and_then(|m| m.content.strip_prefix(FAILED)) {
                     let text = Text { failure: Some(reason.to_owned()), ..Text::default() };
                     return Ok(Output::update(text_update(role, text)));
                 }
-                continued(&desk, role, talk, results)
+                let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
+                requests::analyst_continued(&desk, role, talk, results)
             };
-            desk.prepare(role, file, &mut request);
-            request.tools = desk.tool_specs(if prefetch { &file.more } else { &file.tools });
+            let request = desk.booked(role, built);
             let first_turn = if prefetch { 1 } else { 2 };
             let ask = Ask {
                 role: role.name().into(),
@@ -307,54 +285,6 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
             Ok(Output::update(text_update(role, text)))
         }
     })
-}
-
-/// The analyst's data as the prompt carries it, with the receipt of what was left out.
-fn data_text(desk: &Desk, role: Role, results: &[ToolResult]) -> String {
-    let plain = condense::plain(results);
-    if !desk.levers.has("condense") {
-        return plain;
-    }
-    let (short, receipt) = condense::condense(results);
-    let encoding = desk.run.options.counter.get().encoding;
-    let (before, after) = (encoding.count(&plain) as i64, encoding.count(&short) as i64);
-    if after >= before {
-        return plain;
-    }
-    book_condensed(desk, role, before, after, &receipt);
-    short
-}
-
-/// Enters what condensing saved, and what it left out, in the ledger.
-fn book_condensed(desk: &Desk, role: Role, before: i64, after: i64, receipt: &condense::Receipt) {
-    desk.run.ledger.saving(role.name(), "condense", before - after);
-    desk.run.ledger.receipt(serde_json::json!({
-        "node": role.name(), "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
-    }));
-}
-
-/// The conversation so far with an answer for each open tool call.
-fn continued(desk: &Desk, role: Role, mut talk: Vec<Message>, results: &[ToolResult]) -> Request {
-    let calls = talk.last().map(|m| m.tool_calls.clone()).unwrap_or_default();
-    if desk.levers.has("condense") && !calls.is_empty() {
-        let (short, receipt) = condense::condense(results);
-        let encoding = desk.run.options.counter.get().encoding;
-        let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
-        let after = encoding.count(&short) + calls.len() * 4;
-        if after < before {
-            book_condensed(desk, role, before as i64, after as i64, &receipt);
-            // Each call needs its answer; the first one carries everything.
-            for (i, call) in calls.iter().enumerate() {
-                let text = if i == 0 { short.clone() } else { "see above".into() };
-                talk.push(Message::tool(call.id.clone(), call.name.clone(), text));
-            }
-            return Request { messages: talk, ..Request::default() };
-        }
-    }
-    for (call, result) in calls.iter().zip(results) {
-        talk.push(Message::tool(call.id.clone(), call.name.clone(), result.text.clone()));
-    }
-    Request { messages: talk, ..Request::default() }
 }
 
 /// The join of the analysts: stops the run when none of them has anything.
@@ -379,10 +309,9 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
     step(move |context: Context<TradeState>| {
         let desk = Arc::clone(&desk);
         async move {
-            let file = prompts::role_file(role);
             let state = &context.state;
-            let mut request = reader_request(&desk, role, file, state, context.visit);
-            desk.prepare(role, file, &mut request);
+            desk.ladder.step(&desk, role);
+            let request = desk.booked(role, requests::reader(&desk, role, state, context.visit));
             let read: Vec<(Role, String)> = role
                 .reads()
                 .iter()
@@ -410,55 +339,4 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
             Ok(Output::update(update))
         }
     })
-}
-
-/// What each reading role is sent. The canonical order is: identity, reports, plan, debate, risk views.
-fn reader_request(desk: &Desk, role: Role, file: &RoleFile, state: &TradeState, round: u32) -> Request {
-    let full = |roles: &[Role]| {
-        roles.iter().map(|r| material::block(state, *r, None).0).collect::<Vec<_>>().join("\n")
-    };
-    let encoding = desk.run.options.counter.get().encoding;
-    let reports_for_risk = || {
-        if !desk.levers.has("digests") {
-            return full(&Role::ANALYSTS);
-        }
-        let blocks = Role::ANALYSTS.map(|r| material::block(state, r, Some(encoding)));
-        desk.run.ledger.saving(role.name(), "digests", blocks.iter().map(|(_, saved)| *saved).sum());
-        blocks.map(|(text, _)| text).join("\n")
-    };
-    let identity = desk.identity();
-    let (shared, own) = match role {
-        Role::Bull | Role::Bear => {
-            let other = if role == Role::Bull { Role::Bear } else { Role::Bull };
-            let debate = if round > 1 {
-                let judge = material::block(state, Role::Judge, None).0;
-                format!("Round {round}.\n\n{}\n{judge}", material::block(state, other, None).0)
-            } else {
-                String::new()
-            };
-            (format!("{identity}\n\n{}", full(&Role::ANALYSTS)), debate)
-        }
-        Role::Judge => (identity, full(&[Role::Bull, Role::Bear])),
-        Role::Plan => {
-            let mut own = full(&[Role::Bull, Role::Bear]);
-            if !desk.levers.has("parallel_judge") || desk.research_rounds > 1 {
-                own = format!("{own}\n{}", full(&[Role::Judge]));
-            }
-            (format!("{identity}\n\n{}", full(&Role::ANALYSTS)), own)
-        }
-        Role::Risky | Role::Safe | Role::Neutral => {
-            (format!("{identity}\n\n{}\n{}", full(&[Role::Plan]), reports_for_risk()), String::new())
-        }
-        Role::RiskManager => {
-            let mut own = full(&Role::RISK);
-            if desk.levers.has("parallel_judge") && desk.research_rounds == 1 {
-                own = format!("{}\n{own}", full(&[Role::Judge]));
-            }
-            (format!("{identity}\n\n{}\n{}", full(&[Role::Plan]), reports_for_risk()), own)
-        }
-        Role::Trader => (identity, full(&[Role::Plan, Role::RiskManager])),
-        Role::Signal => (String::new(), full(&[Role::RiskManager])),
-        Role::Market | Role::Social | Role::News | Role::Fundamentals => (identity, String::new()),
-    };
-    material::request("", &shared, &own, &desk.instruction(file), desk.levers.has("prefix_layout"))
 }

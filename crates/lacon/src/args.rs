@@ -2,6 +2,7 @@
 
 pub mod prompt;
 pub mod trace;
+pub mod verify;
 
 use std::path::PathBuf;
 
@@ -42,6 +43,8 @@ pub enum Command {
     Bench(BenchArgs),
     /// Show the graph of a profile
     Graph(GraphArgs),
+    /// Show the whole-run prompt plan, before anything is sent
+    Plan(Box<RunArgs>),
     /// Write a text in fewer tokens, so that it can be restored
     Compress(prompt::CompressArgs),
     /// Restore what compress was given
@@ -60,6 +63,10 @@ pub enum Command {
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to mend each
     Doctor(DoctorArgs),
+    /// Check every promise and say what was measured
+    Verify(Box<verify::VerifyArgs>),
+    /// Show or clear what is kept on disk between runs
+    Cache(verify::CacheArgs),
     /// Print the JSON Schema of what the program writes
     Schema(SchemaArgs),
     /// Print a completion script for a shell
@@ -108,6 +115,12 @@ pub struct RunArgs {
     /// Tokens that the run may use
     #[arg(long, value_name = "N")]
     pub budget_tokens: Option<String>,
+    /// US dollars that the run may use
+    #[arg(long, value_name = "X")]
+    pub budget_usd: Option<String>,
+    /// Model of one role: ROLE=MODEL; may be given again
+    #[arg(long, value_name = "ROLE=MODEL")]
+    pub model: Vec<String>,
     /// Longest time of the run in seconds; 0 for none
     #[arg(long, value_name = "S")]
     pub deadline: Option<String>,

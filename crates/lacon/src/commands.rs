@@ -2,6 +2,7 @@
 
 mod batch;
 mod bench;
+mod cache;
 mod completions;
 mod compress;
 mod config;
@@ -13,6 +14,7 @@ mod expand;
 mod graph;
 mod layout;
 mod models;
+mod plan;
 mod prompt_input;
 mod resume;
 mod retrieve;
@@ -20,6 +22,7 @@ mod run;
 mod schema;
 mod trace;
 mod trim;
+mod verify;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
 
@@ -41,6 +44,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Models(args) => models::run(&args),
         Command::Bench(args) => bench::run(&common, &args, started),
         Command::Graph(args) => graph::run(&common, &args),
+        Command::Plan(args) => plan::run(&common, &args, started),
         Command::Compress(args) => compress::run(&args),
         Command::Expand(args) => expand::run(&args),
         Command::Retrieve(args) => retrieve::run(&args),
@@ -50,6 +54,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
+        Command::Verify(args) => verify::run(&common, &args),
+        Command::Cache(args) => cache::run(&common, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
     }
@@ -59,6 +65,14 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
 pub struct Common {
     config: Option<std::path::PathBuf>,
     log_level: Option<String>,
+}
+
+#[cfg(test)]
+impl Common {
+    /// Without a settings file and without a level.
+    pub fn quiet() -> Self {
+        Self { config: None, log_level: None }
+    }
 }
 
 impl Common {

@@ -1,11 +1,11 @@
 //! Builds what a run talks to: the model client with its layers, and the source of tool answers.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::civil::Date;
 use lacon_llm::{
-    BreakerOptions, Client, Effort, Error, ErrorKind, HedgeOptions, LimitOptions, Protocol, Provider,
-    ProviderOptions, RetryOptions, Secret, Stack, StackOptions, Tape, TapeMode, TapeOptions, Taped,
+    BreakerOptions, Client, Effort, Error, ErrorKind, Hedge, HedgeOptions, LimitOptions, Protocol, Provider,
+    ProviderOptions, RetryOptions, Sample, Secret, Stack, StackOptions, Tape, TapeMode, TapeOptions, Taped,
     TransportOptions,
 };
 use lacon_market::{DataError, Dataset, Semantics, Symbol, folder, pack};
@@ -81,10 +81,17 @@ pub fn tape(config: &Config) -> Result<Option<Arc<Tape>>, Failure> {
     Ok(Some(Arc::new(tape.map_err(|e| Failure::model(&e, e.kind()))?)))
 }
 
+/// The hedge of a client, to teach it and to keep what it learned.
+pub type SharedHedge = Arc<Hedge<Arc<dyn Client>>>;
+
 /// The model client with its layers: tape, retry, hedge, limit, circuit breaker, provider or simulator.
-pub fn client(config: &Config, hedge: bool, tape: Option<Arc<Tape>>) -> Result<Arc<dyn Client>, Failure> {
+pub fn client(
+    config: &Config,
+    hedge: bool,
+    tape: Option<Arc<Tape>>,
+) -> Result<(Arc<dyn Client>, Option<SharedHedge>), Failure> {
     if let Some(tape) = tape.as_ref().filter(|t| t.mode() == TapeMode::Strict) {
-        return Ok(Arc::new(Taped::replay_only(Arc::clone(tape))));
+        return Ok((Arc::new(Taped::replay_only(Arc::clone(tape))), None));
     }
     let scale = time_scale(config);
     let scaled = |seconds: f64| Duration::from_secs_f64(seconds * scale);
@@ -115,7 +122,47 @@ pub fn client(config: &Config, hedge: bool, tape: Option<Arc<Tape>>) -> Result<A
         structured: None,
         tape,
     };
-    Ok(Stack::new(bare_client(config)?, layers).client)
+    let stack = Stack::new(bare_client(config)?, layers);
+    Ok((stack.client, stack.hedge))
+}
+
+/// The file of how long earlier calls took, beside the results; endpoints and speeds are told apart by its keys.
+fn hedge_file(config: &Config) -> (std::path::PathBuf, String) {
+    let endpoint = match config.text("llm.base_url") {
+        "" if is_simulated(config) => "sim",
+        "" => config.text("llm.provider"),
+        url => url,
+    };
+    let path = std::path::Path::new(config.text("run.out")).join(".cache/latency.json");
+    (path, format!("{endpoint}/{}", time_scale(config)))
+}
+
+/// Latencies by endpoint: model, role, samples.
+type Latencies = BTreeMap<String, Vec<(String, String, Vec<Sample>)>>;
+
+/// Teaches a hedge what calls of earlier runs took; a missing or damaged file teaches nothing.
+pub fn teach(config: &Config, hedge: &SharedHedge) {
+    let (path, key) = hedge_file(config);
+    let known: Option<Latencies> =
+        std::fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    for (model, role, samples) in known.unwrap_or_default().remove(&key).unwrap_or_default() {
+        // The row without a role is made of those with one.
+        for sample in samples.into_iter().filter(|_| !role.is_empty()) {
+            hedge.learn(&model, &role, sample);
+        }
+    }
+}
+
+/// Keeps what a hedge has learned for the next run. A file that cannot be written is no loss to the run.
+pub fn keep(config: &Config, hedge: &SharedHedge) {
+    let (path, key) = hedge_file(config);
+    let known: Option<Latencies> =
+        std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+    let mut known = known.unwrap_or_default();
+    known.insert(key, hedge.history());
+    if let Ok(text) = serde_json::to_vec(&known) {
+        let _ = lacon_trading::report::write_whole(&path, &text);
+    }
 }
 
 /// The provider or the simulator, without layers.
@@ -236,6 +283,16 @@ pub fn efforts(list: &[&str]) -> Result<Vec<(Role, Effort)>, Failure> {
                 }
             };
             Ok((role.parse().map_err(Failure::input)?, level))
+        })
+        .collect()
+}
+
+/// Reads `ROLE=MODEL` entries.
+pub fn models(list: &[&str]) -> Result<Vec<(Role, String)>, Failure> {
+    list.iter()
+        .map(|entry| match entry.split_once('=').filter(|(_, model)| !model.is_empty()) {
+            Some((role, model)) => Ok((role.parse().map_err(Failure::input)?, model.to_owned())),
+            None => Err(Failure::input(format!("model {entry:?} names no model\nhint: write ROLE=MODEL"))),
         })
         .collect()
 }

@@ -323,6 +323,15 @@ async fn with_one_place_the_longest_way_to_the_end_goes_first() {
     assert_eq!(order(history.medians()).await, ["long", "middle", "short"]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn with_one_node_at_a_time_the_result_is_the_same() {
+    let graph = sleepers("s:0 a:10 b:90 c:80 d:20 j:0", "s>a a>b s>c c>d b>j d>j").build().unwrap();
+    let one = run(&graph, Log::default(), Options { max_running: 1, ..Options::default() }).await;
+    let many = run(&graph, Log::default(), Options::default()).await;
+    assert_eq!(lines(&one.state), lines(&many.state));
+    assert_eq!((one.elapsed.as_millis(), many.elapsed.as_millis()), (200, 100));
+}
+
 fn tempdir(name: &str) -> std::path::PathBuf {
     let dir = std::env::temp_dir().join(format!("lacon-policies-{name}-{}", std::process::id()));
     std::fs::create_dir_all(&dir).unwrap();

@@ -7,6 +7,7 @@ mod extract;
 mod inputs;
 mod layout;
 mod optimize;
+mod plan;
 mod snapshots;
 mod span;
 mod trim;

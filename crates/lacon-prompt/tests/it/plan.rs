@@ -9,11 +9,16 @@ fn choice(form: &str, worth: u32, tokens: u64, millis: u64) -> Choice {
 }
 
 fn call(name: &str, after: &[usize]) -> Call {
-    Call { name: name.into(), after: after.to_vec(), fixed: Cost { tokens: 100, micro_usd: MicroUsd(300), millis: 1000 } }
+    Call {
+        name: name.into(),
+        after: after.to_vec(),
+        fixed: Cost { tokens: 100, micro_usd: MicroUsd(300), millis: 1000 },
+    }
 }
 
 fn small() -> Problem {
-    let forms = || vec![choice("full", 1000, 500, 0), choice("digest", 900, 250, 0), choice("figures", 700, 150, 0)];
+    let forms =
+        || vec![choice("full", 1000, 500, 0), choice("digest", 900, 250, 0), choice("figures", 700, 150, 0)];
     let words = || vec![choice("300 words", 1000, 480, 10_000), choice("150 words", 800, 240, 5_000)];
     let group = |call, segment: &str, choices| Group { call, segment: segment.into(), choices };
     Problem {
@@ -74,21 +79,27 @@ fn a_group_without_a_choice_is_named() {
 fn problems() -> impl Strategy<Value = Problem> {
     let choice = (1u32..1000, 1u64..600, 0u64..9000);
     let group = (0usize..3, prop::collection::vec(choice, 1..4));
-    let limits = (prop::option::of(400u64..3500), prop::option::of(1000u64..12_000), prop::option::of(4000u64..40_000));
-    (prop::collection::vec(group, 1..8), limits, 0u32..400).prop_map(|(groups, (tokens, usd, millis), price)| Problem {
-        calls: vec![call("a", &[]), call("b", &[0]), call("c", &[0])],
-        groups: groups
-            .into_iter()
-            .enumerate()
-            .map(|(i, (call, choices))| Group {
-                call,
-                segment: format!("s{i}"),
-                choices: choices.into_iter().map(|(w, t, m)| self::choice("x", w, t, m)).collect(),
-            })
-            .collect(),
-        limits: Limits { tokens, micro_usd: usd.map(MicroUsd), millis },
-        prices: Prices { per_1k_tokens: price, per_second: 0 },
-    })
+    let limits = (
+        prop::option::of(400u64..3500),
+        prop::option::of(1000u64..12_000),
+        prop::option::of(4000u64..40_000),
+    );
+    (prop::collection::vec(group, 1..8), limits, 0u32..400).prop_map(
+        |(groups, (tokens, usd, millis), price)| Problem {
+            calls: vec![call("a", &[]), call("b", &[0]), call("c", &[0])],
+            groups: groups
+                .into_iter()
+                .enumerate()
+                .map(|(i, (call, choices))| Group {
+                    call,
+                    segment: format!("s{i}"),
+                    choices: choices.into_iter().map(|(w, t, m)| self::choice("x", w, t, m)).collect(),
+                })
+                .collect(),
+            limits: Limits { tokens, micro_usd: usd.map(MicroUsd), millis },
+            prices: Prices { per_1k_tokens: price, per_second: 0 },
+        },
+    )
 }
 
 /// The best net worth of all that fits, by trying everything.
@@ -106,7 +117,8 @@ fn exhaustive(problem: &Problem) -> Option<i64> {
             tokens += choice.cost.tokens;
             usd += choice.cost.micro_usd.0;
             millis[group.call] += choice.cost.millis;
-            net += i64::from(choice.worth) * 1000 - i64::from(problem.prices.per_1k_tokens) * choice.cost.tokens as i64;
+            net += i64::from(choice.worth) * 1000
+                - i64::from(problem.prices.per_1k_tokens) * choice.cost.tokens as i64;
         }
         let chain = millis[0] + millis[1].max(millis[2]);
         let fits = problem.limits.tokens.is_none_or(|l| tokens <= l)

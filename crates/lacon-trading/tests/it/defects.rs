@@ -205,7 +205,7 @@ async fn a_stopped_run_keeps_what_is_finished() {
 #[tokio::test(start_paused = true)]
 async fn a_token_budget_stops_before_it_is_overspent() {
     let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
-    let mut settings = settings("budget", "lacon", &[], client.clone());
+    let mut settings = settings("budget", "lacon", &["prompt_plan"], client.clone());
     settings.budget_tokens = 900;
     let decided = run(settings).await;
     assert!(decided.record.tokens.total <= 900);

@@ -145,3 +145,73 @@ async fn a_full_disk_is_reported_with_its_file() {
 fn an_unknown_lever_is_an_error() {
     assert!(Levers::new("lacon", &["prefetsh"]).unwrap_err().contains("did you mean prefetch?"));
 }
+
+/// The origin prepared prompts in a batch whose results no agent ever saw.
+#[tokio::test(start_paused = true)]
+async fn what_is_sent_is_what_was_planned() {
+    for disabled in [&[][..], &["digests"], &["prefix_layout", "condense"], &["parallel_judge"], &["concise"]]
+    {
+        let name = format!("planned-{}", disabled.join("-"));
+        let record = run(settings(&name, "lacon", disabled, sim())).await.record;
+        assert_eq!((record.plan.compared, record.plan.equal), (13, 13), "{disabled:?}");
+        assert!(record.warnings.iter().all(|w| !w.contains("as planned")), "{:?}", record.warnings);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_is_planned_for_before_the_first_call() {
+    let whole = run(settings("plan-whole", "lacon", &[], sim())).await.record;
+    let mut tight = settings("plan-tight", "lacon", &[], sim());
+    tight.budget_tokens = whole.tokens.total * 85 / 100;
+    let tight = run(tight).await.record;
+    assert_eq!(tight.reports.iter().filter(|r| r.words > 0).count(), 13, "{:?}", tight.warnings);
+    assert!(
+        tight.tokens.total <= whole.tokens.total * 85 / 100,
+        "{} of {}",
+        tight.tokens.total,
+        whole.tokens.total
+    );
+    assert_eq!((tight.plan.compared, tight.plan.equal), (13, 13));
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    let mut impossible = settings("plan-impossible", "lacon", &[], client.clone());
+    impossible.budget_tokens = 900;
+    let decided = run(impossible).await;
+    let message = decided.failure.unwrap().to_string();
+    assert!(
+        message.contains("its limit is 900") && message.contains("hint: raise --budget-tokens"),
+        "{message}"
+    );
+    assert_eq!(client.count(), 0, "nothing is sent that cannot be paid for");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_near_deadline_gives_up_length_then_the_better_model() {
+    let free = run(settings("ladder-free", "lacon", &[], sim())).await.record;
+    assert!(free.degraded.is_empty());
+    let took = free.calls.iter().map(|c| c.end_s).fold(0.0, f64::max);
+    let mut late = settings("ladder", "lacon", &[], sim());
+    late.deadline = Some(std::time::Duration::from_secs_f64(took * 0.85));
+    let late = run(late).await.record;
+    assert_eq!(late.status, "done", "{:?}", late.degraded);
+    assert!(!late.degraded.is_empty());
+    assert!(late.degraded.iter().all(|d| d.reason.contains("s are left")), "{:?}", late.degraded);
+    assert_eq!((late.plan.compared, late.plan.equal), (13, 13));
+    let mut off = settings("ladder-off", "lacon", &["deadline_ladder"], sim());
+    off.deadline = Some(std::time::Duration::from_secs_f64(took * 0.85));
+    let off = run(off).await;
+    assert!(matches!(off.failure, Some(lacon_trading::DecideError::Deadline(_))));
+    assert!(off.record.degraded.iter().all(|d| d.step == "last_good_plan"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn models_of_single_roles_go_before_the_others() {
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    let mut own = settings("models", "lacon", &[], client.clone());
+    own.models = vec![(Role::Bull, "gpt-4.1".into())];
+    run(own).await;
+    let model = |role: &str| client.of(role).remove(0).model;
+    assert_eq!(
+        (model("bull"), model("bear"), model("judge")),
+        ("gpt-4.1".into(), "gpt-4o".into(), "gpt-4o-mini".into())
+    );
+}

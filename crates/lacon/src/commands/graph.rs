@@ -5,7 +5,13 @@ use std::{process::ExitCode, sync::Arc, time::Duration};
 use jiff::civil::date;
 use lacon_runtime::{Counter, Restored, Run, RunOptions, ToolCache};
 use lacon_sim::{SimClient, SimOptions};
-use lacon_trading::{Levers, graph, source::DatasetSource, steps::Desk};
+use lacon_trading::{
+    Levers, graph,
+    ladder::Ladder,
+    plan::{self, PlanOptions},
+    source::DatasetSource,
+    steps::Desk,
+};
 
 use super::Common;
 use crate::{
@@ -34,13 +40,27 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         shared: None,
         tool_timeout: Duration::ZERO,
         budget_tokens: 0,
+        budget_micro_usd: 0,
         counter: Counter::new("gpt-4o"),
         on_progress: Arc::new(|_| {}),
         journal: None,
         restored: Restored::default(),
     });
+    let research_rounds = config.integer("run.research_rounds") as u32;
+    let plan = plan::compile(&PlanOptions {
+        levers: levers.clone(),
+        research_rounds,
+        quick_model: String::new(),
+        deep_model: String::new(),
+        limits: lacon_prompt::plan::Limits::default(),
+        time_scale: 1.0,
+    })
+    .map_err(Failure::input)?;
     let desk = Desk {
         run: Arc::new(run),
+        models: Vec::new(),
+        plan,
+        ladder: Ladder::default(),
         levers,
         ticker: String::new(),
         company: String::new(),
@@ -50,7 +70,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         effort: Vec::new(),
         temperature: None,
         tool_rounds: 1,
-        research_rounds: config.integer("run.research_rounds") as u32,
+        research_rounds,
     };
     let graph = graph::build(&Arc::new(desk)).map_err(Failure::input)?;
     let picture = match args.format {

@@ -24,12 +24,49 @@ use crate::{
     failure::{self, Failure},
     live::Live,
     text::{self, paint, thousands},
-    world,
+    world::{self, SharedHedge},
 };
 
 /// Runs the graph, prints the decision, leaves the report tree.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
+    let (config, resumed) = config(common, args)?;
+    let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
+    hedge.iter().for_each(|hedge| world::teach(&config, hedge));
+    if !args.json {
+        text::out(&heading(&config, &settings));
+    } else if world::is_simulated(&config) && config.text("log.level") != "error" {
+        text::note(&heading(&config, &settings));
+    }
+    let live = Live::new(config.text("log.level") == "error");
+    let settings = Settings { on_progress: live.on_progress(), ..settings };
+    let decided = block_on(async {
+        let stop = async {
+            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
+    })?;
+    live.close();
+    hedge.iter().for_each(|hedge| world::keep(&config, hedge));
+    if args.json {
+        let json = serde_json::to_string_pretty(&decided.record)
+            .map_err(|e| Failure::input(format!("cannot write run.json: {e}")))?;
+        text::out(&json);
+    } else {
+        print(&decided);
+    }
+    conclude(&decided, &config)
+}
+
+/// The settings of a run: its flags, over those of the run that it goes on with.
+pub(in crate::commands) fn config(
+    common: &Common,
+    args: &RunArgs,
+) -> Result<(Config, Option<Resumed>), Failure> {
     let efforts = args.effort.join(",");
+    let models = args.model.join(",");
     let tape_mode = match (args.record, args.replay) {
         (true, _) => Some("record".to_owned()),
         (_, true) => Some("replay".to_owned()),
@@ -47,6 +84,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         ("run.disable", args.disable.as_ref()),
         ("run.research_rounds", args.research_rounds.as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
+        ("run.budget_usd", args.budget_usd.as_ref()),
+        ("llm.models", (!args.model.is_empty()).then_some(&models)),
         ("run.deadline_s", args.deadline.as_ref()),
         ("run.out", args.out.as_ref()),
         ("run.tape", args.tape.as_ref()),
@@ -59,32 +98,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     if let Some(resumed) = &resumed {
         config = common.settings_over(resumed.settings.clone(), &flags)?;
     }
-    let settings = settings(&config, args, resumed.as_ref(), started)?;
-    if !args.json {
-        text::out(&heading(&config, &settings));
-    } else if world::is_simulated(&config) {
-        text::note(&heading(&config, &settings));
-    }
-    let live = Live::new(config.text("log.level") == "error");
-    let settings = Settings { on_progress: live.on_progress(), ..settings };
-    let decided = block_on(async {
-        let stop = async {
-            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
-    })?;
-    live.close();
-    if args.json {
-        let json = serde_json::to_string_pretty(&decided.record)
-            .map_err(|e| Failure::input(format!("cannot write run.json: {e}")))?;
-        text::out(&json);
-    } else {
-        print(&decided);
-    }
-    conclude(&decided, &config)
+    Ok((config, resumed))
 }
 
 /// Everything that a run needs, from settings and flags.
@@ -94,6 +108,15 @@ pub(in crate::commands) fn settings(
     resumed: Option<&Resumed>,
     started: Instant,
 ) -> Result<Settings, Failure> {
+    settings_and_hedge(config, args, resumed, started).map(|(settings, _)| settings)
+}
+
+fn settings_and_hedge(
+    config: &Config,
+    args: &RunArgs,
+    resumed: Option<&Resumed>,
+    started: Instant,
+) -> Result<(Settings, Option<SharedHedge>), Failure> {
     let ticker = args.ticker.as_deref().or(resumed.map(|r| r.ticker.as_str())).unwrap_or_default();
     let ticker = Symbol::parse(ticker).map_err(Failure::input)?;
     let levers =
@@ -115,8 +138,9 @@ pub(in crate::commands) fn settings(
     let deadline = config.number("run.deadline_s");
     let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
     let tape = world::tape(config)?;
-    Ok(Settings {
-        client: world::client(config, levers.has("hedge"), tape.clone())?,
+    let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
+    let settings = Settings {
+        client,
         tools: world::tools(config, data, &run_id, ticker.as_str(), date, tape)?,
         cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
         run_id,
@@ -135,16 +159,21 @@ pub(in crate::commands) fn settings(
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
         stop: None,
         budget_tokens: config.integer("run.budget_tokens") as u64,
+        budget_micro_usd: (config.number("run.budget_usd") * 1e6).round() as u64,
+        models: world::models(&config.list("llm.models"))?,
         out: Path::new(config.text("run.out")).to_owned(),
         process_start: started,
         seed: config.integer("sim.seed") as u64,
         time_scale: world::time_scale(config),
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
+        parallel: config.flag("run.parallel"),
+        async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),
         resume: resumed.is_some(),
         about: resume::about(config, ticker.as_str(), &date.to_string()),
-    })
+    };
+    Ok((settings, hedge))
 }
 
 /// The date asked for, else the pack's, else today; a day that is still to come anywhere on earth is an error.
@@ -290,6 +319,7 @@ fn conclude(decided: &Decided, config: &Config) -> Result<ExitCode, Failure> {
         DecideError::Node(_) => failure::code_of(ErrorKind::Connect),
         DecideError::Interrupted => failure::INTERRUPTED,
         DecideError::Deadline(_) => failure::GATE,
+        DecideError::Plan(_) => failure::INPUT,
         _ => failure::INPUT,
     };
     let mut message = world::chain(error);

@@ -1,0 +1,428 @@
+//! The run's prompt plan: which form every text takes in every prompt, and how long every answer may be, decided before
+//! the first call.
+//!
+//! The plan is what the agents send: [`crate::requests`] builds each prompt from it and from nothing else, and after the
+//! run [`verify`] builds all of them again and compares their digests with those that went over the wire. Choices are
+//! made per stage, not per reader, so that siblings keep a common prefix. Lengths of texts that do not exist yet are
+//! expected from their word limits; only limits on tokens, money or time make a choice depend on them.
+
+use std::collections::BTreeMap;
+
+use lacon_llm::Usage;
+use lacon_monitor::{ledger::Facts, prices};
+use lacon_prompt::{
+    budget::MicroUsd,
+    plan::{self as solver, Call, Choice, Cost, Group, Limits, PlanError, Prices, Problem, Solution},
+};
+
+use crate::{Levers, Role, prompts, requests, state::TradeState, steps::Desk};
+
+/// The form that a text takes in a reader's prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// As it was written.
+    Full,
+    /// Its figures and conclusions.
+    Digest,
+    /// Its figures and its last line.
+    Figures,
+    /// Its title, and that the plan has taken it up.
+    Pointer,
+}
+
+impl Form {
+    /// The name in plans and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Digest => "digest",
+            Self::Figures => "figures",
+            Self::Pointer => "pointer",
+        }
+    }
+
+    /// Worth of a text that must be read, of one that is only to be seen, and the expected share of its tokens.
+    fn weight(self) -> (u32, u32, f64) {
+        match self {
+            Self::Full => (1000, 400, 1.0),
+            Self::Digest => (930, 390, 0.55),
+            Self::Figures => (820, 330, 0.45),
+            Self::Pointer => (0, 60, 0.05),
+        }
+    }
+}
+
+/// A text in a prompt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// Who wrote it.
+    pub source: Role,
+    /// Whether it stands in the part that siblings share.
+    pub shared: bool,
+    /// Whether the role must read it; otherwise it may shrink to a pointer.
+    pub required: bool,
+}
+
+/// The texts in a role's prompt, in their order. The canonical order is: reports, plan, debate, risk views.
+pub fn pieces(role: Role, levers: &Levers, research_rounds: u32) -> Vec<Piece> {
+    let piece = |source, shared, required| Piece { source, shared, required };
+    let must = |roles: &[Role], shared| roles.iter().map(|r| piece(*r, shared, true)).collect::<Vec<_>>();
+    let beside = levers.has("parallel_judge") && research_rounds == 1;
+    match role {
+        Role::Market | Role::Social | Role::News | Role::Fundamentals => Vec::new(),
+        Role::Bull | Role::Bear => must(&Role::ANALYSTS, true),
+        Role::Judge => must(&[Role::Bull, Role::Bear], false),
+        Role::Plan => {
+            let mut all = must(&Role::ANALYSTS, true);
+            all.extend(must(&[Role::Bull, Role::Bear], false));
+            if !beside {
+                all.push(piece(Role::Judge, false, true));
+            }
+            all
+        }
+        Role::Risky | Role::Safe | Role::Neutral | Role::RiskManager => {
+            let mut all = must(&[Role::Plan], true);
+            all.extend(Role::ANALYSTS.map(|r| piece(r, true, false)));
+            if role == Role::RiskManager {
+                if beside {
+                    all.push(piece(Role::Judge, false, true));
+                }
+                all.extend(must(&Role::RISK, false));
+            }
+            all
+        }
+        Role::Trader => must(&[Role::Plan, Role::RiskManager], false),
+        Role::Signal => must(&[Role::RiskManager], false),
+    }
+}
+
+/// Roles whose prompts share what they read, so that one choice serves all of them.
+fn stage(role: Role) -> &'static [Role] {
+    match role {
+        Role::Bull | Role::Bear | Role::Plan => &[Role::Bull, Role::Bear, Role::Plan],
+        Role::Risky | Role::Safe | Role::Neutral | Role::RiskManager => {
+            &[Role::Risky, Role::Safe, Role::Neutral, Role::RiskManager]
+        }
+        Role::Judge => &[Role::Judge],
+        Role::Trader => &[Role::Trader],
+        _ => &[],
+    }
+}
+
+/// What a plan is made for.
+#[derive(Clone, Debug)]
+pub struct PlanOptions {
+    /// Which levers are on.
+    pub levers: Levers,
+    /// Rounds of the research debate.
+    pub research_rounds: u32,
+    /// The model of the analysts.
+    pub quick_model: String,
+    /// The model of all other roles.
+    pub deep_model: String,
+    /// What the run may use.
+    pub limits: Limits,
+    /// Wall seconds per second of the endpoint.
+    pub time_scale: f64,
+}
+
+/// A whole run's choices.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    forms: BTreeMap<(Role, Role), Form>,
+    words: BTreeMap<Role, u32>,
+    /// The problem that was solved.
+    pub problem: Problem,
+    /// Its solution.
+    pub solution: Solution,
+}
+
+/// Tokens of an answer of so many words, as recorded answers have them.
+const TOKENS_PER_WORD: f64 = 1.6;
+/// Tokens of a role's instructions and framing.
+const INSTRUCTION_TOKENS: u64 = 150;
+/// Tokens of one analyst's tool data.
+const DATA_TOKENS: u64 = 1_100;
+/// Words of an answer that has no limit, as recorded.
+const FREE_WORDS: u32 = 450;
+/// Seconds to the first token and tokens a second of the recorded deep model at its median.
+const FIRST_TOKEN_S: f64 = 1.8;
+const TOKENS_PER_S: f64 = 45.0;
+/// What tokens are worth where no limit asks: enough to send a view as its digest, not to cut what must be read.
+const PRICES: Prices = Prices { per_1k_tokens: 150, per_second: 0 };
+/// Share of a role's usual words, and what an answer of that length is worth.
+const LENGTHS: [(u32, u32); 4] = [(100, 1000), (75, 900), (60, 780), (45, 600)];
+
+/// Makes the plan. Without limits it follows from the levers alone.
+///
+/// # Errors
+/// When a limit cannot be held even with the smallest forms and the shortest answers; the error names the least.
+pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
+    let levers = &options.levers;
+    let roles: Vec<Role> =
+        Role::ANSWERING.into_iter().chain((!levers.has("local_signal")).then_some(Role::Signal)).collect();
+    let all_pieces: BTreeMap<Role, Vec<Piece>> =
+        roles.iter().map(|r| (*r, pieces(*r, levers, options.research_rounds))).collect();
+    let model = |role: Role| match prompts::role_file(role).model.as_str() {
+        "quick" => &options.quick_model,
+        _ => &options.deep_model,
+    };
+    let millis = |seconds: f64| (seconds * 1e3 * options.time_scale) as u64;
+    let money = |role: Role, input: u64, output: u64| {
+        let usage = Usage { input: Some(input), output: Some(output), ..Usage::default() };
+        MicroUsd(prices::cost(model(role), &usage).unwrap_or(0))
+    };
+
+    let mut problem = Problem { limits: options.limits, prices: PRICES, ..Problem::default() };
+    for role in &roles {
+        let analyst = Role::ANALYSTS.contains(role);
+        let input = INSTRUCTION_TOKENS + if analyst { DATA_TOKENS } else { 0 };
+        let mut seconds = FIRST_TOKEN_S;
+        if analyst {
+            seconds += if *role == Role::News { 20.0 } else { 7.0 };
+        }
+        let waits: Vec<Role> = match role {
+            Role::Risky | Role::Safe | Role::Neutral => vec![Role::Plan],
+            other => all_pieces[other].iter().map(|p| p.source).collect(),
+        };
+        problem.calls.push(Call {
+            name: role.name().into(),
+            after: waits.iter().filter_map(|w| roles.iter().position(|r| r == w)).collect(),
+            fixed: Cost { tokens: input, micro_usd: money(*role, input, 0), millis: millis(seconds) },
+        });
+    }
+    let mut lengths: Vec<(Role, Vec<u32>)> = Vec::new();
+    for (call, role) in roles.iter().enumerate() {
+        let words = word_choices(*role, levers);
+        let readers: Vec<Role> =
+            roles.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
+        let choices = words.iter().map(|(words, worth)| {
+            let tokens = (f64::from(*words) * TOKENS_PER_WORD) as u64;
+            // An answer is written once and read by others: both end with its length.
+            let read = readers.len() as u64 * tokens / 2;
+            let read_usd: u64 = readers.iter().map(|r| money(*r, tokens / 2, 0).0).sum();
+            Choice {
+                form: if levers.has("word_limits") { format!("{words} words") } else { "no limit".into() },
+                worth: *worth,
+                cost: Cost {
+                    tokens: tokens + read,
+                    micro_usd: MicroUsd(money(*role, 0, tokens).0 + read_usd),
+                    millis: millis(tokens as f64 / TOKENS_PER_S),
+                },
+            }
+        });
+        problem.groups.push(Group { call, segment: "answer".into(), choices: choices.collect() });
+        lengths.push((*role, words.iter().map(|(words, _)| *words).collect()));
+    }
+    let mut questions: Vec<(Vec<Role>, Role, Vec<Form>)> = Vec::new();
+    for role in &roles {
+        for piece in &all_pieces[role] {
+            if questions.iter().any(|(readers, source, _)| readers.contains(role) && *source == piece.source)
+            {
+                continue;
+            }
+            let readers: Vec<Role> = match stage(*role) {
+                [] => vec![*role],
+                stage => stage
+                    .iter()
+                    .copied()
+                    .filter(|r| roles.contains(r) && all_pieces[r].iter().any(|p| p.source == piece.source))
+                    .collect(),
+            };
+            let forms = form_choices(*piece, levers, options.limits);
+            let words = word_choices(piece.source, levers)[0].0;
+            let tokens = f64::from(words) * TOKENS_PER_WORD / 2.0;
+            let choices = forms.iter().map(|form| {
+                let (must, view, share) = form.weight();
+                let each = (tokens * share) as u64;
+                Choice {
+                    form: form.name().into(),
+                    worth: if piece.required { must } else { view } * readers.len() as u32,
+                    cost: Cost {
+                        tokens: each * readers.len() as u64,
+                        micro_usd: MicroUsd(readers.iter().map(|r| money(*r, each, 0).0).sum()),
+                        millis: 0,
+                    },
+                }
+            });
+            let call = roles.iter().position(|r| r == role).unwrap_or(0);
+            problem.groups.push(Group {
+                call,
+                segment: piece.source.name().into(),
+                choices: choices.collect(),
+            });
+            questions.push((readers, piece.source, forms));
+        }
+    }
+
+    let solution = solver::solve(&problem)?;
+    let words = lengths.iter().zip(&solution.chosen).map(|((role, words), chosen)| (*role, words[*chosen]));
+    let mut plan =
+        Plan { words: words.collect(), forms: BTreeMap::new(), problem: Problem::default(), solution };
+    for ((readers, source, forms), chosen) in questions.iter().zip(&plan.solution.chosen[lengths.len()..]) {
+        plan.forms.extend(readers.iter().map(|reader| ((*reader, *source), forms[*chosen])));
+    }
+    plan.problem = problem;
+    Ok(plan)
+}
+
+/// The lengths that an answer may have, the usual one first, with their worth.
+fn word_choices(role: Role, levers: &Levers) -> Vec<(u32, u32)> {
+    let file = prompts::role_file(role);
+    if file.words == 0 || !levers.has("word_limits") {
+        return vec![(if file.words == 0 { 0 } else { FREE_WORDS }, 1000)];
+    }
+    // The trader's order is short already and restates the decision: cutting it could lose that.
+    if role == Role::Trader {
+        return vec![(file.words, 1000)];
+    }
+    let first = usize::from(levers.has("concise") && file.model == "deep");
+    let lengths = &LENGTHS[first..if levers.has("prompt_plan") { LENGTHS.len() } else { first + 1 }];
+    lengths.iter().map(|(share, worth)| (file.words * share / 100, *worth)).collect()
+}
+
+/// The forms that a text may take, the fullest first.
+fn form_choices(piece: Piece, levers: &Levers, limits: Limits) -> Vec<Form> {
+    // A digest costs nothing to a role that only looks; what must be read shrinks where a limit asks for it alone.
+    let limited = levers.has("prompt_plan") && limits != Limits::default();
+    match (piece.required, levers.has("digests")) {
+        (true, _) if limited => vec![Form::Full, Form::Digest, Form::Figures],
+        (true, _) => vec![Form::Full],
+        (false, true) if limited => vec![Form::Full, Form::Digest, Form::Figures, Form::Pointer],
+        (false, true) => vec![Form::Digest],
+        (false, false) => vec![Form::Full],
+    }
+}
+
+impl Plan {
+    /// The form of a text in a reader's prompt.
+    pub fn form(&self, reader: Role, source: Role) -> Form {
+        self.forms.get(&(reader, source)).copied().unwrap_or(Form::Full)
+    }
+
+    /// The role's word limit; 0 for none.
+    pub fn words(&self, role: Role) -> u32 {
+        self.words.get(&role).copied().unwrap_or(0)
+    }
+
+    /// How many pieces all prompts have together.
+    pub fn segments(&self) -> u64 {
+        // Each prompt also has the shared rules, who it is about, and its instruction.
+        self.forms.len() as u64 + 3 * self.words.len() as u64
+    }
+}
+
+/// How many first prompts of roles were sent as the plan says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Verified {
+    /// Prompts that were compared.
+    pub compared: u64,
+    /// Those whose digest on the wire is the plan's.
+    pub equal: u64,
+}
+
+/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent.
+///
+/// With several rounds of debate the state has moved on since; roles that speak in every round are left out then.
+pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
+    let mut verified = Verified::default();
+    for role in Role::ANSWERING {
+        if desk.research_rounds > 1 && matches!(role, Role::Bull | Role::Bear | Role::Judge) {
+            continue;
+        }
+        let sent = facts
+            .calls
+            .iter()
+            .filter(|c| c.call.role == role.name())
+            .min_by(|a, b| a.call.start_s.total_cmp(&b.call.start_s));
+        let Some(sent) = sent else { continue };
+        let planned = if Role::ANALYSTS.contains(&role) {
+            if !desk.levers.has("prefetch") {
+                continue;
+            }
+            requests::analyst(desk, role, state).request
+        } else {
+            requests::reader(desk, role, state, 1).request
+        };
+        verified.compared += 1;
+        verified.equal += u64::from(planned.digest() == sent.call.prompt_digest);
+    }
+    verified
+}
+
+/// The digest of a plan: every choice and every text that is known before the run.
+pub fn digest(desk: &Desk) -> String {
+    let mut parts: Vec<String> = vec![prompts::shared().into(), desk.identity()];
+    for role in desk.plan.words.keys() {
+        let file = prompts::role_file(*role);
+        parts.push(format!("{role} {} {}", desk.model(file), requests::instruction(desk, *role)));
+    }
+    parts.extend(
+        desk.plan.forms.iter().map(|((reader, source), form)| format!("{reader} {source} {}", form.name())),
+    );
+    lacon_runtime::run::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(disabled: &[&str], limits: Limits) -> PlanOptions {
+        PlanOptions {
+            levers: Levers::new("lacon", disabled).unwrap(),
+            research_rounds: 1,
+            quick_model: "gpt-4o-mini".into(),
+            deep_model: "gpt-4o".into(),
+            limits,
+            time_scale: 1.0,
+        }
+    }
+
+    #[test]
+    fn without_limits_the_levers_decide() {
+        let plan = compile(&options(&[], Limits::default())).unwrap();
+        assert_eq!(plan.form(Role::Bull, Role::Market), Form::Full);
+        assert_eq!(plan.form(Role::Safe, Role::Market), Form::Digest);
+        assert_eq!(
+            (plan.words(Role::Market), plan.words(Role::Bull), plan.words(Role::Trader)),
+            (300, 225, 150)
+        );
+        let plan = compile(&options(&["digests", "concise"], Limits::default())).unwrap();
+        assert_eq!(plan.form(Role::Safe, Role::Market), Form::Full);
+        assert_eq!(plan.words(Role::Bull), 300);
+        // Who limits nothing gets the same with the solver as without.
+        let without = compile(&options(&["prompt_plan"], Limits::default())).unwrap();
+        let with = compile(&options(&[], Limits::default())).unwrap();
+        assert_eq!((without.forms, without.words), (with.forms, with.words));
+    }
+
+    #[test]
+    fn limits_shorten_and_never_leave_out_what_must_be_read() {
+        let whole = compile(&options(&[], Limits::default())).unwrap().solution.used;
+        for share in [90, 80, 70] {
+            let limits = Limits { tokens: Some(whole.tokens * share / 100), ..Limits::default() };
+            let plan = compile(&options(&[], limits)).unwrap();
+            assert!(plan.solution.used.tokens <= whole.tokens * share / 100);
+            for reader in Role::ANSWERING {
+                for source in reader.reads() {
+                    assert_ne!(plan.form(reader, *source), Form::Pointer, "{reader} must read {source}");
+                }
+            }
+        }
+        let limits = Limits { tokens: Some(1000), ..Limits::default() };
+        let error = compile(&options(&[], limits)).unwrap_err().to_string();
+        assert!(error.contains("its limit is 1000") && error.contains("--budget-tokens"), "{error}");
+    }
+
+    #[test]
+    fn a_deadline_shortens_the_chain_and_siblings_keep_one_form() {
+        let whole = compile(&options(&[], Limits::default())).unwrap().solution.used;
+        let limits = Limits { millis: Some(whole.millis * 85 / 100), ..Limits::default() };
+        let plan = compile(&options(&[], limits)).unwrap();
+        assert!(plan.solution.used.millis <= whole.millis * 85 / 100);
+        for source in Role::ANALYSTS {
+            assert_eq!(plan.form(Role::Bull, source), plan.form(Role::Plan, source));
+            assert_eq!(plan.form(Role::Risky, source), plan.form(Role::RiskManager, source));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Every role's prompt, built from the plan and the state and nothing else, so that it can be built again.
+
+use lacon_llm::{Message, Request};
+
+use crate::{
+    Role, condense, material,
+    plan::pieces,
+    prompts,
+    state::{ToolResult, TradeState},
+    steps::Desk,
+};
+
+/// A request with what was saved in it.
+#[derive(Clone, Debug, Default)]
+pub struct Built {
+    /// The request; its tags are filled in when it is sent.
+    pub request: Request,
+    /// Tokens that a lever kept out of it.
+    pub savings: Vec<(&'static str, i64)>,
+    /// Receipts of what was left out.
+    pub receipts: Vec<serde_json::Value>,
+}
+
+/// The role's instruction with its limit and its required last line.
+pub fn instruction(desk: &Desk, role: Role) -> String {
+    let file = prompts::role_file(role);
+    let mut text = file.instruction.clone();
+    if file.sections.len() > 1 {
+        text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
+    }
+    let words = desk.words(role);
+    if words > 0 {
+        text.push_str(&format!("\nWrite at most {words} words."));
+    }
+    if let Some(ending) = &file.ending {
+        text.push_str(&format!(
+            "\nEnd with the line \"{ending}: BUY, SELL or HOLD\", with one of the three."
+        ));
+    }
+    text
+}
+
+/// What a role that reads others is sent.
+pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built {
+    let mut built = Built::default();
+    let encoding = desk.run.options.counter.get().encoding;
+    let (mut shared, mut own) = (Vec::new(), Vec::new());
+    if role != Role::Signal {
+        shared.push(desk.identity());
+    }
+    let mut digested = 0;
+    for piece in pieces(role, &desk.levers, desk.research_rounds) {
+        let (text, saved) =
+            material::block(state, piece.source, desk.plan.form(role, piece.source), encoding);
+        digested += saved;
+        if piece.shared { &mut shared } else { &mut own }.push(text);
+    }
+    if digested != 0 {
+        built.savings.push(("digests", digested));
+    }
+    if matches!(role, Role::Bull | Role::Bear) && round > 1 {
+        let other = if role == Role::Bull { Role::Bear } else { Role::Bull };
+        let said = |role| material::block(state, role, crate::plan::Form::Full, encoding).0;
+        own.push(format!("Round {round}.\n\n{}\n{}", said(other), said(Role::Judge)));
+    }
+    // Who it is about stands apart; the texts follow each other under their titles.
+    let shared = match shared.split_first() {
+        Some((identity, rest)) if !rest.is_empty() => format!("{identity}\n\n{}", rest.join("\n")),
+        _ => shared.concat(),
+    };
+    let layout = desk.levers.has("prefix_layout");
+    built.request = material::request("", &shared, &own.join("\n"), &instruction(desk, role), layout);
+    desk.prepare(role, &mut built.request);
+    built
+}
+
+/// What an analyst is sent that is to say which tools to call.
+pub fn analyst_call(desk: &Desk, role: Role) -> Request {
+    let layout = desk.levers.has("prefix_layout");
+    let mut request = material::request("", &desk.identity(), "", &instruction(desk, role), layout);
+    desk.prepare(role, &mut request);
+    // A turn of tool calls is no answer: the answer's limit does not bound it.
+    request.max_tokens = None;
+    request.tools = desk.tool_specs(&prompts::role_file(role).tools);
+    request
+}
+
+/// What an analyst is sent whose tools were called before it was asked.
+pub fn analyst(desk: &Desk, role: Role, state: &TradeState) -> Built {
+    let mut built = Built::default();
+    let data = data_text(desk, role, state.data(role).map(Vec::as_slice).unwrap_or_default(), &mut built);
+    // The marker tells any model, and any replay of one, that the tools were already called.
+    let shared = format!("Tool result: {}\n\n{data}", desk.identity());
+    let layout = desk.levers.has("prefix_layout");
+    built.request = material::request("", &shared, "", &instruction(desk, role), layout);
+    desk.prepare(role, &mut built.request);
+    built.request.tools = desk.tool_specs(&prompts::role_file(role).more);
+    built
+}
+
+/// The conversation of an analyst that has asked for tools, with an answer for each of its calls.
+pub fn analyst_continued(desk: &Desk, role: Role, talk: Vec<Message>, results: &[ToolResult]) -> Built {
+    let mut built = Built::default();
+    let messages = continued(desk, role, talk, results, &mut built);
+    built.request = Request { messages, ..Request::default() };
+    desk.prepare(role, &mut built.request);
+    built.request.tools = desk.tool_specs(&prompts::role_file(role).tools);
+    built
+}
+
+/// The analyst's data as the prompt carries it, with the receipt of what was left out.
+fn data_text(desk: &Desk, role: Role, results: &[ToolResult], built: &mut Built) -> String {
+    let plain = condense::plain(results);
+    if !desk.levers.has("condense") {
+        return plain;
+    }
+    let (short, receipt) = condense::condense(results);
+    let encoding = desk.run.options.counter.get().encoding;
+    let (before, after) = (encoding.count(&plain) as i64, encoding.count(&short) as i64);
+    if after >= before {
+        return plain;
+    }
+    book(built, role, before, after, &receipt);
+    short
+}
+
+fn continued(
+    desk: &Desk,
+    role: Role,
+    mut talk: Vec<Message>,
+    results: &[ToolResult],
+    built: &mut Built,
+) -> Vec<Message> {
+    let calls = talk.last().map(|m| m.tool_calls.clone()).unwrap_or_default();
+    if desk.levers.has("condense") && !calls.is_empty() {
+        let (short, receipt) = condense::condense(results);
+        let encoding = desk.run.options.counter.get().encoding;
+        let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
+        let after = encoding.count(&short) + calls.len() * 4;
+        if after < before {
+            book(built, role, before as i64, after as i64, &receipt);
+            // Each call needs its answer; the first one carries everything.
+            for (i, call) in calls.iter().enumerate() {
+                let text = if i == 0 { short.clone() } else { "see above".into() };
+                talk.push(Message::tool(call.id.clone(), call.name.clone(), text));
+            }
+            return talk;
+        }
+    }
+    for (call, result) in calls.iter().zip(results) {
+        talk.push(Message::tool(call.id.clone(), call.name.clone(), result.text.clone()));
+    }
+    talk
+}
+
+/// Notes what condensing saved, and what it left out.
+fn book(built: &mut Built, role: Role, before: i64, after: i64, receipt: &condense::Receipt) {
+    built.savings.push(("condense", before - after));
+    built.receipts.push(serde_json::json!({
+        "node": role.name(), "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
+    }));
+}

@@ -1,0 +1,86 @@
+//! `lacon plan`: the whole-run prompt plan, before anything is sent.
+
+use std::{process::ExitCode, time::Instant};
+
+use lacon_prompt::plan::by_call;
+use lacon_trading::plan;
+use serde_json::json;
+
+use super::{Common, run as run_command};
+use crate::{
+    args::RunArgs,
+    failure::Failure,
+    text::{self, thousands},
+};
+
+/// Prints each call with the forms of what it reads and the length of its answer.
+pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
+    let (config, resumed) = run_command::config(common, args)?;
+    let settings = run_command::settings(&config, args, resumed.as_ref(), started)?;
+    let began = Instant::now();
+    let plan = plan::compile(&settings.plan_options()).map_err(Failure::input)?;
+    let took = began.elapsed();
+    let rows = by_call(&plan.problem, &plan.solution);
+    let used = plan.solution.used;
+    let seconds = |millis: u64| millis as f64 / 1e3;
+    if args.json {
+        let calls: Vec<_> = rows
+            .iter()
+            .map(|(call, pieces)| {
+                let pieces: Vec<_> = pieces
+                    .iter()
+                    .map(|(group, choice)| {
+                        json!({ "segment": group.segment, "form": choice.form, "tokens": choice.cost.tokens,
+                            "choices": group.choices.iter().map(|c| &c.form).collect::<Vec<_>>() })
+                    })
+                    .collect();
+                json!({ "role": call.name, "fixed_tokens": call.fixed.tokens, "pieces": pieces })
+            })
+            .collect();
+        let report = json!({
+            "schema_version": 1, "ticker": settings.ticker, "date": settings.date.to_string(), "profile": settings.profile,
+            "segments": plan.segments(), "calls": calls,
+            "limits": { "tokens": plan.problem.limits.tokens, "micro_usd": plan.problem.limits.micro_usd.map(|m| m.0) },
+            "expected": { "tokens": used.tokens, "micro_usd": used.micro_usd.0, "seconds": seconds(used.millis) },
+            "forced": plan.solution.forced.iter().filter(|f| **f).count(), "compiled_us": took.as_micros() as u64,
+        });
+        text::out(&format!("{report:#}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    text::out(&format!("{} on {}, profile {}", settings.ticker, settings.date, settings.profile));
+    text::out("\nrole          answer     what it reads");
+    for (call, pieces) in &rows {
+        let answer = pieces.iter().find(|(g, _)| g.segment == "answer").map_or("", |(_, c)| c.form.as_str());
+        let Ok(role) = call.name.parse::<lacon_trading::Role>() else { continue };
+        let reads: Vec<String> = plan::pieces(role, &settings.levers, settings.research_rounds)
+            .iter()
+            .map(|piece| format!("{} {}", piece.source, plan.form(role, piece.source).name()))
+            .collect();
+        let reads = if reads.is_empty() { "its tools' answers".to_owned() } else { reads.join(", ") };
+        text::out(&format!("{:<13} {answer:<10} {reads}", call.name));
+    }
+    let forced = plan.solution.forced.iter().filter(|f| **f).count();
+    let limits = plan.problem.limits;
+    let limit = match (limits.tokens, limits.micro_usd) {
+        (None, None) => "no limit on tokens or money".to_owned(),
+        (tokens, usd) => {
+            let tokens = tokens.map(|t| format!("{} tokens", thousands(t)));
+            let usd = usd.map(|m| format!("{:.6} USD", m.0 as f64 / 1e6));
+            let both: Vec<String> = tokens.into_iter().chain(usd).collect();
+            format!("at most {}, which forced {forced} choices", both.join(" and "))
+        }
+    };
+    text::out(&format!(
+        "\nexpected  {} tokens, {:.6} USD, {:.1} s on the longest chain; {limit}",
+        thousands(used.tokens),
+        used.micro_usd.0 as f64 / 1e6,
+        seconds(used.millis)
+    ));
+    text::out(&format!(
+        "compiled  {} pieces of {} prompts in {} us",
+        plan.segments(),
+        rows.len(),
+        took.as_micros()
+    ));
+    Ok(ExitCode::SUCCESS)
+}
