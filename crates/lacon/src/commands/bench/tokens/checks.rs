@@ -172,7 +172,7 @@ pub fn event_loop(
                 let done = encoding.count_cancellable(&long, &cancel);
                 (done, Instant::now())
             });
-            std::thread::sleep(Duration::from_millis(3));
+            std::thread::park_timeout(Duration::from_millis(3));
             let begun = Instant::now();
             cancel.cancel();
             (begun, work.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
