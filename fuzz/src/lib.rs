@@ -6,8 +6,10 @@ use lacon_llm::{
 };
 
 mod prompt;
+mod vendors;
 
 pub use prompt::{compress, expand, extract, trim};
+pub use vendors::vendors;
 
 /// A target by its name.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -19,6 +21,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("compress", compress),
     ("trim", trim),
     ("extract", extract),
+    ("vendors", vendors),
 ];
 
 /// The framer gives the same events however the bytes are split, and never more data than came in.

@@ -89,11 +89,12 @@ fn main() {
         root.join("corpus").join(&name),
         root.join("../testdata/transcripts"),
         root.join("../testdata/prompts"),
+        root.join("../testdata/vendors"),
     ];
     seeds.extend(folders.iter().flat_map(|folder| files(folder)).filter_map(|path| std::fs::read(path).ok()));
     // The first bytes choose protocol and split: each seed is tried under each protocol.
     let with_head: Vec<Vec<u8>> =
-        seeds.iter().flat_map(|seed| (0..5u8).map(|n| [&[n, 7], seed.as_slice()].concat())).collect();
+        seeds.iter().flat_map(|seed| (0..24u8).map(|n| [&[n, 7], seed.as_slice()].concat())).collect();
     seeds.extend(with_head);
     let begin = Instant::now();
     let mut random = Random(

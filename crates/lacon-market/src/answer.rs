@@ -165,7 +165,7 @@ pub fn answer(
             let items = per_day(&data.global_social, week_before(end), end);
             listing("Posts on the market", &items, week_before(end), end)
         }
-        "get_stocktwits_sentiment" => no_vendor(data, "StockTwits messages"),
+        "get_stocktwits_sentiment" => messages(data, as_of),
         "get_twitter_mentions" => no_vendor(data, "Twitter mentions"),
         "get_global_news_openai" => {
             let end = day("curr_date")?;
@@ -200,6 +200,17 @@ pub fn answer(
                 _ => StatementKind::Income,
             };
             statement(data, kind, &arguments.text("freq")?, day("curr_date")?)
+        }
+        "get_macro_series" => {
+            let series = arguments.text("series")?;
+            day("curr_date")?;
+            arguments.days("look_back_days")?;
+            no_vendor(data, &format!("macro series {series:?}"))
+        }
+        "get_prediction_markets" => {
+            let topic = arguments.text("topic")?;
+            day("curr_date")?;
+            no_vendor(data, &format!("prediction markets on {topic:?}"))
         }
         _ => unreachable_tool(tool),
     })
@@ -330,6 +341,32 @@ fn support_resistance(data: &Dataset, as_of: Date) -> Answer {
 
 fn within(items: &[Item], start: Date, end: Date) -> Vec<&Item> {
     items.iter().filter(|i| i.date >= start && i.date <= end).collect()
+}
+
+/// The messages of the last week with a count of moods; the writers' own marks, nothing is guessed from words.
+fn messages(data: &Dataset, end: Date) -> Answer {
+    if data.messages.is_empty() {
+        return no_vendor(data, "StockTwits messages");
+    }
+    let start = week_before(end);
+    let items = within(&data.messages, start, end);
+    if items.is_empty() {
+        return no_data(&format!("StockTwits messages from {start} to {end}"), "no dated message");
+    }
+    let count = |mood: &str| items.iter().filter(|m| m.title == mood).count();
+    let (bullish, bearish) = (count("Bullish"), count("Bearish"));
+    let mut text = format!(
+        "## StockTwits messages on {}, from {start} to {end}\n\n{} messages: {bullish} marked bullish, {bearish} marked \
+         bearish, {} without a mark.\n",
+        data.ticker,
+        items.len(),
+        items.len() - bullish - bearish
+    );
+    for item in items.iter().take(15) {
+        let mood = if item.title.is_empty() { "no mark" } else { item.title.as_str() };
+        let _ = write!(text, "\n### {mood}, {}\n{}\n", item.date, item.text);
+    }
+    Answer::Text(text)
 }
 
 /// At most five posts a day, as they come (most voted first).

@@ -75,8 +75,13 @@ const STATEMENT: &[Argument] = &[
     date("curr_date"),
 ];
 const TICKER: &[Argument] = &[text("ticker")];
+const MACRO: &[Argument] = &[
+    text("series"),
+    date("curr_date"),
+    Argument { name: "look_back_days", kind: Kind::Integer, default: Some("365") },
+];
 
-/// All tools, by analyst: market, social, news, fundamentals.
+/// All tools, by analyst: market, social, news, fundamentals; the last two are for any analyst whose prompt file lists them.
 pub const TOOLS: &[Tool] = &[
     Tool { name: "get_YFin_data_online", description: "Daily prices and volume.", arguments: PRICES },
     Tool {
@@ -157,6 +162,16 @@ pub const TOOLS: &[Tool] = &[
         name: "get_simfin_income_stmt",
         description: "The last published income statement.",
         arguments: STATEMENT,
+    },
+    Tool {
+        name: "get_macro_series",
+        description: "A macro series (cpi, unemployment, fed funds, 10y, vix …) as it was known on the day.",
+        arguments: MACRO,
+    },
+    Tool {
+        name: "get_prediction_markets",
+        description: "What prediction markets hold for likely on a topic.",
+        arguments: &[text("topic"), date("curr_date")],
     },
 ];
 

@@ -48,6 +48,11 @@ pub enum StatementKind {
     Income,
 }
 
+impl StatementKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Balance, Self::CashFlow, Self::Income];
+}
+
 /// An entry of a dated JSON file, kept as it is.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
@@ -86,6 +91,8 @@ pub struct Dataset {
     pub social: Vec<Item>,
     /// Posts about the market.
     pub global_social: Vec<Item>,
+    /// Messages on the symbol: the writer as source, the mood that it chose as title.
+    pub messages: Vec<Item>,
     /// Dated facts on the company's value.
     pub fundamentals: Vec<Item>,
     /// Monthly insider sentiment.
@@ -94,6 +101,46 @@ pub struct Dataset {
     pub insider_transactions: Vec<Entry>,
     /// Statements.
     pub statements: Vec<Statement>,
+}
+
+/// Controls but line ends and tabs, and the marks that turn or hide text: a model would read what a person does not see.
+pub(crate) fn is_unseen(c: char) -> bool {
+    (c.is_control() && !matches!(c, '\n' | '\t'))
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+}
+
+/// What no sound data looks like: bars whose high is below their low, doubled days, statements published before their
+/// period ended, anything dated after the pack's own day.
+pub fn oddities(data: &Dataset) -> Vec<String> {
+    let mut found = Vec::new();
+    for b in &data.bars {
+        let sound = b.low <= b.high && b.low > 0.0 && b.volume >= 0.0;
+        if !sound {
+            found.push(format!("bar of {}: high {}, low {}, volume {}", b.date, b.high, b.low, b.volume));
+        }
+    }
+    found.extend(
+        data.bars
+            .windows(2)
+            .filter(|w| w[0].date >= w[1].date)
+            .map(|w| format!("bar of {} comes twice", w[1].date)),
+    );
+    for s in data.statements.iter().filter(|s| s.publish_date < s.report_date) {
+        found.push(format!("statement of {} published on {}", s.report_date, s.publish_date));
+    }
+    if let Some(day) = data.date {
+        let texts = [&data.company_news, &data.global_news, &data.social, &data.fundamentals, &data.messages];
+        let mut late: Vec<Date> = texts.iter().flat_map(|l| l.iter()).map(|i| i.date).collect();
+        late.extend(data.bars.iter().map(|b| b.date));
+        late.extend(data.statements.iter().map(|s| s.publish_date));
+        late.extend(data.insider_sentiment.iter().chain(&data.insider_transactions).map(|e| e.date));
+        let n = late.iter().filter(|d| **d > day).count();
+        if n > 0 {
+            found.push(format!("{n} entries are dated after the pack's day {day}"));
+        }
+    }
+    found.truncate(20);
+    found
 }
 
 /// Why data cannot be used.

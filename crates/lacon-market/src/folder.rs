@@ -5,22 +5,54 @@
 //! finnhub_data/{news_data,insider_senti,insider_trans}/{T}_data_formatted.json   date -> entries
 //! reddit_data/{global_news,company_news}/*.jsonl               one post a line
 //! fundamental_data/simfin_data_all/{balance_sheet,cash_flow,income_statements}/companies/us/us-*-{annual,quarterly}.csv
+//! lacon/{T}.json                                               name, sector, figures, messages: only in packs of Lacon
 //! ```
 //! Every file is optional; a file that is there and damaged is an error that names its line.
+
+#[cfg(feature = "vendors")]
+mod manifest;
+#[cfg(feature = "vendors")]
+mod write;
 
 use std::{fs, path::Path};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use serde::Deserialize;
 use serde_json::{Map, Value};
+
+#[cfg(feature = "vendors")]
+pub use manifest::{Checked, verify};
+#[cfg(feature = "vendors")]
+pub use write::write;
 
 use crate::{
     DataError, Dataset, Item, Symbol, bars,
-    dataset::{Entry, Statement, StatementKind},
+    dataset::{Entry, Statement, StatementKind, is_unseen},
     symbol,
 };
 
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
+
+/// The folder of what the origin's layout has no place for.
+const KEPT: &str = "lacon";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept {
+    ticker: String,
+    name: Option<String>,
+    sector: Option<String>,
+    exchange: Option<String>,
+    listed: Option<Date>,
+    date: Option<Date>,
+    #[serde(default)]
+    fundamentals: Vec<Item>,
+    #[serde(default)]
+    global_news: Vec<Item>,
+    #[serde(default)]
+    messages: Vec<Item>,
+}
 
 /// The tickers that the folder has prices or news of.
 pub fn tickers(root: &Path) -> Vec<String> {
@@ -30,6 +62,7 @@ pub fn tickers(root: &Path) -> Vec<String> {
     };
     let mut all = names("market_data/price_data", "-YFin-data");
     all.extend(names("finnhub_data/news_data", "_data_formatted"));
+    all.extend(names(KEPT, ".json").into_iter().filter(|n| n != "manifest"));
     all.sort();
     all.dedup();
     all
@@ -65,6 +98,23 @@ pub fn load(root: &Path, ticker: &Symbol) -> Result<Dataset, DataError> {
     }
     data.bars.sort_by_key(|b| b.date);
     data.bars.dedup_by_key(|b| b.date);
+    let kept = root.join(format!("{KEPT}/{ticker}.json"));
+    if kept.exists() {
+        let name = kept.display().to_string();
+        let kept: Kept = serde_json::from_str(&read(&kept)?).map_err(|e| DataError::Malformed {
+            name: name.clone(),
+            line: e.line(),
+            problem: e.to_string(),
+        })?;
+        if kept.ticker != ticker.as_str() {
+            let problem = format!("it is of ticker {:?}", kept.ticker);
+            return Err(DataError::Malformed { name, line: 1, problem });
+        }
+        (data.name, data.sector, data.exchange) = (kept.name, kept.sector, kept.exchange);
+        (data.listed, data.date) = (kept.listed, kept.date);
+        (data.fundamentals, data.global_news, data.messages) =
+            (kept.fundamentals, kept.global_news, kept.messages);
+    }
 
     let finnhub = |kind: &str| dated(&root.join(format!("finnhub_data/{kind}/{ticker}_data_formatted.json")));
     data.company_news = finnhub("news_data")?
@@ -81,17 +131,13 @@ pub fn load(root: &Path, ticker: &Symbol) -> Result<Dataset, DataError> {
     data.global_social = posts(&root.join("reddit_data/global_news"), None)?;
     data.social = posts(&root.join("reddit_data/company_news"), Some(ticker.as_str()))?;
 
-    for (kind, folder, file) in [
-        (StatementKind::Balance, "balance_sheet", "us-balance"),
-        (StatementKind::CashFlow, "cash_flow", "us-cashflow"),
-        (StatementKind::Income, "income_statements", "us-income"),
-    ] {
+    for kind in StatementKind::ALL {
         for frequency in ["annual", "quarterly"] {
-            let path = root.join(format!(
-                "fundamental_data/simfin_data_all/{folder}/companies/us/{file}-{frequency}.csv"
-            ));
+            let path = root.join(statement_path(kind, frequency));
             if path.exists() {
-                statements(&path, ticker.as_str(), kind, frequency, &mut data.statements)?;
+                let text = read(&path)?;
+                let name = path.display().to_string();
+                parse_statements(&name, &text, ticker.as_str(), kind, frequency, &mut data.statements)?;
             }
         }
     }
@@ -122,7 +168,8 @@ fn sorted_files(folder: &Path, keep: impl Fn(&str) -> bool) -> Vec<std::path::Pa
 }
 
 fn text(fields: &Map<String, Value>, key: &str) -> String {
-    fields.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    let text = fields.get(key).and_then(Value::as_str).unwrap_or_default();
+    text.chars().filter(|c| !is_unseen(*c)).collect()
 }
 
 /// An object of date → list of entries; no file is no entries.
@@ -174,7 +221,10 @@ fn posts(folder: &Path, ticker: Option<&str>) -> Result<Vec<Item>, DataError> {
                 let is_word = |c: char| c.is_ascii_alphanumeric();
                 [&title, &body].iter().any(|hay| hay.split(|c| !is_word(c)).any(|word| word == t))
             };
-            if ticker.is_none_or(names) {
+            // A pack says whom a post was found for; the origin's files only name it in the text.
+            let tagged = post.get("tickers").and_then(Value::as_array);
+            let of = |t: &str| tagged.is_some_and(|all| all.iter().any(|v| v == t)) || names(t);
+            if ticker.is_none_or(of) {
                 let ups = post.get("ups").and_then(Value::as_f64).unwrap_or(0.0);
                 posts.push((date, ups, Item { date, source: format!("r/{source}"), title, text: body }));
             }
@@ -184,17 +234,40 @@ fn posts(folder: &Path, ticker: Option<&str>) -> Result<Vec<Item>, DataError> {
     Ok(posts.into_iter().map(|(_, _, item)| item).collect())
 }
 
-fn statements(
-    path: &Path,
+/// The word for a kind of statement in SimFin's file names.
+pub fn statement_file(kind: StatementKind) -> &'static str {
+    match kind {
+        StatementKind::Balance => "balance",
+        StatementKind::CashFlow => "cashflow",
+        StatementKind::Income => "income",
+    }
+}
+
+/// Where a folder keeps a kind of statement.
+pub fn statement_path(kind: StatementKind, frequency: &str) -> String {
+    let folder = match kind {
+        StatementKind::Balance => "balance_sheet",
+        StatementKind::CashFlow => "cash_flow",
+        StatementKind::Income => "income_statements",
+    };
+    let file = statement_file(kind);
+    format!("fundamental_data/simfin_data_all/{folder}/companies/us/us-{file}-{frequency}.csv")
+}
+
+/// Reads the rows of one ticker from SimFin's CSV.
+///
+/// # Errors
+/// A missing column, or a date that is none, with its line.
+pub fn parse_statements(
+    name: &str,
+    text: &str,
     ticker: &str,
     kind: StatementKind,
     frequency: &str,
     into: &mut Vec<Statement>,
 ) -> Result<(), DataError> {
-    let name = path.display().to_string();
-    let malformed = |line: usize, problem: String| DataError::Malformed { name: name.clone(), line, problem };
-    let text = read(path)?;
-    let mut lines = text.strip_prefix('\u{feff}').unwrap_or(&text).lines().enumerate();
+    let malformed = |line: usize, problem: String| DataError::Malformed { name: name.into(), line, problem };
+    let mut lines = text.strip_prefix('\u{feff}').unwrap_or(text).lines().enumerate();
     let header: Vec<&str> =
         lines.next().map(|(_, l)| l.split(';').map(str::trim).collect()).unwrap_or_default();
     let column = |wanted: &str| {

@@ -8,15 +8,24 @@ pub mod answer;
 pub mod bars;
 pub mod catalog;
 pub mod dataset;
+#[cfg(feature = "extended")]
+pub mod extended;
 pub mod folder;
 pub mod indicators;
 pub mod levels;
+#[cfg(feature = "vendors")]
+pub mod live;
 pub mod pack;
+pub mod provenance;
+#[cfg(feature = "vendors")]
+pub mod routing;
 pub mod symbol;
+#[cfg(feature = "vendors")]
+pub mod vendor;
 
 pub use answer::{Answer, BadArgument, answer};
 pub use bars::Bar;
 pub use catalog::{Argument, Kind, Tool};
 pub use dataset::{DataError, Dataset, Item};
 pub use indicators::{Indicator, Semantics};
-pub use symbol::{Symbol, SymbolError};
+pub use symbol::{Asset, Symbol, SymbolError};

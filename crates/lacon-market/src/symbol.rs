@@ -73,6 +73,104 @@ impl fmt::Display for Symbol {
     }
 }
 
+/// What kind of thing a symbol names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asset {
+    /// A share or a fund.
+    Equity,
+    /// A coin against a currency.
+    Crypto,
+    /// A pair of currencies.
+    Forex,
+    /// An index.
+    Index,
+    /// A future on a metal or on energy.
+    Future,
+}
+
+impl Asset {
+    /// The word for a user.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Equity => "stock",
+            Self::Crypto => "crypto",
+            Self::Forex => "forex",
+            Self::Index => "index",
+            Self::Future => "future",
+        }
+    }
+}
+
+/// Names that traders use, and the vendors' symbols. Only names that are no listed share: CL is Colgate, GOLD is Barrick.
+const ALIASES: &[(&str, &str)] = &[
+    ("XAU", "GC=F"),
+    ("XAUUSD", "GC=F"),
+    ("XAG", "SI=F"),
+    ("XAGUSD", "SI=F"),
+    ("XPTUSD", "PL=F"),
+    ("XPDUSD", "PA=F"),
+    ("COPPER", "HG=F"),
+    ("USOIL", "CL=F"),
+    ("WTI", "CL=F"),
+    ("WTIUSD", "CL=F"),
+    ("UKOIL", "BZ=F"),
+    ("BRENT", "BZ=F"),
+    ("NATGAS", "NG=F"),
+    ("SPX", "^GSPC"),
+    ("SPX500", "^GSPC"),
+    ("US500", "^GSPC"),
+    ("NDX", "^NDX"),
+    ("NAS100", "^NDX"),
+    ("US100", "^NDX"),
+    ("DJI", "^DJI"),
+    ("US30", "^DJI"),
+    ("RUT", "^RUT"),
+    ("US2000", "^RUT"),
+    ("VIX", "^VIX"),
+    ("GER40", "^GDAXI"),
+    ("UK100", "^FTSE"),
+    ("JP225", "^N225"),
+    ("HK50", "^HSI"),
+];
+
+const COINS: &[&str] = &[
+    "BTC", "ETH", "SOL", "XRP", "DOGE", "ADA", "BNB", "LTC", "AVAX", "DOT", "LINK", "BCH", "XLM", "TRX",
+    "ATOM", "UNI", "MATIC", "SHIB", "NEAR", "APT", "SUI", "TON", "XMR", "ETC", "FIL",
+];
+
+const CURRENCIES: &[&str] = &[
+    "USD", "EUR", "GBP", "JPY", "CHF", "CAD", "AUD", "NZD", "CNY", "HKD", "SGD", "SEK", "NOK", "DKK", "PLN",
+    "CZK", "HUF", "TRY", "ZAR", "MXN", "BRL", "INR", "KRW", "THB", "ILS",
+];
+
+impl Symbol {
+    /// The symbol as vendors write it, and what it names: `BTCUSD` is `BTC-USD`, `EURUSD` is `EURUSD=X`, `SPX500` is
+    /// `^GSPC`. Everything else, exchange suffixes too, stays as it is.
+    pub fn canonical(&self) -> (Self, Asset) {
+        let text = self.0.as_str();
+        if let Some((_, to)) = ALIASES.iter().find(|(from, _)| *from == text) {
+            let asset = if to.starts_with('^') { Asset::Index } else { Asset::Future };
+            return (Self((*to).to_owned()), asset);
+        }
+        let dollars = ["-USDT", "-USDC", "-USD", "USDT", "USDC", "USD"];
+        if let Some(coin) = dollars.iter().find_map(|d| text.strip_suffix(d)).filter(|c| COINS.contains(c)) {
+            return (Self(format!("{coin}-USD")), Asset::Crypto);
+        }
+        let pair = text.strip_suffix("=X").unwrap_or(text);
+        if pair.len() == 6 && CURRENCIES.contains(&&pair[..3]) && CURRENCIES.contains(&&pair[3..]) {
+            return (Self(format!("{pair}=X")), Asset::Forex);
+        }
+        let asset = match text {
+            t if t.starts_with('^') => Asset::Index,
+            t if t.ends_with("=F") => Asset::Future,
+            t if t.ends_with("=X") => Asset::Forex,
+            t if t.ends_with("-USD") || t.ends_with("-EUR") => Asset::Crypto,
+            _ => Asset::Equity,
+        };
+        (self.clone(), asset)
+    }
+}
+
 /// The names among `known` that are nearest to `text`, best first, at most three.
 pub fn nearest<'a>(text: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let mut scored: Vec<(f64, &str)> = known
@@ -101,6 +199,28 @@ mod tests {
         }
         for bad in ["", "..", "../etc/passwd", "A B", "A\0", "CRCL/", "ÄPFEL", &"A".repeat(33)] {
             assert!(Symbol::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn traders_names_become_vendors_symbols() {
+        for (text, expected, asset) in [
+            ("btcusd", "BTC-USD", Asset::Crypto),
+            ("ETH-USDT", "ETH-USD", Asset::Crypto),
+            ("eurusd", "EURUSD=X", Asset::Forex),
+            ("GBPJPY=X", "GBPJPY=X", Asset::Forex),
+            ("XAUUSD", "GC=F", Asset::Future),
+            ("usoil", "CL=F", Asset::Future),
+            ("SPX500", "^GSPC", Asset::Index),
+            ("^VIX", "^VIX", Asset::Index),
+            ("0700.HK", "0700.HK", Asset::Equity),
+            ("BRK-B", "BRK-B", Asset::Equity),
+            ("GOOGLE", "GOOGLE", Asset::Equity),
+            ("CL", "CL", Asset::Equity),
+        ] {
+            let (symbol, found) = Symbol::parse(text).unwrap().canonical();
+            assert_eq!((symbol.as_str(), found), (expected, asset), "{text}");
+            assert_eq!(symbol.canonical().0, symbol, "canonical is a fixed point");
         }
     }
 

@@ -48,4 +48,8 @@ impl ToolSource for TapedTools {
     fn simulated(&self) -> bool {
         self.inner.simulated()
     }
+
+    fn provenance(&self) -> Option<Value> {
+        self.inner.provenance()
+    }
 }

@@ -43,6 +43,9 @@ pub enum ToolError {
     /// The source failed.
     #[error("{0}")]
     Failed(String),
+    /// Nobody could give data that the asking role cannot work without: the role fails with this reason.
+    #[error("{0}")]
+    Unavailable(String),
     /// The source took too long.
     #[error("tool {name} took longer than {limit_s} s")]
     TimedOut {
@@ -65,6 +68,7 @@ impl ToolError {
         match self {
             Self::BadRequest(_) => "bad_request",
             Self::Failed(_) => "failed",
+            Self::Unavailable(_) => "unavailable",
             Self::TimedOut { .. } => "timeout",
         }
     }
@@ -80,6 +84,12 @@ pub trait ToolSource: Send + Sync {
 
     /// Whether the answers are not the live market: an offline pack or a replay.
     fn simulated(&self) -> bool;
+
+    /// Where each figure of the answers so far comes from, as it is written beside `run.json`; nothing where a source
+    /// keeps no such books.
+    fn provenance(&self) -> Option<Value> {
+        None
+    }
 }
 
 /// How long an answer stays fresh, by tool: the origin's times.

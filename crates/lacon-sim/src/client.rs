@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, OnceLock},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -62,11 +62,12 @@ const CACHE_FROM: usize = 1024;
 const CACHE_STEP: usize = 128;
 const CACHE_ENTRIES: usize = 100_000;
 
-/// A simulated model.
+/// A simulated model; clones share what was said and cached.
+#[derive(Clone)]
 pub struct SimClient {
     options: SimOptions,
-    model: OnceLock<ModelEncoding>,
-    state: Mutex<State>,
+    model: Arc<OnceLock<ModelEncoding>>,
+    state: Arc<Mutex<State>>,
 }
 
 #[derive(Default)]
@@ -80,7 +81,7 @@ struct State {
 impl SimClient {
     /// Makes a simulated model. Its tokens are those of `o200k_base`.
     pub fn new(options: SimOptions) -> Self {
-        Self { options, model: OnceLock::new(), state: Mutex::default() }
+        Self { options, model: Arc::default(), state: Arc::default() }
     }
 
     /// A draw in (0, 1) that depends on the seed and the key alone.

@@ -1,12 +1,24 @@
-//! A seeded synthetic world: a simulated language model with measured latency.
+//! A seeded synthetic world: a simulated language model with measured latency, companies, and the vendors that tell of them.
 //!
 //! [`SimClient`] is a [`lacon_llm::Client`] that reads the prompt it is given, writes an answer from the figures in
-//! it, and takes as long as a recorded provider took for that many tokens. It is not a language model: its
-//! answers show that the machinery works, not what to do with a stock, and everything that a run prints says so.
+//! it, and takes as long as a recorded provider took for that many tokens. [`World`] holds companies whose prices,
+//! statements and news agree; with the feature `serve` vendors tell of them in the shapes of the real ones, in-process or on
+//! loopback, beside the endpoints of the model. It is no language model and no market: its answers show that the machinery
+//! works, not what to do with a stock, and everything that a run prints says so.
 
 pub mod client;
+pub mod fault;
 pub mod latency;
+#[cfg(feature = "serve")]
+pub mod models;
+#[cfg(feature = "serve")]
+pub mod server;
+#[cfg(feature = "serve")]
+pub mod vendors;
+pub mod world;
 pub mod writer;
 
 pub use client::{Faults, SimClient, SimOptions};
+pub use fault::{Fault, FaultPlan};
 pub use latency::{Profile, tool_seconds};
+pub use world::World;

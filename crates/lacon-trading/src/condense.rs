@@ -190,7 +190,12 @@ mod tests {
     use super::*;
 
     fn result(name: &str, text: &str) -> ToolResult {
-        ToolResult { name: name.into(), arguments: serde_json::Map::new(), text: text.into() }
+        ToolResult {
+            name: name.into(),
+            arguments: serde_json::Map::new(),
+            text: text.into(),
+            unavailable: false,
+        }
     }
 
     #[test]

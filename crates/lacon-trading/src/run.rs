@@ -42,6 +42,8 @@ pub struct Settings {
     pub ticker: String,
     /// The company's name, or the ticker.
     pub company: String,
+    /// Sector and exchange as whole sentences for the head of each prompt; empty where they are not known.
+    pub listing: String,
     /// The date to decide for.
     pub date: Date,
     /// The profile's name.
@@ -190,7 +192,9 @@ pub async fn decide(settings: Settings) -> Decided {
     let describe = settings.client.describe();
     let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
     // What a simulated world says is no news for a later run.
-    let shared = (settings.levers.has("shared_news") && !settings.tools.simulated())
+    // A source that keeps books of where figures come from has a cache of its own, which the books know of.
+    let keeps_books = settings.tools.provenance().is_some();
+    let shared = (settings.levers.has("shared_news") && !settings.tools.simulated() && !keeps_books)
         .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
     let counter = if settings.async_loading {
         Counter::new(settings.deep_model.clone())
@@ -207,7 +211,8 @@ pub async fn decide(settings: Settings) -> Decided {
         }
     };
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
-    let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
+    let tools = Arc::clone(&settings.tools);
+    let data = DataInfo { source: tools.describe(), simulated: tools.simulated() };
     let llm = LlmInfo {
         provider: describe.provider,
         base_url: describe.base_url,
@@ -249,6 +254,7 @@ pub async fn decide(settings: Settings) -> Decided {
         levers: settings.levers.clone(),
         ticker: settings.ticker.clone(),
         company: settings.company,
+        listing: settings.listing,
         date: settings.date,
         quick_model: settings.quick_model,
         deep_model: settings.deep_model,
@@ -343,6 +349,10 @@ pub async fn decide(settings: Settings) -> Decided {
         });
     }
     let mut write_error = report::write_tree(&folder, &record, &state, &facts).err();
+    if let (None, Some(books)) = (&write_error, tools.provenance()) {
+        let json = serde_json::to_vec_pretty(&books).unwrap_or_default();
+        write_error = report::write_whole(&folder.join("provenance.json"), &json).err();
+    }
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;

@@ -38,6 +38,8 @@ pub struct ToolResult {
     pub arguments: Map<String, Value>,
     /// The text, or why there is none.
     pub text: String,
+    /// Whether data that the analyst cannot work without could not be had: its report then fails with the text.
+    pub unavailable: bool,
 }
 
 lacon_graph::state! {

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use lacon_graph::{Context, Output, Step, StepError, step};
 use lacon_llm::{Effort, Error, ErrorKind, Finish, Message, Request, ToolSpec};
 use lacon_market::{answer, catalog};
-use lacon_runtime::{Answer, Ask, Run, agent, facts};
+use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
 
 use crate::{
     Levers, Role,
@@ -27,6 +27,8 @@ pub struct Desk {
     pub ticker: String,
     /// The company's name, or the ticker.
     pub company: String,
+    /// Sector and exchange as whole sentences; empty where they are not known.
+    pub listing: String,
     /// The run's date.
     pub date: Date,
     /// The model of the analysts.
@@ -53,7 +55,8 @@ impl Desk {
     /// Who it is about.
     pub fn identity(&self) -> String {
         let name = if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
-        format!("Stock: {}{name}. Date: {}.", self.ticker, self.date)
+        let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
+        format!("Stock: {}{name}.{listing} Date: {}.", self.ticker, self.date)
     }
 
     /// The model that a role is asked with.
@@ -231,13 +234,17 @@ pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn St
             };
             let run = &desk.run;
             let pending = calls.into_iter().map(|(name, arguments)| async move {
-                let text = match &arguments {
-                    Ok(arguments) => agent::fetch(run, role.name(), &name, arguments.clone(), prefetch)
-                        .await
-                        .unwrap_or_else(|e| format!("no data: {e}")),
-                    Err(problem) => format!("no data: {problem}"),
+                let fetched = match &arguments {
+                    Ok(arguments) => agent::fetch(run, role.name(), &name, arguments.clone(), prefetch).await,
+                    Err(problem) => Err(ToolError::BadRequest(problem.clone())),
                 };
-                ToolResult { name, arguments: arguments.unwrap_or_default(), text }
+                let unavailable = matches!(fetched, Err(ToolError::Unavailable(_)));
+                let text = match fetched {
+                    Ok(text) => text,
+                    Err(error) if unavailable => error.to_string(),
+                    Err(error) => format!("no data: {error}"),
+                };
+                ToolResult { name, arguments: arguments.unwrap_or_default(), text, unavailable }
             });
             let results = futures_util::future::join_all(pending).await;
             Ok(Output::update(data_update(role, results)))
@@ -252,6 +259,11 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
         let desk = Arc::clone(&desk);
         async move {
             let state = &context.state;
+            let core = state.data(role).into_iter().flatten().find(|r| r.unavailable);
+            if let Some(core) = core {
+                let text = Text { failure: Some(core.text.clone()), ..Text::default() };
+                return Ok(Output::update(text_update(role, text)));
+            }
             desk.ladder.step(&desk, role);
             let built = if prefetch {
                 requests::analyst(&desk, role, state)

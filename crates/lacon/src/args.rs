@@ -1,5 +1,6 @@
 //! The command line: every flag, once. Flags that are settings carry the key they set.
 
+pub mod data;
 pub mod prompt;
 pub mod trace;
 pub mod verify;
@@ -57,6 +58,10 @@ pub enum Command {
     Layout(prompt::LayoutArgs),
     /// Count or compress JSON lines in threads
     Batch(prompt::BatchArgs),
+    /// Pull and check offline packs
+    Data(data::DataArgs),
+    /// Serve a synthetic world
+    Sim(data::SimArgs),
     /// Analyse and compare traces of runs, ours and others'
     Trace(trace::TraceArgs),
     /// Show settings and where they come from
@@ -100,9 +105,12 @@ pub struct RunArgs {
     /// Reasoning effort of a role: ROLE=low|medium|high; may be given again
     #[arg(long, value_name = "ROLE=LEVEL")]
     pub effort: Vec<String>,
-    /// auto or offline for the bundled packs, or a folder in the origin's layout
+    /// auto or offline for the bundled packs, vendors for live vendors, or a folder in the origin's layout
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
+    /// Reach every vendor at URL/VENDOR
+    #[arg(long, value_name = "URL")]
+    pub vendors_url: Option<String>,
     /// Send tool calls to URL/TOOL instead
     #[arg(long, value_name = "URL")]
     pub tools_url: Option<String>,
@@ -245,6 +253,8 @@ pub enum BenchCommand {
     Tokens(BenchTokensArgs),
     /// Run the executor beside a bare tokio JoinSet
     Graph(BenchGraphArgs),
+    /// Compute the thirteen indicators over a long series
+    Indicators(BenchIndicatorsArgs),
     /// Run many simulated runs at once: our own time and memory
     Run(BenchRunArgs),
 }
@@ -257,6 +267,20 @@ pub struct BenchGraphArgs {
     pub nodes: usize,
     /// Rounds of which the median counts
     #[arg(long, value_name = "N", default_value_t = 7)]
+    pub rounds: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon bench indicators`.
+#[derive(Debug, Args)]
+pub struct BenchIndicatorsArgs {
+    /// Bars of the series
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub bars: usize,
+    /// Rounds of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 9)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]

@@ -7,6 +7,7 @@ mod completions;
 mod compress;
 mod config;
 mod count;
+mod data;
 mod decode;
 mod doctor;
 mod encode;
@@ -20,6 +21,7 @@ mod resume;
 mod retrieve;
 mod run;
 mod schema;
+mod sim;
 mod trace;
 mod trim;
 mod verify;
@@ -51,6 +53,8 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Data(args) => data::run(&common, &args),
+        Command::Sim(args) => sim::run(&common, &args),
         Command::Trace(args) => trace::run(&args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),

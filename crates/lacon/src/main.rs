@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod live;
 mod text;
+mod vendors;
 mod world;
 
 use std::{process::ExitCode, time::Instant};

@@ -8,12 +8,15 @@ use lacon_llm::{
     ProviderOptions, RetryOptions, Sample, Secret, Stack, StackOptions, Tape, TapeMode, TapeOptions, Taped,
     TransportOptions,
 };
-use lacon_market::{DataError, Dataset, Semantics, Symbol, folder, pack};
+use lacon_market::{DataError, Dataset, Symbol, folder, pack};
 use lacon_runtime::{Config, ToolRequest, ToolSource, http_tools::HttpTools, tape_tools::TapedTools};
 use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
-use lacon_trading::{Role, source::DatasetSource};
+use lacon_trading::{
+    Role,
+    source::{DatasetSource, VendorSource},
+};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, vendors};
 
 /// Whether the settings ask for the simulator.
 pub fn is_simulated(config: &Config) -> bool {
@@ -204,6 +207,7 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
 /// Loads what the settings' data source knows of a ticker; `None` when tools are reached by URL and it knows nothing.
 pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Failure> {
     let loaded = match config.text("data.source") {
+        "vendors" => return Ok(None),
         "auto" | "offline" => pack::load(ticker),
         path => folder::load(std::path::Path::new(path), ticker),
     };
@@ -219,7 +223,7 @@ pub fn tools(
     config: &Config,
     data: Option<Dataset>,
     run_id: &str,
-    ticker: &str,
+    ticker: &Symbol,
     date: Date,
     tape: Option<Arc<Tape>>,
 ) -> Result<Arc<dyn ToolSource>, Failure> {
@@ -234,20 +238,21 @@ fn bare_tools(
     config: &Config,
     data: Option<Dataset>,
     run_id: &str,
-    ticker: &str,
+    ticker: &Symbol,
     date: Date,
 ) -> Result<Arc<dyn ToolSource>, Failure> {
     let url = config.text("data.tools_url");
     if !url.is_empty() {
         let connect = Duration::from_secs_f64(config.number("llm.connect_timeout_s"));
-        let tools = HttpTools::new(url, run_id, ticker, config.flag("llm.headers"), connect);
+        let tools = HttpTools::new(url, run_id, ticker.as_str(), config.flag("llm.headers"), connect);
         return Ok(Arc::new(tools.map_err(|e| Failure::model(&e, e.kind()))?));
     }
+    if vendors::are_asked(config) {
+        let live = vendors::live(config, ticker, date)?;
+        return Ok(Arc::new(VendorSource::new(live, vendors::describe(config))));
+    }
     let data = data.unwrap_or_default();
-    let semantics = match config.text("data.semantics") {
-        "compat" => Semantics::Compat,
-        _ => Semantics::Standard,
-    };
+    let semantics = vendors::semantics(config);
     // With a simulated model the tools take as long as a vendor would; with a real one a pack answers at once.
     let delay = is_simulated(config).then(|| {
         let (seed, scale) = (config.integer("sim.seed") as u64, config.number("sim.time_scale"));

@@ -101,6 +101,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
     Settings {
         run_id: name.into(),
         ticker: "CRCL".into(),
+        listing: String::new(),
         company: data.name.clone().unwrap(),
         date: day,
         profile: profile.into(),

@@ -1,6 +1,7 @@
 //! `lacon bench`: one file per subject; this list is their index.
 
 mod graph;
+mod indicators;
 mod run;
 mod tokens;
 
@@ -17,6 +18,7 @@ pub fn run(common: &Common, args: &BenchArgs, started: Instant) -> Result<ExitCo
     match &args.command {
         BenchCommand::Tokens(args) => tokens::run(args),
         BenchCommand::Graph(args) => graph::run(args),
+        BenchCommand::Indicators(args) => indicators::run(args),
         BenchCommand::Run(args) => run::run(common, args, started),
     }
 }

@@ -138,6 +138,13 @@ fn data(config: &Config) -> Check {
         "auto" | "offline" => {
             Check::good("data", format!("bundled packs: {}", pack::tickers().collect::<Vec<_>>().join(", ")))
         }
+        "vendors" => {
+            let able = |(_, account): &(_, lacon_market::vendor::Account)| !account.key.is_empty();
+            let keyed: Vec<&str> =
+                crate::vendors::accounts(config).into_iter().filter(able).map(|(v, _)| v.name()).collect();
+            let keys = if keyed.is_empty() { "none".into() } else { keyed.join(", ") };
+            Check::good("data", format!("{}; with a key: {keys}", crate::vendors::describe(config)))
+        }
         path => {
             let tickers = folder::tickers(std::path::Path::new(path));
             if tickers.is_empty() {

@@ -63,6 +63,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         ladder: Ladder::default(),
         levers,
         ticker: String::new(),
+        listing: String::new(),
         company: String::new(),
         date: day,
         quick_model: String::new(),

@@ -13,7 +13,7 @@ use lacon_llm::ErrorKind;
 use lacon_market::Symbol;
 use lacon_monitor::{Action, RunRecord};
 use lacon_runtime::{Config, ToolCache};
-use lacon_trading::{DecideError, Decided, Levers, Settings, decide};
+use lacon_trading::{DecideError, Decided, Levers, Settings, decide, source::introduce};
 
 use super::{
     Common, block_on,
@@ -24,6 +24,7 @@ use crate::{
     failure::{self, Failure},
     live::Live,
     text::{self, paint, thousands},
+    vendors,
     world::{self, SharedHedge},
 };
 
@@ -46,7 +47,13 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
                 std::future::pending::<()>().await;
             }
         };
-        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
+        let mut settings = Settings { stop: Some(Box::pin(stop)), ..settings };
+        if vendors::are_asked(&config) {
+            let found = introduce(&*settings.tools).await;
+            settings.company = found.company.unwrap_or(settings.company);
+            settings.listing = found.listing;
+        }
+        decide(settings).await
     })?;
     live.close();
     hedge.iter().for_each(|hedge| world::keep(&config, hedge));
@@ -81,6 +88,7 @@ pub(in crate::commands) fn config(
         ("llm.effort", (!args.effort.is_empty()).then_some(&efforts)),
         ("data.source", args.data.as_ref()),
         ("data.tools_url", args.tools_url.as_ref()),
+        ("vendors.base_url", args.vendors_url.as_ref()),
         ("run.disable", args.disable.as_ref()),
         ("run.research_rounds", args.research_rounds.as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
@@ -141,9 +149,10 @@ fn settings_and_hedge(
     let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
     let settings = Settings {
         client,
-        tools: world::tools(config, data, &run_id, ticker.as_str(), date, tape)?,
+        tools: world::tools(config, data, &run_id, &ticker, date, tape)?,
         cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
         run_id,
+        listing: String::new(),
         ticker: ticker.as_str().into(),
         company,
         date,

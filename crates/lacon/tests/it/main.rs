@@ -11,3 +11,4 @@ mod resume;
 mod run;
 mod server;
 mod support;
+mod vendors;

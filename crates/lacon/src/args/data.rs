@@ -1,0 +1,87 @@
+//! Flags of the commands about data and the synthetic world.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// Flags of `lacon data`.
+#[derive(Debug, Args)]
+pub struct DataArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: DataCommand,
+}
+
+/// Subcommands of `lacon data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Write an offline pack from vendors
+    Pull(PullArgs),
+    /// Check an offline pack: every file read, every digest compared
+    Verify(VerifyArgs),
+}
+
+/// Flags of `lacon data pull`.
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// The tickers
+    #[arg(required = true)]
+    pub tickers: Vec<String>,
+    /// The last day that the pack may know of, yyyy-mm-dd; today when not given
+    #[arg(long, value_name = "DATE")]
+    pub date: Option<String>,
+    /// The pack's folder
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    pub out: PathBuf,
+    /// Reach every vendor at URL/VENDOR
+    #[arg(long, value_name = "URL")]
+    pub vendors_url: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon data verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The pack's folder
+    pub folder: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon sim`.
+#[derive(Debug, Args)]
+pub struct SimArgs {
+    /// What to do
+    #[command(subcommand)]
+    pub command: SimCommand,
+}
+
+/// Subcommands of `lacon sim`.
+#[derive(Debug, Subcommand)]
+pub enum SimCommand {
+    /// Serve vendors and models of a synthetic world on the loopback address
+    Serve(ServeArgs),
+}
+
+/// Flags of `lacon sim serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The port; 0 takes a free one
+    #[arg(long, value_name = "P", default_value_t = 8090)]
+    pub port: u16,
+    /// Wall seconds per simulated second; 0 answers at once
+    #[arg(long, value_name = "X")]
+    pub time_scale: Option<String>,
+    /// What goes wrong and how often: 429=0.05,500=0.02,cut=0.01,slow:5=0.1
+    #[arg(long, value_name = "SPEC", default_value = "")]
+    pub faults: String,
+    /// Seed of the world and of every draw
+    #[arg(long, value_name = "N")]
+    pub seed: Option<String>,
+    /// The world's last day, yyyy-mm-dd; today when not given
+    #[arg(long, value_name = "DATE")]
+    pub date: Option<String>,
+}
