@@ -54,7 +54,8 @@ impl Fetch {
         self.endpoint.base_url()
     }
 
-    /// Posts a JSON text to `path` (with a leading slash) and gives the body of a successful answer.
+    /// Posts to `path` (with a leading slash) and gives the body of a successful answer. The body is JSON unless a
+    /// header says otherwise.
     ///
     /// Dropping the future closes the connection. There is no time limit here: wrap the call in one.
     ///
@@ -102,10 +103,10 @@ impl Fetch {
         body: Bytes,
     ) -> Result<Vec<u8>, Error> {
         let invalid = |what: String| Error::new(ErrorKind::InvalidRequest, what);
-        let mut request = hyper::Request::builder()
-            .method(method)
-            .uri(self.endpoint.join(path, None)?)
-            .header(CONTENT_TYPE, "application/json");
+        let mut request = hyper::Request::builder().method(method).uri(self.endpoint.join(path, None)?);
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(CONTENT_TYPE.as_str())) {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

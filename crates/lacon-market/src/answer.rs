@@ -272,7 +272,7 @@ fn indicator_window(
     let mut values: Vec<(Date, f64)> = bars
         .iter()
         .zip(indicators::compute(bars, semantics))
-        .filter_map(|(bar, row)| Some((bar.date, row[column]?)))
+        .filter_map(|(bar, row)| Some((bar.date, row.get(column)?)))
         .collect();
     // Recorded values were computed by a vendor from a longer history than these bars.
     for (_, date, value) in data.recorded.iter().filter(|(i, d, _)| *i == indicator && *d <= end) {
@@ -291,7 +291,7 @@ fn indicator_window(
     for (date, value) in values.iter().rev() {
         let _ = writeln!(text, "{date}: {}", round(*value));
     }
-    let _ = write!(text, "\n{name}: {}", indicator.description());
+    let _ = write!(text, "\n{name}: {}", indicator.description(semantics));
     Answer::Text(text)
 }
 

@@ -47,14 +47,14 @@ pub const EXTENDED: &[Extended] = &[
         compute: |t, c, end, out| t.aroonosc(0, end, &c.high, &c.low, 14, out),
     },
     Extended {
+        name: "bop",
+        description: "balance of power, -1 to 1: where in the day's range the close lies from the open",
+        compute: |t, c, end, out| t.bop(0, end, &c.open, &c.high, &c.low, &c.close, out),
+    },
+    Extended {
         name: "cci",
         description: "commodity channel index of 20 sessions; beyond 100 or -100 far from its mean",
         compute: |t, c, end, out| t.cci(0, end, &c.high, &c.low, &c.close, 20, out),
-    },
-    Extended {
-        name: "cmo",
-        description: "Chande momentum of 14 sessions, -100 to 100",
-        compute: |t, c, end, out| t.cmo(0, end, &c.close, 14, out),
     },
     Extended {
         name: "close_20_wma",
@@ -65,6 +65,11 @@ pub const EXTENDED: &[Extended] = &[
         name: "close_30_kama",
         description: "Kaufman's adaptive mean close of 30 sessions; still in noise, quick in trends",
         compute: |t, c, end, out| t.kama(0, end, &c.close, 30, out),
+    },
+    Extended {
+        name: "cmo",
+        description: "Chande momentum of 14 sessions, -100 to 100",
+        compute: |t, c, end, out| t.cmo(0, end, &c.close, 14, out),
     },
     Extended {
         name: "minus_di",
@@ -120,11 +125,6 @@ pub const EXTENDED: &[Extended] = &[
         name: "willr",
         description: "Williams' %R of 14 sessions, -100 to 0; above -20 overbought, below -80 oversold",
         compute: |t, c, end, out| t.willr(0, end, &c.high, &c.low, &c.close, 14, out),
-    },
-    Extended {
-        name: "bop",
-        description: "balance of power, -1 to 1: where in the day's range the close lies from the open",
-        compute: |t, c, end, out| t.bop(0, end, &c.open, &c.high, &c.low, &c.close, out),
     },
 ];
 

@@ -91,7 +91,11 @@ impl Indicator {
     }
 
     /// What it measures and how it is read, in one line.
-    pub fn description(self) -> &'static str {
+    pub fn description(self, semantics: Semantics) -> &'static str {
+        if self == Self::Mfi && semantics == Semantics::Compat {
+            // The origin showed this number under a legend for 0 to 100.
+            return "money-flow index of 14 sessions, 0 to 1; above 0.8 overbought, below 0.2 oversold";
+        }
         match self {
             Self::Close50Sma => "mean close of 50 sessions; the middle-term trend",
             Self::Close200Sma => "mean close of 200 sessions; the long-term trend",
@@ -132,8 +136,25 @@ impl FromStr for Indicator {
     }
 }
 
-/// The values of one bar, in the order of [`Indicator::ALL`]; `None` where the definition gives none.
-pub type Row = [Option<f64>; 13];
+/// The values of one bar, in the order of [`Indicator::ALL`].
+///
+/// A value that the definition does not give is kept as a NaN, not as an option: half the bytes, and a long series spends as long on
+/// its memory as on its numbers.
+#[derive(Clone, Copy, Debug)]
+pub struct Row([f64; 13]);
+
+impl Row {
+    /// The value of the `n`-th of [`Indicator::ALL`]; `None` where the definition gives none.
+    pub fn get(&self, n: usize) -> Option<f64> {
+        self.0.get(n).copied().filter(|v| !v.is_nan())
+    }
+}
+
+impl PartialEq for Row {
+    fn eq(&self, other: &Self) -> bool {
+        (0..self.0.len()).all(|n| self.get(n) == other.get(n))
+    }
+}
 
 /// Computes all indicators for each bar.
 pub fn compute(bars: &[Bar], semantics: Semantics) -> Vec<Row> {
@@ -263,7 +284,7 @@ impl Streaming {
         let signal = macd.and_then(|macd| self.signal.push(macd));
         let middle = self.mean(&self.sum20, 20);
         let width = middle.and_then(|middle| self.deviation(middle)).map(|deviation| 2.0 * deviation);
-        [
+        let values = [
             self.mean(&self.sum50, 50),
             self.mean(&self.sum200, 200),
             ema10,
@@ -277,7 +298,8 @@ impl Streaming {
             atr,
             self.volume_weighted(),
             self.money_flow(),
-        ]
+        ];
+        Row(values.map(|value| value.unwrap_or(f64::NAN)))
     }
 
     /// Takes the new bar into the windows and the oldest ones out.

@@ -355,7 +355,7 @@ fn parallel(trace: &Trace, flow: &Flow) -> Parallel {
 }
 
 fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
-    let rates = hidden_rates(trace, flow);
+    let rates = rates(trace, flow);
     flow.units
         .iter()
         .filter_map(|i| {
@@ -371,7 +371,7 @@ fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
                 });
             }
             let hidden = span.hidden_calls as usize;
-            if hidden < 2 || is_parallel_inside(span, &rates) {
+            if hidden < 2 || is_parallel(span, &rates) {
                 return None;
             }
             let keys: Vec<&str> =
@@ -391,7 +391,7 @@ fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
 }
 
 /// Tokens a second of nodes that write one text.
-fn hidden_rates(trace: &Trace, flow: &Flow) -> Vec<f64> {
+pub(crate) fn rates(trace: &Trace, flow: &Flow) -> Vec<f64> {
     let mut rates: Vec<f64> = flow
         .units
         .iter()
@@ -404,7 +404,7 @@ fn hidden_rates(trace: &Trace, flow: &Flow) -> Vec<f64> {
 }
 
 /// Whether the calls hidden in a node ran beside each other: it wrote faster than single calls did.
-pub(crate) fn is_parallel_inside(span: &Span, rates: &[f64]) -> bool {
+pub(crate) fn is_parallel(span: &Span, rates: &[f64]) -> bool {
     let Some(completion) = span.tokens.completion else { return false };
     let rate = completion as f64 / span.seconds().max(1e-9);
     match rates.get(rates.len() / 2) {

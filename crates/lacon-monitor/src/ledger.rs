@@ -1,14 +1,20 @@
-//! Collects facts while a run goes on. One short lock per fact; nothing is formatted or written here.
+//! Collects facts while a run goes on. Adding one takes no lock; nothing is formatted or written here.
 
-use std::{borrow::Cow, sync::Mutex, time::Duration};
+use std::{
+    borrow::Cow,
+    time::{Duration, Instant},
+};
 
 use lacon_llm::{Error, Response, Usage};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    metrics::Metrics,
+    ops::OpLog,
     prices,
     record::{Call, Tokens, ToolCall},
+    slots::Slots,
 };
 
 /// One finished model call.
@@ -20,6 +26,50 @@ pub struct CallFact {
     pub tokens: Tokens,
     /// Cost of every attempt; absent without a known price.
     pub micro_usd: Option<u64>,
+    /// Every try, in order of start.
+    #[serde(default)]
+    pub attempts: Vec<AttemptFact>,
+}
+
+/// One try of a call. Times are seconds since the call began.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AttemptFact {
+    /// When the request was sent.
+    pub start_s: f64,
+    /// When it ended.
+    pub end_s: f64,
+    /// `answered`, `superseded`, or the kind of the error.
+    pub outcome: Cow<'static, str>,
+    /// The HTTP status, where one came.
+    pub status: Option<u16>,
+    /// Whether it was sent beside an earlier one.
+    pub hedge: bool,
+}
+
+fn attempts(of: &[lacon_llm::Attempt]) -> Vec<AttemptFact> {
+    of.iter()
+        .map(|a| AttemptFact {
+            start_s: a.start.as_secs_f64(),
+            end_s: a.end.as_secs_f64(),
+            outcome: match &a.outcome {
+                lacon_llm::Outcome::Answered => "answered",
+                lacon_llm::Outcome::Superseded => "superseded",
+                lacon_llm::Outcome::Failed(kind) => kind.as_str(),
+            }
+            .into(),
+            status: a.status,
+            hedge: a.hedge,
+        })
+        .collect()
+}
+
+/// Seconds before the first try, and seconds that failed tries and the waits between them took.
+fn waits(attempts: &[AttemptFact]) -> (f64, f64) {
+    let Some(first) = attempts.first() else { return (0.0, 0.0) };
+    let last = attempts.iter().rev().find(|a| a.outcome == "answered").or(attempts.last()).unwrap_or(first);
+    // A hedge beside a slow try is no retry: the slow try was waited for.
+    let failed = attempts.iter().any(|a| a.end_s <= last.start_s + 1e-9 && !std::ptr::eq(a, last));
+    (first.start_s, if failed { (last.start_s - first.start_s).max(0.0) } else { 0.0 })
 }
 
 impl CallFact {
@@ -45,6 +95,8 @@ impl CallFact {
             };
             add(&mut tokens, &mut micro_usd, &response.model, reported, estimate);
         }
+        let tries = attempts(&response.attempts);
+        let (queue_s, retry_s) = waits(&tries);
         if response.attempts.is_empty() {
             add(&mut tokens, &mut micro_usd, &response.model, response.usage, None);
         }
@@ -66,9 +118,12 @@ impl CallFact {
                 status: "ok".into(),
                 finish_reason: Some(finish_name(&response.finish)),
                 prompt_digest: digest,
+                queue_s,
+                retry_s,
             },
             tokens,
             micro_usd,
+            attempts: tries,
         }
     }
 
@@ -83,6 +138,8 @@ impl CallFact {
     ) -> Self {
         let mut tokens = Tokens::default();
         let mut micro_usd = Some(0);
+        let tries = attempts(error.attempts());
+        let (queue_s, retry_s) = waits(&tries);
         for attempt in error.attempts() {
             add(&mut tokens, &mut micro_usd, model, attempt.usage, attempt.usage_estimate);
         }
@@ -96,10 +153,13 @@ impl CallFact {
                 attempts: error.attempts().len() as u32,
                 status: error.kind().as_str().into(),
                 prompt_digest: digest,
+                queue_s,
+                retry_s,
                 ..Call::default()
             },
             tokens,
             micro_usd,
+            attempts: tries,
         }
     }
 }
@@ -175,9 +235,26 @@ pub struct Saving {
 }
 
 /// Everything that happened in one run.
-#[derive(Debug, Default)]
+///
+/// Adding takes a place by one atomic addition; readers see what was finished before they looked.
+#[derive(Debug)]
 pub struct Ledger {
-    facts: Mutex<Facts>,
+    calls: Slots<CallFact>,
+    tools: Slots<ToolFact>,
+    nodes: Slots<NodeFact>,
+    savings: Slots<Saving>,
+    receipts: Slots<Value>,
+    warnings: Slots<String>,
+    /// Our own work.
+    pub ops: OpLog,
+    /// Counters and histograms.
+    pub metrics: Metrics,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self::starting_at(Instant::now(), true)
+    }
 }
 
 /// The facts collected so far.
@@ -198,81 +275,121 @@ pub struct Facts {
 }
 
 impl Ledger {
-    fn with<R>(&self, f: impl FnOnce(&mut Facts) -> R) -> R {
-        // A panic between lock and unlock cannot leave the lists half written: each closure pushes once.
-        f(&mut self.facts.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    /// A ledger whose own work is timed from `began`, or not at all.
+    pub fn starting_at(began: Instant, timed: bool) -> Self {
+        Self {
+            calls: Slots::new(32),
+            tools: Slots::new(32),
+            nodes: Slots::new(32),
+            savings: Slots::new(16),
+            receipts: Slots::new(8),
+            warnings: Slots::new(8),
+            ops: OpLog::new(began, timed),
+            metrics: Metrics::default(),
+        }
     }
 
     /// Adds a model call.
     pub fn call(&self, fact: CallFact) {
-        self.with(|facts| facts.calls.push(fact));
+        self.metrics.call(&fact);
+        // A run with more calls than there is room for (131,040) keeps the first ones.
+        let _ = self.calls.push(fact);
     }
 
     /// Adds a tool call.
     pub fn tool(&self, fact: ToolFact) {
-        self.with(|facts| facts.tools.push(fact));
+        self.metrics.tool(&fact);
+        let _ = self.tools.push(fact);
     }
 
     /// Adds a node.
     pub fn node(&self, fact: NodeFact) {
-        self.with(|facts| facts.nodes.push(fact));
+        let _ = self.nodes.push(fact);
     }
 
     /// Adds what a lever saved in a node's prompt.
     pub fn saving(&self, node: &str, lever: &'static str, tokens: i64) {
-        let saving = Saving { node: node.into(), lever: lever.into(), tokens };
-        self.with(|facts| facts.savings.push(saving));
+        let _ = self.savings.push(Saving { node: node.into(), lever: lever.into(), tokens });
     }
 
     /// Adds a warning unless it was given before.
     pub fn warn(&self, warning: impl Into<String>) {
         let warning = warning.into();
-        self.with(|facts| {
-            if !facts.warnings.contains(&warning) {
-                facts.warnings.push(warning);
-            }
-        });
+        if !self.warnings.iter().any(|w| *w == warning) {
+            let _ = self.warnings.push(warning);
+        }
     }
 
     /// Adds the receipt of a prompt rewrite.
     pub fn receipt(&self, receipt: Value) {
-        self.with(|facts| facts.receipts.push(receipt));
+        let _ = self.receipts.push(receipt);
     }
 
     /// Tokens of all calls so far.
     pub fn tokens(&self) -> Tokens {
-        self.with(|facts| total(&facts.calls))
+        total(self.calls.iter())
     }
 
-    /// Does something with everything collected so far.
-    pub fn read<R>(&self, f: impl FnOnce(&Facts) -> R) -> R {
-        self.with(|facts| f(facts))
+    /// Model calls in order of their end.
+    pub fn calls(&self) -> impl Iterator<Item = &CallFact> {
+        self.calls.iter()
     }
 
-    /// Puts what an earlier process of the same run has collected before what is collected from here on.
+    /// Nodes in order of their end.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeFact> {
+        self.nodes.iter()
+    }
+
+    /// Savings so far.
+    pub fn savings(&self) -> impl Iterator<Item = &Saving> {
+        self.savings.iter()
+    }
+
+    /// Receipts so far.
+    pub fn receipts(&self) -> impl Iterator<Item = &Value> {
+        self.receipts.iter()
+    }
+
+    /// Warnings so far.
+    pub fn warnings(&self) -> impl Iterator<Item = &String> {
+        self.warnings.iter()
+    }
+
+    /// Puts what an earlier process of the same run has collected in; before anything else.
     pub fn restore(&self, earlier: Facts) {
-        self.with(|facts| {
-            let later = std::mem::replace(facts, earlier);
-            facts.calls.extend(later.calls);
-            facts.tools.extend(later.tools);
-            facts.nodes.extend(later.nodes);
-            facts.savings.extend(later.savings);
-            facts.receipts.extend(later.receipts);
-            let new: Vec<String> =
-                later.warnings.into_iter().filter(|w| !facts.warnings.contains(w)).collect();
-            facts.warnings.extend(new);
-        });
+        earlier.calls.into_iter().for_each(|f| self.call(f));
+        earlier.tools.into_iter().for_each(|f| self.tool(f));
+        earlier.nodes.into_iter().for_each(|f| self.node(f));
+        for saving in earlier.savings {
+            let _ = self.savings.push(saving);
+        }
+        earlier.receipts.into_iter().for_each(|r| self.receipt(r));
+        earlier.warnings.into_iter().for_each(|w| self.warn(w));
     }
 
     /// A copy of everything collected so far.
     pub fn facts(&self) -> Facts {
-        self.with(|facts| facts.clone())
+        let mut warnings: Vec<String> = Vec::new();
+        for warning in self.warnings.iter() {
+            // Two tasks may have given the same one at once.
+            if !warnings.contains(warning) {
+                warnings.push(warning.clone());
+            }
+        }
+        Facts {
+            calls: self.calls.iter().cloned().collect(),
+            tools: self.tools.iter().cloned().collect(),
+            nodes: self.nodes.iter().cloned().collect(),
+            savings: self.savings.iter().cloned().collect(),
+            warnings,
+            receipts: self.receipts.iter().cloned().collect(),
+        }
     }
 }
 
 /// The tokens of these calls.
-pub fn total(calls: &[CallFact]) -> Tokens {
-    calls.iter().fold(Tokens::default(), |sum, fact| {
+pub fn total<'a>(calls: impl IntoIterator<Item = &'a CallFact>) -> Tokens {
+    calls.into_iter().fold(Tokens::default(), |sum, fact| {
         let t = &fact.tokens;
         Tokens {
             prompt: sum.prompt + t.prompt,

@@ -4,19 +4,29 @@
 //! while a run goes on; whoever knows the state turns both into the [`RunRecord`] that is written as `run.json`.
 
 pub mod analyze;
+pub mod books;
 pub mod compare;
 pub mod critical;
+pub mod export;
 pub mod facts;
 pub mod grade;
+pub mod html;
 pub mod ledger;
+pub mod metrics;
 pub mod names;
+pub mod ops;
 pub mod prices;
 pub mod record;
 pub mod render;
+pub mod report;
 pub mod signal;
+pub mod slots;
 pub mod spans;
 pub mod trace;
+pub mod whatif;
 
+pub use books::{Books, books};
 pub use grade::{content_grade, origin_grade};
 pub use ledger::{CallFact, Ledger, NodeFact, ToolFact};
+pub use ops::{OpFact, OpLog};
 pub use record::{Action, RunRecord};

@@ -24,3 +24,26 @@ pub const TOOL: &str = "gen_ai.tool.name";
 pub const CONVERSATION: &str = "gen_ai.conversation.id";
 /// What went wrong.
 pub const ERROR_TYPE: &str = "error.type";
+
+/// The published conventions that these names are of.
+pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.1";
+/// The graph.
+pub const WORKFLOW: &str = "gen_ai.workflow.name";
+/// Reasoning tokens.
+pub const REASONING_TOKENS: &str = "gen_ai.usage.reasoning.output_tokens";
+/// Seconds to the first chunk.
+pub const FIRST_CHUNK: &str = "gen_ai.response.time_to_first_chunk";
+/// Whether the answer was streamed.
+pub const STREAM: &str = "gen_ai.request.stream";
+/// The kind of a tool.
+pub const TOOL_TYPE: &str = "gen_ai.tool.type";
+/// Input or output, on metrics.
+pub const TOKEN_TYPE: &str = "gen_ai.token.type";
+/// What a span is where the conventions have no word: `phase` of a call, `own` work.
+pub const KIND: &str = "lacon.kind";
+/// Histogram of operations in seconds.
+pub const METRIC_DURATION: &str = "gen_ai.client.operation.duration";
+/// Histogram of seconds to the first chunk.
+pub const METRIC_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
+/// Histogram of tokens a call.
+pub const METRIC_TOKENS: &str = "gen_ai.client.token.usage";

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::books::Books;
+
 /// The version written by this build.
 pub const SCHEMA_VERSION: u32 = 1;
 
@@ -56,6 +58,12 @@ pub struct RunRecord {
     pub reports: Vec<Report>,
     /// The chain of nodes that decided the wall time.
     pub critical_path: Vec<PathNode>,
+    /// Every second of the wall time under one name.
+    #[serde(default)]
+    pub books: Books,
+    /// Which texts stood in whose prompts.
+    #[serde(default)]
+    pub reads: Vec<Read>,
     /// Every lever: whether it was on and what it was worth where that is known.
     pub levers: BTreeMap<String, Lever>,
     /// The whole-run prompt plan.
@@ -181,6 +189,12 @@ pub struct Call {
     pub hedged: bool,
     /// `ok` or the kind of the error.
     pub status: String,
+    /// Seconds that it waited for a place.
+    #[serde(default)]
+    pub queue_s: f64,
+    /// Seconds of failed tries and of the waits between them.
+    #[serde(default)]
+    pub retry_s: f64,
     /// Why the model stopped.
     pub finish_reason: Option<String>,
     /// Digest of what was sent.
@@ -238,6 +252,19 @@ pub struct PathNode {
     pub end_s: f64,
     /// How much later it could have ended without a later end of the run, in seconds.
     pub slack_s: f64,
+}
+
+/// A text that stood in a role's prompt.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Read {
+    /// Who read it.
+    pub reader: String,
+    /// Whose text it is.
+    pub text: String,
+    /// The share of its numbers that the prompt held.
+    pub share: f64,
+    /// Tokens of the whole text.
+    pub tokens: u64,
 }
 
 /// One lever.

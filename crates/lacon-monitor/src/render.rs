@@ -2,9 +2,13 @@
 
 mod analysis;
 mod comparison;
+mod report;
+mod what_if;
 
 pub use analysis::analysis;
 pub use comparison::comparison;
+pub use report::{report, usd};
+pub use what_if::what_if;
 
 /// A table with aligned columns: the first column to the left, the others to the right.
 #[derive(Clone, Debug, Default)]

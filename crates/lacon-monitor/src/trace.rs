@@ -32,11 +32,13 @@ pub enum Kind {
     Node,
     /// A model call.
     Model,
-    /// One try of a model call.
+    /// A phase or a try of a model call.
     Attempt,
+    /// Our own work.
+    Own,
     /// A tool call.
     Tool,
-    /// Anything else: a chain, a parser, our own work.
+    /// Anything else: a chain, a parser.
     #[default]
     Other,
 }
@@ -140,6 +142,11 @@ impl Span {
     /// How long it took in seconds.
     pub fn seconds(&self) -> f64 {
         (self.end_s - self.start_s).max(0.0)
+    }
+
+    /// Whether it stands directly under the run and is work of the graph, not our own.
+    pub fn is_unit(&self) -> bool {
+        self.parent.is_none() && !matches!(self.kind, Kind::Own | Kind::Attempt)
     }
 
     /// Node and visit as a reader sees them.

@@ -88,12 +88,14 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     let options = &run.options;
     request.tags =
         Tags { run: options.run_id.clone(), role: role.to_owned(), ticker: options.ticker.clone() };
-    let digest = request.digest();
+    let ops = &run.ledger.ops;
+    let digest = ops.time("digest", || request.digest());
     let key = journal::call_key(role, turn, &digest);
     if let Some(answered) = options.journal.as_ref().and_then(|journal| journal.answer(&key)) {
         return Ok(answered);
     }
-    let counted = count_prompt(request, options.counter.get());
+    let encoding = ops.time("vocabulary", || options.counter.get());
+    let counted = ops.time("count prompt", || count_prompt(request, encoding));
     let used = run.ledger.tokens().total;
     if options.budget_tokens > 0 && used + counted as u64 > options.budget_tokens {
         return Err(Error::new(
@@ -106,7 +108,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         .with_hint("raise --budget-tokens"));
     }
     if options.budget_micro_usd > 0 {
-        let spent: u64 = run.ledger.read(|facts| facts.calls.iter().filter_map(|c| c.micro_usd).sum());
+        let spent: u64 = run.ledger.calls().filter_map(|c| c.micro_usd).sum();
         let prompt = Usage { input: Some(counted as u64), ..Usage::default() };
         let needed = prices::cost(&request.model, &prompt).unwrap_or(0);
         if spent + needed > options.budget_micro_usd {
@@ -147,14 +149,14 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             // The clock of the run is the one that the books are kept by.
             fact.call.end_s = end.as_secs_f64();
             if let Some(journal) = &options.journal {
-                journal.call(key, Some(response), &fact);
+                ops.time("journal", || journal.call(key, Some(response), &fact));
             }
             run.ledger.call(fact);
         }
         Err(error) => {
             let fact = CallFact::failed(role, turn, &request.model, (start, end), digest, error);
             if let Some(journal) = &options.journal {
-                journal.call(key, None, &fact);
+                ops.time("journal", || journal.call(key, None, &fact));
             }
             run.ledger.call(fact);
         }
@@ -195,6 +197,7 @@ pub async fn fetch(
     prefetch: bool,
 ) -> Result<String, ToolError> {
     let options = &run.options;
+    let ops = &run.ledger.ops;
     let request = ToolRequest { name: name.into(), arguments, role: role.into() };
     let journal_key = format!("{role}/{}", ToolCache::key(&request));
     if let Some(text) = options.journal.as_ref().and_then(|journal| journal.text(&journal_key)) {
@@ -204,7 +207,7 @@ pub async fn fetch(
     run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
     let shared = options.shared.as_ref().filter(|cache| cache.applies(name));
     let key = || format!("{}/{}", options.tools.describe(), ToolCache::key(&request));
-    let known = shared.and_then(|cache| cache.get(&key(), time_to_live(name)));
+    let known = shared.and_then(|cache| ops.time("cache look-up", || cache.get(&key(), time_to_live(name))));
     let limit = options.tool_timeout;
     let result = match known {
         Some(text) => Ok((text, Lookup::Hit)),
@@ -239,11 +242,14 @@ pub async fn fetch(
             end_s: end.as_secs_f64(),
             cache: cache.into(),
             status: status.into(),
-            tokens: result.as_ref().ok().map(|(t, _)| options.counter.get().encoding.count(&t.text) as u64),
+            tokens: result.as_ref().ok().map(|(t, _)| {
+                let encoding = ops.time("vocabulary", || options.counter.get());
+                ops.time("count tool answer", || encoding.encoding.count(&t.text) as u64)
+            }),
         },
     };
     if let Some(journal) = &options.journal {
-        journal.tool(journal_key, result.as_ref().ok().map(|(text, _)| text), &fact);
+        ops.time("journal", || journal.tool(journal_key, result.as_ref().ok().map(|(text, _)| text), &fact));
     }
     run.ledger.tool(fact);
     result.map(|(text, _)| text.text)

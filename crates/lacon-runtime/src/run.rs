@@ -94,6 +94,8 @@ pub struct RunOptions {
     pub counter: Arc<Counter>,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether our own work is timed.
+    pub monitor: bool,
     /// Where finished calls and nodes are kept for a later process.
     pub journal: Option<RunJournal>,
     /// What an earlier process has left of this run.
@@ -137,7 +139,7 @@ pub struct Run {
     pub options: RunOptions,
     /// What happened.
     pub ledger: Ledger,
-    began: Mutex<Instant>,
+    began: Instant,
     restored: Mutex<Vec<Record<Value>>>,
 }
 
@@ -147,7 +149,7 @@ impl Run {
         let earlier = std::mem::take(&mut options.restored);
         let now = Instant::now();
         let began = now.checked_sub(Duration::from_secs_f64(earlier.end_s())).unwrap_or(now);
-        let ledger = Ledger::default();
+        let ledger = Ledger::starting_at(began.into_std(), options.monitor);
         ledger.restore(Facts {
             calls: earlier.calls,
             tools: earlier.tools,
@@ -156,12 +158,12 @@ impl Run {
             warnings: earlier.warnings,
             receipts: earlier.receipts,
         });
-        Self { options, ledger, began: Mutex::new(began), restored: Mutex::new(earlier.nodes) }
+        Self { options, ledger, began, restored: Mutex::new(earlier.nodes) }
     }
 
     /// Time since the run began.
     pub fn now(&self) -> Duration {
-        self.began.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+        self.began.elapsed()
     }
 
     /// Tells the front.
@@ -244,16 +246,13 @@ where
         let node = record.node.clone();
         let line =
             Record { node, visit: record.visit, item: record.item, route: record.route.clone(), update };
-        let (fact, savings, receipts, warnings) = writer.ledger.read(|facts| {
-            let of = |name: &str| name == record.node;
-            (
-                facts.nodes.iter().rfind(|n| of(&n.node) && n.visit == record.visit).cloned(),
-                facts.savings.iter().filter(|s| of(&s.node)).cloned().collect(),
-                facts.receipts.iter().filter(|r| r["node"].as_str().is_some_and(of)).cloned().collect(),
-                facts.warnings.clone(),
-            )
-        });
-        journal.node(line, fact, savings, receipts, warnings);
+        let ledger = &writer.ledger;
+        let of = |name: &str| name == record.node;
+        let fact = ledger.nodes().filter(|n| of(&n.node) && n.visit == record.visit).last().cloned();
+        let savings = ledger.savings().filter(|s| of(&s.node)).cloned().collect();
+        let receipts = ledger.receipts().filter(|r| r["node"].as_str().is_some_and(of)).cloned().collect();
+        let warnings = ledger.warnings().cloned().collect();
+        ledger.ops.time("journal", || journal.node(line, fact, savings, receipts, warnings));
         Ok(())
     };
     let options = Options {

@@ -142,6 +142,10 @@ pub struct ToolCacheStats {
     pub misses: u64,
     /// Entries dropped for space or age.
     pub evictions: u64,
+    /// Bytes held.
+    pub bytes: u64,
+    /// Most bytes that it holds.
+    pub limit_bytes: u64,
 }
 
 /// Tool answers by tool and arguments, bounded by bytes, with single flight: concurrent equal calls make one.
@@ -248,12 +252,14 @@ impl ToolCache {
         }
     }
 
-    /// Hits, misses and evictions so far.
+    /// Hits, misses, evictions and bytes so far.
     pub fn stats(&self) -> ToolCacheStats {
         ToolCacheStats {
             hits: self.hits.load(Ordering::Relaxed),
             misses: self.misses.load(Ordering::Relaxed),
             evictions: self.evictions.load(Ordering::Relaxed),
+            bytes: self.lock().bytes as u64,
+            limit_bytes: self.limit_bytes as u64,
         }
     }
 

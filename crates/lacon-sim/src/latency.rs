@@ -18,6 +18,17 @@ pub enum Profile {
     Slow,
 }
 
+impl Profile {
+    /// The name in settings.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fast => "fast",
+            Self::Typical => "typical",
+            Self::Slow => "slow",
+        }
+    }
+}
+
 impl FromStr for Profile {
     type Err = String;
 
@@ -35,57 +46,75 @@ impl FromStr for Profile {
 type Quantiles = [f64; 9];
 const AT: Quantiles = [0.01, 0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95, 0.99];
 
-struct Model {
-    first_token_s: f64,
-    tokens_per_s: f64,
-    residuals: Quantiles,
+/// One class of calls as it was fitted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CallModel {
+    /// Seconds to the first token of an empty prompt.
+    pub first_token_s: f64,
+    /// Seconds per 1,000 prompt tokens.
+    pub prompt_s_per_1k: f64,
+    /// Tokens a second.
+    pub tokens_per_s: f64,
+    /// Quantiles of the factor at 1, 5, 10, 25, 50, 75, 90, 95, 99 per cent.
+    pub residuals: [f64; 9],
 }
 
 const PROMPT_S_PER_1K: f64 = 0.0264;
 
-const FAST_QUICK: Model = Model {
+const FAST_QUICK: CallModel = CallModel {
+    prompt_s_per_1k: PROMPT_S_PER_1K,
     first_token_s: 1.162,
     tokens_per_s: 48.99,
     residuals: [0.73, 0.752, 0.779, 0.886, 1.0, 1.015, 1.076, 1.137, 1.185],
 };
-const FAST_DEEP: Model = Model {
+const FAST_DEEP: CallModel = CallModel {
+    prompt_s_per_1k: PROMPT_S_PER_1K,
     first_token_s: 1.723,
     tokens_per_s: 76.51,
     residuals: [0.652, 0.702, 0.754, 0.902, 1.0, 1.167, 1.3, 1.701, 2.128],
 };
-const TYPICAL_QUICK: Model = Model {
+const TYPICAL_QUICK: CallModel = CallModel {
+    prompt_s_per_1k: PROMPT_S_PER_1K,
     first_token_s: 1.011,
     tokens_per_s: 44.7,
     residuals: [0.634, 0.694, 0.767, 0.864, 1.0, 1.208, 1.369, 1.615, 2.033],
 };
-const TYPICAL_DEEP: Model = Model {
+const TYPICAL_DEEP: CallModel = CallModel {
+    prompt_s_per_1k: PROMPT_S_PER_1K,
     first_token_s: 1.757,
     tokens_per_s: 45.46,
     residuals: [0.467, 0.537, 0.587, 0.745, 1.0, 1.213, 1.643, 1.876, 2.359],
 };
-const SLOW_QUICK: Model = Model {
+const SLOW_QUICK: CallModel = CallModel {
+    prompt_s_per_1k: PROMPT_S_PER_1K,
     first_token_s: 0.607,
     tokens_per_s: 35.61,
     residuals: [0.61, 0.724, 0.727, 0.828, 1.0, 1.242, 1.304, 1.368, 1.648],
 };
-const SLOW_DEEP: Model = Model {
+const SLOW_DEEP: CallModel = CallModel {
+    prompt_s_per_1k: PROMPT_S_PER_1K,
     first_token_s: 9.345,
     tokens_per_s: 29.96,
     residuals: [0.525, 0.65, 0.792, 0.931, 1.0, 1.128, 1.449, 2.32, 3.17],
 };
 
+/// The fitted model of a profile, for the analysts (`quick`) or for all other roles.
+pub fn call_model(profile: Profile, quick: bool) -> CallModel {
+    match (profile, quick) {
+        (Profile::Fast, true) => FAST_QUICK,
+        (Profile::Fast, false) => FAST_DEEP,
+        (Profile::Typical, true) => TYPICAL_QUICK,
+        (Profile::Typical, false) => TYPICAL_DEEP,
+        (Profile::Slow, true) => SLOW_QUICK,
+        (Profile::Slow, false) => SLOW_DEEP,
+    }
+}
+
 /// Seconds to the first token and in all, for a draw `u` in (0, 1); `u` = 0.5 is the median.
 pub fn call_seconds(profile: Profile, quick: bool, prompt: usize, completion: usize, u: f64) -> (f64, f64) {
-    let model = match (profile, quick) {
-        (Profile::Fast, true) => &FAST_QUICK,
-        (Profile::Fast, false) => &FAST_DEEP,
-        (Profile::Typical, true) => &TYPICAL_QUICK,
-        (Profile::Typical, false) => &TYPICAL_DEEP,
-        (Profile::Slow, true) => &SLOW_QUICK,
-        (Profile::Slow, false) => &SLOW_DEEP,
-    };
+    let model = call_model(profile, quick);
     let factor = between(u, &model.residuals);
-    let first = (model.first_token_s + PROMPT_S_PER_1K * prompt as f64 / 1000.0) * factor;
+    let first = (model.first_token_s + model.prompt_s_per_1k * prompt as f64 / 1000.0) * factor;
     (first, first + completion as f64 / model.tokens_per_s * factor)
 }
 
@@ -93,7 +122,16 @@ pub fn call_seconds(profile: Profile, quick: bool, prompt: usize, completion: us
 ///
 /// Prices and indicators, stock news, market news and fundamentals are measured; the others are assumed.
 pub fn tool_seconds(tool: &str, u: f64) -> f64 {
-    match tool {
+    known_tool_seconds(tool, u).unwrap_or_else(|| log_normal(u, -0.511, 0.5))
+}
+
+/// The same for tools and for whole tool nodes of the origin's graph, whose durations were measured; `None` for others.
+pub fn known_tool_seconds(tool: &str, u: f64) -> Option<f64> {
+    Some(match tool {
+        "market_tools" => between(u, &[2.46, 2.72, 3.32, 4.46, 6.52, 9.93, 12.85, 13.64, 16.08]),
+        "social_tools" => return known_tool_seconds("get_stock_news_openai", u),
+        "news_tools" => return known_tool_seconds("get_global_news_openai", u),
+        "fundamentals_tools" => return known_tool_seconds("get_fundamentals_openai", u),
         "get_stock_news_openai" => between(u, &[5.55, 5.56, 5.6, 5.78, 6.45, 7.29, 8.86, 10.76, 12.52]),
         "get_global_news_openai" => between(u, &[1.19, 1.21, 1.48, 8.52, 24.46, 28.65, 30.66, 31.69, 42.18]),
         "get_fundamentals_openai" => between(u, &[4.77, 5.36, 5.62, 6.06, 6.87, 7.67, 8.08, 10.44, 26.79]),
@@ -103,8 +141,8 @@ pub fn tool_seconds(tool: &str, u: f64) -> f64 {
         | "get_twitter_mentions"
         | "get_volume_analysis"
         | "get_support_resistance" => 0.002,
-        _ => log_normal(u, -0.511, 0.5),
-    }
+        _ => return None,
+    })
 }
 
 fn between(u: f64, quantiles: &Quantiles) -> f64 {

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use lacon_monitor::{
-    Action, content_grade, critical,
+    Action, Books, content_grade, critical,
     grade::Content,
     ledger::{self, Facts},
     origin_grade,
     record::{
-        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Report, RunRecord, SCHEMA_VERSION,
+        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord, SCHEMA_VERSION,
     },
     signal,
 };
@@ -98,6 +98,8 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         tools,
         reports: reports(state, encoding),
         critical_path: critical::path(&facts.nodes),
+        books: Books::default(),
+        reads: reads(state, encoding),
         levers: levers(&about.levers, facts),
         plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
         degraded: Vec::new(),
@@ -107,6 +109,26 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
     };
     run.grade = grades(&run, state, facts);
     run
+}
+
+/// Which texts stood in whose prompts. A text that is there in part counts as long as most of its numbers are.
+fn reads(state: &TradeState, encoding: &Encoding) -> Vec<Read> {
+    let size = |name: &str| {
+        let role: Role = name.parse().ok()?;
+        Some(encoding.count(&state.text(role)?.text) as u64)
+    };
+    Role::ANSWERING
+        .into_iter()
+        .filter_map(|reader| Some((reader, state.text(reader)?)))
+        .flat_map(|(reader, text)| text.read.iter().map(move |(of, share)| (reader, of, *share)))
+        .filter(|(_, _, share)| *share >= 0.5)
+        .map(|(reader, of, share)| Read {
+            reader: reader.name().into(),
+            text: of.clone(),
+            share,
+            tokens: size(of).unwrap_or(0),
+        })
+        .collect()
 }
 
 fn reports(state: &TradeState, encoding: &Encoding) -> Vec<Report> {

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lacon_monitor::{RunRecord, ledger::Facts, spans};
+use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans};
 use serde_json::json;
 
 use crate::{Role, prompts, state::TradeState};
@@ -63,6 +63,7 @@ pub fn write_tree(
     run: &RunRecord,
     state: &TradeState,
     facts: &Facts,
+    ops: &[OpFact],
 ) -> Result<(), WriteError> {
     let mut files: Vec<(String, String)> = Role::ANSWERING
         .into_iter()
@@ -71,7 +72,7 @@ pub fn write_tree(
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
     files.push(("reports/5_decision.md".into(), decision(run)));
     files.push(("reports/complete.md".into(), complete(run, state)));
-    files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts))));
+    files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts, ops))));
     files.push(("events.jsonl".into(), lines(events(facts))));
     files.push(("receipts.jsonl".into(), lines(receipts)));
     let mut made: Option<PathBuf> = None;

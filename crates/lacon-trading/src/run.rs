@@ -12,7 +12,7 @@ use lacon_graph::Status;
 use lacon_llm::{Client, Effort};
 use lacon_market::{Kind, catalog};
 use lacon_monitor::{
-    RunRecord,
+    OpFact, RunRecord, books,
     record::{DataInfo, Degraded, Environment, LlmInfo},
 };
 use lacon_prompt::{budget::MicroUsd, plan::Limits};
@@ -92,6 +92,8 @@ pub struct Settings {
     pub version: String,
     /// Shows progress.
     pub on_progress: OnProgress,
+    /// Whether our own work is timed.
+    pub monitor: bool,
     /// Whether nodes may run beside each other.
     pub parallel: bool,
     /// Whether the vocabulary is loaded beside the first requests.
@@ -148,6 +150,8 @@ pub struct Decided {
     pub failure: Option<DecideError>,
     /// The first file that could not be written.
     pub write_error: Option<WriteError>,
+    /// Counters and histograms as Prometheus text.
+    pub metrics: String,
 }
 
 /// Why a run did not come to its end.
@@ -235,6 +239,7 @@ pub async fn decide(settings: Settings) -> Decided {
         budget_micro_usd: settings.budget_micro_usd,
         counter: Arc::clone(&counter),
         on_progress: settings.on_progress,
+        monitor: settings.monitor,
         journal,
         restored,
     }));
@@ -297,7 +302,8 @@ pub async fn decide(settings: Settings) -> Decided {
         Some(DecideError::Deadline(_)) => "deadline",
         Some(_) => "failed",
     };
-    let model_encoding = counter.get();
+    let ops = &run.ledger.ops;
+    let model_encoding = ops.time("vocabulary", || counter.get());
     if !llm.simulated
         && let Some(warning) = &model_encoding.warning
     {
@@ -331,8 +337,8 @@ pub async fn decide(settings: Settings) -> Decided {
         },
         counts_are_exact,
     };
-    let mut record = outcome::record(about, &state, &facts, model_encoding.encoding);
-    let verified = plan::verify(&desk, &state, &facts);
+    let mut record = ops.time("record", || outcome::record(about, &state, &facts, model_encoding.encoding));
+    let verified = ops.time("verify plan", || plan::verify(&desk, &state, &facts));
     record.plan.digest = plan::digest(&desk);
     record.plan.segments = desk.plan.segments();
     (record.plan.compared, record.plan.equal) = (verified.compared, verified.equal);
@@ -348,7 +354,13 @@ pub async fn decide(settings: Settings) -> Decided {
             reason: "the deadline passed: the decision is the last that was stated".into(),
         });
     }
-    let mut write_error = report::write_tree(&folder, &record, &state, &facts).err();
+    record.wall_s = began.elapsed().as_secs_f64();
+    let mut write_error = ops
+        .time("report tree", || {
+            let own: Vec<OpFact> = ops.iter().copied().collect();
+            report::write_tree(&folder, &record, &state, &facts, &own)
+        })
+        .err();
     if let (None, Some(books)) = (&write_error, tools.provenance()) {
         let json = serde_json::to_vec_pretty(&books).unwrap_or_default();
         write_error = report::write_whole(&folder.join("provenance.json"), &json).err();
@@ -357,6 +369,7 @@ pub async fn decide(settings: Settings) -> Decided {
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
     record.peak_rss_mb = peak_rss_mb();
+    record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
     if write_error.is_none() {
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
         write_error = report::write_whole(&folder.join("run.json"), &json).err();
@@ -364,7 +377,8 @@ pub async fn decide(settings: Settings) -> Decided {
     if failure.is_none() {
         durations.write(&facts);
     }
-    Decided { record, folder, failure, write_error }
+    let metrics = run.ledger.metrics.prometheus(&record.llm.provider);
+    Decided { record, folder, failure, write_error, metrics }
 }
 
 /// The file of finished calls and nodes in a run's folder.

@@ -157,17 +157,20 @@ async fn finish(
     if role == Role::Signal {
         missing.clear();
     }
+    let ops = &desk.run.ledger.ops;
     let prompt: String = answer.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
-    Ok(Text {
-        failure: None,
-        cut,
-        missing,
-        read: read
-            .iter()
-            .map(|(role, text)| (role.name().to_owned(), facts::share_held(text, &prompt)))
-            .collect(),
-        traceable: Some(facts::share_held(&text, &prompt)),
-        text,
+    ops.time("trace numbers", || {
+        Ok(Text {
+            failure: None,
+            cut,
+            missing,
+            read: read
+                .iter()
+                .map(|(role, text)| (role.name().to_owned(), facts::share_held(text, &prompt)))
+                .collect(),
+            traceable: Some(facts::share_held(&text, &prompt)),
+            text,
+        })
     })
 }
 
@@ -266,7 +269,7 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
             }
             desk.ladder.step(&desk, role);
             let built = if prefetch {
-                requests::analyst(&desk, role, state)
+                desk.run.ledger.ops.time("render prompt", || requests::analyst(&desk, role, state))
             } else {
                 let talk = state.talk(role).cloned().unwrap_or_default();
                 if let Some(reason) = talk.first().and_then(|m| m.content.strip_prefix(FAILED)) {
@@ -323,7 +326,11 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
         async move {
             let state = &context.state;
             desk.ladder.step(&desk, role);
-            let request = desk.booked(role, requests::reader(&desk, role, state, context.visit));
+            let ops = &desk.run.ledger.ops;
+            let request = desk.booked(
+                role,
+                ops.time("render prompt", || requests::reader(&desk, role, state, context.visit)),
+            );
             let read: Vec<(Role, String)> = role
                 .reads()
                 .iter()

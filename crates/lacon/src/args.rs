@@ -16,7 +16,7 @@ pub struct Cli {
     /// Settings file; lacon.toml of the working folder when not given
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What is printed besides the result: error, warn or info
+    /// What is printed besides the result: error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// What to do
@@ -58,6 +58,8 @@ pub enum Command {
     Layout(prompt::LayoutArgs),
     /// Count or compress JSON lines in threads
     Batch(prompt::BatchArgs),
+    /// Show where a finished run's time, tokens and money went
+    Report(trace::ReportArgs),
     /// Pull and check offline packs
     Data(data::DataArgs),
     /// Serve a synthetic world
@@ -159,6 +161,18 @@ pub struct RunArgs {
     /// Answer all calls from the tape, without network
     #[arg(long, requires = "tape")]
     pub replay: bool,
+    /// Print the tables of `lacon report` after the decision
+    #[arg(long)]
+    pub performance_report: bool,
+    /// Write the report as one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Send the trace to an OTLP/HTTP endpoint
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Write the trace in this form too, into the run's folder; may be given again
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub trace_format: Vec<trace::TraceFormat>,
     /// Print run.json
     #[arg(long)]
     pub json: bool,
@@ -299,6 +313,12 @@ pub struct BenchRunArgs {
     /// Graph profile: lacon or seed
     #[arg(long, default_value = "lacon")]
     pub profile: String,
+    /// Run each set with our own work timed and not, in turns, and compare
+    #[arg(long)]
+    pub monitor_cost: bool,
+    /// Rounds of --monitor-cost
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -17,6 +17,7 @@ mod layout;
 mod models;
 mod plan;
 mod prompt_input;
+mod report;
 mod resume;
 mod retrieve;
 mod run;
@@ -53,6 +54,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Report(args) => report::run(&common, &args),
         Command::Data(args) => data::run(&common, &args),
         Command::Sim(args) => sim::run(&common, &args),
         Command::Trace(args) => trace::run(&args),

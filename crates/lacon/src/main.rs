@@ -7,6 +7,8 @@ mod args;
 mod commands;
 mod failure;
 mod live;
+mod logging;
+mod otlp;
 mod text;
 mod vendors;
 mod world;

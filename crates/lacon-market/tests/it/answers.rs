@@ -202,6 +202,25 @@ fn defect_15_a_window_is_one_pass_over_the_bars() {
     assert_eq!(shown.len(), 366);
     for (bar, row) in data.bars.iter().zip(&rows).rev().take(366) {
         let (_, value) = shown.iter().find(|(day, _)| *day == bar.date.to_string()).unwrap();
-        assert!((value - row[column].unwrap()).abs() <= 5e-5);
+        assert!((value - row.get(column).unwrap()).abs() <= 5e-5);
+    }
+}
+
+/// The origin showed a money-flow index of 0 to 1 under a legend that spoke of 80 and 20.
+#[test]
+fn a_money_flow_index_stands_over_a_legend_of_its_own_scale() {
+    let day = date(2025, 8, 8);
+    let nvda = pack::load(&Symbol::parse("NVDA").unwrap()).unwrap();
+    let args = json!({"symbol": "NVDA", "indicator": "mfi", "curr_date": day.to_string()});
+    for (semantics, legend, largest) in
+        [(Semantics::Standard, "0 to 100; above 80", 100.0), (Semantics::Compat, "0 to 1; above 0.8", 1.0)]
+    {
+        let text =
+            answer(&nvda, "get_stockstats_indicators_report", args.as_object().unwrap(), day, semantics);
+        let text = text.unwrap().text().to_owned();
+        assert!(text.contains(legend), "{text}");
+        let values =
+            text.lines().filter_map(|l| l.strip_prefix("2025-")?.split_once(": ")?.1.parse::<f64>().ok());
+        assert!(values.clone().count() > 5 && values.into_iter().all(|v| v <= largest), "{text}");
     }
 }

@@ -15,7 +15,7 @@ fn compat_equals_stockstats() {
     let mut compared = 0;
     for (row, line) in rows.iter().zip(golden.lines().skip(1)) {
         for (i, cell) in line.split(',').skip(1).enumerate() {
-            match (row[i], cell) {
+            match (row.get(i), cell) {
                 (None, "") => {}
                 (Some(ours), theirs) => {
                     let theirs: f64 = theirs.parse().unwrap();
@@ -38,7 +38,7 @@ fn standard_gives_nothing_before_its_window_is_full() {
     for (i, indicator) in Indicator::ALL.into_iter().enumerate() {
         let bars: Vec<Bar> = (0..260).map(|n| flat(n, 10.0 + f64::from(n % 7))).collect();
         let rows = indicators::compute(&bars, Semantics::Standard);
-        let first = rows.iter().position(|r| r[i].is_some()).unwrap();
+        let first = rows.iter().position(|r| r.get(i).is_some()).unwrap();
         assert_eq!(first + 1, indicator.bars_needed(), "{}", indicator.name());
     }
 }
@@ -61,11 +61,14 @@ fn a_constant_and_a_rising_series() {
     let constant: Vec<Bar> = (0..250).map(|n| flat(n, 20.0)).collect();
     for semantics in [Semantics::Standard, Semantics::Compat] {
         let last = *indicators::compute(&constant, semantics).last().unwrap();
-        assert_eq!(last[at(Indicator::Rsi)], Some(50.0));
-        assert_eq!(last[at(Indicator::BollUb)], Some(20.0));
-        assert_eq!(last[at(Indicator::Close200Sma)], Some(20.0));
+        assert_eq!(last.get(at(Indicator::Rsi)), Some(50.0));
+        assert_eq!(last.get(at(Indicator::BollUb)), Some(20.0));
+        assert_eq!(last.get(at(Indicator::Close200Sma)), Some(20.0));
         let rising: Vec<Bar> = (0..250).map(|n| flat(n, 20.0 + f64::from(n))).collect();
-        assert_eq!(indicators::compute(&rising, semantics).last().unwrap()[at(Indicator::Rsi)], Some(100.0));
+        assert_eq!(
+            indicators::compute(&rising, semantics).last().unwrap().get(at(Indicator::Rsi)),
+            Some(100.0)
+        );
     }
     assert!(indicators::compute(&[], Semantics::Standard).is_empty());
 }
@@ -83,7 +86,7 @@ fn compare_with_golden(name: &str, bars: &[Bar], golden: &str) -> usize {
     for (n, (row, line)) in rows.iter().zip(lines).enumerate() {
         for (i, cell) in line.split(',').skip(1).enumerate() {
             let indicator = Indicator::ALL[i];
-            match (row[i], cell) {
+            match (row.get(i), cell) {
                 (None, "") => {}
                 (Some(ours), theirs) => {
                     let theirs: f64 = theirs.parse().unwrap();
@@ -181,7 +184,7 @@ fn standard_equals_ta_lib() {
             if bar < from {
                 continue;
             }
-            let ours = rows[bar][at].unwrap();
+            let ours = rows[bar].get(at).unwrap();
             let close = (ours - theirs).abs() <= 1e-9 * theirs.abs().max(1.0);
             assert!(close, "{indicator:?} bar {bar}: {ours} {theirs}");
             compared += 1;
@@ -208,13 +211,13 @@ fn a_long_series_drifts_by_nothing() {
         let at = |indicator| Indicator::ALL.iter().position(|i| *i == indicator).unwrap();
         for (n, row) in rows.iter().enumerate().skip(200) {
             let mean = |k: usize| bars[n + 1 - k..=n].iter().map(|b| b.close).sum::<f64>() / k as f64;
-            assert!((row[at(Indicator::Close200Sma)].unwrap() - mean(200)).abs() < 1e-9);
+            assert!((row.get(at(Indicator::Close200Sma)).unwrap() - mean(200)).abs() < 1e-9);
             let window = &bars[n - 13..=n];
             let price = |b: &Bar| if semantics == Semantics::Compat { b.typical() } else { b.close };
             let volume: f64 = window.iter().map(|b| b.volume).sum();
             let weighted = window.iter().map(|b| price(b) * b.volume).sum::<f64>() / volume;
-            assert!((row[at(Indicator::Vwma)].unwrap() - weighted).abs() < 1e-6, "bar {n}");
-            let share = row[at(Indicator::Mfi)].unwrap();
+            assert!((row.get(at(Indicator::Vwma)).unwrap() - weighted).abs() < 1e-6, "bar {n}");
+            let share = row.get(at(Indicator::Mfi)).unwrap();
             assert!((0.0..=100.0).contains(&share), "bar {n}: {share}");
         }
     }
@@ -239,7 +242,7 @@ proptest! {
             for (row, big) in batch.iter().zip(indicators::compute(&scaled, semantics)) {
                 for (i, indicator) in Indicator::ALL.into_iter().enumerate() {
                     let factor = if matches!(indicator, Indicator::Rsi | Indicator::Mfi) { 1.0 } else { scale };
-                    if let (Some(a), Some(b)) = (row[i], big[i]) {
+                    if let (Some(a), Some(b)) = (row.get(i), big.get(i)) {
                         let size = 500.0 * factor.max(1.0);
                         prop_assert!((a * factor - b).abs() < 1e-7 * size, "{} {} {}", indicator.name(), a * factor, b);
                     }

@@ -73,8 +73,11 @@ pub fn grade(trace: &Trace, flow: &Flow) -> ContentGrade {
         tools(trace, flow, &mut lose, &mut grade.not_judged);
         numbers(trace, &mut lose, &mut grade.not_judged);
         state_flags(trace, &mut lose, &mut grade.not_judged);
-        let failed: Vec<&Span> =
-            trace.spans.iter().filter(|s| s.error.is_some() && s.kind != Kind::Attempt).collect();
+        let failed: Vec<&Span> = trace
+            .spans
+            .iter()
+            .filter(|s| s.error.is_some() && !matches!(s.kind, Kind::Attempt | Kind::Own))
+            .collect();
         for span in failed.iter().take(4) {
             lose(
                 "span_failed",

@@ -67,7 +67,7 @@ impl Parts {
 impl Flow {
     /// Finds out what each node waited for.
     pub fn of(trace: &Trace) -> Self {
-        let units: Vec<usize> = (0..trace.spans.len()).filter(|i| trace.spans[*i].parent.is_none()).collect();
+        let units: Vec<usize> = (0..trace.spans.len()).filter(|i| trace.spans[*i].is_unit()).collect();
         let known = units.iter().any(|i| trace.spans[*i].inputs.as_ref().is_some_and(|l| !l.is_empty()));
         let mut flow = Self { units, known, ..Self::default() };
         let mut by_end: Vec<usize> = (0..flow.units.len()).collect();

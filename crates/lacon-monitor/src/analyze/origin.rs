@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     grade::origin_letter,
-    trace::{Form, Kind, Trace},
+    trace::{Kind, Trace},
 };
 
 const TARGET_TOKENS: f64 = 40_000.0;
@@ -111,11 +111,7 @@ pub struct Recommendation {
 /// Computes the origin's figures.
 pub fn origin(trace: &Trace) -> Origin {
     // Tries of a call and our own work are no runs in the origin's sense.
-    let runs: Vec<_> = trace
-        .spans
-        .iter()
-        .filter(|s| s.kind != Kind::Attempt && !(trace.form == Form::Lacon && s.kind == Kind::Other))
-        .collect();
+    let runs: Vec<_> = trace.spans.iter().filter(|s| !matches!(s.kind, Kind::Attempt | Kind::Own)).collect();
     let ended = runs.iter().filter(|s| s.ended).count();
     let failed = runs.iter().filter(|s| s.error.is_some()).count();
     let own_failed =

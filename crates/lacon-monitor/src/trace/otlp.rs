@@ -178,12 +178,16 @@ pub fn from_attributes(raw: &mut Raw, mut map: Map<String, Value>) {
         ("invoke_workflow", _) => Kind::Run,
         ("chat" | "text_completion" | "generate_content" | "completion", _) | (_, "llm") => Kind::Model,
         ("execute_tool" | "retrieval", _) | (_, "tool" | "retriever") => Kind::Tool,
-        ("attempt", _) => Kind::Attempt,
         ("invoke_agent" | "create_agent", _) | (_, "agent") => Kind::Node,
         ("", "") if map.contains_key("gen_ai.system") && span.tokens.completion.is_some() => Kind::Model,
         ("", "") if map.contains_key("gen_ai.tool.name") => Kind::Tool,
         _ => Kind::Other,
     };
+    match text(&map, &["lacon.kind"]).as_deref() {
+        Some("phase") => span.kind = Kind::Attempt,
+        Some("own") => span.kind = Kind::Own,
+        _ => {}
+    }
     if matches!(span.kind, Kind::Run) {
         span.kind = Kind::Other;
     }
@@ -269,7 +273,7 @@ fn content(span: &mut super::Span, map: &Map<String, Value>) {
     {
         span.no_data.extend(state::no_data(&result));
     }
-    if span.kind == Kind::Tool && span.error.as_deref() == Some("no_data") {
+    if span.kind == Kind::Tool && map.get("lacon.status").and_then(Value::as_str) == Some("no_data") {
         span.no_data.push("no data".into());
     }
 }

@@ -352,7 +352,7 @@ fn unwrap_only_child(trace: &mut Trace) {
 
 fn visits(trace: &mut Trace) {
     let mut seen: HashMap<String, u32> = HashMap::new();
-    for span in trace.spans.iter_mut().filter(|s| s.parent.is_none()) {
+    for span in trace.spans.iter_mut().filter(|s| s.is_unit()) {
         let visit = seen.entry(span.name.clone()).or_default();
         *visit += 1;
         span.visit = *visit;
@@ -380,7 +380,7 @@ fn totals(trace: &mut Trace) {
     for (span, has_model) in trace.spans.iter_mut().zip(has_model) {
         let is_source = match span.kind {
             Kind::Model => true,
-            Kind::Attempt | Kind::Tool => false,
+            Kind::Attempt | Kind::Own | Kind::Tool => false,
             _ => span.parent.is_none() && !has_model,
         };
         if is_source && span.kind != Kind::Model && span.tokens.sum().is_some_and(|t| t > 0) {

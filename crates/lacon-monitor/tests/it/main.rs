@@ -6,6 +6,7 @@
 )]
 
 mod compare;
+mod export;
 mod forms;
 mod recorded;
 mod robust;

@@ -127,6 +127,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         time_scale: 1.0,
         version: "test".into(),
         on_progress: Arc::new(|_| {}),
+        monitor: true,
         parallel: true,
         async_loading: true,
         journal: false,

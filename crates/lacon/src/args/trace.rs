@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 /// Flags of `lacon trace`.
 #[derive(Debug, Args)]
@@ -19,6 +19,8 @@ pub enum TraceCommand {
     Analyze(AnalyzeArgs),
     /// Say what changed between two runs, or two sets of runs
     Compare(CompareArgs),
+    /// Say what a run would take if something were different
+    WhatIf(WhatIfArgs),
 }
 
 /// Flags of `lacon trace analyze`.
@@ -53,4 +55,85 @@ pub struct CompareArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+}
+
+/// Flags of `lacon trace what-if`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Edits: barrier=off  prefetch=on  merge=A+B  parallel=A+B  remove=A  answer=0.5x  answer.ROLE=300  speed=2x  \
+speed.ROLE=2x  model=PROFILE  tool=0.5x  tool.NAME=2s  slots=N  hedge=0.9"
+)]
+pub struct WhatIfArgs {
+    /// The trace; more of them serve --fit
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+    /// An edit, KEY=VALUE; may be given again
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Whose residuals: auto, fast, typical or slow
+    #[arg(long, value_name = "PROFILE", default_value = "auto")]
+    pub profile: String,
+    /// Fit speeds and residuals from the given traces
+    #[arg(long)]
+    pub fit: bool,
+    /// Draws of the Monte Carlo
+    #[arg(long, value_name = "N", default_value_t = 2000)]
+    pub draws: usize,
+    /// Seed of the draws
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Flags of `lacon report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// A run's folder, its name, or latest
+    #[arg(default_value = "latest")]
+    pub run: String,
+    /// Folder for results, where runs are looked up by name
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
+    /// Write one HTML file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Write the trace, or the metrics, in this form instead
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub trace_format: Option<TraceFormat>,
+    /// The file for --trace-format; standard output when not given
+    #[arg(short, long, value_name = "FILE", requires = "trace_format")]
+    pub output: Option<PathBuf>,
+    /// Send the trace to an OTLP/HTTP endpoint
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Forms of a trace that others read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TraceFormat {
+    /// OTLP JSON
+    Otlp,
+    /// Chrome trace JSON, for Perfetto
+    Chrome,
+    /// LangSmith runs
+    Langsmith,
+    /// Prometheus text of counters and histograms
+    Prometheus,
+}
+
+impl TraceFormat {
+    /// The file's name in a run's folder.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Otlp => "trace.otlp.json",
+            Self::Chrome => "trace.chrome.json",
+            Self::Langsmith => "trace.langsmith.json",
+            Self::Prometheus => "metrics.prom",
+        }
+    }
 }

@@ -43,6 +43,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         budget_micro_usd: 0,
         counter: Counter::new("gpt-4o"),
         on_progress: Arc::new(|_| {}),
+        monitor: false,
         journal: None,
         restored: Restored::default(),
     });

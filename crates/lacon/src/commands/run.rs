@@ -16,13 +16,14 @@ use lacon_runtime::{Config, ToolCache};
 use lacon_trading::{DecideError, Decided, Levers, Settings, decide, source::introduce};
 
 use super::{
-    Common, block_on,
+    Common, block_on, report,
     resume::{self, Resumed},
 };
 use crate::{
     args::RunArgs,
     failure::{self, Failure},
     live::Live,
+    logging,
     text::{self, paint, thousands},
     vendors,
     world::{self, SharedHedge},
@@ -38,8 +39,11 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     } else if world::is_simulated(&config) && config.text("log.level") != "error" {
         text::note(&heading(&config, &settings));
     }
-    let live = Live::new(config.text("log.level") == "error");
-    let settings = Settings { on_progress: live.on_progress(), ..settings };
+    logging::open(&config)?;
+    let live = Live::new(config.text("log.level") == "error" || logging::is_chatty(&config));
+    let on_progress = live.on_progress();
+    let on_progress = if logging::is_chatty(&config) { logging::logged(on_progress) } else { on_progress };
+    let settings = Settings { on_progress, ..settings };
     let decided = block_on(async {
         let stop = async {
             // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
@@ -64,7 +68,36 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     } else {
         print(&decided);
     }
+    after(&decided, &config, args)?;
     conclude(&decided, &config)
+}
+
+/// Reports and exports; a sink that cannot be reached is a warning, the decision stands.
+fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failure> {
+    let asked = args.performance_report
+        || args.html.is_some()
+        || args.otlp.is_some()
+        || !args.trace_format.is_empty();
+    if !asked || decided.write_error.is_some() {
+        return Ok(());
+    }
+    let loaded = report::load(&decided.folder)?;
+    if args.performance_report {
+        let tables = lacon_monitor::render::report(&report::of(&loaded));
+        if args.json { text::note(&tables) } else { text::out(&format!("\n{tables}")) }
+    }
+    if let Some(file) = &args.html {
+        report::write(file, lacon_monitor::html::html(&report::of(&loaded)).as_bytes())?;
+    }
+    for format in &args.trace_format {
+        report::write(&decided.folder.join(format.file()), report::formatted(*format, &loaded)?.as_bytes())?;
+    }
+    if let Some(url) = &args.otlp
+        && let Err(error) = block_on(crate::otlp::send(url, config.text("log.otlp_headers"), &loaded.trace))?
+    {
+        logging::warn(config, &format!("the trace was not sent: {error}"));
+    }
+    Ok(())
 }
 
 /// The settings of a run: its flags, over those of the run that it goes on with.
@@ -176,6 +209,7 @@ fn settings_and_hedge(
         time_scale: world::time_scale(config),
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
+        monitor: config.flag("run.monitor"),
         parallel: config.flag("run.parallel"),
         async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),
@@ -317,7 +351,7 @@ fn figures(run: &RunRecord, terminal: bool) {
 /// Warnings to stderr, then the exit code.
 fn conclude(decided: &Decided, config: &Config) -> Result<ExitCode, Failure> {
     if config.text("log.level") != "error" {
-        decided.record.warnings.iter().for_each(|w| text::warn(w));
+        decided.record.warnings.iter().for_each(|w| logging::warn(config, w));
     }
     if let Some(error) = &decided.write_error {
         return Err(Failure::input(format!("{error}; the decision above stands")));

@@ -2,6 +2,7 @@
 
 mod analyze;
 mod compare;
+mod what_if;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,6 +21,7 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     match &args.command {
         TraceCommand::Analyze(args) => analyze::run(args),
         TraceCommand::Compare(args) => compare::run(args),
+        TraceCommand::WhatIf(args) => what_if::run(args),
     }
 }
 

@@ -7,6 +7,7 @@ mod count;
 mod doctor;
 mod prompt;
 mod readme;
+mod report;
 mod resume;
 mod run;
 mod server;

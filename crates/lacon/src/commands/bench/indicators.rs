@@ -22,7 +22,7 @@ pub fn run(args: &BenchIndicatorsArgs) -> Result<ExitCode, Failure> {
         times[2].push(time(|| {
             // One bar at a time, nothing kept: what a live feed pays.
             let mut stream = indicators::Streaming::new(Semantics::Standard);
-            bars.iter().filter(|b| stream.push(b)[0].is_some()).count()
+            bars.iter().filter(|b| stream.push(b).get(0).is_some()).count()
         }));
     }
     let [standard, compat, stream] = times.map(|mut t| quantile(&mut t, 0.5));

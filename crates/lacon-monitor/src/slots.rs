@@ -1,0 +1,94 @@
+//! An append-only list that many tasks write to at once: a place is taken by one atomic addition, so a writer waits
+//! for nobody. Memory grows in chunks that double, and ends at a limit; what does not fit is counted.
+
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicUsize, Ordering},
+};
+
+/// Chunks of `first`, 2·`first`, 4·`first`, …
+const CHUNKS: usize = 12;
+
+/// The list.
+#[derive(Debug)]
+pub struct Slots<T> {
+    first: usize,
+    next: AtomicUsize,
+    chunks: [OnceLock<Box<[OnceLock<T>]>>; CHUNKS],
+}
+
+impl<T> Slots<T> {
+    /// A list whose first chunk, of `first` places, is there from the start.
+    pub fn new(first: usize) -> Self {
+        let slots = Self {
+            first: first.max(1),
+            next: AtomicUsize::new(0),
+            chunks: [const { OnceLock::new() }; CHUNKS],
+        };
+        slots.chunk(0);
+        slots
+    }
+
+    fn chunk(&self, k: usize) -> &[OnceLock<T>] {
+        self.chunks[k].get_or_init(|| (0..self.first << k).map(|_| OnceLock::new()).collect())
+    }
+
+    /// Most values that it holds.
+    pub fn limit(&self) -> usize {
+        self.first * ((1 << CHUNKS) - 1)
+    }
+
+    /// Adds a value; gives it back when there is no room.
+    ///
+    /// # Errors
+    /// When the list is full.
+    pub fn push(&self, value: T) -> Result<(), T> {
+        let i = self.next.fetch_add(1, Ordering::Relaxed);
+        if i >= self.limit() {
+            return Err(value);
+        }
+        // Chunk k begins at first · (2^k − 1).
+        let k = (i / self.first + 1).ilog2() as usize;
+        let within = i - self.first * ((1 << k) - 1);
+        self.chunk(k)[within].set(value)
+    }
+
+    /// Values that did not fit.
+    pub fn n_dropped(&self) -> usize {
+        self.next.load(Ordering::Relaxed).saturating_sub(self.limit())
+    }
+
+    /// The values in the order in which their places were taken. One whose writer is between taking its place and
+    /// filling it is left out.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        let n = self.next.load(Ordering::Acquire).min(self.limit());
+        self.chunks.iter().filter_map(OnceLock::get).flat_map(|c| c.iter()).take(n).filter_map(OnceLock::get)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_writers_lose_nothing() {
+        let slots = Slots::new(4);
+        std::thread::scope(|scope| {
+            for t in 0..8 {
+                let slots = &slots;
+                scope.spawn(move || (0..1000).for_each(|i| slots.push(t * 1000 + i).unwrap()));
+            }
+        });
+        let mut all: Vec<i32> = slots.iter().copied().collect();
+        all.sort_unstable();
+        assert_eq!(all, (0..8000).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_full_list_counts_what_it_drops() {
+        let slots = Slots::new(1);
+        let dropped = (0..5000).filter(|i| slots.push(*i).is_err()).count();
+        assert_eq!((slots.limit(), dropped, slots.n_dropped()), (4095, 905, 905));
+        assert_eq!(slots.iter().count(), 4095);
+    }
+}

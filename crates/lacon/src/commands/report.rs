@@ -1,0 +1,156 @@
+//! `lacon report`: what a finished run says about itself, as text, HTML or in the forms that others read.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use lacon_monitor::{
+    CallFact, RunRecord, ToolFact, export, html,
+    metrics::Metrics,
+    record::Tokens,
+    render,
+    report::{RunReport, report},
+    trace::{Trace, read},
+};
+use serde_json::Value;
+
+use super::{Common, block_on};
+use crate::{
+    args::trace::{ReportArgs, TraceFormat},
+    failure::Failure,
+    otlp, text,
+};
+
+/// Reads the run's folder and writes what was asked for.
+pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
+    let config = common.settings(&[("run.out", args.out.as_ref())])?;
+    let folder = find(Path::new(config.text("run.out")), &args.run)?;
+    let loaded = load(&folder)?;
+    let report = of(&loaded);
+    if let Some(file) = &args.html {
+        write(file, html::html(&report).as_bytes())?;
+    }
+    if let Some(format) = args.trace_format {
+        let body = formatted(format, &loaded)?;
+        match &args.output {
+            Some(file) => write(file, body.as_bytes())?,
+            None => text::out(&body),
+        }
+    }
+    if let Some(url) = &args.otlp {
+        let headers = config.text("log.otlp_headers").to_owned();
+        block_on(otlp::send(url, &headers, &loaded.trace))?.map_err(|e| Failure::model(&e, e.kind()))?;
+    }
+    if args.json {
+        let json = serde_json::to_string_pretty(&report);
+        text::out(&json.map_err(|e| Failure::input(format!("cannot write the report: {e}")))?);
+    } else if args.html.is_none() && args.trace_format.is_none() && args.otlp.is_none() {
+        text::out(&render::report(&report));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A finished run's files.
+pub struct Loaded {
+    /// `run.json`.
+    pub run: RunRecord,
+    /// `trace.jsonl`.
+    pub trace: Trace,
+    /// `receipts.jsonl`.
+    pub receipts: Vec<Value>,
+}
+
+/// Reads a run's folder.
+pub fn load(folder: &Path) -> Result<Loaded, Failure> {
+    let file = |name: &str| {
+        let path = folder.join(name);
+        std::fs::read(&path).map_err(|e| Failure::input(format!("{}: cannot be read: {e}", path.display())))
+    };
+    let run: RunRecord = serde_json::from_slice(&file("run.json")?)
+        .map_err(|e| Failure::input(format!("{}: {e}", folder.join("run.json").display())))?;
+    let trace = read(&file("trace.jsonl")?)
+        .ok()
+        .and_then(|mut traces| traces.drain(..).next())
+        .ok_or_else(|| Failure::input(format!("{}: holds no trace", folder.join("trace.jsonl").display())))?;
+    let receipts = String::from_utf8_lossy(&file("receipts.jsonl").unwrap_or_default())
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    Ok(Loaded { run, trace, receipts })
+}
+
+/// The report of a loaded run.
+pub fn of(loaded: &Loaded) -> RunReport {
+    report(&loaded.run, &loaded.trace, &loaded.receipts)
+}
+
+/// The trace, or the metrics, in a form that others read.
+pub fn formatted(format: TraceFormat, loaded: &Loaded) -> Result<String, Failure> {
+    let json = |value: &Value| {
+        serde_json::to_string(value).map_err(|e| Failure::input(format!("cannot write the trace: {e}")))
+    };
+    match format {
+        TraceFormat::Otlp => json(&export::otlp_json(&loaded.trace, env!("CARGO_PKG_VERSION"))),
+        TraceFormat::Chrome => json(&export::chrome(&loaded.trace)),
+        TraceFormat::Langsmith => json(&Value::Array(export::langsmith(&loaded.trace))),
+        TraceFormat::Prometheus => Ok(metrics(&loaded.run).prometheus(&loaded.run.llm.provider)),
+    }
+}
+
+/// Counters and histograms of a finished run.
+fn metrics(run: &RunRecord) -> Metrics {
+    let metrics = Metrics::default();
+    for call in &run.calls {
+        let fact =
+            CallFact { call: call.clone(), tokens: Tokens::default(), micro_usd: None, attempts: Vec::new() };
+        metrics.call(&fact);
+    }
+    for tool in &run.tools {
+        metrics.tool(&ToolFact { tool: tool.clone() });
+    }
+    metrics
+}
+
+/// Writes a file, making its folder.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::input(format!("{}: cannot be written: {e}", path.display()));
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    std::fs::write(path, bytes).map_err(failed)
+}
+
+/// A folder, a run's name, or the latest run.
+fn find(out: &Path, wanted: &str) -> Result<PathBuf, Failure> {
+    let path = Path::new(wanted);
+    if path.join("run.json").is_file() {
+        return Ok(path.to_owned());
+    }
+    if path.file_name().is_some_and(|n| n == "run.json") && path.is_file() {
+        return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
+    }
+    let below = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        entries.map(|e| e.path()).filter(|p| p.is_dir()).collect()
+    };
+    let mut runs: Vec<PathBuf> = below(out)
+        .iter()
+        .flat_map(|ticker| below(ticker))
+        .flat_map(|date| below(&date))
+        .filter(|run| run.join("run.json").is_file())
+        .collect();
+    if wanted == "latest" {
+        runs.sort_by_key(|r| std::fs::metadata(r.join("run.json")).and_then(|m| m.modified()).ok());
+        return runs.pop().ok_or_else(|| Failure::input(format!("no finished run under {}", out.display())));
+    }
+    runs.retain(|r| r.file_name().is_some_and(|n| n == wanted));
+    match runs.len() {
+        1 => Ok(runs.swap_remove(0)),
+        0 => Err(Failure::input(format!(
+            "no finished run {wanted:?} under {}\nhint: give a run's folder, its name, or latest",
+            out.display()
+        ))),
+        n => Err(Failure::input(format!("{n} runs are named {wanted:?}\nhint: give the folder"))),
+    }
+}
