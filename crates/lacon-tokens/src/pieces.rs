@@ -256,7 +256,7 @@ impl Sink for CountSink<'_> {
     }
 
     #[inline(always)]
-    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+    fn one(&mut self, start: usize, end: usize) {
         self.n_pieces += 1;
         self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
         self.n_missed += 1;
@@ -308,7 +308,7 @@ impl Sink for EncodeSink<'_> {
     }
 
     #[inline(always)]
-    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+    fn one(&mut self, start: usize, end: usize) {
         self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
         self.missed_at[self.n_missed % MISSED] = self.n_pieces as u32;
         self.n_missed += 1;
