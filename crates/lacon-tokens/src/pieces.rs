@@ -367,7 +367,7 @@ pub(crate) fn count_missed_with(
         let key = word_key(text, start, len);
         let set = cache.word_set(key);
         let matched = matches(set, key);
-        let found = (set.0[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
+        let found = (set[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
         let found = select_unpredictable(matched != 0, found, 0);
         n_tokens += found;
         missed[n_unknown % MISSED] = *piece;
