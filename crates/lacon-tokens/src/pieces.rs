@@ -256,7 +256,7 @@ impl Sink for CountSink<'_> {
     }
 
     #[inline(always)]
-    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+    fn one(&mut self, start: usize, end: usize) {
         self.n_pieces += 1;
         self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
         self.n_missed += 1;
@@ -308,7 +308,7 @@ impl Sink for EncodeSink<'_> {
     }
 
     #[inline(always)]
-    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+    fn one(&mut self, start: usize, end: usize) {
         self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
         self.missed_at[self.n_missed % MISSED] = self.n_pieces as u32;
         self.n_missed += 1;
@@ -367,7 +367,7 @@ pub(crate) fn count_missed_with(
         let key = word_key(text, start, len);
         let set = cache.word_set(key);
         let matched = matches(set, key);
-        let found = (set.0[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
+        let found = (set[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
         let found = select_unpredictable(matched != 0, found, 0);
         n_tokens += found;
         missed[n_unknown % MISSED] = *piece;
