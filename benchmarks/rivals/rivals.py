@@ -1,9 +1,8 @@
 #!/usr/bin/env python3
 """Rivals from PyPI behind the line protocol of `lacon bench tokens --rivals`.
 
-  cargo run --release --manifest-path benchmarks/rivals/Cargo.toml -- o200k_base --json o200k_base.json
-  pip install gigatoken fastokens snaptokens
-  TOKENIZER_JSON=o200k_base.json lacon bench tokens --rivals benchmarks/rivals/rivals.py
+  benchmarks/rivals/prepare.sh FOLDER
+  lacon bench tokens --rivals FOLDER/pypi
 
 One thread: RAYON_NUM_THREADS is set to 1.
 """

@@ -1,4 +1,4 @@
-//! Rewrites `data/*.bpe` and `data/classes.bin` from rank files and the Unicode tables of the `regex` crate.
+//! Rewrites `data/*.bpe`, `data/classes.bin` and `data/symbols.bin` from rank files and the Unicode tables of the `regex` crate.
 //!
 //! `cargo run --release -p lacon-tokens --example vocabularies -- RANKS_DIR OUT_DIR`, where RANKS_DIR holds
 //! `o200k_base.tiktoken`, `cl100k_base.tiktoken` and `p50k_base.tiktoken` (the `assets` folder of the package
@@ -19,7 +19,28 @@ fn main() -> Result<(), Box<dyn Error>> {
         fs::write(Path::new(&out).join(format!("{name}.bpe")), table.to_bytes())?;
     }
     fs::write(Path::new(&out).join("classes.bin"), classes()?)?;
+    fs::write(Path::new(&out).join("symbols.bin"), symbols())?;
     Ok(())
+}
+
+/// First and last scalar value of each range of the categories P and S.
+fn symbols() -> Vec<u8> {
+    let symbol = regex::Regex::new(r"^[\p{P}\p{S}]$").expect("the pattern is valid");
+    let mut out = Vec::new();
+    let mut first = None;
+    for scalar in 0..=0x11_0000_u32 {
+        let is_one = char::from_u32(scalar).is_some_and(|c| symbol.is_match(c.encode_utf8(&mut [0; 4])));
+        match (first, is_one) {
+            (None, true) => first = Some(scalar),
+            (Some(start), false) => {
+                out.extend_from_slice(&u32::to_le_bytes(start));
+                out.extend_from_slice(&(scalar - 1).to_le_bytes());
+                first = None;
+            }
+            _ => {}
+        }
+    }
+    out
 }
 
 /// Two-level table: 4,352 block numbers (one for each 256 scalar values), then the distinct blocks.

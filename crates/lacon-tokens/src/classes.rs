@@ -77,6 +77,20 @@ pub(crate) fn decode(text: &[u8], at: usize) -> (u32, usize) {
     }
 }
 
+/// Ranges of the categories P and S: first and last scalar value, 32 bits each, little-endian, in order.
+const SYMBOLS: &[u8] = include_bytes!("../data/symbols.bin");
+
+/// Whether a scalar value is punctuation or a symbol (P, S).
+pub(crate) fn is_symbol(scalar: u32) -> bool {
+    let (ranges, _) = SYMBOLS.as_chunks::<8>();
+    let ends = |range: &[u8; 8]| {
+        let [a, b, c, d, e, f, g, h] = *range;
+        (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]))
+    };
+    let after = ranges.partition_point(|range| ends(range).0 <= scalar);
+    after > 0 && scalar <= ends(&ranges[after - 1]).1
+}
+
 pub(crate) const ASCII: [u8; 128] = {
     let mut table = [0; 128];
     let mut i = 0;

@@ -39,6 +39,13 @@ const PATTERNS: [(&str, Pattern); 6] = [
     (r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+", Pattern::Gpt2),
 ];
 
+/// The three steps of DeepSeek 3.
+const DEEPSEEK: [&str; 3] = [
+    r"\p{N}{1,3}",
+    "[一-龥\u{3040}-ゟ゠-ヿ]+",
+    r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##,
+];
+
 impl Encoding {
     /// An encoding from a rank file of tiktoken (`base64 rank` a line).
     pub fn from_tiktoken(
@@ -53,7 +60,7 @@ impl Encoding {
     }
 
     /// An encoding from a Hugging Face `tokenizer.json` with byte-level merges (Llama 3, Qwen, Mistral's Tekken,
-    /// GPT-2 and their kin).
+    /// DeepSeek 3, GPT-2 and their kin).
     pub fn from_tokenizer_json(name: &str, file: &[u8]) -> Result<Self, Error> {
         let json: Value = serde_json::from_slice(file)
             .map_err(|e| Error::TokenizerJson { what: format!("it is not JSON: {e}") })?;
@@ -83,8 +90,9 @@ fn pattern(pre: &Value) -> Result<Pattern, Error> {
         Some("Sequence") => pre["pretokenizers"].as_array().map(Vec::as_slice).unwrap_or_default(),
         _ => std::slice::from_ref(pre),
     };
-    let mut found = None;
+    let mut splits: Vec<&str> = Vec::new();
     let mut byte_level = false;
+    let mut own_regex = false;
     for step in steps {
         match step["type"].as_str() {
             Some("ByteLevel") => {
@@ -92,28 +100,34 @@ fn pattern(pre: &Value) -> Result<Pattern, Error> {
                     return Err(unsupported("it adds a space before the text"));
                 }
                 byte_level = true;
-                if step["use_regex"].as_bool() != Some(false) && found.is_none() {
-                    found = Some(Pattern::Gpt2);
-                }
+                own_regex = step["use_regex"].as_bool() != Some(false);
             }
-            Some("Split") if found.is_none() => {
-                let regex = step["pattern"]["Regex"].as_str().unwrap_or("");
-                let known = PATTERNS.iter().find(|(known, _)| *known == regex).map(|(_, pattern)| *pattern);
+            Some("Split") => {
                 if step["behavior"].as_str() != Some("Isolated") || step["invert"].as_bool() == Some(true) {
                     return Err(unsupported("it splits in another way than around matches"));
                 }
-                found =
-                    Some(known.ok_or_else(|| {
-                        unsupported(format!("its splitting pattern is not known: {regex}"))
-                    })?);
+                splits.push(step["pattern"]["Regex"].as_str().unwrap_or(""));
             }
             Some(other) => return Err(unsupported(format!("its pre-tokenizer {other} is not known"))),
             None => return Err(unsupported("it has no pre-tokenizer")),
         }
     }
-    match found {
-        Some(found) if byte_level => Ok(found),
-        _ => Err(unsupported("its merges are not of bytes")),
+    let not_known = |regex: &str| unsupported(format!("its splitting pattern is not known: {regex}"));
+    let found = match splits[..] {
+        [] if own_regex => Pattern::Gpt2,
+        [] => return Err(unsupported("it does not split")),
+        [regex] => {
+            PATTERNS.iter().find(|(k, _)| *k == regex).map(|(_, p)| *p).ok_or_else(|| not_known(regex))?
+        }
+        _ if splits == DEEPSEEK => Pattern::DeepSeek3,
+        _ => {
+            let known = |regex: &&&str| !DEEPSEEK.contains(*regex);
+            return Err(not_known(splits.iter().find(known).unwrap_or(&splits[0])));
+        }
+    };
+    match byte_level {
+        true => Ok(found),
+        false => Err(unsupported("its merges are not of bytes")),
     }
 }
 
@@ -121,6 +135,10 @@ fn normalizer(normalizer: &Value) -> Result<bool, Error> {
     match normalizer["type"].as_str() {
         None if normalizer.is_null() => Ok(false),
         Some("NFC") => Ok(true),
+        Some("Sequence") => {
+            let steps = normalizer["normalizers"].as_array().map(Vec::as_slice).unwrap_or_default();
+            steps.iter().try_fold(false, |nfc, step| Ok(nfc | self::normalizer(step)?))
+        }
         other => Err(unsupported(format!("its normalizer {} is not known", other.unwrap_or("?")))),
     }
 }

@@ -52,6 +52,14 @@ pub enum Error {
         /// Line number from 1.
         line: usize,
     },
+    /// A line of a table of models cannot be read.
+    #[error("models line {line} is not `PREFIX = ENCODING`: {text:?}")]
+    ModelLine {
+        /// Line number from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
     /// The vocabulary is larger than token numbers can be.
     #[error("vocabulary has {n_tokens} tokens, limit is {limit}")]
     TooManyTokens {

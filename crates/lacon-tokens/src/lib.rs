@@ -42,7 +42,7 @@ pub use encodings::{EncodingName, LoadRecord, encoding, loads};
 pub use error::Error;
 pub use estimate::{ESTIMATORS, Estimate, Estimator};
 pub use incremental::Counter;
-pub use models::{Exactness, FAMILIES, Family, ModelCount, ModelEncoding, for_model};
+pub use models::{Exactness, FAMILIES, Family, ModelCount, ModelEncoding, add_models, for_model};
 pub use pretokenize::Pattern;
 pub use request::{ChatMessage, Image, Request, RequestCount, count_request, image_tokens, tools_text};
 pub use simd::Vectors;

@@ -1,12 +1,14 @@
 //! Which encoding counts for which model, and how much such a count is worth.
 //!
-//! Families are matched by the longest prefix of the model's name; [`FAMILIES`] is the list to edit.
+//! Families are matched by the longest prefix of the model's name; [`FAMILIES`] is the list to edit, [`add_models`] adds to it
+//! while the program runs.
 //! Sources: tiktoken 0.14 `model.py` for OpenAI's names.
 
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::encoding::Encoding;
 use crate::encodings::{EncodingName, encoding};
+use crate::error::Error;
 use crate::estimate::{ESTIMATORS, Estimator};
 
 /// What a count is worth.
@@ -136,12 +138,50 @@ pub static FAMILIES: &[Family] = &[
     other("deepseek"),
 ];
 
+/// Families that the user added: prefix and encoding.
+static ADDED: Mutex<Vec<(String, EncodingName)>> = Mutex::new(Vec::new());
+
+/// Adds families from lines `PREFIX = ENCODING`, for this process; returns how many.
+///
+/// They come before [`FAMILIES`] and the estimators, the longest prefix first; an exact count is taken on the user's word.
+/// Empty lines and lines that begin with `#` say nothing. Where a line cannot be read, none is added.
+pub fn add_models(table: &str) -> Result<usize, Error> {
+    let mut added = Vec::new();
+    for (index, text) in table.lines().enumerate() {
+        let text = text.trim();
+        if text.is_empty() || text.starts_with('#') {
+            continue;
+        }
+        let bad = || Error::ModelLine { line: index + 1, text: text.to_owned() };
+        let (prefix, name) = text.split_once('=').ok_or_else(bad)?;
+        let plain = |part: &str| part.trim().trim_matches('"').to_owned();
+        let (prefix, name) = (plain(prefix).to_ascii_lowercase(), plain(name));
+        if prefix.is_empty() {
+            return Err(bad());
+        }
+        added.push((prefix, name.parse()?));
+    }
+    let n = added.len();
+    ADDED.lock().unwrap_or_else(PoisonError::into_inner).append(&mut added);
+    Ok(n)
+}
+
+/// The encoding that the user gave a plain model name.
+fn added(plain: &str) -> Option<EncodingName> {
+    let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
+    let fits = added.iter().filter(|(prefix, _)| plain.starts_with(prefix.as_str()));
+    fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, name)| *name)
+}
+
 /// Encoding of a model: by family, else `o200k_base` with a warning.
 ///
 /// A fine-tuned name (`ft:gpt-4o:org`) and a provider's path (`openai/gpt-4o`) count as the model they end with.
 #[track_caller]
 pub fn for_model(model: &str) -> ModelEncoding {
     let plain = plain_name(model);
+    if let Some(name) = added(&plain) {
+        return ModelEncoding { encoding: encoding(name), how: Exactness::Exact, warning: None };
+    }
     let fallback = encoding(EncodingName::O200kBase);
     if let Some(estimator) = Estimator::for_model(&plain) {
         return ModelEncoding {
@@ -202,6 +242,16 @@ mod tests {
         let found = for_model(model);
         assert_eq!((found.encoding.name(), found.how), (name, how), "{model}");
         assert_eq!(found.warning.is_some(), how >= Exactness::Calibrated, "{model}");
+    }
+
+    #[test]
+    fn a_table_of_the_user_comes_first() {
+        assert_eq!(add_models("# mine\nacme-large = cl100k_base\n\"acme\" = \"p50k_base\"\n"), Ok(2));
+        check("acme-large-2", "cl100k_base", Exactness::Exact);
+        check("acme/acme-small", "p50k_base", Exactness::Exact);
+        assert!(matches!(add_models("x = o200k_base\nwhat"), Err(Error::ModelLine { line: 2, .. })));
+        assert!(matches!(add_models("x = o300k_base"), Err(Error::UnknownEncoding { .. })));
+        check("x", "o200k_base", Exactness::Heuristic);
     }
 
     #[test]

@@ -21,8 +21,9 @@ use std::sync::{Mutex, PoisonError};
 use crate::pretokenize::Pattern;
 use crate::scan::{Packed, REACH, Sink, TAIL, WINDOW, unpack};
 use crate::seen::{
-    FRONT, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD, WORD_WAYS,
-    count_piece, encode_piece, front_key, front_place, short_count, short_key, word_key,
+    FRONT, FRONT_KNOWN, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD,
+    WORD_WAYS, count_piece, encode_piece, front_key, front_known_place, front_place, short_count, short_key,
+    word_key,
 };
 use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
 use crate::vocabulary::Vocabulary;
@@ -154,7 +155,7 @@ impl Pieces {
                 };
                 let (n_missed, n_pieces) = (sink.n_missed, sink.n_pieces);
                 encode_missed(self.vectors, cache, scratch, vocabulary, readable, n_missed);
-                emit(&cache.many, &mut scratch.ids, &scratch.answers[..n_pieces], out);
+                emit(&cache.many, &scratch.resolved, &scratch.answers[..n_pieces], out);
                 cache.trim_many();
                 text = if end > 0 { &text[end..] } else { &[] };
             }
@@ -195,8 +196,10 @@ pub(crate) struct Scratch {
     words: [Packed; MISSED],
     shorts: [Packed; MISSED],
     others: [Packed; MISSED],
-    answers: Box<[Ids; PIECES]>,
-    ids: Box<[u32; 3 * PIECES]>,
+    /// The token of each piece of a batch, or [`FLAG`] and the piece's place in `resolved`.
+    answers: Box<[u32; PIECES]>,
+    /// Tokens of the pieces that have several.
+    resolved: [Ids; MISSED],
     tokens: Vec<u32>,
 }
 
@@ -209,7 +212,7 @@ impl Default for Scratch {
             shorts: [0; MISSED],
             others: [0; MISSED],
             answers: Box::new([0; PIECES]),
-            ids: Box::new([0; 3 * PIECES]),
+            resolved: [0; MISSED],
             tokens: Vec::with_capacity(64),
         }
     }
@@ -253,7 +256,7 @@ impl Sink for CountSink<'_> {
     }
 
     #[inline(always)]
-    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+    fn one(&mut self, start: usize, end: usize) {
         self.n_pieces += 1;
         self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
         self.n_missed += 1;
@@ -267,9 +270,9 @@ impl Sink for CountSink<'_> {
 
 /// Looks pieces up in the front table and lists those that it does not know.
 pub(crate) struct EncodeSink<'a> {
-    front: &'a [u64; FRONT],
-    front_ids: &'a [u32; FRONT],
-    answers: &'a mut [Ids; PIECES],
+    front: &'a [u64; FRONT_KNOWN],
+    front_ids: &'a [u32; FRONT_KNOWN],
+    answers: &'a mut [u32; PIECES],
     missed: &'a mut [Packed; MISSED],
     missed_at: &'a mut [u32; MISSED],
     n_missed: usize,
@@ -292,8 +295,8 @@ impl Sink for EncodeSink<'_> {
                 starts &= starts.wrapping_sub(1);
                 ends &= ends.wrapping_sub(1);
                 let key = front_key(window, start & (WINDOW - 1), len);
-                let place = front_place(key);
-                self.answers[(n_pieces + i) % PIECES] = Ids::from(self.front_ids[place]);
+                let place = front_known_place(key);
+                self.answers[(n_pieces + i) % PIECES] = self.front_ids[place];
                 self.missed[n_missed % MISSED] = (base + start) as u64 | (len as u64) << 32;
                 self.missed_at[n_missed % MISSED] = (n_pieces + i) as u32;
                 n_missed += usize::from(self.front[place] != key);
@@ -305,7 +308,7 @@ impl Sink for EncodeSink<'_> {
     }
 
     #[inline(always)]
-    fn one(&mut self, _text: &[u8], start: usize, end: usize) {
+    fn one(&mut self, start: usize, end: usize) {
         self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
         self.missed_at[self.n_missed % MISSED] = self.n_pieces as u32;
         self.n_missed += 1;
@@ -364,7 +367,7 @@ pub(crate) fn count_missed_with(
         let key = word_key(text, start, len);
         let set = cache.word_set(key);
         let matched = matches(set, key);
-        let found = (set.0[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
+        let found = (set[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
         let found = select_unpredictable(matched != 0, found, 0);
         n_tokens += found;
         missed[n_unknown % MISSED] = *piece;
@@ -402,48 +405,95 @@ pub(crate) fn encode_missed_with(
     text: &[u8],
     n_missed: usize,
 ) {
-    let missed = &scratch.missed[..n_missed];
-    for piece in missed {
+    let Scratch { missed, missed_at, words, shorts: words_at, answers, resolved, .. } = scratch;
+    let (mut n_words, mut n_others) = (0, 0);
+    for i in 0..n_missed.min(MISSED) {
+        let (piece, at) = (missed[i], missed_at[i]);
+        let (_, len) = unpack(piece);
+        words[n_words % MISSED] = piece;
+        words_at[n_words % MISSED] = u64::from(at);
+        n_words += usize::from(len <= WORD);
+        missed[n_others % MISSED] = piece;
+        missed_at[n_others % MISSED] = at;
+        n_others += usize::from(len > WORD);
+    }
+    for piece in &words[..n_words] {
         let (start, len) = unpack(*piece);
-        if len <= WORD {
-            let key = word_key(text, start, len);
-            prefetch(cache.word_set(key));
-            prefetch(cache.word_ids(key));
-        } else if len <= SHORT {
+        let key = word_key(text, start, len);
+        prefetch(cache.word_set(key));
+        prefetch(cache.word_ids(key));
+    }
+    for piece in &missed[..n_others] {
+        let (start, len) = unpack(*piece);
+        if len <= SHORT {
             let (low, high) = short_key(text, start, len);
             prefetch(cache.short_set(low, high));
             prefetch(cache.short_ids(low, high));
         }
     }
-    for (piece, i) in missed.iter().zip(&scratch.missed_at) {
+    let mut n_resolved = 0;
+    let mut hits = cache.hits;
+    for i in 0..n_words {
+        let (start, len) = unpack(words[i]);
+        let key = word_key(text, start, len);
+        let matched = matches(cache.word_set(key), key);
+        let ids = cache.word_ids(key)[matched.trailing_zeros() as usize & 7];
+        let ids = select_unpredictable(matched != 0, ids, 0);
+        resolved[n_resolved % MISSED] = ids;
+        let single = (ids as u32).wrapping_sub(1);
+        answers[words_at[i] as usize % PIECES] =
+            select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
+        n_resolved += usize::from(ids > ID_MASK);
+        missed[n_others % MISSED] = words[i];
+        missed_at[n_others % MISSED] = words_at[i] as u32;
+        n_others += usize::from(ids == 0);
+        hits = hits.wrapping_add(1);
+        if hits.is_multiple_of(PROMOTE) {
+            let at = front_known_place(key);
+            let known = (ids != 0) & (ids <= ID_MASK);
+            cache.front_known[at] = select_unpredictable(known, key, cache.front_known[at]);
+            cache.front_ids[at] = select_unpredictable(known, single, cache.front_ids[at]);
+        }
+    }
+    cache.hits = hits;
+    for (piece, at) in missed.iter().zip(missed_at).take(n_others) {
         let (start, len) = unpack(*piece);
         let ids = encode_piece(&matches, cache, vocabulary, text, start, len);
-        scratch.answers[*i as usize % PIECES] = ids;
-        cache.hits = cache.hits.wrapping_add(1);
-        if cache.hits.is_multiple_of(PROMOTE) && len <= WORD && ids <= ID_MASK {
-            let key = word_key(text, start, len);
-            let at = front_place(key);
-            (cache.front_known[at], cache.front_ids[at]) = (key, ids as u32);
-        }
+        answers[*at as usize % PIECES] = if ids <= ID_MASK {
+            ids as u32 - 1
+        } else {
+            resolved[n_resolved % MISSED] = ids;
+            n_resolved += 1;
+            FLAG | (n_resolved - 1) as u32
+        };
     }
 }
 
+/// Marks an answer that is not a token but a place in `resolved`.
+const FLAG: u32 = 1 << 31;
+
 /// Appends the tokens that `answers` stand for to `out`.
-fn emit(many: &[u32], ids: &mut [u32; 3 * PIECES], answers: &[Ids], out: &mut Vec<u32>) {
-    let mut n = 0;
-    for answer in answers {
-        if answer & IN_MANY != 0 {
-            out.extend_from_slice(&ids[..n]);
-            n = 0;
-            let (from, len) = (*answer as u32 as usize, (answer >> 32) as usize & 0x7FFF_FFFF);
-            out.extend_from_slice(&many[from..from + len]);
+fn emit(many: &[u32], resolved: &[Ids; MISSED], answers: &[u32], out: &mut Vec<u32>) {
+    const STEP: usize = 8;
+    for chunk in answers.chunks(STEP) {
+        if chunk.iter().fold(0, |all, answer| all | answer) & FLAG == 0 {
+            out.extend_from_slice(chunk);
             continue;
         }
-        let to = &mut ids[n..n + 3];
-        to[0] = (answer & ID_MASK) as u32 - 1;
-        to[1] = ((answer >> ID_BITS & ID_MASK) as u32).wrapping_sub(1);
-        to[2] = ((answer >> (2 * ID_BITS)) as u32).wrapping_sub(1);
-        n += 1 + usize::from(*answer > ID_MASK) + usize::from(answer >> (2 * ID_BITS) != 0);
+        for answer in chunk {
+            if answer & FLAG == 0 {
+                out.push(*answer);
+                continue;
+            }
+            let ids = resolved[(answer & !FLAG) as usize % MISSED];
+            if ids & IN_MANY != 0 {
+                let (from, len) = (ids as u32 as usize, (ids >> 32) as usize & 0x7FFF_FFFF);
+                out.extend_from_slice(&many[from..from + len]);
+                continue;
+            }
+            let part = |i: u32| ((ids >> (i * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
+            let n = 2 + usize::from(ids >> (2 * ID_BITS) != 0);
+            out.extend_from_slice(&[part(0), part(1), part(2)][..n]);
+        }
     }
-    out.extend_from_slice(&ids[..n]);
 }

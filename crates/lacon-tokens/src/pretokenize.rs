@@ -4,6 +4,8 @@
 //! piece border a place to resume from, which `windows.rs` and the parallel forms rely on. The functions here are
 //! the plain form; they are checked against the published regular expressions on every scalar value and on soups.
 
+mod deepseek;
+
 use crate::classes::{BLANK, DIGIT, LETTER, LOWER, MARK, NEWLINE, OTHER, SPACE, UPPER, class_at};
 
 const WHITE: u16 = NEWLINE | SPACE | BLANK;
@@ -25,10 +27,25 @@ pub enum Pattern {
     Tekken,
     /// Words, numbers and punctuation, each with one leading space; contractions apart.
     Gpt2,
+    /// Digits by three, then runs of kana and Chinese characters, then words and punctuation between them.
+    DeepSeek3,
+}
+
+/// The splitting of DeepSeek 3 as one expression: its three steps in order, what no step matches last.
+macro_rules! deepseek_regex {
+    () => {
+        concat!(
+            r"\p{N}{1,3}|[一-龥\u{3040}-\u{309F}\u{30A0}-\u{30FF}]+",
+            r"|[!-/:-@\[-`{-~][A-Za-z]+",
+            r"|[^\r\n\p{L}\p{P}\p{S}\p{N}]?(?:(?![一-龥\u{3040}-\u{309F}\u{30A0}-\u{30FF}])[\p{L}\p{M}])+",
+            r"| ?(?:(?![一-龥\u{3040}-\u{309F}\u{30A0}-\u{30FF}])[\p{P}\p{S}])+[\r\n]*",
+            r"|\s*[\r\n]+|\s+(?=[\p{N}一-龥\u{3040}-\u{309F}\u{30A0}-\u{30FF}])|\s+(?!\S)|\s+",
+        )
+    };
 }
 
 impl Pattern {
-    /// The published regular expression that the automaton is equal to.
+    /// A regular expression that the automaton is equal to: the published one where there is one.
     pub fn regex(self) -> &'static str {
         match self {
             Self::O200k => concat!(
@@ -53,6 +70,7 @@ impl Pattern {
                 r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*",
                 r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+",
             ),
+            Self::DeepSeek3 => concat!(deepseek_regex!(), "|(?s:(?!", deepseek_regex!(), ").)+"),
             Self::Gpt2 => r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s",
         }
     }
@@ -67,6 +85,7 @@ pub(crate) fn piece_end(pattern: Pattern, text: &[u8], start: usize) -> usize {
         Pattern::Llama3 => uncased(text, start, 3, false),
         Pattern::Qwen2 => uncased(text, start, 1, false),
         Pattern::Gpt2 => gpt2(text, start),
+        Pattern::DeepSeek3 => deepseek::piece_end(text, start),
     }
 }
 

@@ -72,8 +72,8 @@ pub(crate) trait Sink {
     /// Takes the pieces between neighbouring bits of `borders`, which are places in `window`; the last bit begins
     /// none. `base` is added to their places. `plain` has the bytes of pieces that are one token by their looks.
     fn between(&mut self, window: &[u8; REACH], base: usize, borders: u64, plain: u64);
-    /// Takes the piece of `text` from `start` to `end`; [`KEY`] bytes can be read from its start.
-    fn one(&mut self, text: &[u8], start: usize, end: usize);
+    /// Takes the piece from `start` to `end`; [`KEY`] bytes can be read from its start.
+    fn one(&mut self, start: usize, end: usize);
     /// Whether there is no room for another window of pieces.
     fn is_full(&self) -> bool;
 }
@@ -100,7 +100,7 @@ pub(crate) fn scan_with<R: Rules, S: Sink>(
     let mut at = 0;
     while !sink.is_full() && at + REACH <= text.len() {
         let window = window_at(text, at);
-        at = step::<R, S>(masks(block_of(window)), text, text, window, at, false, sink);
+        at = step::<R, S>(masks(block_of(window)), text, window, at, false, sink);
     }
     at
 }
@@ -116,7 +116,7 @@ pub(crate) fn scan_tail_with<R: Rules, S: Sink>(
     let mut at = 0;
     while at < len {
         let window = window_at(padded, at);
-        at = step::<R, S>(masks(block_of(window)), &padded[..len], padded, window, at, true, sink);
+        at = step::<R, S>(masks(block_of(window)), &padded[..len], window, at, true, sink);
     }
 }
 
@@ -140,7 +140,6 @@ pub(crate) const TAIL: usize = 2 * REACH;
 fn step<R: Rules, S: Sink>(
     masks: Masks,
     text: &[u8],
-    readable: &[u8],
     bytes: &[u8; REACH],
     at: usize,
     tail: bool,
@@ -192,19 +191,19 @@ fn step<R: Rules, S: Sink>(
     sink.between(bytes, at, borders, R::plain(&masks, borders));
     let mut next = at + top as usize;
     if whole {
-        sink.one(readable, next, text.len());
+        sink.one(next, text.len());
         return text.len();
     }
     if found.event <= found.sure && found.event < 64 {
         let event = at + found.event as usize;
         while next <= event && next <= last_start && !sink.is_full() {
             let end = piece_end(R::PATTERN, text, next);
-            sink.one(readable, next, end);
+            sink.one(next, end);
             next = end;
         }
     } else if top == 0 {
         let end = piece_end(R::PATTERN, text, next);
-        sink.one(readable, next, end);
+        sink.one(next, end);
         next = end;
     }
     next
@@ -469,6 +468,23 @@ impl Rules for Gpt2 {
         };
         contractions_apart(w, text, at, letter, &mut borders, found, lower_case);
         found.borders = borders;
+    }
+}
+
+/// Every piece by the plain automaton of the pattern.
+pub(crate) struct DeepSeek3;
+
+impl Rules for DeepSeek3 {
+    const PATTERN: Pattern = Pattern::DeepSeek3;
+
+    #[inline(always)]
+    fn plain(_: &Masks, _: u64) -> u64 {
+        0
+    }
+
+    #[inline(always)]
+    fn borders(_: &Window, _: &[u8], _: usize, found: &mut Found) {
+        found.event = 0;
     }
 }
 

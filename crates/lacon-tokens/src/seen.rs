@@ -16,9 +16,11 @@ use crate::vocabulary::Vocabulary;
 pub(crate) const WORD: usize = 8;
 /// Entries of the front table: 32 KB of keys.
 pub(crate) const FRONT: usize = 1 << 12;
+/// Entries of the front table of encoding, which holds the tokens too.
+pub(crate) const FRONT_KNOWN: usize = 1 << 12;
 /// Hits of the second table for each that enters the front table.
 pub(crate) const PROMOTE: u32 = 8;
-const WORD_SETS: usize = 1 << 13;
+const WORD_SETS: usize = 1 << 14;
 /// Pieces in a set of the second table.
 pub(crate) const WORD_WAYS: usize = 7;
 /// Longest piece whose bytes and count fit two words.
@@ -34,9 +36,7 @@ const LONG: usize = 256;
 const LONG_SETS: usize = 1 << 11;
 
 /// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
-#[derive(Clone, Copy)]
-#[repr(align(64))]
-pub(crate) struct WordSet(pub(crate) [u64; 8]);
+pub(crate) type WordSet = [u64; 8];
 
 /// Pieces of 9 to 15 bytes, a cache line of them: the first words of the keys, then the second, whose last byte is
 /// the token count.
@@ -68,11 +68,11 @@ pub(crate) struct PieceCache {
     /// Keys of pieces that are one token.
     pub(crate) front: Box<[u64; FRONT]>,
     /// The same for encoding, which needs the tokens too.
-    pub(crate) front_known: Box<[u64; FRONT]>,
-    pub(crate) front_ids: Box<[u32; FRONT]>,
+    pub(crate) front_known: Box<[u64; FRONT_KNOWN]>,
+    pub(crate) front_ids: Box<[u32; FRONT_KNOWN]>,
     /// Hits since one entered a front table.
     pub(crate) hits: u32,
-    words: Box<[WordSet; WORD_SETS]>,
+    words: Lines,
     word_ids: Vec<[Ids; 8]>,
     short: Lines,
     short_ids: Vec<[Ids; SHORT_WAYS]>,
@@ -97,7 +97,7 @@ impl PieceCache {
             front_known: boxed(EMPTY),
             front_ids: boxed(0),
             hits: 0,
-            words: boxed(WordSet([0; 8])),
+            words: Lines::new(WORD_SETS),
             word_ids: vec![[0; 8]; WORD_SETS],
             short: Lines::new(SHORT_SETS),
             short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
@@ -113,7 +113,7 @@ impl PieceCache {
     /// The set of a piece of up to [`WORD`] bytes.
     #[inline(always)]
     pub(crate) fn word_set(&self, key: u64) -> &WordSet {
-        &self.words[word_place(key) % WORD_SETS]
+        self.words.get(word_place(key))
     }
 
     #[inline(always)]
@@ -198,7 +198,13 @@ fn word_hash(key: u64) -> u64 {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
-/// Where a key would be in the front tables.
+/// Where a key would be in the front table of encoding.
+#[inline(always)]
+pub(crate) fn front_known_place(key: u64) -> usize {
+    (word_hash(key) >> (64 - FRONT_KNOWN.trailing_zeros())) as usize
+}
+
+/// Where a key would be in the front table of counting.
 #[inline(always)]
 pub(crate) fn front_place(key: u64) -> usize {
     (word_hash(key) >> (64 - FRONT.trailing_zeros())) as usize
@@ -265,7 +271,7 @@ fn find(
             let matched = matches(set, key);
             let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
             let found =
-                way.map(|way| (cache.word_ids(key)[way], (set.0[WORD_WAYS] >> (8 * way)) as usize & 0xFF));
+                way.map(|way| (cache.word_ids(key)[way], (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF));
             (Slot::Word(way, key), found)
         }
         n if n <= SHORT => {
@@ -335,9 +341,7 @@ pub(crate) fn encode_piece(
 ) -> Ids {
     let piece = &text[start..start + len];
     let (slot, found) = find(matches, cache, text, start, len);
-    if let Some((ids, _)) = found
-        && ids != 0
-    {
+    if let Some((ids, _)) = found.filter(|(ids, _)| *ids != 0) {
         return ids;
     }
     if let Some(token) = vocabulary.token(piece) {
@@ -371,7 +375,7 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
         Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
         Slot::Word(None, key) => {
             let at = word_place(key);
-            let set = &mut cache.words[at % WORD_SETS].0;
+            let set: &mut WordSet = cache.words.get_mut(at);
             let counts = set[WORD_WAYS] << 8 | n as u64;
             set.copy_within(..WORD_WAYS - 1, 1);
             (set[0], set[WORD_WAYS]) = (key, counts);

@@ -7,7 +7,7 @@
 
 use crate::pieces::{Scratch, count_missed_with, encode_missed_with};
 use crate::pretokenize::Pattern;
-use crate::scan::{Cased, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
+use crate::scan::{Cased, DeepSeek3, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
 use crate::seen::{PieceCache, WORD_WAYS, WordSet};
 use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
@@ -61,6 +61,7 @@ macro_rules! by_pattern {
             Pattern::Llama3 => $function::<Uncased<3, false>, _>($masks, $($argument),*),
             Pattern::Qwen2 => $function::<Uncased<1, false>, _>($masks, $($argument),*),
             Pattern::Gpt2 => $function::<Gpt2, _>($masks, $($argument),*),
+            Pattern::DeepSeek3 => $function::<DeepSeek3, _>($masks, $($argument),*),
         }
     };
 }
@@ -182,7 +183,7 @@ pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
 #[inline(always)]
 pub(crate) fn matches_scalar(set: &WordSet, key: u64) -> u32 {
     let mut matched = 0;
-    for (way, word) in set.0[..WORD_WAYS].iter().enumerate() {
+    for (way, word) in set[..WORD_WAYS].iter().enumerate() {
         matched |= u32::from(*word == key) << way;
     }
     matched
@@ -302,7 +303,7 @@ mod x86 {
     #[target_feature(enable = "avx512f")]
     fn matches_avx512(set: &WordSet, key: u64) -> u32 {
         // SAFETY: the set has 64 readable bytes and the load needs no alignment.
-        let words = unsafe { _mm512_loadu_si512(set.0.as_ptr().cast()) };
+        let words = unsafe { _mm512_loadu_si512(set.as_ptr().cast()) };
         u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) & ((1 << WORD_WAYS) - 1)
     }
 
@@ -311,7 +312,7 @@ mod x86 {
     fn matches_avx2(set: &WordSet, key: u64) -> u32 {
         let half = |at: usize| {
             // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
-            let words = unsafe { _mm256_loadu_si256(set.0.as_ptr().add(at).cast()) };
+            let words = unsafe { _mm256_loadu_si256(set.as_ptr().add(at).cast()) };
             let equal = _mm256_cmpeq_epi64(words, _mm256_set1_epi64x(key as i64));
             _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
         };

@@ -202,6 +202,9 @@ pub struct CountArgs {
     /// Exit with 1 when a total is above N
     #[arg(long, value_name = "N")]
     pub fail_over: Option<usize>,
+    /// A file of lines PREFIX = ENCODING: models of your own
+    #[arg(long, value_name = "FILE")]
+    pub models_file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -248,6 +251,9 @@ pub struct DecodeArgs {
 pub struct ModelsArgs {
     /// Models to look up; all families when there are none
     pub models: Vec<String>,
+    /// A file of lines PREFIX = ENCODING: models of your own
+    #[arg(long, value_name = "FILE")]
+    pub models_file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -358,6 +364,9 @@ pub struct BenchTokensArgs {
     /// Largest size of a text in MB
     #[arg(long, value_name = "MB", default_value_t = 4)]
     pub megabytes: usize,
+    /// Measure growth, the event loop, cancelling and the count cache instead of speed
+    #[arg(long)]
+    pub checks: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

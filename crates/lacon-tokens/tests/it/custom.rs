@@ -73,23 +73,47 @@ fn other_patterns_are_their_regular_expressions() {
     for pattern in [Pattern::Llama3, Pattern::Qwen2, Pattern::Tekken] {
         let json = tokenizer_json(r50k, 20_000, pattern.regex(), 100);
         let ours = Encoding::from_tokenizer_json("mine", json.to_string().as_bytes()).expect("a good file");
-        let ranks = (0..20_000).map(|id| (r50k.token_bytes(id).expect("a token").to_vec(), id)).collect();
-        let rival = CoreBPE::new(ranks, Default::default(), pattern.regex()).expect("a good pattern");
-        let check = |text: &str| {
-            let expected: Vec<u32> = rival.encode_ordinary(text).into_iter().map(|id| id + 100).collect();
-            assert_eq!(ours.encode(text), expected, "{pattern:?}: {text:?}");
-            assert_eq!(ours.count(text), expected.len());
-            assert_eq!(oracle::encode(&ours, text), expected);
-            assert_eq!(ours.decode(&expected).as_deref(), Ok(text));
-        };
-        let mut random = Seeded(32);
-        for round in 0..1_000 {
-            check(&soup(&mut random, 1 + round % 90));
-        }
-        for c in scalars().step_by(97) {
-            check(&format!("{c}{c}a{c}B{c}b 1{c}2 {c} {c}{c}!{c}\n{c}\n\n{c}'s{c}'S\n {c}"));
-        }
+        check_pattern(&ours, r50k);
     }
+}
+
+/// The encoding made by [`tokenizer_json`] with ids moved by 100 is that of its pattern's regular expression.
+fn check_pattern(ours: &Encoding, base: &Encoding) {
+    let pattern = ours.pattern();
+    let ranks = (0..20_000).map(|id| (base.token_bytes(id).expect("a token").to_vec(), id)).collect();
+    let rival = CoreBPE::new(ranks, Default::default(), pattern.regex()).expect("a good pattern");
+    let check = |text: &str| {
+        let expected: Vec<u32> = rival.encode_ordinary(text).into_iter().map(|id| id + 100).collect();
+        assert_eq!(ours.encode(text), expected, "{pattern:?}: {text:?}");
+        assert_eq!(ours.count(text), expected.len());
+        assert_eq!(oracle::encode(ours, text), expected);
+        assert_eq!(ours.decode(&expected).as_deref(), Ok(text));
+    };
+    let mut random = Seeded(32);
+    for round in 0..1_000 {
+        check(&soup(&mut random, 1 + round % 90));
+    }
+    for c in scalars().step_by(97) {
+        check(&format!("{c}{c}a{c}B{c}b 1{c}2 {c} {c}{c}!{c}\n{c}\n\n{c}'s{c}'S\n {c}"));
+    }
+}
+
+#[test]
+fn deepseek_splits_in_three_steps() {
+    let r50k = encoding(EncodingName::R50kBase);
+    let mut json = tokenizer_json(r50k, 20_000, "", 100);
+    let third = r##"[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"##;
+    let split = |regex: &str| json!({"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false});
+    json["normalizer"] = json!({"type": "Sequence", "normalizers": []});
+    json["pre_tokenizer"]["pretokenizers"] = json!([
+        split(r"\p{N}{1,3}"),
+        split("[一-龥\u{3040}-\u{309f}\u{30a0}-\u{30ff}]+"),
+        split(third),
+        {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": false},
+    ]);
+    let ours = Encoding::from_tokenizer_json("deepseek", json.to_string().as_bytes()).expect("a good file");
+    assert_eq!(ours.pattern(), Pattern::DeepSeek3);
+    check_pattern(&ours, r50k);
 }
 
 #[test]

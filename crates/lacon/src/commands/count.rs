@@ -12,6 +12,7 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
+    super::models::add(args.models_file.as_deref())?;
     let columns = columns(args)?;
     let inputs = inputs(&args.files)?;
     let rows: Vec<Row> = inputs.iter().map(|input| Row::new(input, &columns)).collect();

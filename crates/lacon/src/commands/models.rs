@@ -1,14 +1,15 @@
 //! `lacon models`: which encoding counts for which model, and what the count is worth.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
-use lacon_tokens::{ESTIMATORS, FAMILIES, for_model};
+use lacon_tokens::{ESTIMATORS, FAMILIES, add_models, for_model};
 use serde_json::{Value, json};
 
 use crate::{args::ModelsArgs, failure::Failure, text};
 
 /// Prints the table of families, or what counts for the models named.
 pub fn run(args: &ModelsArgs) -> Result<ExitCode, Failure> {
+    add(args.models_file.as_deref())?;
     let rows = if args.models.is_empty() { table() } else { args.models.iter().map(|m| one(m)).collect() };
     if args.json {
         text::out(&json!({ "schema_version": 1, "models": rows }).to_string());
@@ -27,6 +28,14 @@ pub fn run(args: &ModelsArgs) -> Result<ExitCode, Failure> {
         text::out(line.trim_end());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Adds the models of a file of the user, if there is one.
+pub fn add(file: Option<&Path>) -> Result<(), Failure> {
+    let Some(file) = file else { return Ok(()) };
+    add_models(&super::read_text(file)?)
+        .map_err(|e| Failure::input(format!("{}: {e}", file.display())))
+        .map(drop)
 }
 
 fn field<'a>(row: &'a Value, key: &str) -> &'a str {

@@ -1,87 +1,97 @@
-//! `lacon bench tokens`: megabytes of UTF-8 a second on texts of four kinds, in interleaved rounds.
+//! `lacon bench tokens`: megabytes of UTF-8 a second on texts of four kinds, in interleaved rounds, beside rivals.
 //!
-//! Texts come from files that every machine has, so that nobody can tune to them: documentation, source code,
-//! message catalogs of many languages, and seeded numeric tables. The rivals live in a program of their own
-//! (`benchmarks/rivals`), which keeps them out of this one; it is asked for one measurement at a time, so that each
-//! round has every contender in turn.
+//! The rivals live in programs of their own (`benchmarks/rivals`), which keeps them out of this one; they are asked for
+//! one measurement at a time, so that each round has every contender in turn. Before the first pass over a text every
+//! contender is started afresh: one that has seen another text knows its words.
 
-use std::{
-    hint::black_box,
-    io::{BufRead, BufReader, Write},
-    num::NonZeroUsize,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio},
-    time::Instant,
-};
+mod checks;
+mod corpora;
+mod rivals;
+
+use std::{cell::RefCell, hint::black_box, num::NonZeroUsize, process::ExitCode, rc::Rc, time::Instant};
 
 use lacon_tokens::{Encoding, EncodingName, Vectors, encoding, loads};
 use serde_json::{Value, json};
 
+use self::{
+    checks::Check,
+    corpora::{Corpus, Definition, TextFolder, corpora},
+    rivals::Rivals,
+};
 use crate::{args::BenchTokensArgs, failure::Failure, text};
 
 /// Measures and prints.
 pub fn run(args: &BenchTokensArgs) -> Result<ExitCode, Failure> {
     let name: EncodingName = args.encoding.parse().map_err(Failure::input)?;
-    let folder = TextFolder::new()?;
-    let corpora = corpora(args, &folder.0)?;
+    let definition = Definition::built_in()?;
     let ours = encoding(name);
-    let load_ms = loads().iter().find(|l| l.encoding == name).map_or(0.0, |l| l.took.as_secs_f64() * 1e3);
-    let mut contenders = vec![
-        Contender::lacon("lacon count", ours.clone(), Operation::Count),
-        Contender::lacon("lacon count, no vectors", ours.with_vectors(Vectors::None), Operation::Count),
-        Contender::lacon("lacon encode", ours.clone(), Operation::Encode),
-        Contender::lacon("lacon count, 2 threads", ours.clone(), Operation::TwoThreads),
-    ];
-    for program in &args.rivals {
-        contenders.extend(Rivals::start(program, name)?);
+    let load = loads().into_iter().find(|l| l.encoding == name);
+    let mut checks = Vec::new();
+    if let Some(load) = load {
+        checks.push(Check::at_most("load, ms", load.took.as_secs_f64() * 1e3, definition.gates.load_ms));
+        checks.push(Check::at_most("tables, MB", load.bytes as f64 / 1e6, definition.gates.resident_mb));
     }
+    if args.checks {
+        checks::growth(ours, &definition.gates, &mut checks);
+        checks::event_loop(ours, &definition.gates, &mut checks)?;
+        checks::cache_threshold(ours, &mut checks);
+        print_checks(args, name, &checks);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let folder = TextFolder::new()?;
+    let corpora = corpora(args, &definition, &folder.0)?;
+    let mut contenders = contenders(args, name)?;
     let mut table = Vec::new();
     for corpus in &corpora {
-        let text = &corpus.text;
+        for contender in &contenders {
+            contender.forget()?;
+        }
         let firsts: Vec<Sample> =
-            contenders.iter_mut().map(|c| c.measure(corpus, true)).collect::<Result<_, _>>()?;
+            contenders.iter_mut().map(|c| c.measure(corpus)).collect::<Result<_, _>>()?;
         let mut seconds = vec![Vec::new(); contenders.len()];
         for _ in 0..args.rounds.max(1) {
             for (contender, seconds) in contenders.iter_mut().zip(&mut seconds) {
-                seconds.push(contender.measure(corpus, false)?.seconds);
+                seconds.push(contender.measure(corpus)?.seconds);
             }
         }
         for ((contender, first), mut seconds) in contenders.iter().zip(firsts).zip(seconds) {
             seconds.sort_by(f64::total_cmp);
-            let speed = |seconds: f64| text.len() as f64 / 1e6 / seconds;
+            let speed = |seconds: f64| corpus.text.len() as f64 / 1e6 / seconds;
             table.push(Row {
                 contender: contender.name.clone(),
                 corpus: corpus.name.clone(),
                 tokens: first.tokens,
+                rival: contender.is_rival(),
                 warm: speed(seconds[seconds.len() / 2]),
+                best: speed(seconds[0]),
                 first: speed(first.seconds),
             });
         }
     }
-    let short_ns = short_prompt(ours, &corpora);
+    short_prompts(&mut contenders, &corpora, &folder, &definition, &mut checks)?;
+    verdicts(&corpora, &definition, &table, &mut checks);
     if args.json {
-        text::out(&as_json(name, &corpora, &table, load_ms, short_ns).to_string());
+        text::out(&as_json(name, &corpora, &table, &checks).to_string());
     } else {
-        print(name, &corpora, &table, load_ms, short_ns);
+        print(name, &corpora, &table);
+        print_checks(args, name, &checks);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-struct Corpus {
-    name: String,
-    /// Where the rivals read it.
-    path: PathBuf,
-    text: String,
-}
-
+/// One contender on one text.
 struct Row {
     contender: String,
     corpus: String,
     tokens: usize,
+    rival: bool,
+    /// MB/s: median of the rounds, best round, first pass.
     warm: f64,
+    best: f64,
     first: f64,
 }
 
+/// One measurement.
 struct Sample {
     tokens: usize,
     seconds: f64,
@@ -94,270 +104,146 @@ enum Operation {
     TwoThreads,
 }
 
+const COUNT: &str = "lacon count";
+const ENCODE: &str = "lacon encode";
+const TWO_THREADS: &str = "lacon count, 2 threads";
+
 struct Contender {
     name: String,
     kind: Kind,
 }
 
 enum Kind {
-    Lacon(Box<Encoding>, Operation),
-    Rival(std::rc::Rc<std::cell::RefCell<Rivals>>, String),
+    Lacon(RefCell<Encoding>, Vectors, Operation),
+    Rival(Rc<RefCell<Rivals>>, String),
+}
+
+fn contenders(args: &BenchTokensArgs, name: EncodingName) -> Result<Vec<Contender>, Failure> {
+    let ours = encoding(name);
+    let lacon = |name: &str, vectors: Vectors, operation| Contender {
+        name: name.to_owned(),
+        kind: Kind::Lacon(RefCell::new(ours.with_vectors(vectors)), vectors, operation),
+    };
+    let mut contenders = vec![
+        lacon(COUNT, Vectors::detect(), Operation::Count),
+        lacon("lacon count, no vectors", Vectors::None, Operation::Count),
+        lacon(ENCODE, Vectors::detect(), Operation::Encode),
+        lacon(TWO_THREADS, Vectors::detect(), Operation::TwoThreads),
+    ];
+    for program in &args.rivals {
+        let (rivals, names) = Rivals::start(program, name)?;
+        let shared = Rc::new(RefCell::new(rivals));
+        contenders.extend(
+            names
+                .into_iter()
+                .map(|name| Contender { name: name.clone(), kind: Kind::Rival(Rc::clone(&shared), name) }),
+        );
+    }
+    Ok(contenders)
 }
 
 impl Contender {
-    fn lacon(name: &str, encoding: Encoding, operation: Operation) -> Self {
-        Self { name: name.to_owned(), kind: Kind::Lacon(Box::new(encoding), operation) }
+    fn is_rival(&self) -> bool {
+        matches!(self.kind, Kind::Rival(..))
     }
 
-    fn measure(&mut self, corpus: &Corpus, first: bool) -> Result<Sample, Failure> {
+    /// Leaves behind what was seen of other texts.
+    fn forget(&self) -> Result<(), Failure> {
+        match &self.kind {
+            // An encoding with tables of its own.
+            Kind::Lacon(encoding, vectors, _) => {
+                let fresh = encoding.borrow().with_vectors(*vectors);
+                encoding.replace(fresh);
+                Ok(())
+            }
+            Kind::Rival(rivals, _) => rivals.borrow_mut().restart(),
+        }
+    }
+
+    fn measure(&mut self, corpus: &Corpus) -> Result<Sample, Failure> {
         let text = corpus.text.as_str();
         match &self.kind {
             Kind::Rival(rivals, name) => rivals.borrow_mut().ask(name, &corpus.path),
-            Kind::Lacon(encoding, operation) => {
-                let work = || {
-                    let began = Instant::now();
-                    let tokens = match operation {
-                        Operation::Count => encoding.count(black_box(text)),
-                        Operation::Encode => encoding.encode(black_box(text)).len(),
-                        Operation::TwoThreads => {
-                            encoding.count_parallel(black_box(text), NonZeroUsize::MIN.saturating_add(1))
-                        }
-                    };
-                    Sample { tokens, seconds: began.elapsed().as_secs_f64() }
+            Kind::Lacon(encoding, _, operation) => {
+                let encoding = encoding.borrow();
+                let began = Instant::now();
+                let tokens = match operation {
+                    Operation::Count => encoding.count(black_box(text)),
+                    Operation::Encode => encoding.encode(black_box(text)).len(),
+                    Operation::TwoThreads => {
+                        encoding.count_parallel(black_box(text), NonZeroUsize::MIN.saturating_add(1))
+                    }
                 };
-                // A thread of its own has seen no text yet.
-                let fresh = || {
-                    std::thread::scope(|scope| {
-                        scope.spawn(work).join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-                    })
-                };
-                Ok(if first { fresh() } else { work() })
+                Ok(Sample { tokens, seconds: began.elapsed().as_secs_f64() })
             }
         }
     }
 }
 
-/// The running program of the rivals: a request and an answer are a line each.
-struct Rivals {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Rivals {
-    fn start(program: &Path, name: EncodingName) -> Result<Vec<Contender>, Failure> {
-        let cannot = |e: &dyn std::fmt::Display| {
-            Failure::input(format!(
-                "{}: the rivals cannot be run: {e}\nhint: cargo build --release --manifest-path benchmarks/rivals/Cargo.toml",
-                program.display()
-            ))
-        };
-        let mut child = Command::new(program)
-            .arg(name.as_str())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|e| cannot(&e))?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(cannot(&"no pipe to it"));
-        };
-        let mut rivals = Self { child, input, output: BufReader::new(output) };
-        let names = rivals.line()?;
-        let shared = std::rc::Rc::new(std::cell::RefCell::new(rivals));
-        Ok(names
-            .split('\t')
-            .filter(|name| !name.is_empty())
-            .map(|name| Contender {
-                name: name.to_owned(),
-                kind: Kind::Rival(std::rc::Rc::clone(&shared), name.to_owned()),
-            })
-            .collect())
-    }
-
-    fn ask(&mut self, name: &str, corpus: &Path) -> Result<Sample, Failure> {
-        writeln!(self.input, "{name}\t{}", corpus.display())
-            .and_then(|()| self.input.flush())
-            .map_err(|e| Failure::input(format!("the rivals' program ended: {e}")))?;
-        let line = self.line()?;
-        let mut fields = line.split('\t');
-        let mut next = || fields.next().and_then(|field| field.parse::<f64>().ok());
-        match (next(), next()) {
-            (Some(tokens), Some(seconds)) => Ok(Sample { tokens: tokens as usize, seconds }),
-            _ => Err(Failure::input(format!("the rivals' program answered {line:?}"))),
+/// Nanoseconds for the first kilobyte of the first text, again and again: the best of many.
+fn short_prompts(
+    contenders: &mut [Contender],
+    corpora: &[Corpus],
+    folder: &TextFolder,
+    definition: &Definition,
+    checks: &mut Vec<Check>,
+) -> Result<(), Failure> {
+    const TIMES: usize = 400;
+    let Some(corpus) = corpora.first() else { return Ok(()) };
+    let text = corpus.text[..corpus.text.floor_char_boundary(1024)].to_owned();
+    let path = folder.0.join("short");
+    std::fs::write(&path, &text)
+        .map_err(|e| Failure::input(format!("{}: cannot be written: {e}", path.display())))?;
+    let short = Corpus { name: "short".to_owned(), gate: 0.0, target: 0.0, path, text };
+    for contender in contenders {
+        let wanted = contender.is_rival() || contender.name == COUNT;
+        let mut best = f64::MAX;
+        for _ in 0..if wanted { TIMES } else { 0 } {
+            best = best.min(contender.measure(&short)?.seconds);
+        }
+        if contender.name == COUNT {
+            checks.push(Check::at_most("1 KB prompt, ns", best * 1e9, definition.gates.short_prompt_ns));
+        } else if wanted {
+            checks.push(Check::told(format!("1 KB prompt of {}, ns", contender.name), best * 1e9));
         }
     }
-
-    fn line(&mut self) -> Result<String, Failure> {
-        let mut line = String::new();
-        let n = self.output.read_line(&mut line).map_err(|e| Failure::input(format!("rivals: {e}")))?;
-        if n == 0 {
-            return Err(Failure::input("the rivals' program ended without an answer"));
-        }
-        Ok(line.trim_end().to_owned())
-    }
+    Ok(())
 }
 
-impl Drop for Rivals {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Nanoseconds to count the first kilobyte of the first text, again and again.
-fn short_prompt(encoding: &Encoding, corpora: &[Corpus]) -> f64 {
-    let Some(corpus) = corpora.first() else { return 0.0 };
-    let text = &corpus.text[..corpus.text.floor_char_boundary(1024)];
-    let mut best = f64::MAX;
-    for _ in 0..200 {
-        let began = Instant::now();
-        for _ in 0..100 {
-            black_box(encoding.count(black_box(text)));
-        }
-        best = best.min(began.elapsed().as_secs_f64() / 100.0);
-    }
-    best * 1e9
-}
-
-/// A folder for the made texts, gone with the value.
-struct TextFolder(PathBuf);
-
-impl TextFolder {
-    fn new() -> Result<Self, Failure> {
-        let folder = std::env::temp_dir().join(format!("lacon-bench-{}", std::process::id()));
-        std::fs::create_dir_all(&folder)
-            .map_err(|e| Failure::input(format!("{}: cannot be made: {e}", folder.display())))?;
-        Ok(Self(folder))
-    }
-}
-
-impl Drop for TextFolder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// What the made texts consist of: name, folders, endings of file names.
-const SOURCES: [(&str, &[&str], &[&str]); 3] = [
-    (
-        "prompts",
-        &["../shared", "docs", "/usr/share/doc", "/usr/lib/node_modules"],
-        &["md", "txt", "rst", "html"],
-    ),
-    ("code", &["crates", "/usr/include", "/usr/lib/python3"], &["rs", "h", "py", "js"]),
-    (
-        "multilingual",
-        &[
-            "/usr/lib/systemd/catalog",
-            "/usr/share/vim",
-            "/usr/share/polkit-1",
-            "/var/lib/dpkg/info",
-            "/usr/share/i18n/locales",
-        ],
-        &["catalog", "utf-8", "policy", "templates"],
-    ),
-];
-
-fn corpora(args: &BenchTokensArgs, folder: &Path) -> Result<Vec<Corpus>, Failure> {
-    let limit = args.megabytes.clamp(1, 1024) * 1_000_000;
-    if !args.corpus.is_empty() {
-        return args
-            .corpus
-            .iter()
-            .map(|given| {
-                let (name, path) = given
-                    .split_once('=')
-                    .ok_or_else(|| Failure::input(format!("--corpus is {given:?}, NAME=FILE is needed")))?;
-                let mut text = super::super::read_text(Path::new(path))?;
-                text.truncate(text.floor_char_boundary(limit));
-                Ok(Corpus { name: name.to_owned(), path: PathBuf::from(path), text })
-            })
-            .collect();
-    }
-    let mut corpora = Vec::new();
-    for (name, folders, endings) in SOURCES {
-        let mut text = String::new();
-        for source in folders {
-            // Each folder gives its share, so that one kind of file does not fill the text.
-            let share = text.len() + limit / folders.len();
-            gather(Path::new(source), endings, share.min(limit), &mut text);
-        }
-        if text.len() > 10_000 {
-            corpora.push((name, text));
-        } else {
-            text::warn(&format!("no files for the text {name:?} on this machine: left out"));
-        }
-    }
-    corpora.push(("tables", tables(limit)));
-    corpora
-        .into_iter()
-        .map(|(name, text)| {
-            let path = folder.join(name);
-            std::fs::write(&path, &text)
-                .map_err(|e| Failure::input(format!("{}: cannot be written: {e}", path.display())))?;
-            Ok(Corpus { name: name.to_owned(), path, text })
-        })
-        .collect()
-}
-
-/// Appends the text files below `folder` in order of their names, until there are `limit` bytes.
-fn gather(folder: &Path, endings: &[&str], limit: usize, text: &mut String) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
-    paths.sort();
-    for path in paths {
-        if text.len() >= limit || path.is_symlink() {
-            continue;
-        }
-        if path.is_dir() {
-            gather(&path, endings, limit, text);
-        } else if path.extension().is_some_and(|e| endings.iter().any(|ending| e == *ending))
-            && let Ok(more) = std::fs::read_to_string(&path)
-        {
-            text.push_str(&more[..more.floor_char_boundary(60_000.min(limit - text.len()))]);
-        }
-    }
-}
-
-/// Daily prices and ratios as CSV and Markdown, the same on every machine.
-fn tables(limit: usize) -> String {
-    use std::fmt::Write as _;
-    let mut state = 7_u64;
-    let mut next = |n: u64| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) % n
-    };
-    let mut text = String::from("Date,Open,High,Low,Close,Volume\n");
-    while text.len() < limit {
-        let (cents, volume) = (next(90_000) + 500, next(90_000_000));
-        let _ = writeln!(
-            text,
-            "2025-{:02}-{:02},{}.{:02},{}.{:02},{}.{:02},{}.{:04},{volume}",
-            next(12) + 1,
-            next(28) + 1,
-            cents / 100,
-            cents % 100,
-            (cents + 90) / 100,
-            next(100),
-            (cents - 90) / 100,
-            next(100),
-            cents / 100,
-            next(10_000),
-        );
-        if next(4) == 0 {
-            let (a, b, c) = (next(1000), next(1_000_000), next(400));
-            let _ =
-                writeln!(text, "| EBITDA | {a} | {},{:03} | {}.{}% |", b / 1000, b % 1000, c / 10, c % 10);
-        }
-    }
-    text
-}
-
-fn print(name: EncodingName, corpora: &[Corpus], table: &[Row], load_ms: f64, short_ns: f64) {
-    text::out(&format!("{name}: MB/s of UTF-8, median of rounds (first pass over unseen text)"));
-    let mut head = format!("{:28}", "");
+/// Ratios to the fastest rival on each text.
+fn verdicts(corpora: &[Corpus], definition: &Definition, table: &[Row], checks: &mut Vec<Check>) {
+    let gates = &definition.gates;
     for corpus in corpora {
-        head += &format!("{:>20}", corpus.name);
+        let rows = || table.iter().filter(|row| row.corpus == corpus.name);
+        let ours = |name: &str| rows().find(|row| row.contender == name);
+        let fastest = |speed: fn(&Row) -> f64| {
+            rows().filter(|row| row.rival).max_by(|a, b| speed(a).total_cmp(&speed(b)))
+        };
+        let (Some(count), Some(encode)) = (ours(COUNT), ours(ENCODE)) else { continue };
+        let mut ratio = |what: &str, ours: &Row, speed: fn(&Row) -> f64, gate: f64, target: Option<f64>| {
+            let Some(rival) = fastest(speed) else { return };
+            let name = format!("{what} of {}, to {}", corpus.name, rival.contender);
+            let mut check = Check::at_least(&name, speed(ours) / speed(rival), gate);
+            check.target = target;
+            checks.push(check);
+        };
+        ratio("count", count, |row| row.warm, corpus.gate, Some(corpus.target));
+        ratio("count, best rounds", count, |row| row.best, corpus.gate, Some(corpus.target));
+        ratio("first pass", count, |row| row.first, gates.first, None);
+        ratio("encode", encode, |row| row.warm, gates.encode, None);
+        ratio("encode, best rounds", encode, |row| row.best, gates.encode, None);
+        if let Some(two) = ours(TWO_THREADS) {
+            let name = format!("two threads on {}, best rounds", corpus.name);
+            checks.push(Check::at_least(&name, two.best / count.best, gates.two_threads));
+        }
+    }
+}
+
+fn print(name: EncodingName, corpora: &[Corpus], table: &[Row]) {
+    text::out(&format!("{name}: MB/s of UTF-8, median of rounds / best round (first pass over unseen text)"));
+    let mut head = format!("{:26}", "");
+    for corpus in corpora {
+        head += &format!("{:>22}", corpus.name);
     }
     text::out(&head);
     let mut contenders: Vec<&str> = Vec::new();
@@ -367,12 +253,15 @@ fn print(name: EncodingName, corpora: &[Corpus], table: &[Row], load_ms: f64, sh
         }
     }
     for contender in contenders {
-        let mut line = format!("{contender:28}");
+        let mut line = format!("{contender:26}");
         for corpus in corpora {
             let row = table.iter().find(|row| row.contender == contender && row.corpus == corpus.name);
             line += &format!(
-                "{:>20}",
-                row.map_or(String::new(), |row| format!("{:.0} ({:.0})", row.warm, row.first))
+                "{:>22}",
+                row.map_or(String::new(), |row| format!(
+                    "{:.0} / {:.0} ({:.0})",
+                    row.warm, row.best, row.first
+                ))
             );
         }
         text::out(&line);
@@ -386,23 +275,37 @@ fn print(name: EncodingName, corpora: &[Corpus], table: &[Row], load_ms: f64, sh
             ));
         }
     }
-    text::out(&format!("load {load_ms:.1} ms, 1 KB prompt {short_ns:.0} ns"));
 }
 
-fn as_json(name: EncodingName, corpora: &[Corpus], table: &[Row], load_ms: f64, short_ns: f64) -> Value {
+fn print_checks(args: &BenchTokensArgs, name: EncodingName, checks: &[Check]) {
+    if args.json {
+        if args.checks {
+            let checks: Vec<Value> = checks.iter().map(Check::as_json).collect();
+            text::out(
+                &json!({ "schema_version": 1, "encoding": name.as_str(), "checks": checks }).to_string(),
+            );
+        }
+        return;
+    }
+    for check in checks {
+        text::out(&check.line());
+    }
+}
+
+fn as_json(name: EncodingName, corpora: &[Corpus], table: &[Row], checks: &[Check]) -> Value {
     let rows: Vec<Value> = table
         .iter()
         .map(|row| {
             json!({
-                "contender": row.contender, "corpus": row.corpus, "tokens": row.tokens,
-                "warm_mb_per_s": row.warm, "first_mb_per_s": row.first,
+                "contender": row.contender, "corpus": row.corpus, "tokens": row.tokens, "rival": row.rival,
+                "warm_mb_per_s": row.warm, "best_mb_per_s": row.best, "first_mb_per_s": row.first,
             })
         })
         .collect();
     let corpora: Vec<Value> =
         corpora.iter().map(|c| json!({ "name": c.name, "bytes": c.text.len() })).collect();
+    let checks: Vec<Value> = checks.iter().map(Check::as_json).collect();
     json!({
-        "schema_version": 1, "encoding": name.as_str(), "corpora": corpora, "rows": rows,
-        "load_ms": load_ms, "short_prompt_ns": short_ns,
+        "schema_version": 1, "encoding": name.as_str(), "corpora": corpora, "rows": rows, "checks": checks,
     })
 }
