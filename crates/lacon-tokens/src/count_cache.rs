@@ -14,7 +14,7 @@ const N_SHARDS: usize = 16;
 /// Bytes of one entry: key, count and links, with the hash table's share.
 const ENTRY_BYTES: usize = 96;
 /// Texts shorter than this are counted outright.
-const DEFAULT_THRESHOLD: usize = 4096;
+const DEFAULT_THRESHOLD: usize = 8192;
 
 /// A bounded, sharded cache of exact counts, for use from many threads.
 pub struct CountCache {

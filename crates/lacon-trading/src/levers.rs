@@ -24,6 +24,10 @@ pub const LEVERS: &[LeverInfo] = &[
     lever("parallel_judge", "judge and plan run beside each other when no further round can follow"),
     lever("digests", "risk roles read each report as its figures and conclusions"),
     lever(
+        "contradictions",
+        "who reads the reports is told where they state different actions, and which are missing or cut",
+    ),
+    lever(
         "prefix_layout",
         "shared material first, the role's own last, so that prefixes repeat byte for byte",
     ),

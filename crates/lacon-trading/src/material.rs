@@ -1,6 +1,7 @@
 //! What a role reads: the texts of others under headings, in one canonical order, whole or as a digest.
 
 use lacon_llm::{Message, Request};
+use lacon_monitor::{Action, signal};
 use lacon_tokens::Encoding;
 
 use crate::{Role, plan::Form, prompts, state::TradeState};
@@ -32,6 +33,39 @@ pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding) ->
         .collect();
     let mark = if form == Form::Full { String::new() } else { format!(", {}", form.name()) };
     (format!("## {title}{mark}\n{}\n", body.join("\n\n")), saved)
+}
+
+/// One paragraph on what the four reports leave open: which of them state different actions, which are missing or cut.
+/// Empty when they agree and all are there. The same text for every reader.
+pub fn contradictions(state: &TradeState) -> String {
+    let mut stated: Vec<(Action, Vec<&str>)> = Vec::new();
+    let mut gaps = Vec::new();
+    for role in Role::ANALYSTS {
+        let Some(text) = state.text(role).filter(|t| t.failure.is_none() && !t.text.trim().is_empty()) else {
+            gaps.push(format!("no {role} report"));
+            continue;
+        };
+        if text.cut {
+            gaps.push(format!("the {role} report is cut off"));
+        }
+        let Some(signal) = signal::parse(&text.text) else { continue };
+        match stated.iter_mut().find(|(action, _)| *action == signal.action) {
+            Some((_, roles)) => roles.push(role.name()),
+            None => stated.push((signal.action, vec![role.name()])),
+        }
+    }
+    let mut parts = Vec::new();
+    if stated.len() > 1 {
+        let sides: Vec<String> = stated
+            .iter()
+            .map(|(action, roles)| format!("{} by {}", action.as_str(), roles.join(" and ")))
+            .collect();
+        parts.push(format!("The reports disagree: {}.", sides.join("; ")));
+    }
+    if !gaps.is_empty() {
+        parts.push(format!("Missing: {}.", gaps.join(", ")));
+    }
+    if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(" ")) }
 }
 
 /// Every unit of a text with a figure that is no list number, and its last unit; as they stand and in their order.

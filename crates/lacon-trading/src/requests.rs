@@ -55,6 +55,10 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
         digested += saved;
         if piece.shared { &mut shared } else { &mut own }.push(text);
     }
+    // Behind the reports, in the part that siblings share: everybody is told the same.
+    if desk.levers.has("contradictions") && shared.len() > 1 {
+        shared.extend(Some(material::contradictions(state)).filter(|text| !text.is_empty()));
+    }
     if digested != 0 {
         built.savings.push(("digests", digested));
     }

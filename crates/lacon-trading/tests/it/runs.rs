@@ -252,3 +252,22 @@ async fn plan_and_risk_manager_read_what_came_of_earlier_decisions() {
     }
     std::fs::remove_dir_all(path.parent().unwrap()).unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn whoever_reads_the_reports_is_told_where_they_disagree_and_what_is_missing() {
+    let client = Scripted::new(|role, _, _| match role {
+        "social" => Err(lacon_llm::Error::new(lacon_llm::ErrorKind::InvalidRequest, "refused")),
+        "market" => Ok(lacon_llm::Response::new("m", "The trend is up, 12.50.\nSignal: BUY")),
+        role => Ok(says(role, "x")),
+    });
+    run(settings("contradictions", "lacon", &[], client.clone())).await;
+    for role in ["bull", "bear", "plan", "risky", "risk_manager"] {
+        let text = prompt(&client.of(role).remove(0));
+        assert!(text.contains("The reports disagree: BUY by market; "), "{role}: {text}");
+        assert!(text.contains("Missing: no social report."), "{role}");
+    }
+    assert!(!prompt(&client.of("judge")[0]).contains("The reports disagree"));
+    let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
+    run(settings("no-contradictions", "lacon", &[], client.clone())).await;
+    assert!(!prompt(&client.of("bull")[0]).contains("The reports disagree"));
+}
