@@ -1,6 +1,6 @@
 //! A trace in the forms that others read: OTLP (JSON and protobuf), Chrome trace JSON, LangSmith runs.
 //!
-//! Prompt text is in none of them: a [`Trace`](crate::trace::Trace) does not hold it.
+//! Prompt text is in none of them: a [`Trace`] does not hold it.
 
 mod chrome;
 mod langsmith;

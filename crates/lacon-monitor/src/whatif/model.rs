@@ -20,7 +20,7 @@ pub struct CallModel {
     pub prompt_s_per_1k: f64,
     /// Tokens a second.
     pub tokens_per_s: f64,
-    /// Quantiles of the factor at [`AT`].
+    /// Quantiles of the factor at the shares of `AT`.
     pub residuals: [f64; 9],
 }
 
