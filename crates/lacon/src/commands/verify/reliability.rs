@@ -249,7 +249,7 @@ pub fn kill(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         let instant = took.mul_f64((state >> 11) as f64 / (1u64 << 53) as f64);
         let name = format!("kill-{i}");
         let mut process = started(&name, &[])?;
-        block_on(tokio::time::sleep(instant))?;
+        block_on(async { tokio::time::sleep(instant).await })?;
         let _ = process.kill();
         let _ = process.wait();
         let Some((run, folder)) = record(&name).filter(|(_, folder)| folder.join("journal.jsonl").exists())

@@ -83,7 +83,7 @@ pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
             std::thread::scope(|scope| {
                 let worker = scope.spawn(|| (o200k.count_cancellable(&text, &cancel), Instant::now()));
                 // Nothing else is polled by this thread.
-                let _ = block_on(tokio::time::sleep(Duration::from_millis(2)));
+                let _ = block_on(async { tokio::time::sleep(Duration::from_millis(2)).await });
                 let asked = Instant::now();
                 cancel.cancel();
                 let (result, ended) = worker.join().unwrap_or((None, asked));
