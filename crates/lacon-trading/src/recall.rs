@@ -56,7 +56,10 @@ impl Recall {
             memory.resolve(&given.ticker, &given.bars, benchmark, given.date)?;
             Ok(memory)
         };
-        let opening = std::thread::Builder::new().name("memory".into()).spawn(work).ok();
+        // Where nothing was ever decided there is nothing to open, and no thread to pay for.
+        let known = options.path.exists();
+        let opening =
+            known.then(|| std::thread::Builder::new().name("memory".into()).spawn(work).ok()).flatten();
         Self { options, opening: Mutex::new(opening), lessons: OnceLock::new() }
     }
 
