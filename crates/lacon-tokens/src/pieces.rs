@@ -22,7 +22,7 @@ use crate::pretokenize::Pattern;
 use crate::scan::{Packed, REACH, Sink, TAIL, WINDOW, unpack};
 use crate::seen::{
     FRONT, FRONT_KNOWN, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD,
-    WORD_WAYS, count_piece, encode_piece, front_key, front_known_place, front_place, short_count, short_key,
+    WORD_WAYS, count_piece, encode_piece, front_key, front_known_place, front_place, short_count, short_key, short_known,
     word_key,
 };
 use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
@@ -194,7 +194,9 @@ pub(crate) struct Scratch {
     /// Where they are among the batch's pieces.
     missed_at: [u32; MISSED],
     words: [Packed; MISSED],
+    words_at: [u32; MISSED],
     shorts: [Packed; MISSED],
+    shorts_at: [u32; MISSED],
     others: [Packed; MISSED],
     /// The token of each piece of a batch, or [`FLAG`] and the piece's place in `resolved`.
     answers: Box<[u32; PIECES]>,
@@ -209,7 +211,9 @@ impl Default for Scratch {
             missed: [0; MISSED],
             missed_at: [0; MISSED],
             words: [0; MISSED],
+            words_at: [0; MISSED],
             shorts: [0; MISSED],
+            shorts_at: [0; MISSED],
             others: [0; MISSED],
             answers: Box::new([0; PIECES]),
             resolved: [0; MISSED],
@@ -355,8 +359,7 @@ pub(crate) fn count_missed_with(
     for piece in others {
         let (start, len) = unpack(*piece);
         if len <= MEDIUM {
-            let set = cache.medium_set(&text[start..start + len]);
-            set.iter().for_each(prefetch);
+            cache.medium_set(&text[start..start + len]).0.iter().for_each(prefetch);
         }
     }
     let mut n_tokens = 0;
@@ -405,17 +408,20 @@ pub(crate) fn encode_missed_with(
     text: &[u8],
     n_missed: usize,
 ) {
-    let Scratch { missed, missed_at, words, shorts: words_at, answers, resolved, .. } = scratch;
-    let (mut n_words, mut n_others) = (0, 0);
+    let Scratch { missed, missed_at, words, words_at, shorts, shorts_at, answers, resolved, .. } = scratch;
+    let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
     for i in 0..n_missed.min(MISSED) {
         let (piece, at) = (missed[i], missed_at[i]);
         let (_, len) = unpack(piece);
         words[n_words % MISSED] = piece;
-        words_at[n_words % MISSED] = u64::from(at);
+        words_at[n_words % MISSED] = at;
         n_words += usize::from(len <= WORD);
+        shorts[n_shorts % MISSED] = piece;
+        shorts_at[n_shorts % MISSED] = at;
+        n_shorts += usize::from((len > WORD) & (len <= SHORT));
         missed[n_others % MISSED] = piece;
         missed_at[n_others % MISSED] = at;
-        n_others += usize::from(len > WORD);
+        n_others += usize::from(len > SHORT);
     }
     for piece in &words[..n_words] {
         let (start, len) = unpack(*piece);
@@ -423,12 +429,18 @@ pub(crate) fn encode_missed_with(
         prefetch(cache.word_set(key));
         prefetch(cache.word_ids(key));
     }
+    for piece in &shorts[..n_shorts] {
+        let (start, len) = unpack(*piece);
+        let (low, high) = short_key(text, start, len);
+        prefetch(cache.short_set(low, high));
+        prefetch(cache.short_ids(low, high));
+    }
     for piece in &missed[..n_others] {
         let (start, len) = unpack(*piece);
-        if len <= SHORT {
-            let (low, high) = short_key(text, start, len);
-            prefetch(cache.short_set(low, high));
-            prefetch(cache.short_ids(low, high));
+        if len <= MEDIUM {
+            let (set, ids) = cache.medium_set(&text[start..start + len]);
+            set.iter().for_each(prefetch);
+            prefetch(ids);
         }
     }
     let mut n_resolved = 0;
@@ -445,7 +457,7 @@ pub(crate) fn encode_missed_with(
             select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
         n_resolved += usize::from(ids > ID_MASK);
         missed[n_others % MISSED] = words[i];
-        missed_at[n_others % MISSED] = words_at[i] as u32;
+        missed_at[n_others % MISSED] = words_at[i];
         n_others += usize::from(ids == 0);
         hits = hits.wrapping_add(1);
         if hits.is_multiple_of(PROMOTE) {
@@ -456,6 +468,19 @@ pub(crate) fn encode_missed_with(
         }
     }
     cache.hits = hits;
+    for i in 0..n_shorts {
+        let (start, len) = unpack(shorts[i]);
+        let (low, high) = short_key(text, start, len);
+        let ids = short_known(cache.short_set(low, high), cache.short_ids(low, high), low, high);
+        resolved[n_resolved % MISSED] = ids;
+        let single = (ids as u32).wrapping_sub(1);
+        answers[shorts_at[i] as usize % PIECES] =
+            select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
+        n_resolved += usize::from(ids > ID_MASK);
+        missed[n_others % MISSED] = shorts[i];
+        missed_at[n_others % MISSED] = shorts_at[i];
+        n_others += usize::from(ids == 0);
+    }
     for (piece, at) in missed.iter().zip(missed_at).take(n_others) {
         let (start, len) = unpack(*piece);
         let ids = encode_piece(&matches, cache, vocabulary, text, start, len);

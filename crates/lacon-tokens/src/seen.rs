@@ -29,7 +29,7 @@ const SHORT_SETS: usize = 1 << 15;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 pub(crate) const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 13;
+const MEDIUM_SETS: usize = 1 << 14;
 const MEDIUM_WAYS: usize = 4;
 /// Longest piece of the fifth table.
 const LONG: usize = 256;
@@ -132,9 +132,11 @@ impl PieceCache {
         &self.short_ids[short_place(low, high)]
     }
 
+    /// The set of a piece of 16 to [`MEDIUM`] bytes, and the ids of its pieces.
     #[inline(always)]
-    pub(crate) fn medium_set(&self, piece: &[u8]) -> &[Medium; MEDIUM_WAYS] {
-        &self.medium[medium_place(&medium_key(piece))]
+    pub(crate) fn medium_set(&self, piece: &[u8]) -> (&[Medium; MEDIUM_WAYS], &[Ids; MEDIUM_WAYS]) {
+        let at = medium_place(&medium_key(piece));
+        (&self.medium[at], &self.medium_ids[at])
     }
 }
 
@@ -239,6 +241,17 @@ pub(crate) fn short_count(set: &ShortSet, low: u64, high: u64) -> usize {
         found |= std::hint::select_unpredictable(differs == 0, word & COUNT_MASK, 0);
     }
     (found >> COUNT_SHIFT) as usize
+}
+
+/// Ids of the piece with this key, or zero.
+#[inline(always)]
+pub(crate) fn short_known(set: &ShortSet, ids: &[Ids; SHORT_WAYS], low: u64, high: u64) -> Ids {
+    let mut found = 0;
+    for way in 0..SHORT_WAYS {
+        let differs = (set[way] ^ low) | ((set[SHORT_WAYS + way] ^ high) & !COUNT_MASK);
+        found |= std::hint::select_unpredictable(differs == 0, ids[way], 0);
+    }
+    found
 }
 
 /// Where a piece is in the cache, or would go.
