@@ -8,7 +8,7 @@
 use crate::pieces::{Scratch, count_missed_with, encode_missed_with};
 use crate::pretokenize::Pattern;
 use crate::scan::{Cased, DeepSeek3, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, scan_tail_with, scan_with};
-use crate::seen::{PieceCache, WORD_WAYS, WordSet};
+use crate::seen::{KNOWN_WAYS, KnownSet, PieceCache, WORD_WAYS, WordSet};
 use crate::tables::BUCKET;
 use crate::vocabulary::Vocabulary;
 
@@ -134,7 +134,7 @@ pub(crate) fn encode_missed(
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx2 => unsafe { x86::encode_missed_avx2(cache, scratch, vocabulary, text, n_missed) },
-        _ => encode_missed_with(matches_scalar, cache, scratch, vocabulary, text, n_missed),
+        _ => encode_missed_with(matches_known_scalar, cache, scratch, vocabulary, text, n_missed),
     }
 }
 
@@ -185,6 +185,16 @@ pub(crate) fn matches_scalar(set: &WordSet, key: u64) -> u32 {
     let mut matched = 0;
     for (way, word) in set[..WORD_WAYS].iter().enumerate() {
         matched |= u32::from(*word == key) << way;
+    }
+    matched
+}
+
+/// The places in the set whose keys equal the key, one at a time.
+#[inline(always)]
+pub(crate) fn matches_known_scalar(set: &KnownSet, key: u64) -> u32 {
+    let mut matched = 0;
+    for way in 0..KNOWN_WAYS {
+        matched |= u32::from(set[2 * way] == key) << (2 * way);
     }
     matched
 }
@@ -285,7 +295,14 @@ mod x86 {
         text: &[u8],
         n_missed: usize,
     ) {
-        encode_missed_with(|set, key| matches_avx512(set, key), cache, scratch, vocabulary, text, n_missed)
+        encode_missed_with(
+            |set, key| matches_known_avx512(set, key),
+            cache,
+            scratch,
+            vocabulary,
+            text,
+            n_missed,
+        )
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
@@ -296,7 +313,14 @@ mod x86 {
         text: &[u8],
         n_missed: usize,
     ) {
-        encode_missed_with(|set, key| matches_avx2(set, key), cache, scratch, vocabulary, text, n_missed)
+        encode_missed_with(
+            |set, key| matches_known_avx2(set, key),
+            cache,
+            scratch,
+            vocabulary,
+            text,
+            n_missed,
+        )
     }
 
     #[inline]
@@ -317,6 +341,26 @@ mod x86 {
             _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
         };
         (half(0) | half(4) << 4) & ((1 << WORD_WAYS) - 1)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn matches_known_avx512(set: &KnownSet, key: u64) -> u32 {
+        // SAFETY: the set has 64 readable bytes and the load needs no alignment.
+        let words = unsafe { _mm512_loadu_si512(set.as_ptr().cast()) };
+        u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) & 0x55
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn matches_known_avx2(set: &KnownSet, key: u64) -> u32 {
+        let half = |at: usize| {
+            // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
+            let words = unsafe { _mm256_loadu_si256(set.as_ptr().add(at).cast()) };
+            let equal = _mm256_cmpeq_epi64(words, _mm256_set1_epi64x(key as i64));
+            _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
+        };
+        (half(0) | half(4) << 4) & 0x55
     }
 
     #[inline]
