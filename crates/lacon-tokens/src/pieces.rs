@@ -413,8 +413,8 @@ pub(crate) fn encode_missed_with(
 ) {
     let Scratch { missed, missed_at, of_words, of_shorts, of_others, answers, resolved, .. } = scratch;
     let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
-    for i in 0..n_missed.min(MISSED) {
-        let (_, len) = unpack(missed[i]);
+    for (i, piece) in missed.iter().enumerate().take(n_missed) {
+        let (_, len) = unpack(*piece);
         of_words[n_words % MISSED] = i as u16;
         n_words += usize::from(len <= WORD);
         of_shorts[n_shorts % MISSED] = i as u16;
