@@ -13,7 +13,7 @@ use crate::encoding::Encoding;
 use crate::error::Error;
 use crate::nearest::nearest;
 use crate::pretokenize::Pattern;
-use crate::vocabulary::Vocabulary;
+use crate::vocabulary::{Prebuilt, Vocabulary};
 
 /// A published encoding whose vocabulary is inside the binary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -162,6 +162,32 @@ enum Stored {
 /// `r50k_base` is the first 50,256 tokens of `p50k_base`.
 const R50K_TOKENS: usize = 50_256;
 
+/// Bytes at the border of a cache line, which a bucket of a table must not cross.
+#[repr(C, align(64))]
+struct Aligned<T: ?Sized>(T);
+
+macro_rules! table {
+    ($path:expr) => {{
+        static TABLE: &Aligned<[u8]> = &Aligned(*include_bytes!($path));
+        &TABLE.0
+    }};
+}
+
+/// The tables of the vocabulary that `build.rs` wrote under this name.
+macro_rules! prebuilt {
+    ($name:literal) => {
+        Prebuilt {
+            strings: table!(concat!(env!("OUT_DIR"), "/", $name, ".strings")),
+            starts: table!(concat!(env!("OUT_DIR"), "/", $name, ".starts")),
+            by_pair: table!(concat!(env!("OUT_DIR"), "/", $name, ".by_pair")),
+            by_string: table!(concat!(env!("OUT_DIR"), "/", $name, ".by_string")),
+            low_by_pair: table!(concat!(env!("OUT_DIR"), "/", $name, ".low_by_pair")),
+            byte_pairs: table!(concat!(env!("OUT_DIR"), "/", $name, ".byte_pairs")),
+            of_byte: table!(concat!(env!("OUT_DIR"), "/", $name, ".of_byte")),
+        }
+    };
+}
+
 impl Stored {
     fn data(self) -> (&'static [u8], usize) {
         match self {
@@ -172,14 +198,24 @@ impl Stored {
         }
     }
 
+    /// Tables that need no work at load; the small vocabularies build theirs in a millisecond or two.
+    fn prebuilt(self) -> Option<Prebuilt> {
+        match self {
+            Self::O200k => Some(prebuilt!("o200k_base")),
+            Self::Cl100k => Some(prebuilt!("cl100k_base")),
+            Self::P50k | Self::R50k => None,
+        }
+    }
+
     fn load(self) -> Arc<Vocabulary> {
         static LOADED: [OnceLock<Arc<Vocabulary>>; 4] = [const { OnceLock::new() }; 4];
         let (data, limit) = self.data();
         Arc::clone(LOADED[self as usize].get_or_init(|| {
-            Arc::new(
-                Vocabulary::load(Cow::Borrowed(data), limit)
+            Arc::new(match self.prebuilt() {
+                Some(tables) => Vocabulary::prebuilt(data, &tables),
+                None => Vocabulary::load(Cow::Borrowed(data), limit)
                     .expect("the vocabularies in the binary are tested"),
-            )
+            })
         }))
     }
 }
@@ -236,4 +272,21 @@ pub fn encoding(name: EncodingName) -> &'static Encoding {
 /// Every load so far, in order: who asked, when, how long it took, how much memory it holds.
 pub fn loads() -> Vec<LoadRecord> {
     LOADS.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prebuilt_tables_are_those_that_loading_builds() {
+        for stored in [Stored::O200k, Stored::Cl100k] {
+            let (data, limit) = stored.data();
+            let loaded = Vocabulary::load(Cow::Borrowed(data), limit).expect("it is in the binary");
+            let prebuilt = stored.load();
+            for ((name, ours), (_, theirs)) in loaded.tables().iter().zip(prebuilt.tables()) {
+                assert!(*ours == theirs, "{name}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 //! *Short pieces* (to 64 bytes): one word per byte with the rank of the pair that begins there and its position;
 //! the least word is the next merge; living parts are bits of one word. Merging runs in
 //! two phases: a merge gives a token of higher number than its halves, so that all merges to tokens below
-//! 2^[`LOW_BITS`] come first, and for those a small table suffices that stays in the second-level cache. What is left,
+//! 2^[`LOW_BITS`](crate::vocabulary::LOW_BITS) come first, and for those a small table suffices that stays in the second-level cache. What is left,
 //! few pairs, is looked up in the table of all pairs, all at once.
 //!
 //! *Long pieces*: windows of 64 bytes, each begun at the last token but one of the window before. A sequence of
@@ -21,8 +21,6 @@ use std::hint::select_unpredictable;
 
 use crate::vocabulary::{NO_TOKEN, Vocabulary};
 
-/// Tokens of up to this many bits, but for the one of all ones, are made by the first phase.
-pub(crate) const LOW_BITS: u32 = 14;
 /// Longest piece that is merged at once.
 const SHORT: usize = 64;
 /// Tokens that stay at hand while a long piece is only counted: far more than windows ever move back.

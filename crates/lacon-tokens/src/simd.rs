@@ -13,7 +13,7 @@ use crate::scan::{
     scan_tail_with, scan_with,
 };
 use crate::seen::{KNOWN_WAYS, KnownSet, PieceCache, WORD_WAYS, WordSet};
-use crate::tables::BUCKET;
+use crate::tables::Bucket;
 use crate::vocabulary::Vocabulary;
 
 /// What the masks are computed with.
@@ -223,7 +223,7 @@ pub(crate) fn prefetch<T>(value: &T) {
 
 /// A bit for each slot that equals `fingerprint` under `mask`.
 #[inline(always)]
-pub(crate) fn same_slots(bucket: &[u32; BUCKET], fingerprint: u32, mask: u32) -> u32 {
+pub(crate) fn same_slots(bucket: &Bucket, fingerprint: u32, mask: u32) -> u32 {
     #[cfg(target_arch = "x86_64")]
     {
         use std::arch::x86_64::*;
@@ -231,7 +231,7 @@ pub(crate) fn same_slots(bucket: &[u32; BUCKET], fingerprint: u32, mask: u32) ->
         unsafe {
             let fingerprint = _mm_set1_epi32(fingerprint as i32);
             let half = |at: usize| {
-                let slots = _mm_loadu_si128(bucket.as_ptr().add(at).cast());
+                let slots = _mm_loadu_si128(bucket.as_ptr().add(4 * at).cast());
                 let slots = _mm_and_si128(slots, _mm_set1_epi32(mask as i32));
                 _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(slots, fingerprint))) as u32
             };
@@ -240,11 +240,8 @@ pub(crate) fn same_slots(bucket: &[u32; BUCKET], fingerprint: u32, mask: u32) ->
     }
     #[cfg(not(target_arch = "x86_64"))]
     {
-        let mut matched = 0;
-        for (i, slot) in bucket.iter().enumerate() {
-            matched |= u32::from(slot & mask == fingerprint) << i;
-        }
-        matched
+        use crate::tables::{BUCKET, slot};
+        (0..BUCKET).fold(0, |matched, at| matched | u32::from(slot(bucket, at) & mask == fingerprint) << at)
     }
 }
 

@@ -7,6 +7,7 @@
 //! Tried and lost: 64-bit slots that hold the whole key (twice the memory, slower on every corpus and to load);
 //! probing slot by slot (each look-up a branch that the processor guesses wrong a third of the time).
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hint::select_unpredictable;
 
@@ -19,23 +20,35 @@ pub(crate) const BUCKET: usize = 8;
 
 /// Token numbers of `BITS` bits by a 64-bit hash; the other bits of a slot are the fingerprint.
 pub(crate) struct NumberTable<const BITS: u32> {
-    buckets: Box<[Bucket]>,
+    buckets: Cow<'static, [Bucket]>,
     shift: u32,
 }
 
-#[derive(Clone, Copy)]
-#[repr(align(32))]
-struct Bucket([u32; BUCKET]);
+/// Eight slots as bytes, the lowest first: the build script writes them to a file that is part of the binary.
+pub(crate) type Bucket = [u8; 4 * BUCKET];
+
+#[inline(always)]
+pub(crate) fn slot(bucket: &Bucket, at: usize) -> u32 {
+    let (slots, _) = bucket.as_chunks::<4>();
+    u32::from_le_bytes(slots[at % BUCKET])
+}
 
 impl<const BITS: u32> NumberTable<BITS> {
     const NUMBER: u32 = (1 << BITS) - 1;
 
     pub(crate) fn with_capacity(n: usize) -> Self {
         let size = (n * 2 / BUCKET).max(2).next_power_of_two();
-        Self {
-            buckets: vec![Bucket([EMPTY; BUCKET]); size].into_boxed_slice(),
-            shift: 64 - size.trailing_zeros(),
-        }
+        Self { buckets: vec![[0xFF; 4 * BUCKET]; size].into(), shift: 64 - size.trailing_zeros() }
+    }
+
+    /// A table as [`Self::bytes`] gave it.
+    pub(crate) fn from_bytes(bytes: &'static [u8]) -> Self {
+        let (buckets, _) = bytes.as_chunks();
+        Self { buckets: Cow::Borrowed(buckets), shift: 64 - buckets.len().trailing_zeros() }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.buckets.as_flattened()
     }
 
     #[inline(always)]
@@ -43,11 +56,13 @@ impl<const BITS: u32> NumberTable<BITS> {
         let mask = self.buckets.len() - 1;
         let mut at = (hash >> self.shift) as usize;
         loop {
-            let bucket = &mut self.buckets[at & mask].0;
+            let bucket = &mut self.buckets.to_mut()[at & mask];
             // No branch on how full the bucket is: a load of a vocabulary would wait for each of its cache misses.
             let empty = same_slots(bucket, EMPTY, u32::MAX);
             if empty != 0 {
-                bucket[empty.trailing_zeros() as usize % BUCKET] = (hash as u32) << BITS | number;
+                let (slots, _) = bucket.as_chunks_mut::<4>();
+                slots[empty.trailing_zeros() as usize % BUCKET] =
+                    ((hash as u32) << BITS | number).to_le_bytes();
                 return;
             }
             at += 1;
@@ -60,11 +75,11 @@ impl<const BITS: u32> NumberTable<BITS> {
         let mask = self.buckets.len() - 1;
         let mut at = (hash >> self.shift) as usize;
         loop {
-            let bucket = &self.buckets[at & mask].0;
+            let bucket = &self.buckets[at & mask];
             let matched = same_slots(bucket, (hash as u32) << BITS, !Self::NUMBER);
-            let number = bucket[matched.trailing_zeros() as usize % BUCKET] & Self::NUMBER;
+            let number = slot(bucket, matched.trailing_zeros() as usize) & Self::NUMBER;
             // Slots fill in order, so that only a full bucket has more behind it.
-            if matched != 0 || bucket[BUCKET - 1] == EMPTY {
+            if matched != 0 || slot(bucket, BUCKET - 1) == EMPTY {
                 return select_unpredictable(matched != 0 && number != Self::NUMBER, number, u32::MAX);
             }
             at += 1;
@@ -83,7 +98,7 @@ impl<const BITS: u32> NumberTable<BITS> {
         let mask = self.buckets.len() - 1;
         let mut at = (hash >> self.shift) as usize;
         loop {
-            for slot in self.buckets[at & mask].0 {
+            for slot in (0..BUCKET).map(|i| slot(&self.buckets[at & mask], i)) {
                 if slot == EMPTY {
                     return u32::MAX;
                 }
@@ -93,10 +108,6 @@ impl<const BITS: u32> NumberTable<BITS> {
             }
             at += 1;
         }
-    }
-
-    pub(crate) fn resident_bytes(&self) -> usize {
-        size_of_val(&*self.buckets)
     }
 }
 
@@ -109,32 +120,37 @@ pub(crate) fn hash_pair(left: u32, right: u32) -> u64 {
 }
 
 /// Tokens of two bytes, directly: the first step of every merge.
-pub(crate) struct BytePairs(Box<[u16; 1 << 16]>);
+pub(crate) struct BytePairs(Cow<'static, [[u8; 2]]>);
 
 impl BytePairs {
     /// From `(left, right, merged)` and the token of each byte.
     pub(crate) fn new(pairs: impl Iterator<Item = (u32, u32, u32)>, of_byte: &[u32; 256]) -> Self {
         let byte_of: HashMap<u32, usize> = of_byte.iter().copied().zip(0..).collect();
-        let mut table = vec![u16::MAX; 1 << 16].into_boxed_slice();
+        let mut table = vec![[0xFF; 2]; 1 << 16];
         for (left, right, merged) in pairs {
             if let (Some(left), Some(right), Ok(merged)) =
                 (byte_of.get(&left), byte_of.get(&right), u16::try_from(merged))
             {
-                table[left << 8 | right] = merged;
+                table[left << 8 | right] = merged.to_le_bytes();
             }
         }
-        Self(table.try_into().expect("made with this length"))
+        Self(table.into())
+    }
+
+    /// A table as [`Self::bytes`] gave it.
+    pub(crate) fn from_bytes(bytes: &'static [u8]) -> Self {
+        Self(Cow::Borrowed(bytes.as_chunks().0))
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.0.as_flattened()
     }
 
     /// The merged token of two bytes, or `u32::MAX`.
     #[inline(always)]
     pub(crate) fn get(&self, left: u8, right: u8) -> u32 {
-        let merged = self.0[(left as usize) << 8 | right as usize];
+        let merged = u16::from_le_bytes(self.0[(left as usize) << 8 | right as usize]);
         select_unpredictable(merged == u16::MAX, u32::MAX, u32::from(merged))
-    }
-
-    pub(crate) fn resident_bytes(&self) -> usize {
-        size_of_val(&*self.0)
     }
 }
 

@@ -10,7 +10,6 @@ use std::collections::HashMap;
 
 pub use crate::classes::CharClass;
 use crate::error::Error;
-use crate::merge::LOW_BITS;
 use crate::tables::{BytePairs, NumberTable, hash, hash_pair};
 
 const MAGIC: &[u8; 8] = b"LACONBPE";
@@ -135,13 +134,27 @@ pub fn parse_ranks(file: &[u8]) -> Result<Vec<(Vec<u8>, u32)>, Error> {
     Ok(ranks)
 }
 
+/// Tokens of up to this many bits, but for the one of all ones, are made by the first phase of merging.
+pub(crate) const LOW_BITS: u32 = 14;
+
+/// The tables of a vocabulary as the build script wrote them.
+pub(crate) struct Prebuilt {
+    pub(crate) strings: &'static [u8],
+    pub(crate) starts: &'static [u8],
+    pub(crate) by_pair: &'static [u8],
+    pub(crate) by_string: &'static [u8],
+    pub(crate) low_by_pair: &'static [u8],
+    pub(crate) byte_pairs: &'static [u8],
+    pub(crate) of_byte: &'static [u8],
+}
+
 /// A vocabulary ready for use: token strings, look-up by string, look-up by pair.
 pub(crate) struct Vocabulary {
     /// The stored form, of which the halves of tokens are read.
     stored: Cow<'static, [u8]>,
-    strings: Vec<u8>,
-    /// Where each token's string begins; one more at the end. A gap has an empty string.
-    starts: Vec<u32>,
+    strings: Cow<'static, [u8]>,
+    /// Where each token's string begins, little-endian; one more at the end. A gap has an empty string.
+    starts: Cow<'static, [[u8; 4]]>,
     by_pair: NumberTable<TOKEN_BITS>,
     by_string: NumberTable<TOKEN_BITS>,
     low_by_pair: NumberTable<LOW_BITS>,
@@ -207,7 +220,38 @@ impl Vocabulary {
             low_by_pair.insert(hash_pair(left, right), token);
         }
         let byte_pairs = BytePairs::new(low(), &of_byte);
+        let starts = starts.into_iter().map(u32::to_le_bytes).collect::<Vec<_>>().into();
+        let strings = strings.into();
         Ok(Self { stored: data, strings, starts, by_pair, by_string, low_by_pair, byte_pairs, of_byte })
+    }
+
+    /// The vocabulary of a stored form whose tables were built before: nothing is computed.
+    pub(crate) fn prebuilt(stored: &'static [u8], tables: &Prebuilt) -> Self {
+        let (of_byte, _) = tables.of_byte.as_chunks();
+        Self {
+            stored: Cow::Borrowed(stored),
+            strings: Cow::Borrowed(tables.strings),
+            starts: Cow::Borrowed(tables.starts.as_chunks().0),
+            by_pair: NumberTable::from_bytes(tables.by_pair),
+            by_string: NumberTable::from_bytes(tables.by_string),
+            low_by_pair: NumberTable::from_bytes(tables.low_by_pair),
+            byte_pairs: BytePairs::from_bytes(tables.byte_pairs),
+            of_byte: std::array::from_fn(|byte| u32::from_le_bytes(of_byte[byte])),
+        }
+    }
+
+    /// The tables in the order of the fields of [`Prebuilt`], with the names of their files.
+    pub(crate) fn tables(&self) -> [(&'static str, Cow<'_, [u8]>); 7] {
+        let of_byte: Vec<u8> = self.of_byte.iter().flat_map(|token| token.to_le_bytes()).collect();
+        [
+            ("strings", Cow::Borrowed(&*self.strings)),
+            ("starts", Cow::Borrowed(self.starts.as_flattened())),
+            ("by_pair", Cow::Borrowed(self.by_pair.bytes())),
+            ("by_string", Cow::Borrowed(self.by_string.bytes())),
+            ("low_by_pair", Cow::Borrowed(self.low_by_pair.bytes())),
+            ("byte_pairs", Cow::Borrowed(self.byte_pairs.bytes())),
+            ("of_byte", Cow::Owned(of_byte)),
+        ]
     }
 
     pub(crate) fn n_tokens(&self) -> usize {
@@ -217,8 +261,8 @@ impl Vocabulary {
     /// The token's bytes; empty for a gap.
     #[inline(always)]
     pub(crate) fn string(&self, token: u32) -> &[u8] {
-        let token = token as usize;
-        &self.strings[self.starts[token] as usize..self.starts[token + 1] as usize]
+        let start = |token: usize| u32::from_le_bytes(self.starts[token]) as usize;
+        &self.strings[start(token as usize)..start(token as usize + 1)]
     }
 
     /// The token whose bytes are exactly `bytes`.
@@ -267,16 +311,9 @@ impl Vocabulary {
         (halves.0 < GAP).then_some(halves)
     }
 
-    /// Bytes held in memory.
+    /// Bytes held in memory, those of the binary included.
     pub(crate) fn resident_bytes(&self) -> usize {
-        self.strings.capacity()
-            + self.stored.len()
-            + self.starts.capacity() * 4
-            + self.low_by_pair.resident_bytes()
-            + self.byte_pairs.resident_bytes()
-            + self.by_pair.resident_bytes()
-            + self.by_string.resident_bytes()
-            + size_of_val(&self.of_byte)
+        self.stored.len() + self.tables().iter().map(|(_, table)| table.len()).sum::<usize>()
     }
 }
 
