@@ -23,7 +23,7 @@ use crate::scan::{Packed, REACH, Sink, TAIL, WINDOW, unpack};
 use crate::seen::{
     FRONT, FRONT_KNOWN, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD,
     WORD_WAYS, count_piece, encode_piece, front_key, front_known_place, front_place, short_count, short_key,
-    word_key,
+    short_known, word_key,
 };
 use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
 use crate::vocabulary::Vocabulary;
@@ -196,6 +196,10 @@ pub(crate) struct Scratch {
     words: [Packed; MISSED],
     shorts: [Packed; MISSED],
     others: [Packed; MISSED],
+    /// Places in `missed`, by length of the piece.
+    of_words: [u16; MISSED],
+    of_shorts: [u16; MISSED],
+    of_others: [u16; MISSED],
     /// The token of each piece of a batch, or [`FLAG`] and the piece's place in `resolved`.
     answers: Box<[u32; PIECES]>,
     /// Tokens of the pieces that have several.
@@ -211,6 +215,9 @@ impl Default for Scratch {
             words: [0; MISSED],
             shorts: [0; MISSED],
             others: [0; MISSED],
+            of_words: [0; MISSED],
+            of_shorts: [0; MISSED],
+            of_others: [0; MISSED],
             answers: Box::new([0; PIECES]),
             resolved: [0; MISSED],
             tokens: Vec::with_capacity(64),
@@ -355,8 +362,7 @@ pub(crate) fn count_missed_with(
     for piece in others {
         let (start, len) = unpack(*piece);
         if len <= MEDIUM {
-            let set = cache.medium_set(&text[start..start + len]);
-            set.iter().for_each(prefetch);
+            cache.medium_set(&text[start..start + len]).0.iter().for_each(prefetch);
         }
     }
     let mut n_tokens = 0;
@@ -398,54 +404,58 @@ pub(crate) fn count_missed_with(
 /// Answers for the missed pieces; call it through `simd.rs`.
 #[inline(always)]
 pub(crate) fn encode_missed_with(
-    matches: impl Matches,
+    matches_known: impl Matches,
     cache: &mut PieceCache,
     scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
     n_missed: usize,
 ) {
-    let Scratch { missed, missed_at, words, shorts: words_at, answers, resolved, .. } = scratch;
-    let (mut n_words, mut n_others) = (0, 0);
-    for i in 0..n_missed.min(MISSED) {
-        let (piece, at) = (missed[i], missed_at[i]);
-        let (_, len) = unpack(piece);
-        words[n_words % MISSED] = piece;
-        words_at[n_words % MISSED] = u64::from(at);
+    let Scratch { missed, missed_at, of_words, of_shorts, of_others, answers, resolved, .. } = scratch;
+    let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
+    for (i, piece) in missed.iter().enumerate().take(n_missed) {
+        let (_, len) = unpack(*piece);
+        of_words[n_words % MISSED] = i as u16;
         n_words += usize::from(len <= WORD);
-        missed[n_others % MISSED] = piece;
-        missed_at[n_others % MISSED] = at;
-        n_others += usize::from(len > WORD);
+        of_shorts[n_shorts % MISSED] = i as u16;
+        n_shorts += usize::from((len > WORD) & (len <= SHORT));
+        of_others[n_others % MISSED] = i as u16;
+        n_others += usize::from(len > SHORT);
     }
-    for piece in &words[..n_words] {
-        let (start, len) = unpack(*piece);
-        let key = word_key(text, start, len);
-        prefetch(cache.word_set(key));
-        prefetch(cache.word_ids(key));
+    let piece = |i: u16| unpack(missed[i as usize % MISSED]);
+    let place = |i: u16| missed_at[i as usize % MISSED] as usize % PIECES;
+    for i in &of_words[..n_words] {
+        let (start, len) = piece(*i);
+        prefetch(cache.known_set(word_key(text, start, len)));
     }
-    for piece in &missed[..n_others] {
-        let (start, len) = unpack(*piece);
-        if len <= SHORT {
-            let (low, high) = short_key(text, start, len);
-            prefetch(cache.short_set(low, high));
-            prefetch(cache.short_ids(low, high));
+    for i in &of_shorts[..n_shorts] {
+        let (start, len) = piece(*i);
+        let (low, high) = short_key(text, start, len);
+        prefetch(cache.short_set(low, high));
+        prefetch(cache.short_ids(low, high));
+    }
+    for i in &of_others[..n_others] {
+        let (start, len) = piece(*i);
+        if len <= MEDIUM {
+            let (set, ids) = cache.medium_set(&text[start..start + len]);
+            set.iter().for_each(prefetch);
+            prefetch(ids);
         }
     }
     let mut n_resolved = 0;
     let mut hits = cache.hits;
-    for i in 0..n_words {
-        let (start, len) = unpack(words[i]);
+    for i in &of_words[..n_words] {
+        let (start, len) = piece(*i);
         let key = word_key(text, start, len);
-        let matched = matches(cache.word_set(key), key);
-        let ids = cache.word_ids(key)[matched.trailing_zeros() as usize & 7];
+        let set = cache.known_set(key);
+        let matched = matches_known(set, key);
+        let ids = set[matched.trailing_zeros() as usize & 6 | 1];
         let ids = select_unpredictable(matched != 0, ids, 0);
         resolved[n_resolved % MISSED] = ids;
         let single = (ids as u32).wrapping_sub(1);
-        answers[words_at[i] as usize % PIECES] =
-            select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
+        answers[place(*i)] = select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
         n_resolved += usize::from(ids > ID_MASK);
-        missed[n_others % MISSED] = words[i];
-        missed_at[n_others % MISSED] = words_at[i] as u32;
+        of_others[n_others % MISSED] = *i;
         n_others += usize::from(ids == 0);
         hits = hits.wrapping_add(1);
         if hits.is_multiple_of(PROMOTE) {
@@ -456,10 +466,21 @@ pub(crate) fn encode_missed_with(
         }
     }
     cache.hits = hits;
-    for (piece, at) in missed.iter().zip(missed_at).take(n_others) {
-        let (start, len) = unpack(*piece);
-        let ids = encode_piece(&matches, cache, vocabulary, text, start, len);
-        answers[*at as usize % PIECES] = if ids <= ID_MASK {
+    for i in &of_shorts[..n_shorts] {
+        let (start, len) = piece(*i);
+        let (low, high) = short_key(text, start, len);
+        let ids = short_known(cache.short_set(low, high), cache.short_ids(low, high), low, high);
+        resolved[n_resolved % MISSED] = ids;
+        let single = (ids as u32).wrapping_sub(1);
+        answers[place(*i)] = select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
+        n_resolved += usize::from(ids > ID_MASK);
+        of_others[n_others % MISSED] = *i;
+        n_others += usize::from(ids == 0);
+    }
+    for i in &of_others[..n_others] {
+        let (start, len) = piece(*i);
+        let ids = encode_piece(cache, vocabulary, text, start, len);
+        answers[place(*i)] = if ids <= ID_MASK {
             ids as u32 - 1
         } else {
             resolved[n_resolved % MISSED] = ids;
@@ -475,25 +496,31 @@ const FLAG: u32 = 1 << 31;
 /// Appends the tokens that `answers` stand for to `out`.
 fn emit(many: &[u32], resolved: &[Ids; MISSED], answers: &[u32], out: &mut Vec<u32>) {
     const STEP: usize = 8;
+    // Room for the most that pieces of three tokens need; longer ones ask for their own.
+    out.reserve(3 * answers.len() + STEP);
     for chunk in answers.chunks(STEP) {
         if chunk.iter().fold(0, |all, answer| all | answer) & FLAG == 0 {
             out.extend_from_slice(chunk);
             continue;
         }
+        let mut tokens = [0; 3 * STEP + 1];
+        let mut n = 0;
         for answer in chunk {
-            if answer & FLAG == 0 {
-                out.push(*answer);
-                continue;
-            }
-            let ids = resolved[(answer & !FLAG) as usize % MISSED];
+            let ids = resolved[*answer as usize % MISSED];
+            let ids = select_unpredictable(answer & FLAG != 0, ids, u64::from(*answer) + 1);
             if ids & IN_MANY != 0 {
+                out.extend_from_slice(&tokens[..n]);
+                n = 0;
                 let (from, len) = (ids as u32 as usize, (ids >> 32) as usize & 0x7FFF_FFFF);
                 out.extend_from_slice(&many[from..from + len]);
                 continue;
             }
-            let part = |i: u32| ((ids >> (i * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
-            let n = 2 + usize::from(ids >> (2 * ID_BITS) != 0);
-            out.extend_from_slice(&[part(0), part(1), part(2)][..n]);
+            // Three are written and as many kept as there are.
+            for i in 0..3 {
+                tokens[n + i] = ((ids >> (i as u32 * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
+            }
+            n += 1 + usize::from(ids >> ID_BITS != 0) + usize::from(ids >> (2 * ID_BITS) != 0);
         }
+        out.extend_from_slice(&tokens[..n]);
     }
 }

@@ -23,13 +23,16 @@ pub(crate) const PROMOTE: u32 = 8;
 const WORD_SETS: usize = 1 << 14;
 /// Pieces in a set of the second table.
 pub(crate) const WORD_WAYS: usize = 7;
+const KNOWN_SETS: usize = 1 << 15;
+/// Pieces in a set of the second table of encoding.
+pub(crate) const KNOWN_WAYS: usize = 4;
 /// Longest piece whose bytes and count fit two words.
 pub(crate) const SHORT: usize = 15;
 const SHORT_SETS: usize = 1 << 15;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 pub(crate) const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 13;
+const MEDIUM_SETS: usize = 1 << 14;
 const MEDIUM_WAYS: usize = 4;
 /// Longest piece of the fifth table.
 const LONG: usize = 256;
@@ -37,6 +40,9 @@ const LONG_SETS: usize = 1 << 11;
 
 /// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
 pub(crate) type WordSet = [u64; 8];
+
+/// Pieces of up to 8 bytes with their ids, a cache line of them: key, ids, key, ids, ….
+pub(crate) type KnownSet = [u64; 2 * KNOWN_WAYS];
 
 /// Pieces of 9 to 15 bytes, a cache line of them: the first words of the keys, then the second, whose last byte is
 /// the token count.
@@ -73,7 +79,7 @@ pub(crate) struct PieceCache {
     /// Hits since one entered a front table.
     pub(crate) hits: u32,
     words: Lines,
-    word_ids: Vec<[Ids; 8]>,
+    known: Lines,
     short: Lines,
     short_ids: Vec<[Ids; SHORT_WAYS]>,
     medium: Vec<[Medium; MEDIUM_WAYS]>,
@@ -98,7 +104,7 @@ impl PieceCache {
             front_ids: boxed(0),
             hits: 0,
             words: Lines::new(WORD_SETS),
-            word_ids: vec![[0; 8]; WORD_SETS],
+            known: Lines::new(KNOWN_SETS),
             short: Lines::new(SHORT_SETS),
             short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
             medium: vec![[[0; 6]; MEDIUM_WAYS]; MEDIUM_SETS],
@@ -116,9 +122,10 @@ impl PieceCache {
         self.words.get(word_place(key))
     }
 
+    /// The set of a piece of up to [`WORD`] bytes, with the ids.
     #[inline(always)]
-    pub(crate) fn word_ids(&self, key: u64) -> &[Ids; 8] {
-        &self.word_ids[word_place(key)]
+    pub(crate) fn known_set(&self, key: u64) -> &KnownSet {
+        self.known.get(known_place(key))
     }
 
     /// The set of a piece of 9 to [`SHORT`] bytes.
@@ -132,9 +139,11 @@ impl PieceCache {
         &self.short_ids[short_place(low, high)]
     }
 
+    /// The set of a piece of 16 to [`MEDIUM`] bytes, and the ids of its pieces.
     #[inline(always)]
-    pub(crate) fn medium_set(&self, piece: &[u8]) -> &[Medium; MEDIUM_WAYS] {
-        &self.medium[medium_place(&medium_key(piece))]
+    pub(crate) fn medium_set(&self, piece: &[u8]) -> (&[Medium; MEDIUM_WAYS], &[Ids; MEDIUM_WAYS]) {
+        let at = medium_place(&medium_key(piece));
+        (&self.medium[at], &self.medium_ids[at])
     }
 }
 
@@ -215,6 +224,11 @@ fn word_place(key: u64) -> usize {
     (word_hash(key) >> (64 - WORD_SETS.trailing_zeros())) as usize
 }
 
+#[inline(always)]
+fn known_place(key: u64) -> usize {
+    (word_hash(key) >> (64 - KNOWN_SETS.trailing_zeros())) as usize
+}
+
 /// Key of a piece of 9 to [`SHORT`] bytes; of others something that no table holds or that must not be used.
 #[inline(always)]
 pub(crate) fn short_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
@@ -241,9 +255,23 @@ pub(crate) fn short_count(set: &ShortSet, low: u64, high: u64) -> usize {
     (found >> COUNT_SHIFT) as usize
 }
 
+/// Ids of the piece with this key, or zero.
+#[inline(always)]
+pub(crate) fn short_known(set: &ShortSet, ids: &[Ids; SHORT_WAYS], low: u64, high: u64) -> Ids {
+    let mut found = 0;
+    for way in 0..SHORT_WAYS {
+        let differs = (set[way] ^ low) | ((set[SHORT_WAYS + way] ^ high) & !COUNT_MASK);
+        found |= std::hint::select_unpredictable(differs == 0, ids[way], 0);
+    }
+    found
+}
+
 /// Where a piece is in the cache, or would go.
 enum Slot {
-    Word(Option<usize>, u64),
+    /// The table of counting.
+    Word(u64),
+    /// The table of encoding.
+    Known(u64),
     Short(usize, Option<usize>, u64, u64),
     Medium(usize, Option<usize>, [u64; 6]),
     Long(usize),
@@ -251,29 +279,14 @@ enum Slot {
 }
 
 /// `matches` gives a bit for each key of a set that equals the key.
-pub(crate) trait Matches: Fn(&WordSet, u64) -> u32 {}
-impl<F: Fn(&WordSet, u64) -> u32> Matches for F {}
+pub(crate) trait Matches: Fn(&[u64; 8], u64) -> u32 {}
+impl<F: Fn(&[u64; 8], u64) -> u32> Matches for F {}
 
-/// The piece's place, and its ids and count if it is there.
+/// The place of a piece of more than [`WORD`] bytes, and its ids and count if it is there.
 #[inline(always)]
-fn find(
-    matches: &impl Matches,
-    cache: &PieceCache,
-    text: &[u8],
-    start: usize,
-    len: usize,
-) -> (Slot, Option<(Ids, usize)>) {
+fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Option<(Ids, usize)>) {
     let piece = &text[start..start + len];
     match len {
-        n if n <= WORD => {
-            let key = word_key(text, start, len);
-            let set = cache.word_set(key);
-            let matched = matches(set, key);
-            let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
-            let found =
-                way.map(|way| (cache.word_ids(key)[way], (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF));
-            (Slot::Word(way, key), found)
-        }
         n if n <= SHORT => {
             let (low, high) = short_key(text, start, len);
             let at = short_place(low, high);
@@ -317,7 +330,14 @@ pub(crate) fn count_piece(
     len: usize,
 ) -> usize {
     let piece = &text[start..start + len];
-    let (slot, found) = find(matches, cache, text, start, len);
+    let (slot, found) = if len <= WORD {
+        let key = word_key(text, start, len);
+        let set = cache.word_set(key);
+        let way = matches(set, key).trailing_zeros();
+        (Slot::Word(key), (way < 8).then(|| (0, (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF)))
+    } else {
+        find(cache, text, start, len)
+    };
     if let Some((_, count)) = found {
         return count;
     }
@@ -332,7 +352,6 @@ pub(crate) fn count_piece(
 /// Tokens of a piece, from the cache or by merging; those that the cache has no room for are at the end of `many`.
 #[inline(always)]
 pub(crate) fn encode_piece(
-    matches: &impl Matches,
     cache: &mut PieceCache,
     vocabulary: &Vocabulary,
     text: &[u8],
@@ -340,7 +359,14 @@ pub(crate) fn encode_piece(
     len: usize,
 ) -> Ids {
     let piece = &text[start..start + len];
-    let (slot, found) = find(matches, cache, text, start, len);
+    let (slot, found) = if len <= WORD {
+        let key = word_key(text, start, len);
+        let set = cache.known_set(key);
+        let way = (0..KNOWN_WAYS).find(|way| set[2 * way] == key);
+        (Slot::Known(key), way.map(|way| (set[2 * way + 1], 0)))
+    } else {
+        find(cache, text, start, len)
+    };
     if let Some((ids, _)) = found.filter(|(ids, _)| *ids != 0) {
         return ids;
     }
@@ -370,17 +396,19 @@ pub(crate) fn encode_piece(
 #[inline(always)]
 fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
     match slot {
-        Slot::Word(Some(way), key) => cache.word_ids[word_place(key)][way] = ids,
         Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
         Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
-        Slot::Word(None, key) => {
+        Slot::Word(key) => {
             let at = word_place(key);
             let set: &mut WordSet = cache.words.get_mut(at);
             let counts = set[WORD_WAYS] << 8 | n as u64;
             set.copy_within(..WORD_WAYS - 1, 1);
             (set[0], set[WORD_WAYS]) = (key, counts);
-            cache.word_ids[at].copy_within(..WORD_WAYS - 1, 1);
-            cache.word_ids[at][0] = ids;
+        }
+        Slot::Known(key) => {
+            let set: &mut KnownSet = cache.known.get_mut(known_place(key));
+            set.copy_within(..2 * (KNOWN_WAYS - 1), 2);
+            (set[0], set[1]) = (key, ids);
         }
         Slot::Short(at, None, low, high) => {
             let set: &mut ShortSet = cache.short.get_mut(at);

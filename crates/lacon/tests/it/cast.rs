@@ -27,7 +27,11 @@ fn tool(body: String, wait_ms: u64) -> String {
             std::thread::spawn(move || {
                 let mut head = [0; 4096];
                 let _ = stream.read(&mut head);
-                std::thread::sleep(std::time::Duration::from_millis(wait_ms));
+                if wait_ms > 0 {
+                    // Waits, but notices when the client goes away.
+                    let _ = stream.set_read_timeout(Some(std::time::Duration::from_millis(wait_ms)));
+                    let _ = stream.read(&mut head);
+                }
                 let head = format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                     body.len()
