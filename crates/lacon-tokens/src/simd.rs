@@ -125,6 +125,7 @@ pub(crate) fn count_missed(
 /// [`encode_missed_with`] by the given vectors, which must come from [`Vectors::detect`].
 pub(crate) fn encode_missed(
     vectors: Vectors,
+    pattern: Pattern,
     cache: &mut PieceCache,
     scratch: &mut Scratch,
     vocabulary: &Vocabulary,
@@ -134,11 +135,15 @@ pub(crate) fn encode_missed(
     match vectors {
         // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx512 => unsafe { x86::encode_missed_avx512(cache, scratch, vocabulary, text, n_missed) },
+        Vectors::Avx512 => unsafe {
+            x86::encode_missed_avx512(pattern, cache, scratch, vocabulary, text, n_missed)
+        },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Vectors::Avx2 => unsafe { x86::encode_missed_avx2(cache, scratch, vocabulary, text, n_missed) },
-        _ => encode_missed_with(matches_known_scalar, cache, scratch, vocabulary, text, n_missed),
+        Vectors::Avx2 => unsafe {
+            x86::encode_missed_avx2(pattern, cache, scratch, vocabulary, text, n_missed)
+        },
+        _ => encode_missed_with(matches_known_scalar, pattern, cache, scratch, vocabulary, text, n_missed),
     }
 }
 
@@ -323,6 +328,7 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn encode_missed_avx512(
+        pattern: Pattern,
         cache: &mut PieceCache,
         scratch: &mut Scratch,
         vocabulary: &Vocabulary,
@@ -331,6 +337,7 @@ mod x86 {
     ) {
         encode_missed_with(
             |set, key| matches_known_avx512(set, key),
+            pattern,
             cache,
             scratch,
             vocabulary,
@@ -341,6 +348,7 @@ mod x86 {
 
     #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
     pub(super) fn encode_missed_avx2(
+        pattern: Pattern,
         cache: &mut PieceCache,
         scratch: &mut Scratch,
         vocabulary: &Vocabulary,
@@ -349,6 +357,7 @@ mod x86 {
     ) {
         encode_missed_with(
             |set, key| matches_known_avx2(set, key),
+            pattern,
             cache,
             scratch,
             vocabulary,
