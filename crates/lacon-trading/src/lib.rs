@@ -5,7 +5,8 @@
 //! turns the decision into an order. [`decide`] runs it all and leaves a
 //! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
 
-pub mod condense;
+pub mod closing;
+mod condense;
 pub mod durations;
 pub mod graph;
 pub mod ladder;

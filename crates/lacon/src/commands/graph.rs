@@ -46,6 +46,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         monitor: false,
         journal: None,
         restored: Restored::default(),
+        began: tokio::time::Instant::now(),
     });
     let research_rounds = config.integer("run.research_rounds") as u32;
     let plan = plan::compile(&PlanOptions {
@@ -58,6 +59,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     })
     .map_err(Failure::input)?;
     let desk = Desk {
+        rehearsal: lacon_trading::closing::Rehearsal::default(),
         run: Arc::new(run),
         models: Vec::new(),
         plan,
