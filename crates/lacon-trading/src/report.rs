@@ -94,10 +94,19 @@ pub fn write_tree(
             fs::create_dir_all(parent).map_err(failed)?;
             made = Some(parent.to_owned());
         }
-        fs::write(&path, text).map_err(failed)?;
+        overwrite(&path, text.as_bytes()).map_err(failed)?;
         written.0.insert(name, digest);
     }
     Ok(())
+}
+
+/// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find
+/// blocks again.
+fn overwrite(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(content)?;
+    if before > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
 }
 
 fn lines(lines: Vec<String>) -> String {

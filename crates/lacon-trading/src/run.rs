@@ -209,11 +209,6 @@ pub async fn decide(settings: Settings) -> Decided {
     let keeps_books = settings.tools.provenance().is_some();
     let shared = (settings.levers.has("shared_news") && !settings.tools.simulated() && !keeps_books)
         .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
-    let counter = if settings.async_loading {
-        Counter::new(settings.deep_model.clone())
-    } else {
-        Counter::loaded(settings.deep_model.clone())
-    };
     let plan_options = settings.plan_options();
     let (plan, plan_error) = match plan::compile(&plan_options) {
         Ok(plan) => (plan, None),
@@ -236,6 +231,12 @@ pub async fn decide(settings: Settings) -> Decided {
     let (journal, restored, journal_problem) =
         open_journal(&folder, settings.journal, settings.resume, settings.about);
     let durations = DurationsFile::read(&settings.out, &settings.profile, settings.time_scale);
+    // Last, so that its thread does not take the processor from what the first request waits for.
+    let counter = if settings.async_loading {
+        Counter::new(settings.deep_model.clone())
+    } else {
+        Counter::loaded(settings.deep_model.clone())
+    };
     let run = Arc::new(Run::new(RunOptions {
         run_id: settings.run_id.clone(),
         ticker: settings.ticker.clone(),
