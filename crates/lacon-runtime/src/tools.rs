@@ -94,6 +94,40 @@ pub trait ToolSource: Send + Sync {
     }
 }
 
+/// Some tools of their own sources, all others of one.
+pub struct ToolsByName {
+    own: std::collections::BTreeMap<String, Arc<dyn ToolSource>>,
+    rest: Arc<dyn ToolSource>,
+}
+
+impl ToolsByName {
+    /// Puts own tools before a source.
+    pub fn new(
+        own: std::collections::BTreeMap<String, Arc<dyn ToolSource>>,
+        rest: Arc<dyn ToolSource>,
+    ) -> Self {
+        Self { own, rest }
+    }
+}
+
+impl ToolSource for ToolsByName {
+    fn call<'a>(&'a self, request: &'a ToolRequest) -> BoxFuture<'a, Result<ToolText, ToolError>> {
+        self.own.get(&request.name).unwrap_or(&self.rest).call(request)
+    }
+
+    fn describe(&self) -> String {
+        self.rest.describe()
+    }
+
+    fn simulated(&self) -> bool {
+        self.rest.simulated()
+    }
+
+    fn provenance(&self) -> Option<Value> {
+        self.rest.provenance()
+    }
+}
+
 /// How long an answer stays fresh, by tool: the origin's times.
 pub fn time_to_live(tool: &str) -> Duration {
     Duration::from_secs(match tool {

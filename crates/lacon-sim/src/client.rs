@@ -162,7 +162,13 @@ impl SimClient {
             (String::new(), calls_for(request, &key))
         } else {
             let seed = (self.draw(&format!("text/{}/{}", tags.ticker, tags.role)) * 1e9) as u64;
-            (writer::write(&tags.role, &request.messages, seed), Vec::new())
+            let text = match &request.response_format {
+                Some(form) => {
+                    writer::write_form(&tags.role, &request.messages, &form.schema, seed).to_string()
+                }
+                None => writer::write(&tags.role, &request.messages, seed),
+            };
+            (text, Vec::new())
         };
         let encoding = self.encoding();
         let prompt = count_prompt(request, self.model());

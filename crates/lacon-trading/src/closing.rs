@@ -16,6 +16,7 @@ use lacon_monitor::{OpFact, OpLog, RunRecord, ledger::Facts};
 
 use crate::{
     Role,
+    cast::Order,
     outcome::{self, About},
     plan::{self, Compared},
     report::{self, WriteError, Written},
@@ -91,7 +92,12 @@ impl Drop for Free {
 }
 
 /// The role whose answer nothing waits for.
-pub const LAST: Role = Role::Trader;
+pub fn last(order: Order) -> Role {
+    match order {
+        Order::Lacon => Role::Trader,
+        Order::Upstream => Role::RiskManager,
+    }
+}
 
 /// Makes the record and writes everything but `run.json`; `done` is what need not be done again.
 pub fn close(

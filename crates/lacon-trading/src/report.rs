@@ -11,7 +11,7 @@ use std::{
 use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans};
 use serde_json::json;
 
-use crate::{Role, prompts, state::TradeState};
+use crate::{Role, state::TradeState};
 
 /// A file of the report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -71,10 +71,8 @@ pub fn write_tree(
     ops: &[OpFact],
     written: &mut Written,
 ) -> Result<(), WriteError> {
-    let mut files: Vec<(String, String)> = Role::ANSWERING
-        .into_iter()
-        .filter_map(|role| Some((role.path(), role_report(run, state, role)?)))
-        .collect();
+    let mut files: Vec<(String, String)> =
+        roles(run).filter_map(|role| Some((role.path(), role_report(run, state, role)?))).collect();
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
     files.push(("reports/5_decision.md".into(), decision(run)));
     files.push(("reports/complete.md".into(), complete(run, state)));
@@ -107,6 +105,11 @@ fn overwrite(path: &Path, content: &[u8]) -> std::io::Result<()> {
     let before = file.metadata()?.len();
     file.write_all(content)?;
     if before > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
+}
+
+/// The roles that gave a text, or failed to, in the order of the report.
+fn roles(run: &RunRecord) -> impl Iterator<Item = Role> {
+    run.reports.iter().filter_map(|report| report.role.parse().ok())
 }
 
 fn lines(lines: Vec<String>) -> String {
@@ -148,7 +151,7 @@ fn role_report(run: &RunRecord, state: &TradeState, role: Role) -> Option<String
     if texts.is_empty() {
         return None;
     }
-    let title = &prompts::role_file(role).title;
+    let title = role.title();
     let mut text = format!("# {title}: {}, {}\n\n{}", run.ticker, run.date, banner(run));
     for (i, part) in texts.iter().enumerate() {
         if texts.len() > 1 {
@@ -203,12 +206,12 @@ fn decision(run: &RunRecord) -> String {
 
 fn complete(run: &RunRecord, state: &TradeState) -> String {
     let mut text = decision(run);
-    for role in Role::ANSWERING {
+    for role in roles(run) {
         let texts = state.texts(role);
         if texts.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "\n# {}\n", prompts::role_file(role).title);
+        let _ = writeln!(text, "\n# {}\n", role.title());
         texts.iter().for_each(|t| text.push_str(&body(t)));
     }
     let _ = writeln!(

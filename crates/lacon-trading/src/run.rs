@@ -22,7 +22,8 @@ use lacon_runtime::{
 };
 
 use crate::{
-    Levers, Role,
+    Cast, Levers, Role,
+    cast::Order,
     closing::{self, Rehearsal},
     durations::DurationsFile,
     graph,
@@ -69,8 +70,8 @@ pub struct Settings {
     pub temperature: Option<f32>,
     /// Rounds of tool calls that an analyst may ask for.
     pub tool_rounds: u32,
-    /// Rounds of the research debate.
-    pub research_rounds: u32,
+    /// Who takes part.
+    pub cast: Arc<Cast>,
     /// Longest time of one tool call.
     pub tool_timeout: Duration,
     /// Longest time of the whole run.
@@ -122,7 +123,7 @@ impl Settings {
         let limited = self.levers.has("prompt_plan");
         PlanOptions {
             levers: self.levers.clone(),
-            research_rounds: self.research_rounds,
+            cast: Arc::clone(&self.cast),
             quick_model: self.quick_model.clone(),
             deep_model: self.deep_model.clone(),
             limits: Limits {
@@ -254,9 +255,8 @@ pub async fn decide(settings: Settings) -> Decided {
         restored,
         began: clock,
     }));
-    let quick_judge = settings.levers.has("slack_models")
-        && settings.levers.has("parallel_judge")
-        && settings.research_rounds == 1;
+    let cast = Arc::clone(&settings.cast);
+    let quick_judge = settings.levers.has("slack_models") && cast.judge_beside_plan(&settings.levers);
     let ladder = Ladder::new(
         settings.deadline,
         usual(&plan, &durations),
@@ -276,11 +276,6 @@ pub async fn decide(settings: Settings) -> Decided {
     // Without the layout siblings have no common prefix; with several rounds a role is heard of once only.
     let staggers = ["stagger", "prefix_layout"].iter().all(|lever| settings.levers.has(lever));
     let first_token = Duration::from_secs_f64(plan::FIRST_TOKEN_S * settings.time_scale);
-    let stagger = if staggers && settings.research_rounds == 1 {
-        Stagger::new(&durations, first_token)
-    } else {
-        Stagger::default()
-    };
     let about = About {
         run_id: settings.run_id,
         ticker: settings.ticker.clone(),
@@ -291,6 +286,7 @@ pub async fn decide(settings: Settings) -> Decided {
         llm,
         data,
         levers: settings.levers.clone(),
+        cast: Arc::clone(&cast),
         began,
         before_s,
         version: settings.version,
@@ -299,6 +295,9 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let rehearsal = Rehearsal::default();
     rehearsal.prepare(about.clone(), folder.clone());
+    let at_once = cast.order() == Order::Lacon && cast.research_rounds() == 1;
+    let stagger =
+        if staggers && at_once { Stagger::new(&durations, first_token) } else { Stagger::default() };
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         rehearsal,
@@ -317,7 +316,7 @@ pub async fn decide(settings: Settings) -> Decided {
         effort: settings.effort,
         temperature: settings.temperature,
         tool_rounds: settings.tool_rounds,
-        research_rounds: settings.research_rounds,
+        cast: Arc::clone(&cast),
     });
     let options = ExecuteOptions {
         deadline: settings.deadline,
