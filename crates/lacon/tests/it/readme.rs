@@ -32,7 +32,10 @@ fn the_commands_behind_the_figures_run() {
     let mut n = 0;
     for command in spans.filter(|s| s.starts_with("lacon bench") || s.starts_with("benchmarks/")) {
         let command = command.split(" --rivals").next().unwrap();
-        assert!(command == "benchmarks/figures.sh" || script.contains(&format!("run \"{command}")), "{command}");
+        assert!(
+            command == "benchmarks/figures.sh" || script.contains(&format!("run \"{command}")),
+            "{command}"
+        );
         n += 1;
     }
     assert!(n >= 6, "the README names {n} commands");
