@@ -30,7 +30,7 @@ fn the_commands_behind_the_figures_run() {
     let measured = readme.split("## Measured").nth(1).unwrap().split("\n## ").next().unwrap();
     let spans = measured.split('`').skip(1).step_by(2);
     let mut n = 0;
-    for command in spans.filter(|s| s.starts_with("lacon bench") || s.starts_with("benchmarks/")) {
+    for command in spans.filter(|s| s.starts_with("lacon bench") || s.contains(".sh")) {
         let command = command.split(" --rivals").next().unwrap();
         assert!(
             command == "benchmarks/figures.sh" || script.contains(&format!("run \"{command}")),
