@@ -48,8 +48,60 @@ pub(crate) const OTHER: u16 = bit(CharClass::Other as u8);
 /// Class number of a scalar value.
 #[inline]
 pub(crate) fn class_of(scalar: u32) -> u8 {
-    let block = TABLE[(scalar >> 8) as usize % N_BLOCKS] as usize;
-    TABLE[N_BLOCKS + block * 256 + (scalar & 255) as usize]
+    let block = PAGES[(scalar >> 8) as usize % N_BLOCKS] as usize;
+    PAGES[N_BLOCKS + block * 256 + (scalar & 255) as usize]
+}
+
+/// Classes in pages of 64, then a page of each class alone; filled up so that any 16 bits are a place.
+static PAGES: [u8; 1 << 16] = {
+    let mut pages = [0; 1 << 16];
+    let mut i = 0;
+    while i < TABLE.len() {
+        pages[i] = TABLE[i];
+        i += 1;
+    }
+    while i < TABLE.len() + 64 * N_CLASSES {
+        pages[i] = ((i - TABLE.len()) / 64) as u8;
+        i += 1;
+    }
+    pages
+};
+const N_CLASSES: usize = 9;
+
+/// By six bits each of the first and second byte of a character: its page. The third byte chooses within the page; for
+/// a character of two bytes all of the page are alike.
+static PAGE_OF: [u16; 1 << 12] = {
+    let mut table = [0; 1 << 12];
+    let mut i = 0;
+    while i < 1 << 12 {
+        let (first, second) = (i >> 6, i & 63);
+        table[i] = if first < 0x20 {
+            let scalar = first << 6 | second;
+            let class = TABLE[N_BLOCKS + TABLE[scalar >> 8] as usize * 256 + (scalar & 255)];
+            (TABLE.len() + class as usize * 64) as u16
+        } else if first < 0x30 {
+            let page = (first & 15) << 6 | second;
+            (N_BLOCKS + TABLE[page >> 2] as usize * 256 + (page & 3) * 64) as u16
+        } else {
+            FOUR_BYTES
+        };
+        i += 1;
+    }
+    table
+};
+const FOUR_BYTES: u16 = u16::MAX;
+
+/// Class number of the non-ASCII character that these bytes begin with.
+#[inline(always)]
+pub(crate) fn class_of_bytes(bytes: [u8; 4]) -> u8 {
+    let word = u32::from_be_bytes(bytes);
+    let page = PAGE_OF[(word >> 18 & 0xFC0 | word >> 16 & 0x3F) as usize];
+    if page == FOUR_BYTES {
+        return class_of(
+            (word >> 24 & 7) << 18 | (word >> 16 & 63) << 12 | (word >> 8 & 63) << 6 | word & 63,
+        );
+    }
+    PAGES[page.wrapping_add((word >> 8 & 0x3F) as u16) as usize]
 }
 
 /// Class bit and byte length of the character that starts at `at`, which must be a character border before the end.

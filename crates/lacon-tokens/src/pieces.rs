@@ -18,12 +18,12 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::pretokenize::Pattern;
+use crate::pretokenize::{Pattern, piece_end};
 use crate::scan::{Packed, REACH, Sink, TAIL, WINDOW, unpack};
 use crate::seen::{
-    FRONT, FRONT_KNOWN, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD,
-    WORD_WAYS, count_piece, encode_piece, front_key, front_known_place, front_place, short_count, short_key,
-    word_key,
+    Front, FrontKnown, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD,
+    WORD_WAYS, count_piece, encode_piece, front_known_place, front_place, short_count, short_key,
+    short_known, word_key,
 };
 use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
 use crate::vocabulary::Vocabulary;
@@ -112,6 +112,7 @@ impl Pieces {
                     n_missed: 0,
                     n_pieces: 0,
                     skip,
+                    far: false,
                 };
                 let end = scan(self.vectors, self.pattern, text, &mut sink);
                 let readable = if end > 0 {
@@ -138,12 +139,10 @@ impl Pieces {
             while !text.is_empty() {
                 let mut sink = EncodeSink {
                     front: &cache.front_known,
-                    front_ids: &cache.front_ids,
-                    answers: &mut scratch.answers,
-                    missed: &mut scratch.missed,
-                    missed_at: &mut scratch.missed_at,
+                    batch: &mut scratch.batch,
                     n_missed: 0,
                     n_pieces: 0,
+                    far: false,
                 };
                 let end = scan(self.vectors, self.pattern, text, &mut sink);
                 let readable = if end > 0 {
@@ -154,8 +153,8 @@ impl Pieces {
                     &padded
                 };
                 let (n_missed, n_pieces) = (sink.n_missed, sink.n_pieces);
-                encode_missed(self.vectors, cache, scratch, vocabulary, readable, n_missed);
-                emit(&cache.many, &scratch.resolved, &scratch.answers[..n_pieces], out);
+                encode_missed(self.vectors, self.pattern, cache, scratch, vocabulary, readable, n_missed);
+                emit(&cache.many, &scratch.resolved, &scratch.batch.answers[..n_pieces], out);
                 cache.trim_many();
                 text = if end > 0 { &text[end..] } else { &[] };
             }
@@ -187,45 +186,71 @@ const MISSED: usize = 512;
 /// Pieces that a batch to be encoded can have at most.
 const PIECES: usize = 2048;
 
+/// Missed pieces that a window can add at most, to the next power of two: places among them fit a byte.
+const OF_WINDOW: usize = 256;
+
 /// Room to work in.
 pub(crate) struct Scratch {
     /// Pieces that the front table does not know.
     missed: [Packed; MISSED],
-    /// Where they are among the batch's pieces.
-    missed_at: [u32; MISSED],
     words: [Packed; MISSED],
     shorts: [Packed; MISSED],
     others: [Packed; MISSED],
-    /// The token of each piece of a batch, or [`FLAG`] and the piece's place in `resolved`.
-    answers: Box<[u32; PIECES]>,
+    batch: Batch,
     /// Tokens of the pieces that have several.
     resolved: [Ids; MISSED],
     tokens: Vec<u32>,
+}
+
+/// Pieces of a batch to be encoded, behind one pointer.
+pub(crate) struct Batch {
+    /// The token of each piece, or [`FLAG`] and the piece's place in `resolved`.
+    answers: [u32; PIECES],
+    /// Pieces that the front table does not know.
+    missed: [Placed; MISSED],
+}
+
+/// Start in 32 bits, length in 20, place among the answers in 12.
+type Placed = u64;
+const LEN_SHIFT: u32 = 32;
+const AT_SHIFT: u32 = 52;
+/// Stands for this length and all above, which are found by splitting once more.
+const LEN_MAX: usize = (1 << (AT_SHIFT - LEN_SHIFT)) - 1;
+const _: () = assert!(PIECES <= 1 << (64 - AT_SHIFT));
+
+/// Start, length and place among the answers.
+#[inline(always)]
+fn unpack_placed(piece: Placed) -> (usize, usize, usize) {
+    (piece as u32 as usize, (piece >> LEN_SHIFT) as usize & LEN_MAX, (piece >> AT_SHIFT) as usize % PIECES)
 }
 
 impl Default for Scratch {
     fn default() -> Self {
         Self {
             missed: [0; MISSED],
-            missed_at: [0; MISSED],
             words: [0; MISSED],
             shorts: [0; MISSED],
             others: [0; MISSED],
-            answers: Box::new([0; PIECES]),
+            batch: Batch { answers: [0; PIECES], missed: [0; MISSED] },
             resolved: [0; MISSED],
             tokens: Vec::with_capacity(64),
         }
     }
 }
 
+/// Bytes after which a batch ends, so that all places in it fit 32 bits.
+const FAR: usize = 1 << 31;
+
 /// Counts pieces and lists those that the front table does not know.
 pub(crate) struct CountSink<'a> {
-    front: &'a [u64; FRONT],
+    front: &'a Front,
     missed: &'a mut [Packed; MISSED],
     n_missed: usize,
     n_pieces: usize,
     /// All ones if pieces that are one token by their looks need no look-up.
     skip: u64,
+    /// Whether the batch is so long that it ends here.
+    far: bool,
 }
 
 impl Sink for CountSink<'_> {
@@ -237,7 +262,9 @@ impl Sink for CountSink<'_> {
         let mut ends_left = borders & !(plain << 1) & !1;
         self.n_pieces += starts.count_ones() as usize;
         let count = starts_left.count_ones() as usize;
-        let mut n_missed = self.n_missed;
+        let missed: &mut [Packed; OF_WINDOW] =
+            self.missed[self.n_missed..].first_chunk_mut().expect("a full batch takes no window");
+        let mut n_missed = 0;
         let mut done = 0;
         // Steps of four, so that the branch is predictable. The empty pieces behind the last are always missed.
         while done < count {
@@ -246,37 +273,36 @@ impl Sink for CountSink<'_> {
                 let len = (ends_left.trailing_zeros() as usize).wrapping_sub(start);
                 starts_left &= starts_left.wrapping_sub(1);
                 ends_left &= ends_left.wrapping_sub(1);
-                let key = front_key(window, start & (WINDOW - 1), len);
-                self.missed[n_missed % MISSED] = (base + start) as u64 | (len as u64) << 32;
-                n_missed += usize::from(self.front[front_place(key)] != key);
+                let key = self.front.key(window, start & (WINDOW - 1), len);
+                missed[n_missed as u8 as usize] = (base + start) as u64 + ((len as u64) << LEN_SHIFT);
+                n_missed += usize::from(self.front.keys[front_place(key)] != key);
             }
             done += 4;
         }
-        self.n_missed = n_missed - (done - count);
+        self.n_missed += n_missed - (done - count);
     }
 
     #[inline(always)]
     fn one(&mut self, start: usize, end: usize) {
         self.n_pieces += 1;
-        self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
+        self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << LEN_SHIFT;
         self.n_missed += 1;
+        self.far |= end > FAR;
     }
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.n_missed >= FULL
+        self.n_missed >= FULL || self.far
     }
 }
 
 /// Looks pieces up in the front table and lists those that it does not know.
 pub(crate) struct EncodeSink<'a> {
-    front: &'a [u64; FRONT_KNOWN],
-    front_ids: &'a [u32; FRONT_KNOWN],
-    answers: &'a mut [u32; PIECES],
-    missed: &'a mut [Packed; MISSED],
-    missed_at: &'a mut [u32; MISSED],
+    front: &'a FrontKnown,
+    batch: &'a mut Batch,
     n_missed: usize,
     n_pieces: usize,
+    far: bool,
 }
 
 impl Sink for EncodeSink<'_> {
@@ -285,39 +311,47 @@ impl Sink for EncodeSink<'_> {
         let mut starts = borders & !(1 << (63 - borders.leading_zeros()));
         let mut ends = borders & !1;
         let count = starts.count_ones() as usize;
-        let mut n_missed = self.n_missed;
-        let n_pieces = self.n_pieces;
+        let full = "a full batch takes no window";
+        let missed: &mut [Placed; OF_WINDOW] =
+            self.batch.missed[self.n_missed..].first_chunk_mut().expect(full);
+        let answers: &mut [u32; WINDOW + 4] =
+            self.batch.answers[self.n_pieces..].first_chunk_mut().expect(full);
+        let mut placed = base as u64 + ((self.n_pieces as u64) << AT_SHIFT);
+        let mut n_missed = 0;
         let mut done = 0;
         while done < count {
-            for i in done..done + 4 {
+            for i in 0..4 {
                 let start = starts.trailing_zeros() as usize;
                 let len = (ends.trailing_zeros() as usize).wrapping_sub(start);
                 starts &= starts.wrapping_sub(1);
                 ends &= ends.wrapping_sub(1);
-                let key = front_key(window, start & (WINDOW - 1), len);
+                let key = self.front.key(window, start & (WINDOW - 1), len);
                 let place = front_known_place(key);
-                self.answers[(n_pieces + i) % PIECES] = self.front_ids[place];
-                self.missed[n_missed % MISSED] = (base + start) as u64 | (len as u64) << 32;
-                self.missed_at[n_missed % MISSED] = (n_pieces + i) as u32;
-                n_missed += usize::from(self.front[place] != key);
+                answers[done % WINDOW + i] = self.front.ids[place];
+                missed[n_missed as u8 as usize] =
+                    placed.wrapping_add(start as u64).wrapping_add((len as u64) << LEN_SHIFT);
+                placed = placed.wrapping_add(1 << AT_SHIFT);
+                n_missed += usize::from(self.front.keys[place] != key);
             }
             done += 4;
         }
-        self.n_missed = n_missed - (done - count);
+        self.n_missed += n_missed - (done - count);
         self.n_pieces += count;
     }
 
     #[inline(always)]
     fn one(&mut self, start: usize, end: usize) {
-        self.missed[self.n_missed % MISSED] = start as u64 | ((end - start) as u64) << 32;
-        self.missed_at[self.n_missed % MISSED] = self.n_pieces as u32;
+        let len = (end - start).min(LEN_MAX) as u64;
+        self.batch.missed[self.n_missed % MISSED] =
+            start as u64 | len << LEN_SHIFT | (self.n_pieces as u64) << AT_SHIFT;
         self.n_missed += 1;
         self.n_pieces += 1;
+        self.far |= end > FAR;
     }
 
     #[inline(always)]
     fn is_full(&self) -> bool {
-        self.n_missed >= FULL || self.n_pieces >= PIECES - 2 * WINDOW
+        self.n_missed >= FULL || self.n_pieces >= PIECES - 2 * WINDOW || self.far
     }
 }
 
@@ -355,8 +389,7 @@ pub(crate) fn count_missed_with(
     for piece in others {
         let (start, len) = unpack(*piece);
         if len <= MEDIUM {
-            let set = cache.medium_set(&text[start..start + len]);
-            set.iter().for_each(prefetch);
+            prefetch(cache.medium_home(&text[start..start + len]));
         }
     }
     let mut n_tokens = 0;
@@ -374,7 +407,7 @@ pub(crate) fn count_missed_with(
         n_unknown += usize::from(found == 0);
         hits = hits.wrapping_add(1);
         if hits.is_multiple_of(PROMOTE) {
-            let slot = &mut cache.front[front_place(key)];
+            let slot = &mut cache.front.keys[front_place(key)];
             *slot = select_unpredictable(found == 1, key, *slot);
         }
     }
@@ -398,68 +431,86 @@ pub(crate) fn count_missed_with(
 /// Answers for the missed pieces; call it through `simd.rs`.
 #[inline(always)]
 pub(crate) fn encode_missed_with(
-    matches: impl Matches,
+    matches_known: impl Matches,
+    pattern: Pattern,
     cache: &mut PieceCache,
     scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
     n_missed: usize,
 ) {
-    let Scratch { missed, missed_at, words, shorts: words_at, answers, resolved, .. } = scratch;
-    let (mut n_words, mut n_others) = (0, 0);
-    for i in 0..n_missed.min(MISSED) {
-        let (piece, at) = (missed[i], missed_at[i]);
-        let (_, len) = unpack(piece);
+    let Scratch { words, shorts, batch: Batch { answers, missed }, resolved, .. } = scratch;
+    let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
+    for i in 0..n_missed % MISSED {
+        let piece = missed[i];
+        let (_, len, _) = unpack_placed(piece);
         words[n_words % MISSED] = piece;
-        words_at[n_words % MISSED] = u64::from(at);
         n_words += usize::from(len <= WORD);
+        shorts[n_shorts % MISSED] = piece;
+        n_shorts += usize::from((len > WORD) & (len <= SHORT));
         missed[n_others % MISSED] = piece;
-        missed_at[n_others % MISSED] = at;
-        n_others += usize::from(len > WORD);
+        n_others += usize::from(len > SHORT);
     }
-    for piece in &words[..n_words] {
-        let (start, len) = unpack(*piece);
-        let key = word_key(text, start, len);
-        prefetch(cache.word_set(key));
-        prefetch(cache.word_ids(key));
+    let (words, shorts) = (&words[..n_words], &shorts[..n_shorts]);
+    for piece in words {
+        let (start, len, _) = unpack_placed(*piece);
+        prefetch(cache.known_set(word_key(text, start, len)));
+    }
+    for piece in shorts {
+        let (start, len, _) = unpack_placed(*piece);
+        let (low, high) = short_key(text, start, len);
+        prefetch(cache.short_set(low, high));
+        prefetch(cache.short_ids(low, high));
     }
     for piece in &missed[..n_others] {
-        let (start, len) = unpack(*piece);
-        if len <= SHORT {
-            let (low, high) = short_key(text, start, len);
-            prefetch(cache.short_set(low, high));
-            prefetch(cache.short_ids(low, high));
+        let (start, len, _) = unpack_placed(*piece);
+        if len <= MEDIUM {
+            prefetch(cache.medium_home(&text[start..start + len]));
         }
     }
     let mut n_resolved = 0;
     let mut hits = cache.hits;
-    for i in 0..n_words {
-        let (start, len) = unpack(words[i]);
+    for piece in words {
+        let (start, len, at) = unpack_placed(*piece);
         let key = word_key(text, start, len);
-        let matched = matches(cache.word_set(key), key);
-        let ids = cache.word_ids(key)[matched.trailing_zeros() as usize & 7];
+        let set = cache.known_set(key);
+        let matched = matches_known(set, key);
+        let ids = set[matched.trailing_zeros() as usize & 6 | 1];
         let ids = select_unpredictable(matched != 0, ids, 0);
         resolved[n_resolved % MISSED] = ids;
         let single = (ids as u32).wrapping_sub(1);
-        answers[words_at[i] as usize % PIECES] =
-            select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
+        answers[at] = select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
         n_resolved += usize::from(ids > ID_MASK);
-        missed[n_others % MISSED] = words[i];
-        missed_at[n_others % MISSED] = words_at[i] as u32;
+        missed[n_others % MISSED] = *piece;
         n_others += usize::from(ids == 0);
         hits = hits.wrapping_add(1);
         if hits.is_multiple_of(PROMOTE) {
-            let at = front_known_place(key);
+            let front = &mut *cache.front_known;
+            let place = front_known_place(key);
             let known = (ids != 0) & (ids <= ID_MASK);
-            cache.front_known[at] = select_unpredictable(known, key, cache.front_known[at]);
-            cache.front_ids[at] = select_unpredictable(known, single, cache.front_ids[at]);
+            front.keys[place] = select_unpredictable(known, key, front.keys[place]);
+            front.ids[place] = select_unpredictable(known, single, front.ids[place]);
         }
     }
     cache.hits = hits;
-    for (piece, at) in missed.iter().zip(missed_at).take(n_others) {
-        let (start, len) = unpack(*piece);
-        let ids = encode_piece(&matches, cache, vocabulary, text, start, len);
-        answers[*at as usize % PIECES] = if ids <= ID_MASK {
+    for piece in shorts {
+        let (start, len, at) = unpack_placed(*piece);
+        let (low, high) = short_key(text, start, len);
+        let ids = short_known(cache.short_set(low, high), cache.short_ids(low, high), low, high);
+        resolved[n_resolved % MISSED] = ids;
+        let single = (ids as u32).wrapping_sub(1);
+        answers[at] = select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
+        n_resolved += usize::from(ids > ID_MASK);
+        missed[n_others % MISSED] = *piece;
+        n_others += usize::from(ids == 0);
+    }
+    for piece in &missed[..n_others] {
+        let (start, mut len, at) = unpack_placed(*piece);
+        if len == LEN_MAX {
+            len = piece_end(pattern, text, start) - start;
+        }
+        let ids = encode_piece(cache, vocabulary, text, start, len);
+        answers[at] = if ids <= ID_MASK {
             ids as u32 - 1
         } else {
             resolved[n_resolved % MISSED] = ids;
@@ -475,25 +526,39 @@ const FLAG: u32 = 1 << 31;
 /// Appends the tokens that `answers` stand for to `out`.
 fn emit(many: &[u32], resolved: &[Ids; MISSED], answers: &[u32], out: &mut Vec<u32>) {
     const STEP: usize = 8;
-    for chunk in answers.chunks(STEP) {
+    // Room for the most that pieces of three tokens need; longer ones ask for their own.
+    out.reserve(3 * answers.len() + STEP);
+    let (chunks, rest) = answers.as_chunks::<STEP>();
+    for chunk in chunks {
         if chunk.iter().fold(0, |all, answer| all | answer) & FLAG == 0 {
             out.extend_from_slice(chunk);
-            continue;
-        }
-        for answer in chunk {
-            if answer & FLAG == 0 {
-                out.push(*answer);
-                continue;
-            }
-            let ids = resolved[(answer & !FLAG) as usize % MISSED];
-            if ids & IN_MANY != 0 {
-                let (from, len) = (ids as u32 as usize, (ids >> 32) as usize & 0x7FFF_FFFF);
-                out.extend_from_slice(&many[from..from + len]);
-                continue;
-            }
-            let part = |i: u32| ((ids >> (i * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
-            let n = 2 + usize::from(ids >> (2 * ID_BITS) != 0);
-            out.extend_from_slice(&[part(0), part(1), part(2)][..n]);
+        } else {
+            emit_some(many, resolved, chunk, out);
         }
     }
+    emit_some(many, resolved, rest, out);
+}
+
+/// [`emit`] for up to eight answers.
+#[inline(always)]
+fn emit_some(many: &[u32], resolved: &[Ids; MISSED], answers: &[u32], out: &mut Vec<u32>) {
+    let mut tokens = [0; 32];
+    let mut n = 0;
+    for answer in answers {
+        let ids = resolved[*answer as usize % MISSED];
+        let ids = select_unpredictable(answer & FLAG != 0, ids, u64::from(*answer) + 1);
+        if ids & IN_MANY != 0 {
+            out.extend_from_slice(&tokens[..n]);
+            n = 0;
+            let (from, len) = (ids as u32 as usize, (ids >> 32) as usize & 0x7FFF_FFFF);
+            out.extend_from_slice(&many[from..from + len]);
+            continue;
+        }
+        // Three are written and as many kept as there are.
+        for i in 0..3 {
+            tokens[(n + i) % 32] = ((ids >> (i as u32 * ID_BITS) & ID_MASK) as u32).wrapping_sub(1);
+        }
+        n += 1 + usize::from(ids >> ID_BITS != 0) + usize::from(ids >> (2 * ID_BITS) != 0);
+    }
+    out.extend_from_slice(&tokens[..n]);
 }

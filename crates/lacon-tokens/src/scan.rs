@@ -6,11 +6,13 @@
 //! and spaces, a caseless letter before a capital, blank lines with spaces in them) is an *event*: the plain
 //! automaton of `pretokenize.rs` takes over at the piece before it, and the masks resume behind it.
 //!
-//! Cost: about 40 operations on words per window of ASCII, and a table look-up per non-ASCII character.
+//! Cost: about 40 operations on words per window of ASCII, and two table look-ups per non-ASCII character.
 //!
 //! Tried and lost: carrying state from one aligned window to the next (each rule needs its own carry, and the
 //! look-ahead rules need the next window first); two windows at once from two places of the text, so that neither
-//! waits for the other (no difference: the processor overlaps a window with the look-ups before it anyway).
+//! waits for the other (no difference: the processor overlaps a window with the look-ups before it anyway); adding the
+//! bits of each character to a word per plane (45 instructions a character; the bytes of classes, stored and read back
+//! as vectors, take 15).
 
 use crate::classes::{CharClass, class_of, decode};
 use crate::pretokenize::{Pattern, piece_end};
@@ -94,13 +96,14 @@ pub(crate) fn unpack(piece: Packed) -> (usize, usize) {
 #[inline(always)]
 pub(crate) fn scan_with<R: Rules, S: Sink>(
     masks: impl Fn(&[u8; WINDOW]) -> Masks,
+    planes: impl Fn(&[u8; REACH], u64) -> Planes,
     text: &[u8],
     sink: &mut S,
 ) -> usize {
     let mut at = 0;
     while !sink.is_full() && at + REACH <= text.len() {
         let window = window_at(text, at);
-        at = step::<R, S>(masks(block_of(window)), text, window, at, false, sink);
+        at = step::<R, S>(masks(block_of(window)), &planes, text, window, at, false, sink);
     }
     at
 }
@@ -109,6 +112,7 @@ pub(crate) fn scan_with<R: Rules, S: Sink>(
 #[inline(always)]
 pub(crate) fn scan_tail_with<R: Rules, S: Sink>(
     masks: impl Fn(&[u8; WINDOW]) -> Masks,
+    planes: impl Fn(&[u8; REACH], u64) -> Planes,
     padded: &[u8; TAIL],
     len: usize,
     sink: &mut S,
@@ -116,7 +120,7 @@ pub(crate) fn scan_tail_with<R: Rules, S: Sink>(
     let mut at = 0;
     while at < len {
         let window = window_at(padded, at);
-        at = step::<R, S>(masks(block_of(window)), &padded[..len], window, at, true, sink);
+        at = step::<R, S>(masks(block_of(window)), &planes, &padded[..len], window, at, true, sink);
     }
 }
 
@@ -139,6 +143,7 @@ pub(crate) const TAIL: usize = 2 * REACH;
 #[inline(always)]
 fn step<R: Rules, S: Sink>(
     masks: Masks,
+    planes: &impl Fn(&[u8; REACH], u64) -> Planes,
     text: &[u8],
     bytes: &[u8; REACH],
     at: usize,
@@ -172,7 +177,9 @@ fn step<R: Rules, S: Sink>(
     let mut sure = if last { left as u32 } else { WINDOW as u32 - 1 };
     let mut event = 64;
     if high != 0 {
-        let cut = classify(text, at, &mut window, &mut event);
+        let planes = planes(bytes, high);
+        let cut = planes.cut;
+        event = classify(&planes, &mut window);
         // The character before the cut one can depend on it.
         sure = if cut < 64 { sure.min(cut.saturating_sub(1)) } else { sure };
     }
@@ -209,17 +216,30 @@ fn step<R: Rules, S: Sink>(
     next
 }
 
-/// Sets the class bits of the non-ASCII characters; returns the bit of a character that the window cuts, or 64.
+/// Classes of the non-ASCII characters of a window: the bits of the class number, a plane each. Bits of other bytes and
+/// of the character that the window cuts are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Planes {
+    pub(crate) one: u64,
+    pub(crate) two: u64,
+    pub(crate) four: u64,
+    pub(crate) eight: u64,
+    /// Bytes of a character after its first.
+    pub(crate) rest: u64,
+    /// First bit of a character that the window cuts; 64 for none.
+    pub(crate) cut: u32,
+}
+
+/// The planes one character at a time: the form that the others must equal.
 #[inline(always)]
-fn classify(text: &[u8], at: usize, window: &mut Window, event: &mut u32) -> u32 {
-    // The bits of the class number, a plane each: adding to one word per class would wait for memory at each character.
+pub(crate) fn planes_scalar(bytes: &[u8; REACH], high: u64) -> Planes {
     let [mut one, mut two, mut four, mut eight] = [0_u64; 4];
-    let mut todo = window.high;
+    let mut todo = high;
     let mut cut = 64;
     let mut rest = 0;
     while todo != 0 {
         let bit = todo.trailing_zeros();
-        let (scalar, len) = decode(text, at + bit as usize);
+        let (scalar, len) = decode(bytes, bit as usize);
         if bit as usize + len > WINDOW {
             cut = bit;
             break;
@@ -233,10 +253,17 @@ fn classify(text: &[u8], at: usize, window: &mut Window, event: &mut u32) -> u32
         rest |= bytes & (bytes << 1);
         todo &= !bytes;
     }
+    Planes { one, two, four, eight, rest, cut }
+}
+
+/// Sets the class bits of the non-ASCII characters; returns the first that is an event, or 64.
+#[inline(always)]
+fn classify(planes: &Planes, window: &mut Window) -> u32 {
     const { assert!(CharClass::Lower as u8 == 1 && CharClass::Upper as u8 == 2 && CharClass::Letter as u8 == 3) };
     const { assert!(CharClass::Mark as u8 == 4 && CharClass::Digit as u8 == 5 && CharClass::Blank as u8 == 8) };
+    let Planes { one, two, four, eight, rest, cut } = *planes;
     let low = !four & !eight;
-    let seen = window.high & if cut < 64 { below(cut) } else { u64::MAX };
+    let seen = window.high & below(cut);
     window.lower |= one & !two & low;
     window.upper |= two & !one & low;
     window.caseless = one & two & low;
@@ -245,12 +272,11 @@ fn classify(text: &[u8], at: usize, window: &mut Window, event: &mut u32) -> u32
     window.blank |= eight;
     window.other |= seen & !(one | two | four | eight);
     window.rest = rest;
-    *event = ((four & one) | eight).trailing_zeros();
-    cut
+    ((four & one) | eight).trailing_zeros()
 }
 
 #[inline(always)]
-fn below(bit: u32) -> u64 {
+pub(crate) fn below(bit: u32) -> u64 {
     if bit >= 64 { u64::MAX } else { (1 << bit) - 1 }
 }
 

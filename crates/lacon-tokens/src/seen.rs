@@ -23,20 +23,27 @@ pub(crate) const PROMOTE: u32 = 8;
 const WORD_SETS: usize = 1 << 14;
 /// Pieces in a set of the second table.
 pub(crate) const WORD_WAYS: usize = 7;
+const KNOWN_SETS: usize = 1 << 15;
+/// Pieces in a set of the second table of encoding.
+pub(crate) const KNOWN_WAYS: usize = 4;
 /// Longest piece whose bytes and count fit two words.
 pub(crate) const SHORT: usize = 15;
 const SHORT_SETS: usize = 1 << 15;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 pub(crate) const MEDIUM: usize = 46;
-const MEDIUM_SETS: usize = 1 << 13;
-const MEDIUM_WAYS: usize = 4;
+const MEDIUMS: usize = 1 << 16;
+/// Places that a piece of the fourth and fifth table can have.
+const PLACES: usize = 4;
 /// Longest piece of the fifth table.
 const LONG: usize = 256;
-const LONG_SETS: usize = 1 << 11;
+const LONGS: usize = 1 << 12;
 
 /// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
 pub(crate) type WordSet = [u64; 8];
+
+/// Pieces of up to 8 bytes with their ids, a cache line of them: key, ids, key, ids, ….
+pub(crate) type KnownSet = [u64; 2 * KNOWN_WAYS];
 
 /// Pieces of 9 to 15 bytes, a cache line of them: the first words of the keys, then the second, whose last byte is
 /// the token count.
@@ -45,8 +52,11 @@ type ShortSet = [u64; 2 * SHORT_WAYS];
 const COUNT_SHIFT: u32 = 56;
 const COUNT_MASK: u64 = 0xFF << COUNT_SHIFT;
 
-/// A piece of 16 to 46 bytes: the bytes, zero-padded, then one byte of length and one of token count.
-type Medium = [u64; 6];
+/// A piece of 16 to 46 bytes, a cache line: the bytes, zero-padded, then one byte of length and one of token count,
+/// then the ids.
+type Medium = [u64; 8];
+/// Words of a [`Medium`] that hold the bytes, the length and the count.
+const MEDIUM_KEY: usize = 6;
 
 /// Token numbers of a cached piece: up to three, plus one, in 21 bits each; or where they are in `many`.
 ///
@@ -65,47 +75,44 @@ const MANY: usize = 1 << 18;
 /// The larger tables are arrays of plain words, which begin as zeros: the system hands out their pages when they are
 /// first touched, so that a thread that counts one short text does not pay for the whole.
 pub(crate) struct PieceCache {
-    /// Keys of pieces that are one token.
-    pub(crate) front: Box<[u64; FRONT]>,
-    /// The same for encoding, which needs the tokens too.
-    pub(crate) front_known: Box<[u64; FRONT_KNOWN]>,
-    pub(crate) front_ids: Box<[u32; FRONT_KNOWN]>,
+    pub(crate) front: Box<Front>,
+    pub(crate) front_known: Box<FrontKnown>,
     /// Hits since one entered a front table.
     pub(crate) hits: u32,
     words: Lines,
-    word_ids: Vec<[Ids; 8]>,
+    known: Lines,
     short: Lines,
     short_ids: Vec<[Ids; SHORT_WAYS]>,
-    medium: Vec<[Medium; MEDIUM_WAYS]>,
-    medium_ids: Vec<[Ids; MEDIUM_WAYS]>,
+    medium: Lines,
     /// Pieces of 47 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
     long: Vec<u32>,
     long_bytes: Vec<[u8; LONG]>,
     long_ids: Vec<Ids>,
+    /// Whose turn it is to give way where all places of a piece are taken.
+    turn: usize,
     /// Ids of the pieces that have more than three.
     pub(crate) many: Vec<u32>,
-}
-
-fn boxed<T: Clone, const N: usize>(value: T) -> Box<[T; N]> {
-    vec![value; N].into_boxed_slice().try_into().unwrap_or_else(|_| unreachable!("made with this length"))
 }
 
 impl PieceCache {
     pub(crate) fn new() -> Self {
         Self {
-            front: boxed(EMPTY),
-            front_known: boxed(EMPTY),
-            front_ids: boxed(0),
+            front: Box::new(Front { keep: KEEP, keys: [EMPTY; FRONT] }),
+            front_known: Box::new(FrontKnown {
+                keep: KEEP,
+                keys: [EMPTY; FRONT_KNOWN],
+                ids: [0; FRONT_KNOWN],
+            }),
             hits: 0,
             words: Lines::new(WORD_SETS),
-            word_ids: vec![[0; 8]; WORD_SETS],
+            known: Lines::new(KNOWN_SETS),
             short: Lines::new(SHORT_SETS),
             short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
-            medium: vec![[[0; 6]; MEDIUM_WAYS]; MEDIUM_SETS],
-            medium_ids: vec![[0; MEDIUM_WAYS]; MEDIUM_SETS],
-            long: vec![0; LONG_SETS],
-            long_bytes: vec![[0; LONG]; LONG_SETS],
-            long_ids: vec![0; LONG_SETS],
+            medium: Lines::new(MEDIUMS),
+            long: vec![0; LONGS],
+            long_bytes: vec![[0; LONG]; LONGS],
+            long_ids: vec![0; LONGS],
+            turn: 0,
             many: Vec::new(),
         }
     }
@@ -116,9 +123,10 @@ impl PieceCache {
         self.words.get(word_place(key))
     }
 
+    /// The set of a piece of up to [`WORD`] bytes, with the ids.
     #[inline(always)]
-    pub(crate) fn word_ids(&self, key: u64) -> &[Ids; 8] {
-        &self.word_ids[word_place(key)]
+    pub(crate) fn known_set(&self, key: u64) -> &KnownSet {
+        self.known.get(known_place(key))
     }
 
     /// The set of a piece of 9 to [`SHORT`] bytes.
@@ -132,9 +140,10 @@ impl PieceCache {
         &self.short_ids[short_place(low, high)]
     }
 
+    /// The first place of a piece of 16 to [`MEDIUM`] bytes.
     #[inline(always)]
-    pub(crate) fn medium_set(&self, piece: &[u8]) -> &[Medium; MEDIUM_WAYS] {
-        &self.medium[medium_place(&medium_key(piece))]
+    pub(crate) fn medium_home(&self, piece: &[u8]) -> &Medium {
+        self.medium.get(medium_place(&medium_key(piece)))
     }
 }
 
@@ -176,8 +185,8 @@ pub(crate) fn word_key(text: &[u8], start: usize, len: usize) -> u64 {
 const EMPTY: u64 = 1 << 63;
 
 /// The bits of a word that belong to a piece, by its length; none where a word does not hold it.
-const KEEP: [u64; 128] = {
-    let mut table = [0; 128];
+const KEEP: [u64; 256] = {
+    let mut table = [0; 256];
     let mut len = 1;
     while len <= WORD {
         table[len] = u64::MAX >> (64 - 8 * len);
@@ -186,11 +195,39 @@ const KEEP: [u64; 128] = {
     table
 };
 
-/// [`word_key`] of a piece of a window; zero, which no table holds, for an empty or longer piece.
+/// Keys of pieces that are one token. With [`KEEP`] beside them, one pointer is enough for a probe: the loop over the
+/// pieces of a window has no register to spare.
+pub(crate) struct Front {
+    keep: [u64; 256],
+    pub(crate) keys: [u64; FRONT],
+}
+
+/// The same for encoding, which needs the tokens too.
+pub(crate) struct FrontKnown {
+    keep: [u64; 256],
+    pub(crate) keys: [u64; FRONT_KNOWN],
+    pub(crate) ids: [u32; FRONT_KNOWN],
+}
+
+impl Front {
+    /// [`word_key`] of a piece of a window; zero, which no table holds, for an empty or longer piece.
+    #[inline(always)]
+    pub(crate) fn key(&self, window: &[u8; REACH], start: usize, len: usize) -> u64 {
+        !window_word(window, start) & self.keep[len as u8 as usize]
+    }
+}
+
+impl FrontKnown {
+    /// As [`Front::key`].
+    #[inline(always)]
+    pub(crate) fn key(&self, window: &[u8; REACH], start: usize, len: usize) -> u64 {
+        !window_word(window, start) & self.keep[len as u8 as usize]
+    }
+}
+
 #[inline(always)]
-pub(crate) fn front_key(window: &[u8; REACH], start: usize, len: usize) -> u64 {
-    let bytes: &[u8; 8] = window[start..start + 8].try_into().expect("the range has this length");
-    !u64::from_le_bytes(*bytes) & KEEP[len & 127]
+fn window_word(window: &[u8; REACH], start: usize) -> u64 {
+    u64::from_le_bytes(window[start..start + 8].try_into().expect("the range has this length"))
 }
 
 #[inline(always)]
@@ -213,6 +250,11 @@ pub(crate) fn front_place(key: u64) -> usize {
 #[inline(always)]
 fn word_place(key: u64) -> usize {
     (word_hash(key) >> (64 - WORD_SETS.trailing_zeros())) as usize
+}
+
+#[inline(always)]
+fn known_place(key: u64) -> usize {
+    (word_hash(key) >> (64 - KNOWN_SETS.trailing_zeros())) as usize
 }
 
 /// Key of a piece of 9 to [`SHORT`] bytes; of others something that no table holds or that must not be used.
@@ -241,39 +283,40 @@ pub(crate) fn short_count(set: &ShortSet, low: u64, high: u64) -> usize {
     (found >> COUNT_SHIFT) as usize
 }
 
+/// Ids of the piece with this key, or zero.
+#[inline(always)]
+pub(crate) fn short_known(set: &ShortSet, ids: &[Ids; SHORT_WAYS], low: u64, high: u64) -> Ids {
+    let mut found = 0;
+    for way in 0..SHORT_WAYS {
+        let differs = (set[way] ^ low) | ((set[SHORT_WAYS + way] ^ high) & !COUNT_MASK);
+        found |= std::hint::select_unpredictable(differs == 0, ids[way], 0);
+    }
+    found
+}
+
 /// Where a piece is in the cache, or would go.
 enum Slot {
-    Word(Option<usize>, u64),
+    /// The table of counting.
+    Word(u64),
+    /// The table of encoding.
+    Known(u64),
     Short(usize, Option<usize>, u64, u64),
-    Medium(usize, Option<usize>, [u64; 6]),
-    Long(usize),
+    /// A place, whether the piece is there, and its key.
+    Medium(usize, bool, [u64; MEDIUM_KEY]),
+    /// A place, and whether the piece is there.
+    Long(usize, bool),
     None,
 }
 
 /// `matches` gives a bit for each key of a set that equals the key.
-pub(crate) trait Matches: Fn(&WordSet, u64) -> u32 {}
-impl<F: Fn(&WordSet, u64) -> u32> Matches for F {}
+pub(crate) trait Matches: Fn(&[u64; 8], u64) -> u32 {}
+impl<F: Fn(&[u64; 8], u64) -> u32> Matches for F {}
 
-/// The piece's place, and its ids and count if it is there.
+/// The place of a piece of more than [`WORD`] bytes, and its ids and count if it is there.
 #[inline(always)]
-fn find(
-    matches: &impl Matches,
-    cache: &PieceCache,
-    text: &[u8],
-    start: usize,
-    len: usize,
-) -> (Slot, Option<(Ids, usize)>) {
+fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Option<(Ids, usize)>) {
     let piece = &text[start..start + len];
     match len {
-        n if n <= WORD => {
-            let key = word_key(text, start, len);
-            let set = cache.word_set(key);
-            let matched = matches(set, key);
-            let way = (matched != 0).then(|| matched.trailing_zeros() as usize & 7);
-            let found =
-                way.map(|way| (cache.word_ids(key)[way], (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF));
-            (Slot::Word(way, key), found)
-        }
         n if n <= SHORT => {
             let (low, high) = short_key(text, start, len);
             let at = short_place(low, high);
@@ -286,20 +329,27 @@ fn find(
         }
         n if n <= MEDIUM => {
             let words = medium_key(piece);
-            let at = medium_place(&words);
-            let set = &cache.medium[at];
-            let way = (0..MEDIUM_WAYS).find(|way| {
-                let found = &set[*way];
-                found[..5] == words[..5] && found[5] & !(0xFF << 56) == words[5]
-            });
-            let found = way.map(|way| (cache.medium_ids[at][way], (set[way][5] >> 56) as usize));
-            (Slot::Medium(at, way, words), found)
+            let home = medium_place(&words);
+            for place in (0..PLACES).map(|i| home ^ i) {
+                let entry: &Medium = cache.medium.get(place);
+                if entry[..5] == words[..5] && entry[5] & !COUNT_MASK == words[5] {
+                    return (
+                        Slot::Medium(place, true, words),
+                        Some((entry[MEDIUM_KEY], (entry[5] >> COUNT_SHIFT) as usize)),
+                    );
+                }
+            }
+            (Slot::Medium(home, false, words), None)
         }
         n if n <= LONG => {
-            let at = (hash(piece) >> 32) as usize % LONG_SETS;
-            let known = cache.long[at];
-            let same = known as usize & 0xFFFF == len && cache.long_bytes[at][..len] == *piece;
-            (Slot::Long(at), same.then(|| (cache.long_ids[at], (known >> 16) as usize)))
+            let home = (hash(piece) >> 32) as usize % LONGS;
+            for place in (0..PLACES).map(|i| home ^ i) {
+                let known = cache.long[place];
+                if known as usize & 0xFFFF == len && cache.long_bytes[place][..len] == *piece {
+                    return (Slot::Long(place, true), Some((cache.long_ids[place], (known >> 16) as usize)));
+                }
+            }
+            (Slot::Long(home, false), None)
         }
         _ => (Slot::None, None),
     }
@@ -317,7 +367,14 @@ pub(crate) fn count_piece(
     len: usize,
 ) -> usize {
     let piece = &text[start..start + len];
-    let (slot, found) = find(matches, cache, text, start, len);
+    let (slot, found) = if len <= WORD {
+        let key = word_key(text, start, len);
+        let set = cache.word_set(key);
+        let way = matches(set, key).trailing_zeros();
+        (Slot::Word(key), (way < 8).then(|| (0, (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF)))
+    } else {
+        find(cache, text, start, len)
+    };
     if let Some((_, count)) = found {
         return count;
     }
@@ -332,7 +389,6 @@ pub(crate) fn count_piece(
 /// Tokens of a piece, from the cache or by merging; those that the cache has no room for are at the end of `many`.
 #[inline(always)]
 pub(crate) fn encode_piece(
-    matches: &impl Matches,
     cache: &mut PieceCache,
     vocabulary: &Vocabulary,
     text: &[u8],
@@ -340,7 +396,14 @@ pub(crate) fn encode_piece(
     len: usize,
 ) -> Ids {
     let piece = &text[start..start + len];
-    let (slot, found) = find(matches, cache, text, start, len);
+    let (slot, found) = if len <= WORD {
+        let key = word_key(text, start, len);
+        let set = cache.known_set(key);
+        let way = (0..KNOWN_WAYS).find(|way| set[2 * way] == key);
+        (Slot::Known(key), way.map(|way| (set[2 * way + 1], 0)))
+    } else {
+        find(cache, text, start, len)
+    };
     if let Some((ids, _)) = found.filter(|(ids, _)| *ids != 0) {
         return ids;
     }
@@ -370,17 +433,20 @@ pub(crate) fn encode_piece(
 #[inline(always)]
 fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
     match slot {
-        Slot::Word(Some(way), key) => cache.word_ids[word_place(key)][way] = ids,
         Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
-        Slot::Medium(at, Some(way), _) => cache.medium_ids[at][way] = ids,
-        Slot::Word(None, key) => {
+        Slot::Medium(place, true, _) => cache.medium.get_mut(place)[MEDIUM_KEY] = ids,
+        Slot::Long(place, true) => cache.long_ids[place] = ids,
+        Slot::Word(key) => {
             let at = word_place(key);
             let set: &mut WordSet = cache.words.get_mut(at);
             let counts = set[WORD_WAYS] << 8 | n as u64;
             set.copy_within(..WORD_WAYS - 1, 1);
             (set[0], set[WORD_WAYS]) = (key, counts);
-            cache.word_ids[at].copy_within(..WORD_WAYS - 1, 1);
-            cache.word_ids[at][0] = ids;
+        }
+        Slot::Known(key) => {
+            let set: &mut KnownSet = cache.known.get_mut(known_place(key));
+            set.copy_within(..2 * (KNOWN_WAYS - 1), 2);
+            (set[0], set[1]) = (key, ids);
         }
         Slot::Short(at, None, low, high) => {
             let set: &mut ShortSet = cache.short.get_mut(at);
@@ -390,24 +456,27 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
             cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
             cache.short_ids[at][0] = ids;
         }
-        Slot::Medium(at, None, mut words) => {
-            words[5] |= (n as u64) << 56;
-            cache.medium[at].copy_within(..MEDIUM_WAYS - 1, 1);
-            cache.medium[at][0] = words;
-            cache.medium_ids[at].copy_within(..MEDIUM_WAYS - 1, 1);
-            cache.medium_ids[at][0] = ids;
+        Slot::Medium(home, false, words) => {
+            let empty = (0..PLACES).find(|i| cache.medium.get(home ^ i)[MEDIUM_KEY - 1] == 0);
+            let place = home ^ empty.unwrap_or_else(|| cache.next_turn());
+            let entry: &mut Medium = cache.medium.get_mut(place);
+            entry[..MEDIUM_KEY].copy_from_slice(&words);
+            entry[MEDIUM_KEY - 1] |= (n as u64) << COUNT_SHIFT;
+            entry[MEDIUM_KEY] = ids;
         }
-        Slot::Long(at) => {
-            cache.long_bytes[at][..piece.len()].copy_from_slice(piece);
-            cache.long[at] = piece.len() as u32 | (n as u32) << 16;
-            cache.long_ids[at] = ids;
+        Slot::Long(home, false) => {
+            let empty = (0..PLACES).find(|i| cache.long[home ^ i] == 0);
+            let place = home ^ empty.unwrap_or_else(|| cache.next_turn());
+            cache.long_bytes[place][..piece.len()].copy_from_slice(piece);
+            cache.long[place] = piece.len() as u32 | (n as u32) << 16;
+            cache.long_ids[place] = ids;
         }
         Slot::None => {}
     }
 }
 
 #[inline(always)]
-fn medium_key(piece: &[u8]) -> [u64; 6] {
+fn medium_key(piece: &[u8]) -> [u64; MEDIUM_KEY] {
     let mut padded = [0; 48];
     padded[..piece.len()].copy_from_slice(piece);
     padded[MEDIUM] = piece.len() as u8;
@@ -415,12 +484,17 @@ fn medium_key(piece: &[u8]) -> [u64; 6] {
 }
 
 #[inline(always)]
-fn medium_place(words: &[u64; 6]) -> usize {
+fn medium_place(words: &[u64; MEDIUM_KEY]) -> usize {
     let hash = mix(mix(mix(0, words[0], words[1]), words[2], words[3]), words[4], words[5]);
-    (hash >> 32) as usize % MEDIUM_SETS
+    (hash >> 32) as usize % MEDIUMS
 }
 
 impl PieceCache {
+    fn next_turn(&mut self) -> usize {
+        self.turn = (self.turn + 1) % PLACES;
+        self.turn
+    }
+
     /// Forgets ids behind those that pieces of the tables refer to.
     pub(crate) fn trim_many(&mut self) {
         self.many.truncate(MANY);
