@@ -6,7 +6,7 @@ use jiff::{Span, ToSpan, civil::Date};
 use serde_json::{Map, Value};
 
 use crate::{
-    Bar, Dataset, Indicator, Item, Kind, Semantics, Tool, catalog,
+    Asset, Bar, Dataset, Indicator, Item, Kind, Semantics, Tool, catalog,
     dataset::{Entry, Statement, StatementKind},
     indicators, levels,
 };
@@ -506,4 +506,21 @@ pub fn usual_calls(
         }
         _ => Vec::new(),
     }
+}
+
+/// The further calls of a news analyst whose asset is moved by rates, prices and risk rather than by a company.
+pub fn macro_calls(asset: Asset, as_of: Date) -> Vec<(String, Map<String, Value>)> {
+    let series: &[&str] = match asset {
+        Asset::Equity => &[],
+        Asset::Forex => &["fed funds", "10y", "dollar", "cpi"],
+        Asset::Crypto => &["fed funds", "dollar", "vix"],
+        Asset::Index => &["fed funds", "10y", "vix", "unemployment"],
+        Asset::Future => &["dollar", "cpi", "production"],
+    };
+    let call = |series: &&str| {
+        let arguments = [("series", (*series).to_owned()), ("curr_date", as_of.to_string())];
+        let arguments = arguments.into_iter().map(|(k, v)| (k.to_owned(), Value::from(v))).collect();
+        ("get_macro_series".to_owned(), arguments)
+    };
+    series.iter().map(call).collect()
 }

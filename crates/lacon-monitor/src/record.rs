@@ -131,6 +131,9 @@ impl Action {
 pub struct Decision {
     /// The action; HOLD when none could be parsed.
     pub action: Action,
+    /// The rating on five steps, where the answer that decides states one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<String>,
     /// From 0 to 1 where an answer states it.
     pub confidence: Option<f64>,
     /// Whether the action was found in an answer.

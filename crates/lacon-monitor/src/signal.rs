@@ -26,6 +26,21 @@ pub fn parse(text: &str) -> Option<Signal> {
     prose(text).map(|action| signal(action, false))
 }
 
+/// The rating on five steps behind the label that decides, as it is usually written; `None` without one.
+pub fn rating(text: &str) -> Option<&'static str> {
+    const RATINGS: [&str; 5] = ["Buy", "Overweight", "Hold", "Underweight", "Sell"];
+    let lines: Vec<(bool, &str)> =
+        text.lines().filter_map(|line| labelled(line).map(|(is_final, _)| (is_final, line))).collect();
+    let last_final = lines.iter().rev().find(|(is_final, _)| *is_final);
+    let (_, line) = last_final.or(lines.last())?;
+    let (label, value) = line.split_once([':', '—', '='])?;
+    if !words(label).last().is_some_and(|w| w.eq_ignore_ascii_case("rating")) {
+        return None;
+    }
+    let value = words(value);
+    RATINGS.into_iter().find(|rating| value.first().is_some_and(|w| w.eq_ignore_ascii_case(rating)))
+}
+
 /// Words, without the marks of Markdown around them.
 fn words(text: &str) -> Vec<&str> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '\'' || c == '’')).filter(|w| !w.is_empty()).collect()
@@ -211,6 +226,8 @@ mod tests {
         check("Rating: Underweight", Some(Action::Sell), None);
         check("Recommendation: Strong Buy", Some(Action::Buy), None);
         check("Recommendation: **Strong Sell**", Some(Action::Sell), None);
+        assert_eq!(rating("I would BUY.\n**Rating: Overweight**, size 3 %"), Some("Overweight"));
+        assert_eq!((rating("FINAL DECISION: SELL"), rating("nothing")), (None, None));
     }
 
     #[test]

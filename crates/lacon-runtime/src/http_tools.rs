@@ -7,12 +7,32 @@ use serde_json::Value;
 
 use crate::tools::{ToolError, ToolRequest, ToolSource, ToolText};
 
+/// What a tool over HTTP may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Longest wait for a connection.
+    pub connect: Duration,
+    /// Longest time of a whole call.
+    pub whole: Duration,
+    /// Largest answer in bytes.
+    pub max_body: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        // A call has a limit of its own in every run: `data.timeout_s`.
+        let max_body = FetchOptions::default().max_bytes;
+        Self { connect: TransportOptions::default().connect, whole: Duration::from_secs(3600), max_body }
+    }
+}
+
 /// A tool source behind a URL.
 pub struct HttpTools {
     fetch: Fetch,
     run_id: String,
     ticker: String,
     send_tags: bool,
+    whole: Duration,
 }
 
 impl HttpTools {
@@ -25,12 +45,17 @@ impl HttpTools {
         run_id: &str,
         ticker: &str,
         send_tags: bool,
-        connect: Duration,
+        limits: HttpLimits,
     ) -> Result<Self, Error> {
         let endpoint = Endpoint::parse(url)?;
-        let transport = Transport::new(&TransportOptions { connect, ..TransportOptions::default() })?;
-        let fetch = Fetch::new(transport, endpoint, FetchOptions::default());
-        Ok(Self { fetch, run_id: run_id.into(), ticker: ticker.into(), send_tags })
+        let transport =
+            Transport::new(&TransportOptions { connect: limits.connect, ..TransportOptions::default() })?;
+        let fetch = Fetch::new(
+            transport,
+            endpoint,
+            FetchOptions { max_bytes: limits.max_body, ..FetchOptions::default() },
+        );
+        Ok(Self { fetch, run_id: run_id.into(), ticker: ticker.into(), send_tags, whole: limits.whole })
     }
 }
 
@@ -48,7 +73,10 @@ impl ToolSource for HttpTools {
             ];
             let headers = if self.send_tags { &tags[..] } else { &[] };
             let body = Value::Object(request.arguments.clone()).to_string().into_bytes();
-            let answer = self.fetch.post(&path, headers, body).await;
+            let limit_s = self.whole.as_secs_f64();
+            let late = |_| ToolError::TimedOut { name: request.name.clone(), limit_s };
+            let answer = self.fetch.post(&path, headers, body);
+            let answer = tokio::time::timeout(self.whole, answer).await.map_err(late)?;
             let answer =
                 answer.map_err(|e| ToolError::Failed(format!("{}: {}", request.name, e.message())))?;
             let json: Value = serde_json::from_slice(&answer)

@@ -163,10 +163,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("llm.stream", Kind::Bool, "true", "LACON_LLM_STREAM", "ask for answers as a stream"),
     setting(
         "run.profile",
-        Kind::Choice(&["lacon", "seed"]),
+        Kind::Choice(&["lacon", "seed", "upstream"]),
         "lacon",
         "LACON_RUN_PROFILE",
-        "graph profile: lacon, or the origin's order and calls",
+        "graph profile: lacon; seed for the origin's order and calls; upstream for debates in turns and five ratings",
     ),
     setting("run.out", Kind::Text, "results", "LACON_RUN_OUT", "folder for results"),
     setting(
@@ -182,6 +182,34 @@ pub const SETTINGS: &[Setting] = &[
         "1",
         "LACON_RUN_RESEARCH_ROUNDS",
         "rounds of the debate between bull and bear",
+    ),
+    setting(
+        "run.risk_rounds",
+        Kind::Integer(1, 5),
+        "1",
+        "LACON_RUN_RISK_ROUNDS",
+        "rounds of the risk debate; more than one in profile upstream alone",
+    ),
+    setting(
+        "trading.analysts",
+        Kind::List,
+        "",
+        "LACON_TRADING_ANALYSTS",
+        "which analysts write reports: market, social, news, fundamentals, own ones; empty for all that fit the asset",
+    ),
+    setting(
+        "trading.agents",
+        Kind::Text,
+        "",
+        "LACON_TRADING_AGENTS",
+        "TOML file of own analysts, own tools and changed roles",
+    ),
+    setting(
+        "trading.language",
+        Kind::Text,
+        "",
+        "LACON_TRADING_LANGUAGE",
+        "language of the answers; empty for English",
     ),
     setting(
         "run.tool_rounds",

@@ -162,7 +162,13 @@ impl SimClient {
             (String::new(), calls_for(request, &key))
         } else {
             let seed = (self.draw(&format!("text/{}/{}", tags.ticker, tags.role)) * 1e9) as u64;
-            (writer::write(&tags.role, &request.messages, seed), Vec::new())
+            let text = match &request.response_format {
+                Some(form) => {
+                    writer::write_form(&tags.role, &request.messages, &form.schema, seed).to_string()
+                }
+                None => writer::write(&tags.role, &request.messages, seed),
+            };
+            (text, Vec::new())
         };
         let encoding = self.encoding();
         let prompt = count_prompt(request, self.model());
@@ -190,6 +196,7 @@ impl SimClient {
             Usage::from_totals(Some(prompt as u64), Some(cached as u64), Some(completion as u64), None);
         let attempt = |end: Duration, outcome: Outcome, error: Option<&str>, usage| Attempt {
             start: Duration::ZERO,
+            connected: None,
             first_token: None,
             end,
             status: None,

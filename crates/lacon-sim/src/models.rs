@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use lacon_llm::{
-    Effort, Finish, Message, Request, Response, Role, Tags, ToolCall, ToolChoice, ToolSpec, Usage,
+    Effort, Finish, JsonSchema, Message, Request, Response, Role, Tags, ToolCall, ToolChoice, ToolSpec, Usage,
 };
 use serde_json::{Value, json};
 
@@ -134,6 +134,7 @@ pub fn read(
         .get("tool_choice")
         .and_then(|c| c.as_str().or_else(|| c.get("type")?.as_str()))
         .or_else(|| value.pointer("/toolConfig/functionCallingConfig/mode")?.as_str());
+    request.response_format = form(&value);
     request.tool_choice = match choice {
         Some("none" | "NONE") => ToolChoice::None,
         Some("required" | "any" | "ANY") => ToolChoice::Required,
@@ -170,6 +171,21 @@ pub fn read(
             .unwrap_or(false),
         wants_search,
     })
+}
+
+/// The form that an answer is asked in, wherever the protocol says so. Anthropic has it as a tool that must be called or as the
+/// format of its output.
+fn form(value: &Value) -> Option<JsonSchema> {
+    let schema = [
+        "/response_format/json_schema/schema",
+        "/text/format/schema",
+        "/generationConfig/responseJsonSchema",
+        "/output_config/format/schema",
+        "/format",
+    ]
+    .iter()
+    .find_map(|p| value.pointer(p).filter(|schema| schema.is_object()))?;
+    Some(JsonSchema { name: "answer".into(), schema: schema.clone(), strict: true })
 }
 
 fn text(value: &Value, name: &str) -> String {

@@ -1,6 +1,7 @@
 //! Writes an answer from the figures in a prompt. Deterministic: the same prompt gives the same answer.
 
 use lacon_llm::{Message, Role};
+use serde_json::Value;
 
 /// What the prompt asks for, as far as the simulator reads it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -105,10 +106,16 @@ pub fn lean(messages: &[Message]) -> &'static str {
     let text: String = messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
     // The instruction that asks for such a line is none.
     let lines = || text.lines().filter(|l| !l.contains("BUY, SELL or HOLD"));
-    let word = |l: &str| ["BUY", "SELL", "HOLD"].into_iter().find(|w| l.contains(w));
+    let word = |l: &str| {
+        const RATINGS: [(&str, &str); 4] =
+            [(" Overweight", "BUY"), (" Underweight", "SELL"), (" Buy", "BUY"), (" Sell", "SELL")];
+        let rated = RATINGS.iter().find(|(rating, _)| l.starts_with(rating)).map(|(_, action)| *action);
+        let held = l.starts_with(" Hold").then_some("HOLD");
+        rated.or(held).or_else(|| ["BUY", "SELL", "HOLD"].into_iter().find(|w| l.contains(w)))
+    };
     let after = |label: &str| lines().filter_map(|l| word(l.split_once(label)?.1)).collect::<Vec<_>>();
     // Whoever decided last is followed; the analysts' signals are counted.
-    for label in ["FINAL DECISION:", "Recommendation:"] {
+    for label in ["FINAL DECISION:", "FINAL TRANSACTION PROPOSAL:", "Recommendation:"] {
         if let Some(last) = after(label).last() {
             return last;
         }
@@ -210,6 +217,95 @@ pub fn write(role: &str, messages: &[Message], seed: u64) -> String {
     text.trim_end().to_owned()
 }
 
+/// Writes the answer of a role in a form: words of decisions follow from the prompt, texts are cut from the role's answer, prices are
+/// the last close and what lies around it.
+pub fn write_form(role: &str, messages: &[Message], schema: &Value, seed: u64) -> Value {
+    let prose = write(role, messages, seed);
+    let sentences: Vec<&str> = prose.lines().filter(|l| !l.starts_with('#') && !l.contains(": ")).collect();
+    let close = last_close(messages);
+    let lean = lean(messages);
+    fill(schema, &Material { sentences: &sentences, close, lean, seed }, 0)
+}
+
+struct Material<'a> {
+    sentences: &'a [&'a str],
+    close: Option<f64>,
+    lean: &'static str,
+    seed: u64,
+}
+
+/// Deepest nesting of a form.
+const MOST_DEPTH: usize = 8;
+
+fn fill(schema: &Value, material: &Material<'_>, depth: usize) -> Value {
+    if depth > MOST_DEPTH {
+        return Value::Null;
+    }
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        return choose(words, material);
+    }
+    let types: Vec<&str> = match schema.get("type") {
+        Some(Value::String(one)) => vec![one],
+        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let nullable = types.contains(&"null");
+    match types.first().copied() {
+        Some("object") => {
+            let properties = schema.get("properties").and_then(Value::as_object);
+            let n = properties.map_or(1, |p| p.len().max(1));
+            let share = material.sentences.len().div_ceil(n).max(1);
+            let mut parts = material.sentences.chunks(share);
+            let fields = properties.into_iter().flatten().map(|(name, of)| {
+                let sentences = parts.next().unwrap_or_default();
+                (name.clone(), fill(of, &Material { sentences, ..*material }, depth + 1))
+            });
+            Value::Object(fields.collect())
+        }
+        Some("array") => {
+            let items = schema.get("items").cloned().unwrap_or_default();
+            Value::Array(vec![fill(&items, material, depth + 1)])
+        }
+        Some("number" | "integer") => match material.close {
+            Some(close) => {
+                let factor = 0.95 + (material.seed % 11) as f64 / 100.0;
+                ((close * factor * 100.0).round() / 100.0).into()
+            }
+            None if nullable => Value::Null,
+            None => 0.into(),
+        },
+        Some("boolean") => (material.lean == "BUY").into(),
+        Some("null") => Value::Null,
+        _ if material.sentences.is_empty() && nullable => Value::Null,
+        _ if material.sentences.is_empty() => "No further figure was given on this point.".into(),
+        _ => material.sentences.join(" ").into(),
+    }
+}
+
+/// The word of a list that the prompt leans to; of five ratings the milder one where the seed says so.
+fn choose(words: &[Value], material: &Material<'_>) -> Value {
+    let mild = material.seed.is_multiple_of(2);
+    let wanted: &[&str] = match material.lean {
+        "BUY" if mild => &["overweight", "buy"],
+        "BUY" => &["buy", "overweight"],
+        "SELL" if mild => &["underweight", "sell"],
+        "SELL" => &["sell", "underweight"],
+        _ => &["hold", "neutral"],
+    };
+    let named =
+        |wanted: &&str| words.iter().find(|w| w.as_str().is_some_and(|w| w.eq_ignore_ascii_case(wanted)));
+    let any = words.get(material.seed as usize % words.len().max(1));
+    wanted.iter().find_map(named).or(any).cloned().unwrap_or_default()
+}
+
+/// The last price that the prompt names as a close.
+fn last_close(messages: &[Message]) -> Option<f64> {
+    let text: String = messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
+    let (_, after) = text.rsplit_once("close was ")?;
+    let end = after.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(after.len());
+    after[..end].trim_end_matches('.').parse().ok()
+}
+
 fn gcd(a: usize, b: usize) -> usize {
     if b == 0 { a } else { gcd(b, a % b) }
 }
@@ -241,6 +337,25 @@ mod tests {
         assert!(text.split_whitespace().count() <= 120, "{text}");
         assert!(text.contains("## Summary") && text.contains("## Risk") && text.contains(".25"));
         assert_eq!(text, write("market", &messages, 7));
+    }
+
+    #[test]
+    fn an_answer_in_a_form_fits_it() {
+        let schema = serde_json::json!({"type": "object", "required": ["rating", "why", "target", "when"],
+            "additionalProperties": false, "properties": {
+                "rating": {"type": "string", "enum": ["Buy", "Overweight", "Hold", "Underweight", "Sell"]},
+                "why": {"type": "string"}, "target": {"type": ["number", "null"]}, "when": {"type": ["string", "null"]}}});
+        let messages = prompt(
+            "On record: on 2025-07-30 the close was 181.64.\nRecommendation: Underweight\nWrite at most 80 words.",
+        );
+        for seed in 0..9 {
+            let text = write_form("risk_manager", &messages, &schema, seed).to_string();
+            let fitted = lacon_llm::structured::fit(&schema, &text).unwrap();
+            assert_eq!(fitted.changes, [""; 0], "{text}");
+            let rating = fitted.value["rating"].as_str().unwrap();
+            assert!(["Sell", "Underweight"].contains(&rating), "{text}");
+            assert!((150.0..200.0).contains(&fitted.value["target"].as_f64().unwrap()), "{text}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The graph of both profiles.
+//! The graph of all profiles.
 //!
 //! ```text
 //! dispatcher ─┬ market_tools ─ market ─┐                      ┌ judge ┐          ┌ risky ┐
@@ -8,7 +8,12 @@
 //! ```
 //! Without `prefetch` each analyst has a node before its tools (`market_call`); without `no_barrier` all nodes of a
 //! step wait for the whole step before; without `parallel_judge`, or with more than one research round, the plan
-//! waits for the judge.
+//! waits for the judge. Profile `upstream` has no judge; its debates go in turns, and its trader stands before them:
+//!
+//! ```text
+//! aggregator ─ bull ─ bear ─ plan ─ trader ─ risky ─ safe ─ neutral ─ risk_manager
+//!               └──────┘ rounds               └────────────────┘ rounds
+//! ```
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,6 +21,7 @@ use lacon_graph::{Builder, Context, Graph, Output, step, validate::Faults};
 
 use crate::{
     Role,
+    cast::Order,
     state::{TradeState, TradeUpdate, data_field, talk_field, text_field},
     steps::{self, Desk},
 };
@@ -35,7 +41,8 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
     graph.entry("dispatcher");
     let tools = |role: Role| format!("{role}_tools");
     let call = |role: Role| format!("{role}_call");
-    for role in Role::ANALYSTS {
+    let cast = Arc::clone(&desk.cast);
+    for role in cast.analysts().iter().copied() {
         if !prefetch {
             graph
                 .node(call(role), steps::analyst_call(desk, role))
@@ -60,7 +67,7 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
             .expected(seconds(12.0));
         graph.edge(&tools(role), role.name()).edge(role.name(), "aggregator");
         if !levers.has("no_barrier") {
-            for other in Role::ANALYSTS.into_iter().filter(|o| *o != role) {
+            for other in cast.analysts().iter().copied().filter(|o| *o != role) {
                 if !prefetch {
                     graph.edge(&call(other), &tools(role));
                 }
@@ -68,61 +75,93 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
             }
         }
     }
-    graph.node("aggregator", steps::aggregator()).reads(&Role::ANALYSTS.map(text_field));
-
-    for role in [
-        Role::Bull,
-        Role::Bear,
-        Role::Judge,
-        Role::Plan,
-        Role::Risky,
-        Role::Safe,
-        Role::Neutral,
-        Role::RiskManager,
-        Role::Trader,
-    ] {
-        let reads: Vec<_> = role.reads().iter().map(|r| text_field(*r)).collect();
+    let reports: Vec<_> = cast.analysts().iter().map(|r| text_field(*r)).collect();
+    graph.node("aggregator", steps::aggregator(desk)).reads(&reports);
+    for role in cast.desk().iter().copied() {
+        let mut reads: Vec<_> = cast.reads(role, levers).into_iter().map(text_field).collect();
+        reads.sort_by_key(|field| *field as u8);
+        reads.dedup();
         let node = graph
             .node(role.name(), steps::reader(desk, role))
             .reads(&reads)
             .writes(&[text_field(role)])
             .expected(seconds(14.0));
-        if role == Role::Judge && desk.research_rounds > 1 {
+        if cast.ends_round(role).is_some_and(|rounds| rounds > 1) {
             node.routes(&["again", "enough"]);
         }
     }
-    graph.edge("aggregator", "bull").edge("aggregator", "bear");
-    for debater in ["bull", "bear"] {
-        graph.edge(debater, "judge");
+    match cast.order() {
+        Order::Lacon => at_once(&mut graph, desk),
+        Order::Upstream => in_turns(&mut graph, desk),
     }
-    let parallel = levers.has("parallel_judge") && desk.research_rounds == 1;
-    if parallel {
-        graph.edge("bull", "plan").edge("bear", "plan").edge("judge", "risk_manager");
-    } else if desk.research_rounds == 1 {
-        graph.edge("judge", "plan");
-    } else {
-        graph.route("judge", "enough", "plan");
-        // Both sides speak again: a way back leads to the node before them.
-        graph.node(
-            "next_round",
-            step(|_: Context<TradeState>| async { Ok(Output::update(TradeUpdate::default())) }),
-        );
-        graph.edge("aggregator", "next_round").edge("next_round", "bull").edge("next_round", "bear");
-        graph.back("judge", "again", "next_round", desk.research_rounds - 1);
-    }
-    for role in Role::RISK {
-        graph.edge("plan", role.name()).edge(role.name(), "risk_manager");
-    }
-    graph.edge("risk_manager", "trader");
     if !levers.has("local_signal") {
         graph
             .node("signal", steps::reader(desk, Role::Signal))
             .reads(&[text_field(Role::RiskManager)])
             .writes(&[text_field(Role::Signal)])
             .expected(seconds(1.0));
-        graph.edge("trader", "signal");
+        graph.edge(cast.desk().last().map_or("trader", |last| last.name()), "signal");
     }
     graph.build()
+}
+
+/// Bull and bear at once, then the judge beside the plan or before it; the risk views at once; the trader last.
+fn at_once(graph: &mut Builder<TradeState>, desk: &Desk) {
+    let rounds = desk.cast.research_rounds();
+    graph.edge("aggregator", "bull").edge("aggregator", "bear");
+    for debater in ["bull", "bear"] {
+        graph.edge(debater, "judge");
+    }
+    if desk.cast.judge_beside_plan(&desk.levers) {
+        graph.edge("bull", "plan").edge("bear", "plan").edge("judge", "risk_manager");
+    } else if rounds == 1 {
+        graph.edge("judge", "plan");
+    } else {
+        // Both sides speak again: a way back leads to the node before them.
+        again(graph, ("aggregator", "judge", "plan"), "next_round", rounds);
+        graph.edge("next_round", "bull").edge("next_round", "bear");
+    }
+    for role in Role::RISK {
+        graph.edge("plan", role.name()).edge(role.name(), "risk_manager");
+    }
+    graph.edge("risk_manager", "trader");
+}
+
+/// Bull, bear and so on in turns; plan; trader; the risk views in turns; the portfolio manager last.
+fn in_turns(graph: &mut Builder<TradeState>, desk: &Desk) {
+    graph.edge("aggregator", "bull").edge("bull", "bear");
+    match desk.cast.research_rounds() {
+        1 => {
+            graph.edge("bear", "plan");
+        }
+        rounds => {
+            again(graph, ("aggregator", "bear", "plan"), "next_round", rounds);
+            graph.edge("next_round", "bull");
+        }
+    }
+    graph.edge("plan", "trader").edge("trader", "risky").edge("risky", "safe").edge("safe", "neutral");
+    match desk.cast.risk_rounds() {
+        1 => {
+            graph.edge("neutral", "risk_manager");
+        }
+        rounds => {
+            again(graph, ("trader", "neutral", "risk_manager"), "next_risk", rounds);
+            graph.edge("next_risk", "risky");
+        }
+    }
+}
+
+/// A bounded way back from the end of a round to the node before it.
+fn again(
+    graph: &mut Builder<TradeState>,
+    (before, end, behind): (&str, &str, &str),
+    node: &str,
+    rounds: u32,
+) {
+    graph.route(end, "enough", behind);
+    graph.node(node, step(|_: Context<TradeState>| async { Ok(Output::update(TradeUpdate::default())) }));
+    graph.edge(before, node);
+    graph.back(end, "again", node, rounds - 1);
 }
 
 /// Usual durations of the recorded runs; they only order nodes that wait for a place.

@@ -8,7 +8,7 @@ use std::{
 
 use lacon_monitor::record::Degraded;
 
-use crate::{Role, steps::Desk};
+use crate::{Role, cast::Order, steps::Desk};
 
 /// Words of an answer on the first step, in hundredths of the planned ones.
 const SHORTER: u32 = 60;
@@ -34,10 +34,16 @@ pub struct Ladder {
 }
 
 /// The roles on the longest way from a role to the end, itself included.
-fn way(role: Role) -> &'static [Role] {
-    const WAY: [Role; 6] = [Role::News, Role::Bull, Role::Plan, Role::Risky, Role::RiskManager, Role::Trader];
+fn way(role: Role, order: Order) -> &'static [Role] {
+    use Role::{Bear, Bull, Neutral, News, Plan, RiskManager, Risky, Safe, Trader};
+    const WAY: [Role; 6] = [News, Bull, Plan, Risky, RiskManager, Trader];
+    const IN_TURNS: [Role; 9] = [News, Bull, Bear, Plan, Trader, Risky, Safe, Neutral, RiskManager];
+    if order == Order::Upstream {
+        let at = IN_TURNS.iter().position(|r| *r == role).unwrap_or(0);
+        return &IN_TURNS[at..];
+    }
     let at = match role {
-        Role::Market | Role::Social | Role::News | Role::Fundamentals => 0,
+        Role::Market | Role::Social | Role::News | Role::Fundamentals | Role::Own(_) => 0,
         Role::Bull | Role::Bear => 1,
         Role::Judge | Role::Plan => 2,
         Role::Risky | Role::Safe | Role::Neutral => 3,
@@ -57,7 +63,7 @@ impl Ladder {
     pub fn step(&self, desk: &Desk, role: Role) {
         let Some(deadline) = self.deadline.filter(|_| desk.levers.has("deadline_ladder")) else { return };
         let left = deadline.saturating_sub(desk.run.now());
-        let need: Duration = way(role).iter().filter_map(|r| self.usual.get(r)).sum();
+        let need: Duration = way(role, desk.cast.order()).iter().filter_map(|r| self.usual.get(r)).sum();
         // A shorter answer takes about its share of the time; a tenth is kept in hand.
         let step = if need.mul_f64(1.1) <= left {
             return;
@@ -81,6 +87,11 @@ impl Ladder {
     /// The role's word limit after what was given up.
     pub fn words(&self, role: Role, planned: u32) -> u32 {
         if self.lock().contains_key(&role) { planned * SHORTER / 100 } else { planned }
+    }
+
+    /// Whether anything was given up for the role.
+    pub fn has_stepped(&self, role: Role) -> bool {
+        self.lock().contains_key(&role)
     }
 
     /// Whether the role is asked with the quick model although its file says otherwise.

@@ -77,6 +77,12 @@ impl Levers {
         let mut on: BTreeSet<&'static str> = match profile {
             // The origin had a tool cache; everything else is new here.
             "seed" => ["tool_cache"].into(),
+            // Its debates go in turns: nobody has siblings, and nobody judges beside a plan.
+            "upstream" => LEVERS
+                .iter()
+                .map(|l| l.name)
+                .filter(|l| !["parallel_judge", "slack_models", "stagger"].contains(l))
+                .collect(),
             _ => LEVERS.iter().map(|l| l.name).collect(),
         };
         for name in disabled {

@@ -5,8 +5,12 @@
 //! turns the decision into an order. [`decide`] runs it all and leaves a
 //! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
 
+pub mod agents;
+pub mod cast;
+pub mod closing;
 pub mod condense;
 pub mod durations;
+pub mod forms;
 pub mod graph;
 pub mod ladder;
 pub mod levers;
@@ -26,6 +30,7 @@ pub mod stagger;
 pub mod state;
 pub mod steps;
 
+pub use cast::{Cast, CastOptions};
 pub use levers::Levers;
 pub use roles::Role;
 pub use run::{DecideError, Decided, Settings, decide};

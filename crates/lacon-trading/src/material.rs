@@ -4,13 +4,14 @@ use lacon_llm::{Message, Request};
 use lacon_monitor::{Action, signal};
 use lacon_tokens::Encoding;
 
-use crate::{Role, plan::Form, prompts, state::TradeState};
+use crate::{Role, plan::Form, state::TradeState};
 
-/// A text under the title of the role that wrote it, in a form, and the tokens that the form saved. A role without an
-/// answer is named, with the reason.
-pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding) -> (String, i64) {
-    let title = &prompts::role_file(role).title;
-    let texts = state.texts(role);
+/// What a role said in its first `heard` rounds, under its title, in a form, and the tokens that the form saved. A role
+/// without an answer is named, with the reason.
+pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding, heard: usize) -> (String, i64) {
+    let title = role.title();
+    let mut texts = state.texts(role);
+    texts.truncate(heard);
     let Some(last) = texts.last() else { return (format!("## {title}\n(no answer)\n"), 0) };
     if let Some(failure) = &last.failure {
         return (format!("## {title}\n(no answer: {failure})\n"), 0);
@@ -35,12 +36,12 @@ pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding) ->
     (format!("## {title}{mark}\n{}\n", body.join("\n\n")), saved)
 }
 
-/// One paragraph on what the four reports leave open: which of them state different actions, which are missing or cut.
+/// One paragraph on what the reports leave open: which of them state different actions, which are missing or cut.
 /// Empty when they agree and all are there. The same text for every reader.
-pub fn contradictions(state: &TradeState) -> String {
+pub fn contradictions(state: &TradeState, analysts: &[Role]) -> String {
     let mut stated: Vec<(Action, Vec<&str>)> = Vec::new();
     let mut gaps = Vec::new();
-    for role in Role::ANALYSTS {
+    for role in analysts.iter().copied() {
         let Some(text) = state.text(role).filter(|t| t.failure.is_none() && !t.text.trim().is_empty()) else {
             gaps.push(format!("no {role} report"));
             continue;
@@ -135,14 +136,14 @@ fn units(text: &str) -> Vec<&str> {
 /// Puts a request together: with the layout lever shared material first and the role's own last, so that the prompts
 /// of siblings share their beginning byte for byte; without it the role's instruction first.
 pub fn request(
-    model: &str,
+    rules: &str,
     shared_material: &str,
     own_material: &str,
     instruction: &str,
     layout: bool,
 ) -> Request {
     let messages = if layout {
-        let mut messages = vec![Message::system(prompts::shared())];
+        let mut messages = vec![Message::system(rules)];
         if !shared_material.is_empty() {
             messages.push(Message::user(shared_material));
         }
@@ -150,13 +151,13 @@ pub fn request(
         messages
     } else {
         vec![
-            Message::system(join(&[prompts::shared(), instruction])),
+            Message::system(join(&[rules, instruction])),
             Message::user(join(&[shared_material, own_material])),
         ]
     };
     // Providers that cache up to a mark get it behind what siblings share.
     let shared_messages = (layout && !shared_material.is_empty()).then_some(2);
-    Request { messages, shared_messages, ..Request::new(model) }
+    Request { messages, shared_messages, ..Request::default() }
 }
 
 fn join(parts: &[&str]) -> String {

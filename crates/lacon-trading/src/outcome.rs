@@ -1,6 +1,10 @@
 //! Turns what a run left (state, facts) into its record.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use lacon_monitor::{
     Action, Books, content_grade, critical,
@@ -8,16 +12,18 @@ use lacon_monitor::{
     ledger::{self, Facts},
     origin_grade,
     record::{
-        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord, SCHEMA_VERSION,
+        DataInfo, Decision, Degraded, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord,
+        SCHEMA_VERSION,
     },
     signal,
 };
 use lacon_runtime::facts;
-use lacon_tokens::Encoding;
+use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
-use crate::{Levers, Role, levers::LEVERS, state::TradeState};
+use crate::{Cast, Levers, Role, cast::Order, levers::LEVERS, state::TradeState};
 
 /// What is known of a run besides its state and facts.
+#[derive(Clone, Debug)]
 pub struct About {
     /// The run's name.
     pub run_id: String,
@@ -37,20 +43,25 @@ pub struct About {
     pub data: DataInfo,
     /// Which levers were on.
     pub levers: Levers,
-    /// Wall seconds.
-    pub wall_s: f64,
+    /// When it began.
+    pub began: Instant,
+    /// Who took part.
+    pub cast: Arc<Cast>,
     /// Seconds from the start of the process to the start of the run.
     pub before_s: f64,
-    /// Highest resident memory.
-    pub peak_rss_mb: Option<f64>,
-    /// The machine and the build.
-    pub environment: Environment,
-    /// Whether our own counts should equal the provider's.
-    pub counts_are_exact: bool,
+    /// Version of the program.
+    pub version: String,
+    /// Seed of every random source.
+    pub seed: u64,
+    /// Wall seconds per simulated second.
+    pub time_scale: f64,
 }
 
-/// Puts the record together.
-pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encoding) -> RunRecord {
+/// Puts the record together; `model` is how the deep model's tokens are counted. Memory and the books are entered last.
+pub fn record(about: About, state: &TradeState, facts: &Facts, model: &ModelEncoding) -> RunRecord {
+    let encoding = model.encoding;
+    let counts_are_exact = !about.llm.simulated && model.how != Exactness::Heuristic;
+    let wall_s = about.began.elapsed().as_secs_f64();
     let tokens = ledger::total(&facts.calls);
     let model_s = critical::model_seconds(facts);
     let first_request = facts
@@ -67,15 +78,16 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
     tools.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
 
     let mut warnings = facts.warnings.clone();
-    if about.counts_are_exact && sent > 0 && planned.abs_diff(sent) * 50 > sent {
+    if counts_are_exact && sent > 0 && planned.abs_diff(sent) * 50 > sent {
         warnings.push(format!("our count of the prompts is {planned} tokens, the provider reports {sent}"));
     }
-    for role in Role::ANSWERING {
+    let roles = about.cast.roles();
+    for role in roles.iter().copied() {
         if let Some(failure) = state.text(role).and_then(|t| t.failure.as_ref()) {
             warnings.push(format!("{role} gave no answer: {failure}"));
         }
     }
-    let decision = decide(state, &mut warnings);
+    let decision = decide(state, about.cast.order(), &mut warnings);
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
         run_id: about.run_id,
@@ -87,38 +99,61 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         llm: about.llm,
         data: about.data,
         decision,
-        wall_s: about.wall_s,
+        wall_s,
         model_s,
-        own_ms: (about.wall_s - model_s).max(0.0) * 1e3,
+        own_ms: (wall_s - model_s).max(0.0) * 1e3,
         first_request_ms: first_request.map(|s| (s + about.before_s) * 1e3),
-        peak_rss_mb: about.peak_rss_mb,
+        peak_rss_mb: None,
         tokens,
         cost_usd: ledger::cost_usd(&facts.calls),
         calls,
         tools,
-        reports: reports(state, encoding),
+        reports: reports(&roles, state, encoding),
         critical_path: critical::path(&facts.nodes),
         books: Books::default(),
-        reads: reads(state, encoding),
-        levers: levers(&about.levers, facts),
+        reads: reads(&roles, state, encoding),
+        levers: levers(&about.levers, about.cast.analysts(), facts),
         plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
         degraded: Vec::new(),
         grade: Grade::default(),
         warnings,
-        environment: about.environment,
+        environment: Environment {
+            version: about.version,
+            host_cpus: cpus(),
+            seed: about.seed,
+            time_scale: about.time_scale,
+        },
     };
-    run.grade = grades(&run, state, facts);
+    run.grade = grades(&run, &about.cast, state, facts);
     run
 }
 
+/// Says in the record what a deadline left of the decision.
+pub fn degrade(run: &mut RunRecord) {
+    if run.status == "deadline" && run.decision.parsed {
+        run.degraded.push(Degraded {
+            role: run.decision.source.clone().unwrap_or_default(),
+            step: "last_good_plan".into(),
+            reason: "the deadline passed: the decision is the last that was stated".into(),
+        });
+    }
+}
+
+/// Processors that this process may use; asking the system takes longer than a prompt.
+fn cpus() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+}
+
 /// Which texts stood in whose prompts. A text that is there in part counts as long as most of its numbers are.
-fn reads(state: &TradeState, encoding: &Encoding) -> Vec<Read> {
+fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Read> {
     let size = |name: &str| {
         let role: Role = name.parse().ok()?;
         Some(encoding.count(&state.text(role)?.text) as u64)
     };
-    Role::ANSWERING
-        .into_iter()
+    roles
+        .iter()
+        .copied()
         .filter_map(|reader| Some((reader, state.text(reader)?)))
         .flat_map(|(reader, text)| text.read.iter().map(move |(of, share)| (reader, of, *share)))
         .filter(|(_, _, share)| *share >= 0.5)
@@ -131,9 +166,10 @@ fn reads(state: &TradeState, encoding: &Encoding) -> Vec<Read> {
         .collect()
 }
 
-fn reports(state: &TradeState, encoding: &Encoding) -> Vec<Report> {
-    Role::ANSWERING
-        .into_iter()
+fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Report> {
+    roles
+        .iter()
+        .copied()
         .filter_map(|role| {
             let texts = state.texts(role);
             let last = texts.last()?;
@@ -152,14 +188,15 @@ fn reports(state: &TradeState, encoding: &Encoding) -> Vec<Report> {
 
 /// The risk manager decides; where its answer states nothing the trader's does, then the signal call's, then the
 /// plan's. The trader never overrules the risk manager.
-fn decide(state: &TradeState, warnings: &mut Vec<String>) -> Decision {
+fn decide(state: &TradeState, order: Order, warnings: &mut Vec<String>) -> Decision {
     let read = |role: Role| state.text(role).and_then(|t| signal::parse(&t.text)).map(|s| (role, s));
-    let order = [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan];
-    let found: Vec<_> = order.into_iter().filter_map(read).collect();
+    let sources = [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan];
+    let found: Vec<_> = sources.into_iter().filter_map(read).collect();
     let Some((role, decided)) = found.first() else {
         warnings.push("no answer states BUY, SELL or HOLD: HOLD stands in, unparsed".into());
         return Decision {
             action: Action::Hold,
+            rating: None,
             confidence: None,
             parsed: false,
             source: None,
@@ -171,7 +208,9 @@ fn decide(state: &TradeState, warnings: &mut Vec<String>) -> Decision {
             "neither risk manager nor trader states a decision: the plan's recommendation is used".into(),
         );
     }
+    // Where the trader speaks before the risk debate its word is a proposal, not an order.
     if let Some((_, trader)) = found.iter().find(|(r, _)| *r == Role::Trader)
+        && order == Order::Lacon
         && trader.action != decided.action
     {
         warnings.push(format!(
@@ -183,6 +222,7 @@ fn decide(state: &TradeState, warnings: &mut Vec<String>) -> Decision {
     let confidence = found.iter().find_map(|(_, s)| s.confidence);
     Decision {
         action: decided.action,
+        rating: state.text(*role).and_then(|t| signal::rating(&t.text)).map(ToOwned::to_owned),
         confidence,
         parsed: true,
         source: Some(role.name().into()),
@@ -205,7 +245,7 @@ fn reasons(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn levers(levers: &Levers, facts: &Facts) -> BTreeMap<String, Lever> {
+fn levers(levers: &Levers, analysts: &[Role], facts: &Facts) -> BTreeMap<String, Lever> {
     let span = |name: &str| {
         let node =
             facts.nodes.iter().filter(|n| n.node == name).max_by(|a, b| a.end_s.total_cmp(&b.end_s))?;
@@ -215,15 +255,15 @@ fn levers(levers: &Levers, facts: &Facts) -> BTreeMap<String, Lever> {
     // With a barrier every report would begin after the slowest tools.
     let barrier = || {
         let longest = |suffix: &str| {
-            Role::ANALYSTS.iter().filter_map(|r| length(&format!("{r}{suffix}"))).max_by(f64::total_cmp)
+            analysts.iter().filter_map(|r| length(&format!("{r}{suffix}"))).max_by(f64::total_cmp)
         };
         let with = longest("_tools")? + longest("")?;
-        let begin = Role::ANALYSTS
+        let begin = analysts
             .iter()
             .filter_map(|r| span(&format!("{r}_tools")))
             .map(|s| s.0)
             .min_by(f64::total_cmp)?;
-        let end = Role::ANALYSTS.iter().filter_map(|r| span(r.name())).map(|s| s.1).max_by(f64::total_cmp)?;
+        let end = analysts.iter().filter_map(|r| span(r.name())).map(|s| s.1).max_by(f64::total_cmp)?;
         Some((with - (end - begin)).max(0.0))
     };
     LEVERS
@@ -248,25 +288,28 @@ fn levers(levers: &Levers, facts: &Facts) -> BTreeMap<String, Lever> {
         .collect()
 }
 
-fn grades(run: &RunRecord, state: &TradeState, facts: &Facts) -> Grade {
+fn grades(run: &RunRecord, cast: &Cast, state: &TradeState, facts: &Facts) -> Grade {
     let failed = facts.nodes.iter().filter(|n| n.error.is_some()).count();
     let (_, origin) = origin_grade(facts.nodes.len(), failed, facts.nodes.len());
     let mut content = Content {
-        expected_roles: Role::ANSWERING.iter().map(|r| r.name().into()).collect(),
-        analysts: Role::ANALYSTS.iter().map(|r| r.name().into()).collect(),
+        expected_roles: cast.roles().iter().map(|r| r.name().into()).collect(),
+        analysts: cast.analysts().iter().map(|r| r.name().into()).collect(),
         ..Content::default()
     };
-    for role in Role::ANSWERING {
+    for role in cast.roles() {
         let Some(text) = state.text(role) else { continue };
         content.read.extend(text.read.iter().map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
-        if Role::ANALYSTS.contains(&role)
+        if role.is_analyst()
             && let Some(share) = text.traceable
         {
             content.traceable.push((role.name().into(), share));
         }
-        if matches!(role, Role::Plan | Role::RiskManager | Role::Trader)
-            && let Some(signal) = signal::parse(&text.text)
-        {
+        // What was proposed before the risk debate may well be decided otherwise.
+        let states = match cast.order() {
+            Order::Lacon => matches!(role, Role::Plan | Role::RiskManager | Role::Trader),
+            Order::Upstream => role == Role::RiskManager,
+        };
+        if states && let Some(signal) = signal::parse(&text.text) {
             content.actions.push((role.name().into(), signal.action.as_str()));
         }
     }

@@ -6,7 +6,7 @@
 //! made per stage, not per reader, so that siblings keep a common prefix. Lengths of texts that do not exist yet are
 //! expected from their word limits; only limits on tokens, money or time make a choice depend on them.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use lacon_llm::Usage;
 use lacon_monitor::{ledger::Facts, prices};
@@ -15,7 +15,14 @@ use lacon_prompt::{
     plan::{self as solver, Call, Choice, Cost, Group, Limits, PlanError, Prices, Problem, Solution},
 };
 
-use crate::{Levers, Role, prompts, requests, state::TradeState, steps::Desk};
+use crate::{
+    Cast, Levers, Role,
+    cast::{Order, stage},
+    prompts::RoleFile,
+    requests,
+    state::TradeState,
+    steps::Desk,
+};
 
 /// The form that a text takes in a reader's prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,59 +70,13 @@ pub struct Piece {
     pub required: bool,
 }
 
-/// The texts in a role's prompt, in their order. The canonical order is: reports, plan, debate, risk views.
-pub fn pieces(role: Role, levers: &Levers, research_rounds: u32) -> Vec<Piece> {
-    let piece = |source, shared, required| Piece { source, shared, required };
-    let must = |roles: &[Role], shared| roles.iter().map(|r| piece(*r, shared, true)).collect::<Vec<_>>();
-    let beside = levers.has("parallel_judge") && research_rounds == 1;
-    match role {
-        Role::Market | Role::Social | Role::News | Role::Fundamentals => Vec::new(),
-        Role::Bull | Role::Bear => must(&Role::ANALYSTS, true),
-        Role::Judge => must(&[Role::Bull, Role::Bear], false),
-        Role::Plan => {
-            let mut all = must(&Role::ANALYSTS, true);
-            all.extend(must(&[Role::Bull, Role::Bear], false));
-            if !beside {
-                all.push(piece(Role::Judge, false, true));
-            }
-            all
-        }
-        Role::Risky | Role::Safe | Role::Neutral | Role::RiskManager => {
-            let mut all = must(&[Role::Plan], true);
-            all.extend(Role::ANALYSTS.map(|r| piece(r, true, false)));
-            if role == Role::RiskManager {
-                if beside {
-                    all.push(piece(Role::Judge, false, true));
-                }
-                all.extend(must(&Role::RISK, false));
-            }
-            all
-        }
-        Role::Trader => must(&[Role::Plan, Role::RiskManager], false),
-        Role::Signal => must(&[Role::RiskManager], false),
-    }
-}
-
-/// Roles whose prompts share what they read, so that one choice serves all of them.
-fn stage(role: Role) -> &'static [Role] {
-    match role {
-        Role::Bull | Role::Bear | Role::Plan => &[Role::Bull, Role::Bear, Role::Plan],
-        Role::Risky | Role::Safe | Role::Neutral | Role::RiskManager => {
-            &[Role::Risky, Role::Safe, Role::Neutral, Role::RiskManager]
-        }
-        Role::Judge => &[Role::Judge],
-        Role::Trader => &[Role::Trader],
-        _ => &[],
-    }
-}
-
 /// What a plan is made for.
 #[derive(Clone, Debug)]
 pub struct PlanOptions {
     /// Which levers are on.
     pub levers: Levers,
-    /// Rounds of the research debate.
-    pub research_rounds: u32,
+    /// Who takes part.
+    pub cast: Arc<Cast>,
     /// The model of the analysts.
     pub quick_model: String,
     /// The model of all other roles.
@@ -159,11 +120,12 @@ const LENGTHS: [(u32, u32); 4] = [(100, 1000), (75, 900), (60, 780), (45, 600)];
 /// When a limit cannot be held even with the smallest forms and the shortest answers; the error names the least.
 pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
     let levers = &options.levers;
-    let roles: Vec<Role> =
-        Role::ANSWERING.into_iter().chain((!levers.has("local_signal")).then_some(Role::Signal)).collect();
+    let cast = &options.cast;
+    let mut roles = cast.roles();
+    roles.extend((!levers.has("local_signal")).then_some(Role::Signal));
     let all_pieces: BTreeMap<Role, Vec<Piece>> =
-        roles.iter().map(|r| (*r, pieces(*r, levers, options.research_rounds))).collect();
-    let model = |role: Role| match prompts::role_file(role).model.as_str() {
+        roles.iter().map(|r| (*r, cast.pieces(*r, levers))).collect();
+    let model = |role: Role| match cast.file(role).model.as_str() {
         "quick" => &options.quick_model,
         _ => &options.deep_model,
     };
@@ -175,14 +137,14 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
 
     let mut problem = Problem { limits: options.limits, prices: PRICES, ..Problem::default() };
     for role in &roles {
-        let analyst = Role::ANALYSTS.contains(role);
+        let analyst = role.is_analyst();
         let input = INSTRUCTION_TOKENS + if analyst { DATA_TOKENS } else { 0 };
         let mut seconds = FIRST_TOKEN_S;
         if analyst {
             seconds += if *role == Role::News { 20.0 } else { 7.0 };
         }
         let waits: Vec<Role> = match role {
-            Role::Risky | Role::Safe | Role::Neutral => vec![Role::Plan],
+            Role::Risky | Role::Safe | Role::Neutral if cast.order() == Order::Lacon => vec![Role::Plan],
             other => all_pieces[other].iter().map(|p| p.source).collect(),
         };
         problem.calls.push(Call {
@@ -193,7 +155,7 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
     }
     let mut lengths: Vec<(Role, Vec<u32>)> = Vec::new();
     for (call, role) in roles.iter().enumerate() {
-        let words = word_choices(*role, levers);
+        let words = word_choices(cast.file(*role), levers);
         let readers: Vec<Role> =
             roles.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
         let choices = words.iter().map(|(words, worth)| {
@@ -230,7 +192,7 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
                     .collect(),
             };
             let forms = form_choices(*piece, levers, options.limits);
-            let words = word_choices(piece.source, levers)[0].0;
+            let words = word_choices(cast.file(piece.source), levers)[0].0;
             let tokens = f64::from(words) * TOKENS_PER_WORD / 2.0;
             let choices = forms.iter().map(|form| {
                 let (must, view, share) = form.weight();
@@ -267,13 +229,12 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
 }
 
 /// The lengths that an answer may have, the usual one first, with their worth.
-fn word_choices(role: Role, levers: &Levers) -> Vec<(u32, u32)> {
-    let file = prompts::role_file(role);
+fn word_choices(file: &RoleFile, levers: &Levers) -> Vec<(u32, u32)> {
     if file.words == 0 || !levers.has("word_limits") {
         return vec![(if file.words == 0 { 0 } else { FREE_WORDS }, 1000)];
     }
     // The trader's order is short already and restates the decision: cutting it could lose that.
-    if role == Role::Trader {
+    if file.role == Role::Trader.name() {
         return vec![(file.words, 1000)];
     }
     let first = usize::from(levers.has("concise") && file.model == "deep");
@@ -323,14 +284,27 @@ pub struct Verified {
     pub cached_predicted: u64,
 }
 
-/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent.
+/// A prompt that was built again.
+#[derive(Debug)]
+pub struct Compared {
+    role: Role,
+    /// The digest on the wire.
+    sent: String,
+    equal: bool,
+    /// When it was sent, and when its answer had begun; seconds of the run.
+    span: (f64, f64),
+    text: String,
+}
+
+/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent. What
+/// was `compared` before is not built again.
 ///
-/// With several rounds of debate the state has moved on since; roles that speak in every round are left out then.
-pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
-    let mut verified = Verified::default();
-    let mut texts: Vec<(f64, f64, String)> = Vec::new();
-    for role in Role::ANSWERING {
-        if desk.research_rounds > 1 && matches!(role, Role::Bull | Role::Bear | Role::Judge) {
+/// Who speaks in several rounds is left out when a later round was asked for shorter: its first prompt is then another.
+pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, compared: &mut Vec<Compared>) -> Verified {
+    let known = std::mem::take(compared);
+    let mut known: BTreeMap<Role, Compared> = known.into_iter().map(|c| (c.role, c)).collect();
+    for role in desk.cast.roles() {
+        if state.texts(role).len() > 1 && desk.ladder.has_stepped(role) {
             continue;
         }
         let sent = facts
@@ -339,7 +313,11 @@ pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
             .filter(|c| c.call.role == role.name())
             .min_by(|a, b| a.call.start_s.total_cmp(&b.call.start_s));
         let Some(sent) = sent else { continue };
-        let planned = if Role::ANALYSTS.contains(&role) {
+        if let Some(known) = known.remove(&role).filter(|k| k.sent == sent.call.prompt_digest) {
+            compared.push(known);
+            continue;
+        }
+        let planned = if role.is_analyst() {
             if !desk.levers.has("prefetch") {
                 continue;
             }
@@ -347,25 +325,30 @@ pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
         } else {
             requests::reader(desk, role, state, 1).request
         };
-        verified.compared += 1;
-        verified.equal += u64::from(planned.digest() == sent.call.prompt_digest);
-        let text: String =
-            planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
-        texts.push((sent.call.start_s, sent.call.first_token_s.unwrap_or(sent.call.end_s), text));
+        compared.push(Compared {
+            role,
+            equal: planned.digest() == sent.call.prompt_digest,
+            sent: sent.call.prompt_digest.clone(),
+            span: (sent.call.start_s, sent.call.first_token_s.unwrap_or(sent.call.end_s)),
+            text: planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect(),
+        });
     }
-    verified.cached_predicted = predicted(&texts, desk.run.options.counter.get().encoding);
-    verified
+    Verified {
+        compared: compared.len() as u64,
+        equal: compared.iter().filter(|c| c.equal).count() as u64,
+        cached_predicted: predicted(compared, desk.run.options.counter.get().encoding),
+    }
 }
 
 /// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
 /// 128, of every prompt whose answer had begun when the next one was sent.
-fn predicted(sent: &[(f64, f64, String)], encoding: &lacon_tokens::Encoding) -> u64 {
+fn predicted(sent: &[Compared], encoding: &lacon_tokens::Encoding) -> u64 {
     sent.iter()
-        .map(|(start, _, text)| {
+        .map(|Compared { span, text, .. }| {
             let longest = sent
                 .iter()
-                .filter(|(_, first_token, _)| first_token <= start)
-                .map(|(_, _, earlier)| text.bytes().zip(earlier.bytes()).take_while(|(a, b)| a == b).count())
+                .filter(|earlier| earlier.span.1 <= span.0)
+                .map(|earlier| shared(text.as_bytes(), earlier.text.as_bytes()))
                 .max()
                 .unwrap_or(0);
             // A token has at least a byte: most pairs end here, uncounted.
@@ -382,11 +365,18 @@ fn predicted(sent: &[(f64, f64, String)], encoding: &lacon_tokens::Encoding) -> 
         .sum()
 }
 
+/// Bytes that two texts begin with alike.
+fn shared(a: &[u8], b: &[u8]) -> usize {
+    const STEP: usize = 64;
+    let steps = a.chunks_exact(STEP).zip(b.chunks_exact(STEP)).take_while(|(a, b)| a == b).count() * STEP;
+    steps + a[steps..].iter().zip(&b[steps..]).take_while(|(a, b)| a == b).count()
+}
+
 /// The digest of a plan: every choice and every text that is known before the run.
 pub fn digest(desk: &Desk) -> String {
-    let mut parts: Vec<String> = vec![prompts::shared().into(), desk.identity()];
+    let mut parts: Vec<String> = vec![desk.cast.rules().into_owned(), desk.identity()];
     for role in desk.plan.words.keys() {
-        let file = prompts::role_file(*role);
+        let file = desk.cast.file(*role);
         parts.push(format!("{role} {} {}", desk.model(file), requests::instruction(desk, *role)));
     }
     parts.extend(
@@ -402,7 +392,7 @@ mod tests {
     fn options(disabled: &[&str], limits: Limits) -> PlanOptions {
         PlanOptions {
             levers: Levers::new("lacon", disabled).unwrap(),
-            research_rounds: 1,
+            cast: Arc::new(Cast::new(crate::CastOptions::default()).unwrap()),
             quick_model: "gpt-4o-mini".into(),
             deep_model: "gpt-4o".into(),
             limits,
@@ -435,9 +425,10 @@ mod tests {
             let limits = Limits { tokens: Some(whole.tokens * share / 100), ..Limits::default() };
             let plan = compile(&options(&[], limits)).unwrap();
             assert!(plan.solution.used.tokens <= whole.tokens * share / 100);
+            let given = options(&[], limits);
             for reader in Role::ANSWERING {
-                for source in reader.reads() {
-                    assert_ne!(plan.form(reader, *source), Form::Pointer, "{reader} must read {source}");
+                for source in given.cast.reads(reader, &given.levers) {
+                    assert_ne!(plan.form(reader, source), Form::Pointer, "{reader} must read {source}");
                 }
             }
         }

@@ -24,6 +24,9 @@ pub struct RoleFile {
     /// The label of the required last line `LABEL: BUY, SELL or HOLD`.
     #[serde(default)]
     pub ending: Option<String>,
+    /// The form of the answer, where it is to be JSON; a name of [`crate::forms::AnswerForm`].
+    #[serde(default)]
+    pub form: Option<String>,
     /// Tools that the role is given.
     #[serde(default)]
     pub tools: Vec<String>,
@@ -52,6 +55,18 @@ const FILES: &[(Role, &str)] = &[
     (Role::Signal, include_str!("../prompts/signal.md")),
 ];
 
+/// Roles that profile `upstream` asks otherwise.
+const UPSTREAM: &[(Role, &str)] = &[
+    (Role::Bull, include_str!("../prompts/upstream/bull.md")),
+    (Role::Bear, include_str!("../prompts/upstream/bear.md")),
+    (Role::Plan, include_str!("../prompts/upstream/plan.md")),
+    (Role::Trader, include_str!("../prompts/upstream/trader.md")),
+    (Role::Risky, include_str!("../prompts/upstream/risky.md")),
+    (Role::Safe, include_str!("../prompts/upstream/safe.md")),
+    (Role::Neutral, include_str!("../prompts/upstream/neutral.md")),
+    (Role::RiskManager, include_str!("../prompts/upstream/risk_manager.md")),
+];
+
 const SHARED: &str = include_str!("../prompts/shared.md");
 
 /// The instruction that all roles share.
@@ -59,16 +74,31 @@ pub fn shared() -> &'static str {
     SHARED.trim_end()
 }
 
-/// A role's file.
+type Files = BTreeMap<Role, RoleFile>;
+
+fn read_all(files: &[(Role, &str)]) -> Files {
+    let parse = |(role, text): &(Role, &str)| {
+        (*role, parse(text).unwrap_or_else(|e| panic!("built-in prompt {role}: {e}")))
+    };
+    files.iter().map(parse).collect()
+}
+
+/// A built-in role's file.
+///
+/// # Panics
+/// For an own role: its file is in the [`crate::Cast`] that it was made for.
 pub fn role_file(role: Role) -> &'static RoleFile {
-    static PARSED: OnceLock<BTreeMap<Role, RoleFile>> = OnceLock::new();
-    let parsed = PARSED.get_or_init(|| {
-        let parse = |(role, text): &(Role, &str)| {
-            (*role, parse(text).unwrap_or_else(|e| panic!("built-in prompt {role}: {e}")))
-        };
-        FILES.iter().map(parse).collect()
-    });
-    &parsed[&role]
+    static PARSED: OnceLock<Files> = OnceLock::new();
+    &PARSED.get_or_init(|| read_all(FILES))[&role]
+}
+
+/// A built-in role's file in profile `upstream`.
+///
+/// # Panics
+/// As [`role_file`].
+pub fn upstream_file(role: Role) -> &'static RoleFile {
+    static PARSED: OnceLock<Files> = OnceLock::new();
+    PARSED.get_or_init(|| read_all(UPSTREAM)).get(&role).unwrap_or_else(|| role_file(role))
 }
 
 /// Reads a role file.
@@ -120,6 +150,10 @@ mod tests {
             for tool in file.tools.iter().chain(&file.more) {
                 assert!(lacon_market::catalog::find(tool).is_some(), "{tool}");
             }
+            let upstream = upstream_file(role);
+            assert_eq!(upstream.role, role.name());
+            let known = |form: &String| crate::forms::AnswerForm::find(form).is_some();
+            assert!(upstream.form.as_ref().is_none_or(known));
         }
     }
 

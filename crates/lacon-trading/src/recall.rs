@@ -87,8 +87,9 @@ impl Recall {
     }
 }
 
-/// What a decision rests on: the four reports.
+/// What a decision rests on: the reports.
 pub fn situation(state: &TradeState) -> String {
     let texts = Role::ANALYSTS.into_iter().filter_map(|role| state.text(role));
-    texts.map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n")
+    let own = state.own.iter().map(|owned| &owned.part);
+    texts.chain(own).map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n")
 }

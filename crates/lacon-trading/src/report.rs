@@ -1,6 +1,7 @@
 //! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
@@ -10,7 +11,7 @@ use std::{
 use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans};
 use serde_json::json;
 
-use crate::{Role, prompts, state::TradeState};
+use crate::{Role, state::TradeState};
 
 /// A file of the report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +54,12 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
+/// What of a report tree is on the disk already: the digest of each file.
+#[derive(Debug, Default)]
+pub struct Written(BTreeMap<String, String>);
+
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
-/// a folder without it is one whose writing was cut short.
+/// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -64,11 +69,10 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
+    written: &mut Written,
 ) -> Result<(), WriteError> {
-    let mut files: Vec<(String, String)> = Role::ANSWERING
-        .into_iter()
-        .filter_map(|role| Some((role.path(), role_report(run, state, role)?)))
-        .collect();
+    let mut files: Vec<(String, String)> =
+        roles(run).filter_map(|role| Some((role.path(), role_report(run, state, role)?))).collect();
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
     files.push(("reports/5_decision.md".into(), decision(run)));
     files.push(("reports/complete.md".into(), complete(run, state)));
@@ -76,17 +80,36 @@ pub fn write_tree(
     files.push(("events.jsonl".into(), lines(events(facts))));
     files.push(("receipts.jsonl".into(), lines(receipts)));
     let mut made: Option<PathBuf> = None;
-    for (path, text) in files {
-        let path = folder.join(path);
+    for (name, text) in files {
+        let digest = lacon_runtime::run::digest(&[&text]);
+        if written.0.get(&name) == Some(&digest) {
+            continue;
+        }
+        let path = folder.join(&name);
         let failed = |source| WriteError { path: path.clone(), source };
         let parent = path.parent().unwrap_or(folder);
         if made.as_deref() != Some(parent) {
             fs::create_dir_all(parent).map_err(failed)?;
             made = Some(parent.to_owned());
         }
-        fs::write(&path, text).map_err(failed)?;
+        overwrite(&path, text.as_bytes()).map_err(failed)?;
+        written.0.insert(name, digest);
     }
     Ok(())
+}
+
+/// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find
+/// blocks again.
+fn overwrite(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(content)?;
+    if before > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
+}
+
+/// The roles that gave a text, or failed to, in the order of the report.
+fn roles(run: &RunRecord) -> impl Iterator<Item = Role> {
+    run.reports.iter().filter_map(|report| report.role.parse().ok())
 }
 
 fn lines(lines: Vec<String>) -> String {
@@ -128,7 +151,7 @@ fn role_report(run: &RunRecord, state: &TradeState, role: Role) -> Option<String
     if texts.is_empty() {
         return None;
     }
-    let title = &prompts::role_file(role).title;
+    let title = role.title();
     let mut text = format!("# {title}: {}, {}\n\n{}", run.ticker, run.date, banner(run));
     for (i, part) in texts.iter().enumerate() {
         if texts.len() > 1 {
@@ -183,12 +206,12 @@ fn decision(run: &RunRecord) -> String {
 
 fn complete(run: &RunRecord, state: &TradeState) -> String {
     let mut text = decision(run);
-    for role in Role::ANSWERING {
+    for role in roles(run) {
         let texts = state.texts(role);
         if texts.is_empty() {
             continue;
         }
-        let _ = writeln!(text, "\n# {}\n", prompts::role_file(role).title);
+        let _ = writeln!(text, "\n# {}\n", role.title());
         texts.iter().for_each(|t| text.push_str(&body(t)));
     }
     let _ = writeln!(

@@ -3,9 +3,9 @@
 use lacon_llm::{Message, Request};
 
 use crate::{
-    Role, condense, material,
-    plan::pieces,
-    prompts,
+    Role, condense,
+    forms::AnswerForm,
+    material, prompts,
     state::{ToolResult, TradeState},
     steps::Desk,
 };
@@ -23,7 +23,7 @@ pub struct Built {
 
 /// The role's instruction with its limit and its required last line.
 pub fn instruction(desk: &Desk, role: Role) -> String {
-    let file = prompts::role_file(role);
+    let file = desk.cast.file(role);
     let mut text = file.instruction.clone();
     if file.sections.len() > 1 {
         text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
@@ -37,6 +37,7 @@ pub fn instruction(desk: &Desk, role: Role) -> String {
             "\nEnd with the line \"{ending}: BUY, SELL or HOLD\", with one of the three."
         ));
     }
+    text.push_str(&desk.cast.language_rule(file));
     text
 }
 
@@ -49,23 +50,28 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
         shared.push(desk.identity());
     }
     let mut digested = 0;
-    for piece in pieces(role, &desk.levers, desk.research_rounds) {
-        let (text, saved) =
-            material::block(state, piece.source, desk.plan.form(role, piece.source), encoding);
+    let cast = &desk.cast;
+    for piece in cast.pieces(role, &desk.levers) {
+        let form = desk.plan.form(role, piece.source);
+        let heard = cast.heard(role, piece.source, round);
+        let (text, saved) = material::block(state, piece.source, form, encoding, heard);
         digested += saved;
         if piece.shared { &mut shared } else { &mut own }.push(text);
     }
     // Behind the reports, in the part that siblings share: everybody is told the same.
     if desk.levers.has("contradictions") && shared.len() > 1 {
-        shared.extend(Some(material::contradictions(state)).filter(|text| !text.is_empty()));
+        shared.extend(Some(material::contradictions(state, cast.analysts())).filter(|text| !text.is_empty()));
     }
     if digested != 0 {
         built.savings.push(("digests", digested));
     }
-    if matches!(role, Role::Bull | Role::Bear) && round > 1 {
-        let other = if role == Role::Bull { Role::Bear } else { Role::Bull };
-        let said = |role| material::block(state, role, crate::plan::Form::Full, encoding).0;
-        own.push(format!("Round {round}.\n\n{}\n{}", said(other), said(Role::Judge)));
+    if round > 1 {
+        // Where they speak in turns, the others' words of this round stand in the pieces.
+        let again = cast.hears_again(role).iter().map(|said| {
+            let heard = cast.heard(role, *said, round);
+            material::block(state, *said, crate::plan::Form::Full, encoding, heard).0
+        });
+        own.push(format!("Round {round}.\n\n{}", again.collect::<Vec<_>>().join("\n")));
     }
     if let (Role::Plan | Role::RiskManager, Some(recall)) = (role, &desk.recall) {
         own.extend(Some(recall.text(state).to_owned()).filter(|lessons| !lessons.is_empty()));
@@ -76,19 +82,23 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
         _ => shared.concat(),
     };
     let layout = desk.levers.has("prefix_layout");
-    built.request = material::request("", &shared, &own.join("\n"), &instruction(desk, role), layout);
+    let rules = cast.rules();
+    built.request = material::request(&rules, &shared, &own.join("\n"), &instruction(desk, role), layout);
     desk.prepare(role, &mut built.request);
+    let form = cast.file(role).form.as_deref().and_then(AnswerForm::find);
+    built.request.response_format = form.map(AnswerForm::schema);
     built
 }
 
 /// What an analyst is sent that is to say which tools to call.
 pub fn analyst_call(desk: &Desk, role: Role) -> Request {
     let layout = desk.levers.has("prefix_layout");
-    let mut request = material::request("", &desk.identity(), "", &instruction(desk, role), layout);
+    let mut request =
+        material::request(&desk.cast.rules(), &desk.identity(), "", &instruction(desk, role), layout);
     desk.prepare(role, &mut request);
     // A turn of tool calls is no answer: the answer's limit does not bound it.
     request.max_tokens = None;
-    request.tools = desk.tool_specs(&prompts::role_file(role).tools);
+    request.tools = desk.tool_specs(&desk.cast.file(role).tools);
     request
 }
 
@@ -99,9 +109,9 @@ pub fn analyst(desk: &Desk, role: Role, state: &TradeState) -> Built {
     // The marker tells any model, and any replay of one, that the tools were already called.
     let shared = format!("Tool result: {}\n\n{data}", desk.identity());
     let layout = desk.levers.has("prefix_layout");
-    built.request = material::request("", &shared, "", &instruction(desk, role), layout);
+    built.request = material::request(&desk.cast.rules(), &shared, "", &instruction(desk, role), layout);
     desk.prepare(role, &mut built.request);
-    built.request.tools = desk.tool_specs(&prompts::role_file(role).more);
+    built.request.tools = desk.tool_specs(&desk.cast.file(role).more);
     built
 }
 
@@ -111,7 +121,7 @@ pub fn analyst_continued(desk: &Desk, role: Role, talk: Vec<Message>, results: &
     let messages = continued(desk, role, talk, results, &mut built);
     built.request = Request { messages, ..Request::default() };
     desk.prepare(role, &mut built.request);
-    built.request.tools = desk.tool_specs(&prompts::role_file(role).tools);
+    built.request.tools = desk.tool_specs(&desk.cast.file(role).tools);
     built
 }
 

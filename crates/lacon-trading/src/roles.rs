@@ -1,6 +1,21 @@
 //! The roles: names on the wire and in files, where their texts go.
 
-use std::{fmt, str::FromStr};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    str::FromStr,
+    sync::{Mutex, PoisonError},
+};
+
+/// What a file of own agents says of one of them, kept for the life of the process so that a [`Role`] stays a word.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnRole {
+    name: String,
+    title: String,
+}
+
+/// Own roles by name. Each file adds at most [`crate::agents::MOST_AGENTS`], and a name is kept once.
+static OWN: Mutex<BTreeMap<String, &'static OwnRole>> = Mutex::new(BTreeMap::new());
 
 /// A role of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,10 +48,12 @@ pub enum Role {
     Trader,
     /// Reads one word out of the decision; a model call in the seed profile alone.
     Signal,
+    /// An analyst from a file of own agents.
+    Own(&'static OwnRole),
 }
 
 impl Role {
-    /// The roles that answer in every run, in the order of the report tree.
+    /// The built-in roles that answer, in the order of the report tree; which of them a run has its [`crate::Cast`] knows.
     pub const ANSWERING: [Self; 13] = [
         Self::Market,
         Self::Social,
@@ -76,13 +93,39 @@ impl Role {
             Self::RiskManager => "risk_manager",
             Self::Trader => "trader",
             Self::Signal => "signal",
+            Self::Own(own) => &own.name,
         }
+    }
+
+    /// The title in reports and in the prompts of others.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Own(own) => &own.title,
+            built_in => &crate::prompts::role_file(built_in).title,
+        }
+    }
+
+    /// The role of an own analyst. The same name and title give the same role.
+    pub fn own(name: &str, title: &str) -> Self {
+        let mut known = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = known.get(name).filter(|own| own.title == title) {
+            return Self::Own(own);
+        }
+        let own: &'static OwnRole =
+            Box::leak(Box::new(OwnRole { name: name.to_owned(), title: title.to_owned() }));
+        known.insert(name.to_owned(), own);
+        Self::Own(own)
+    }
+
+    /// Whether the role is an analyst: it reads tools' answers, no texts of others.
+    pub fn is_analyst(self) -> bool {
+        Self::ANALYSTS.contains(&self) || matches!(self, Self::Own(_))
     }
 
     /// The report's file within a run's folder.
     pub fn path(self) -> String {
         let folder = match self {
-            Self::Market | Self::Social | Self::News | Self::Fundamentals => "1_analysts",
+            Self::Market | Self::Social | Self::News | Self::Fundamentals | Self::Own(_) => "1_analysts",
             Self::Bull | Self::Bear | Self::Judge | Self::Plan => "2_research",
             Self::Risky | Self::Safe | Self::Neutral | Self::RiskManager => "3_risk",
             Self::Trader | Self::Signal => "4_trader",
@@ -93,21 +136,6 @@ impl Role {
     /// Whether the run goes on without this role's answer.
     pub fn may_fail(self) -> bool {
         !matches!(self, Self::Plan | Self::RiskManager)
-    }
-
-    /// The texts of other roles that the role must read, in the order of the prompt.
-    pub fn reads(self) -> &'static [Self] {
-        match self {
-            Self::Market | Self::Social | Self::News | Self::Fundamentals | Self::Signal => &[],
-            Self::Bull | Self::Bear => &Self::ANALYSTS,
-            Self::Judge => &[Self::Bull, Self::Bear],
-            Self::Plan => {
-                &[Self::Market, Self::Social, Self::News, Self::Fundamentals, Self::Bull, Self::Bear]
-            }
-            Self::Risky | Self::Safe | Self::Neutral => &[Self::Plan],
-            Self::RiskManager => &[Self::Plan, Self::Risky, Self::Safe, Self::Neutral],
-            Self::Trader => &[Self::Plan, Self::RiskManager],
-        }
     }
 }
 
@@ -121,6 +149,9 @@ impl FromStr for Role {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(own) = OWN.lock().unwrap_or_else(PoisonError::into_inner).get(text) {
+            return Ok(Self::Own(own));
+        }
         let all = || Self::ANSWERING.into_iter().chain([Self::Signal]);
         all().find(|r| r.name() == text).ok_or_else(|| {
             let nearest = lacon_runtime::config::nearest(text, all().map(Self::name));

@@ -42,6 +42,15 @@ pub struct ToolResult {
     pub unavailable: bool,
 }
 
+/// A role's part of a field that all own analysts share.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Owned<T> {
+    /// The role's name.
+    pub role: String,
+    /// Its part.
+    pub part: T,
+}
+
 lacon_graph::state! {
     /// What the agents of a run have given so far.
     pub struct TradeState, update TradeUpdate, field TradeField {
@@ -77,23 +86,34 @@ lacon_graph::state! {
         judge: Append<Text>,
         /// The investment plan.
         plan: LastWins<Text>,
-        /// The aggressive view.
-        risky: LastWins<Text>,
-        /// The conservative view.
-        safe: LastWins<Text>,
-        /// The neutral view.
-        neutral: LastWins<Text>,
+        /// The aggressive views, one a round.
+        risky: Append<Text>,
+        /// The conservative views, one a round.
+        safe: Append<Text>,
+        /// The neutral views, one a round.
+        neutral: Append<Text>,
         /// The risk manager's decision.
         risk_manager: LastWins<Text>,
         /// The trader's order.
         trader: LastWins<Text>,
         /// The word that the signal call read, in the seed profile.
         signal: LastWins<Text>,
+        /// The conversations of own analysts up to their tool calls.
+        own_talk: Append<Owned<Vec<Message>>>,
+        /// What the tools of own analysts gave.
+        own_data: Append<Owned<Vec<ToolResult>>>,
+        /// The reports of own analysts.
+        own: Append<Owned<Text>>,
     }
 }
 
+/// The last part that a role wrote.
+fn of<T>(field: &Append<Owned<T>>, role: Role) -> Option<&T> {
+    field.iter().rev().find(|owned| owned.role == role.name()).map(|owned| &owned.part)
+}
+
 impl TradeState {
-    /// A role's text: of the debaters and the judge the last one.
+    /// A role's text: of those who speak in rounds the last one.
     pub fn text(&self, role: Role) -> Option<&Text> {
         match role {
             Role::Market => self.market.get(),
@@ -104,12 +124,13 @@ impl TradeState {
             Role::Bear => self.bear.iter().next_back(),
             Role::Judge => self.judge.iter().next_back(),
             Role::Plan => self.plan.get(),
-            Role::Risky => self.risky.get(),
-            Role::Safe => self.safe.get(),
-            Role::Neutral => self.neutral.get(),
+            Role::Risky => self.risky.iter().next_back(),
+            Role::Safe => self.safe.iter().next_back(),
+            Role::Neutral => self.neutral.iter().next_back(),
             Role::RiskManager => self.risk_manager.get(),
             Role::Trader => self.trader.get(),
             Role::Signal => self.signal.get(),
+            Role::Own(_) => of(&self.own, role),
         }
     }
 
@@ -119,6 +140,9 @@ impl TradeState {
             Role::Bull => self.bull.iter().collect(),
             Role::Bear => self.bear.iter().collect(),
             Role::Judge => self.judge.iter().collect(),
+            Role::Risky => self.risky.iter().collect(),
+            Role::Safe => self.safe.iter().collect(),
+            Role::Neutral => self.neutral.iter().collect(),
             other => self.text(other).into_iter().collect(),
         }
     }
@@ -130,6 +154,7 @@ impl TradeState {
             Role::Social => self.social_talk.get(),
             Role::News => self.news_talk.get(),
             Role::Fundamentals => self.fundamentals_talk.get(),
+            Role::Own(_) => of(&self.own_talk, role),
             _ => None,
         }
     }
@@ -141,6 +166,7 @@ impl TradeState {
             Role::Social => self.social_data.get(),
             Role::News => self.news_data.get(),
             Role::Fundamentals => self.fundamentals_data.get(),
+            Role::Own(_) => of(&self.own_data, role),
             _ => None,
         }
     }
@@ -164,6 +190,10 @@ pub fn text_update(role: Role, text: Text) -> TradeUpdate {
         Role::RiskManager => &mut update.risk_manager,
         Role::Trader => &mut update.trader,
         Role::Signal => &mut update.signal,
+        Role::Own(_) => {
+            update.own = Some(Owned { role: role.name().into(), part: text });
+            return update;
+        }
     };
     *slot = Some(text);
     update
@@ -171,6 +201,10 @@ pub fn text_update(role: Role, text: Text) -> TradeUpdate {
 
 /// The update that sets an analyst's conversation.
 pub fn talk_update(role: Role, talk: Vec<Message>) -> TradeUpdate {
+    if let Role::Own(_) = role {
+        let owned = Owned { role: role.name().into(), part: talk };
+        return TradeUpdate { own_talk: Some(owned), ..TradeUpdate::default() };
+    }
     let talk = Some(talk);
     match role {
         Role::Market => TradeUpdate { market_talk: talk, ..TradeUpdate::default() },
@@ -182,6 +216,10 @@ pub fn talk_update(role: Role, talk: Vec<Message>) -> TradeUpdate {
 
 /// The update that sets what an analyst's tools gave.
 pub fn data_update(role: Role, data: Vec<ToolResult>) -> TradeUpdate {
+    if let Role::Own(_) = role {
+        let owned = Owned { role: role.name().into(), part: data };
+        return TradeUpdate { own_data: Some(owned), ..TradeUpdate::default() };
+    }
     let data = Some(data);
     match role {
         Role::Market => TradeUpdate { market_data: data, ..TradeUpdate::default() },
@@ -208,6 +246,7 @@ pub fn text_field(role: Role) -> TradeField {
         Role::RiskManager => TradeField::risk_manager,
         Role::Trader => TradeField::trader,
         Role::Signal => TradeField::signal,
+        Role::Own(_) => TradeField::own,
     }
 }
 
@@ -217,6 +256,7 @@ pub fn talk_field(role: Role) -> TradeField {
         Role::Market => TradeField::market_talk,
         Role::Social => TradeField::social_talk,
         Role::News => TradeField::news_talk,
+        Role::Own(_) => TradeField::own_talk,
         _ => TradeField::fundamentals_talk,
     }
 }
@@ -227,6 +267,7 @@ pub fn data_field(role: Role) -> TradeField {
         Role::Market => TradeField::market_data,
         Role::Social => TradeField::social_data,
         Role::News => TradeField::news_data,
+        Role::Own(_) => TradeField::own_data,
         _ => TradeField::fundamentals_data,
     }
 }

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use lacon_graph::{Context, Output, Step, StepError, step};
 use lacon_llm::{Effort, Error, ErrorKind, Finish, Message, Request, ToolSpec};
-use lacon_market::{answer, catalog};
 use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
 
 use crate::{
-    Levers, Role,
+    Cast, Levers, Role,
+    cast::Order,
+    closing::{self, Rehearsal},
+    forms::AnswerForm,
     ladder::Ladder,
     plan::Plan,
     prompts::{self, RoleFile},
@@ -43,8 +45,8 @@ pub struct Desk {
     pub temperature: Option<f32>,
     /// Rounds of tool calls that an analyst may ask for.
     pub tool_rounds: u32,
-    /// Rounds of the research debate.
-    pub research_rounds: u32,
+    /// Who takes part and who reads whom.
+    pub cast: Arc<Cast>,
     /// Models of single roles; they go before the other two.
     pub models: Vec<(Role, String)>,
     /// What every prompt holds.
@@ -55,6 +57,8 @@ pub struct Desk {
     pub recall: Option<Recall>,
     /// Who waits for a sibling's first token.
     pub stagger: Stagger,
+    /// What of the run's end is done before it.
+    pub rehearsal: Rehearsal,
 }
 
 impl Desk {
@@ -62,7 +66,7 @@ impl Desk {
     pub fn identity(&self) -> String {
         let name = if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
         let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
-        format!("Stock: {}{name}.{listing} Date: {}.", self.ticker, self.date)
+        format!("{}: {}{name}.{listing} Date: {}.", self.cast.label(), self.ticker, self.date)
     }
 
     /// The model that a role is asked with.
@@ -80,22 +84,20 @@ impl Desk {
 
     /// Fills in what follows from the role: model limits, effort, temperature.
     pub(crate) fn prepare(&self, role: Role, request: &mut Request) {
-        let file = prompts::role_file(role);
+        let file = self.cast.file(role);
         request.model = self.model(file).to_owned();
         request.temperature = self.temperature;
         request.effort = self.effort.iter().find(|(r, _)| *r == role).map(|(_, e)| *e);
         let words = self.words(role);
         if words > 0 {
-            request.max_tokens = Some(prompts::max_tokens(words));
+            // The names of a form's fields and its quotes are no words of the answer.
+            let frame = if file.form.is_some() { FORM_TOKENS } else { 0 };
+            request.max_tokens = Some(prompts::max_tokens(words) + frame);
         }
     }
 
     pub(crate) fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
-        names
-            .iter()
-            .filter_map(|name| catalog::find(name))
-            .map(|tool| ToolSpec::new(tool.name, tool.description, tool.schema()))
-            .collect()
+        names.iter().filter_map(|name| self.cast.agents().spec(name)).collect()
     }
 
     /// Enters in the ledger what was saved in a role's prompt, and hands the prompt on.
@@ -107,6 +109,9 @@ impl Desk {
         built.request
     }
 }
+
+/// Tokens of a form's own signs in an answer.
+const FORM_TOKENS: u32 = 80;
 
 /// What an error of a role means for the run.
 ///
@@ -135,13 +140,15 @@ async fn finish(
     turn: u32,
     read: &[(Role, String)],
 ) -> Result<Text, Error> {
-    let file = prompts::role_file(role);
-    let mut text = answer.text;
+    let file = desk.cast.file(role);
+    let form = file.form.as_deref().and_then(AnswerForm::find);
+    let mut text = form.and_then(|form| form.render(&answer.text)).unwrap_or(answer.text);
     let mut cut = answer.finish == Finish::Length;
     let mut missing = prompts::missing_sections(file, &text);
     let most_missing = missing.len() * 2 > file.sections.len();
     // The trader states the decision again, so a risk manager's answer without one needs no further call.
-    let stated_later = matches!(role, Role::RiskManager | Role::Signal);
+    let last = desk.cast.order() == Order::Upstream && role == Role::RiskManager;
+    let stated_later = matches!(role, Role::RiskManager | Role::Signal) && !last;
     if desk.levers.has("repair") && most_missing && !stated_later {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(text.clone()));
@@ -153,10 +160,11 @@ async fn finish(
         )));
         // A failed repair leaves the first answer in place.
         if let Ok(second) = agent::call(&desk.run, role.name(), turn, &mut again).await {
-            let still = prompts::missing_sections(file, &second.text);
-            if still.len() < missing.len() && !second.text.trim().is_empty() {
+            let written = form.and_then(|form| form.render(&second.text)).unwrap_or(second.text);
+            let still = prompts::missing_sections(file, &written);
+            if still.len() < missing.len() && !written.trim().is_empty() {
                 cut = second.finish == Finish::Length;
-                (text, missing) = (second.text, still);
+                (text, missing) = (written, still);
             }
         }
     }
@@ -222,9 +230,10 @@ pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn St
         let desk = Arc::clone(&desk);
         async move {
             let calls: Vec<OpenCall> = if prefetch {
-                answer::usual_calls(role.name(), &desk.ticker, &desk.company, desk.date)
+                desk.cast
+                    .calls(role, &desk.ticker, &desk.company, desk.date)
                     .into_iter()
-                    .map(|(name, arguments)| (name.to_owned(), Ok(arguments)))
+                    .map(|(name, arguments)| (name, Ok(arguments)))
                     .collect()
             } else {
                 context
@@ -309,18 +318,23 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
 }
 
 /// The join of the analysts: stops the run when none of them has anything.
-pub fn aggregator() -> Arc<dyn Step<TradeState>> {
-    step(move |context: Context<TradeState>| async move {
-        let failures: Vec<String> = Role::ANALYSTS
-            .into_iter()
-            .filter_map(|r| {
-                context.state.text(r).and_then(|t| t.failure.clone()).map(|f| format!("{r}: {f}"))
-            })
-            .collect();
-        if failures.len() == Role::ANALYSTS.len() {
-            return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
+pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
+    let cast = Arc::clone(&desk.cast);
+    step(move |context: Context<TradeState>| {
+        let cast = Arc::clone(&cast);
+        async move {
+            let failures: Vec<String> = cast
+                .analysts()
+                .iter()
+                .filter_map(|r| {
+                    context.state.text(*r).and_then(|t| t.failure.clone()).map(|f| format!("{r}: {f}"))
+                })
+                .collect();
+            if failures.len() == cast.analysts().len() {
+                return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
+            }
+            Ok(Output::update(TradeUpdate::default()))
         }
-        Ok(Output::update(TradeUpdate::default()))
     })
 }
 
@@ -340,10 +354,11 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 role,
                 ops.time("render prompt", || requests::reader(&desk, role, state, context.visit)),
             );
-            let read: Vec<(Role, String)> = role
-                .reads()
-                .iter()
-                .filter_map(|r| state.text(*r).filter(|t| t.failure.is_none()).map(|t| (*r, t.text.clone())))
+            let read: Vec<(Role, String)> = desk
+                .cast
+                .reads(role, &desk.levers)
+                .into_iter()
+                .filter_map(|r| state.text(r).filter(|t| t.failure.is_none()).map(|t| (r, t.text.clone())))
                 .collect();
             let ask = Ask {
                 role: role.name().into(),
@@ -351,7 +366,14 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 tool_rounds: 0,
                 first_turn: context.visit,
             };
-            let text = match agent::ask(&desk.run, ask).await {
+            // Polled after the call, whose request is under way by then.
+            let meanwhile = async {
+                if role == closing::last(desk.cast.order()) {
+                    desk.rehearsal.begin(&desk, state);
+                }
+            };
+            let (answer, ()) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
+            let text = match answer {
                 Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, &read).await {
                     Ok(text) => text,
                     Err(error) => settle(role, error)?,
@@ -359,9 +381,10 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 Err(error) => settle(role, error)?,
             };
             let update = text_update(role, text.clone());
-            if role == Role::Judge && desk.research_rounds > 1 {
-                let agreed = text.text.to_lowercase().contains("consensus: yes");
-                let route = if agreed || context.visit >= desk.research_rounds { "enough" } else { "again" };
+            if let Some(rounds) = desk.cast.ends_round(role).filter(|rounds| *rounds > 1) {
+                // A judge may end the debate before its last round; where nobody judges all rounds are spoken.
+                let agreed = role == Role::Judge && text.text.to_lowercase().contains("consensus: yes");
+                let route = if agreed || context.visit >= rounds { "enough" } else { "again" };
                 return Ok(Output::route(update, route));
             }
             Ok(Output::update(update))

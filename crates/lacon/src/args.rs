@@ -1,5 +1,6 @@
 //! The command line: every flag, once. Flags that are settings carry the key they set.
 
+pub mod cast;
 pub mod data;
 pub mod many;
 pub mod prompt;
@@ -96,9 +97,9 @@ pub struct RunArgs {
     /// The date to decide for, yyyy-mm-dd; the pack's own date or today when not given
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
-    /// Graph profile: lacon, or seed for the origin's order and calls
-    #[arg(long)]
-    pub profile: Option<String>,
+    /// Who takes part
+    #[command(flatten)]
+    pub cast: cast::CastArgs,
     /// Who answers: auto, sim or openai
     #[arg(long, value_name = "PROVIDER")]
     pub llm: Option<String>,
@@ -126,9 +127,6 @@ pub struct RunArgs {
     /// Levers to switch off, divided by commas, or all
     #[arg(long, value_name = "LEVER,...")]
     pub disable: Option<String>,
-    /// Rounds of the debate between bull and bear
-    #[arg(long, value_name = "N")]
-    pub research_rounds: Option<String>,
     /// Tokens that the run may use
     #[arg(long, value_name = "N")]
     pub budget_tokens: Option<String>,
@@ -375,15 +373,12 @@ pub struct BenchTokensArgs {
 /// Flags of `lacon graph`.
 #[derive(Debug, Args)]
 pub struct GraphArgs {
-    /// Graph profile: lacon or seed
-    #[arg(long)]
-    pub profile: Option<String>,
+    /// Who takes part
+    #[command(flatten)]
+    pub cast: cast::CastArgs,
     /// Levers to switch off, divided by commas, or all
     #[arg(long, value_name = "LEVER,...")]
     pub disable: Option<String>,
-    /// Rounds of the debate
-    #[arg(long, value_name = "N")]
-    pub research_rounds: Option<String>,
     /// How to write it
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub format: GraphFormat,

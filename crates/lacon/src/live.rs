@@ -33,7 +33,7 @@ struct State {
 
 impl Live {
     /// Opens the view; `quiet` or a stderr that is no terminal shows nothing.
-    pub fn new(quiet: bool) -> Self {
+    pub fn new(quiet: bool, roles: &[Role]) -> Self {
         if quiet || !std::io::stderr().is_terminal() {
             return Self { view: None };
         }
@@ -44,7 +44,7 @@ impl Live {
             bar.set_message("waiting");
             bar
         };
-        let lines = Role::ANSWERING.iter().map(|r| (r.name(), line(r.name()))).collect();
+        let lines = roles.iter().map(|r| (r.name(), line(r.name()))).collect();
         let total = line("");
         total.set_style(still(" "));
         total.set_message("0 tokens");

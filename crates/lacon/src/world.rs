@@ -5,18 +5,24 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::civil::Date;
 use lacon_llm::{
     BreakerOptions, Client, Effort, Error, ErrorKind, Hedge, HedgeOptions, LimitOptions, Protocol, Provider,
-    ProviderOptions, RetryOptions, Sample, Secret, Stack, StackOptions, Tape, TapeMode, TapeOptions, Taped,
-    TransportOptions,
+    ProviderOptions, RetryOptions, Sample, Secret, Stack, StackOptions, StructuredOptions, Tape, TapeMode,
+    TapeOptions, Taped, TransportOptions,
 };
-use lacon_market::{DataError, Dataset, Symbol, folder, pack};
-use lacon_runtime::{Config, ToolRequest, ToolSource, http_tools::HttpTools, tape_tools::TapedTools};
+use lacon_market::{Asset, DataError, Dataset, Symbol, folder, pack};
+use lacon_runtime::{
+    Config, ToolRequest, ToolSource,
+    http_tools::{HttpLimits, HttpTools},
+    tape_tools::TapedTools,
+    tools::ToolsByName,
+};
 use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
 use lacon_trading::{
-    Role,
+    Cast, CastOptions, Role,
+    agents::{self, Agents},
     source::{DatasetSource, VendorSource},
 };
 
-use crate::{failure::Failure, vendors};
+use crate::{commands, failure::Failure, vendors};
 
 /// Whether the settings ask for the simulator.
 pub fn is_simulated(config: &Config) -> bool {
@@ -122,7 +128,7 @@ pub fn client(
         // Where nothing takes time nothing is slow.
         hedge: (hedge.max_hedges > 0 && scale > 0.0).then_some(hedge),
         retry: Some(retry),
-        structured: None,
+        structured: Some(StructuredOptions::default()),
         tape,
     };
     let stack = Stack::new(bare_client(config)?, layers);
@@ -229,6 +235,55 @@ pub fn benchmark(config: &Config, ticker: &Symbol) -> Option<(String, Vec<lacon_
     (!data.bars.is_empty()).then(|| (BENCHMARK.to_owned(), data.bars))
 }
 
+/// Who takes part, as the settings say.
+pub fn cast(config: &Config, asset: Asset) -> Result<Cast, Failure> {
+    let path = config.text("trading.agents");
+    let agents = match path {
+        "" => Agents::default(),
+        path => {
+            let text = commands::read_text(std::path::Path::new(path))?;
+            agents::parse(&text).map_err(|e| Failure::input(format!("{path}: {e}")))?
+        }
+    };
+    let language = config.text("trading.language");
+    lacon_trading::cast::check_language(language).map_err(Failure::input)?;
+    Cast::new(CastOptions {
+        profile: config.text("run.profile").into(),
+        analysts: config.list("trading.analysts").into_iter().map(Into::into).collect(),
+        agents,
+        language: language.into(),
+        asset: Some(asset),
+        research_rounds: config.integer("run.research_rounds") as u32,
+        risk_rounds: config.integer("run.risk_rounds") as u32,
+    })
+    .map_err(Failure::input)
+}
+
+/// Puts own tools before a source.
+fn with_own_tools(
+    config: &Config,
+    agents: &Agents,
+    run_id: &str,
+    ticker: &Symbol,
+    rest: Arc<dyn ToolSource>,
+) -> Result<Arc<dyn ToolSource>, Failure> {
+    if agents.tools.is_empty() {
+        return Ok(rest);
+    }
+    let mut own: BTreeMap<String, Arc<dyn ToolSource>> = BTreeMap::new();
+    for tool in &agents.tools {
+        let limits = HttpLimits {
+            connect: Duration::from_secs_f64(config.number("llm.connect_timeout_s")),
+            whole: Duration::from_secs_f64(tool.timeout_s),
+            max_body: (tool.max_kb as usize) << 10,
+        };
+        let source = HttpTools::new(&tool.url, run_id, ticker.as_str(), config.flag("llm.headers"), limits);
+        let source = source.map_err(|e| Failure::input(format!("tool {:?}: {e}", tool.name)))?;
+        own.insert(tool.name.clone(), Arc::new(source));
+    }
+    Ok(Arc::new(ToolsByName::new(own, rest)))
+}
+
 /// The source of tool answers.
 pub fn tools(
     config: &Config,
@@ -236,9 +291,11 @@ pub fn tools(
     run_id: &str,
     ticker: &Symbol,
     date: Date,
+    agents: &Agents,
     tape: Option<Arc<Tape>>,
 ) -> Result<Arc<dyn ToolSource>, Failure> {
     let source = bare_tools(config, data, run_id, ticker, date)?;
+    let source = with_own_tools(config, agents, run_id, ticker, source)?;
     Ok(match tape {
         Some(tape) => Arc::new(TapedTools::new(source, tape)),
         None => source,
@@ -255,7 +312,8 @@ fn bare_tools(
     let url = config.text("data.tools_url");
     if !url.is_empty() {
         let connect = Duration::from_secs_f64(config.number("llm.connect_timeout_s"));
-        let tools = HttpTools::new(url, run_id, ticker.as_str(), config.flag("llm.headers"), connect);
+        let limits = HttpLimits { connect, ..HttpLimits::default() };
+        let tools = HttpTools::new(url, run_id, ticker.as_str(), config.flag("llm.headers"), limits);
         return Ok(Arc::new(tools.map_err(|e| Failure::model(&e, e.kind()))?));
     }
     if vendors::are_asked(config) {

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use lacon_llm::{Error, ErrorKind, Malformed, Response, Role};
 use lacon_monitor::Action;
 
-use crate::support::{Scripted, asks_for, prompt, run, says, settings};
+use crate::support::{Scripted, asks_for, cast, prompt, run, says, settings};
 
 /// The judge and the plan saw only the last line of each argument.
 #[tokio::test(start_paused = true)]
@@ -218,18 +218,29 @@ async fn a_token_budget_stops_before_it_is_overspent() {
 async fn a_debate_of_three_rounds() {
     let client = Scripted::new(|role, n, _| Ok(says(role, &format!("round-{n} Consensus: no"))));
     let mut three = settings("rounds", "lacon", &[], client.clone());
-    three.research_rounds = 3;
+    three.cast = cast("lacon", |o| o.research_rounds = 3);
     let decided = run(three).await;
     assert!(decided.failure.is_none(), "{:?}", decided.failure);
+    // Also who speaks in several rounds was sent what the plan says.
+    assert_eq!((decided.record.plan.compared, decided.record.plan.equal), (13, 13));
     assert_eq!((client.of("bull").len(), client.of("judge").len(), client.of("plan").len()), (3, 3, 1));
     let third = prompt(&client.of("bull")[2]);
     assert!(third.contains("bear says round-2") && third.contains("judge says round-2"), "{third}");
+    let judge = prompt(&client.of("judge")[2]);
+    for n in 1..=3 {
+        for side in ["bull", "bear"] {
+            assert!(
+                judge.contains(&format!("{side} says round-{n}")),
+                "the judge reads every round: {judge}"
+            );
+        }
+    }
     let plan = prompt(&client.of("plan")[0]);
     assert!((1..=3).all(|n| plan.contains(&format!("bull says round-{n}"))));
 
     let client = Scripted::new(|role, _, _| Ok(says(role, "Consensus: yes")));
     let mut early = settings("rounds-early", "lacon", &[], Arc::clone(&client) as _);
-    early.research_rounds = 3;
+    early.cast = cast("lacon", |o| o.research_rounds = 3);
     run(early).await;
     assert_eq!(client.of("judge").len(), 1);
 }

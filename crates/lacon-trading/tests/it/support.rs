@@ -13,7 +13,7 @@ use jiff::civil::date;
 use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Request, Response, StreamEvent, ToolCall, Usage};
 use lacon_market::{Semantics, Symbol, pack};
 use lacon_runtime::ToolCache;
-use lacon_trading::{Decided, Levers, Settings, decide, source::DatasetSource};
+use lacon_trading::{Cast, CastOptions, Decided, Levers, Settings, decide, source::DatasetSource};
 
 /// Decides what a role answers: role, number of its call from 1, the request.
 pub type Script = dyn Fn(&str, usize, &Request) -> Result<Response, Error> + Send + Sync;
@@ -114,7 +114,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         effort: Vec::new(),
         temperature: None,
         tool_rounds: 2,
-        research_rounds: 1,
+        cast: cast(profile, |_| {}),
         tool_timeout: Duration::from_secs(10),
         deadline: Some(Duration::from_secs(600)),
         stop: None,
@@ -137,6 +137,13 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         resume: false,
         about: serde_json::Value::Null,
     }
+}
+
+/// A cast of a profile, with changes.
+pub fn cast(profile: &str, change: impl FnOnce(&mut CastOptions)) -> Arc<Cast> {
+    let mut options = CastOptions { profile: profile.into(), ..CastOptions::default() };
+    change(&mut options);
+    Arc::new(Cast::new(options).unwrap())
 }
 
 pub async fn run(settings: Settings) -> Decided {

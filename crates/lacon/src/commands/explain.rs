@@ -31,13 +31,16 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
                 path.display()
             ))
         })?;
-    let texts: Vec<(Role, String)> = Role::ANSWERING
-        .into_iter()
+    let texts: Vec<(Role, String)> = record
+        .reports
+        .iter()
+        // An own analyst is known by its file alone, which may be gone by now.
+        .map(|r| r.role.parse().unwrap_or_else(|_| Role::own(&r.role, &r.role)))
         .filter_map(|role| Some((role, std::fs::read_to_string(folder.join(role.path())).ok()?)))
         .collect();
     let views: Vec<View> = texts
         .iter()
-        .filter(|(role, _)| !Role::ANALYSTS.contains(role))
+        .filter(|(role, _)| !role.is_analyst())
         .filter_map(|(role, text)| {
             let found = signal::parse(text)?;
             Some(View { role: *role, action: found.action, confidence: found.confidence })
@@ -49,7 +52,7 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let mut figures = Vec::new();
     for number in facts::numbers(decided) {
         let holds = |text: &str| facts::numbers(text).contains(number);
-        let report = texts.iter().find(|(role, text)| Role::ANALYSTS.contains(role) && holds(text));
+        let report = texts.iter().find(|(role, text)| role.is_analyst() && holds(text));
         let tool = tools.iter().find(|(_, text)| holds(text));
         figures.push((number.to_owned(), report.map(|(role, _)| *role), tool.map(|(name, _)| name.clone())));
     }

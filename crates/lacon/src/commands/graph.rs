@@ -22,11 +22,9 @@ use crate::{
 
 /// Prints the graph.
 pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
-    let config = common.settings(&[
-        ("run.profile", args.profile.as_ref()),
-        ("run.disable", args.disable.as_ref()),
-        ("run.research_rounds", args.research_rounds.as_ref()),
-    ])?;
+    let mut flags = vec![("run.disable", args.disable.as_ref())];
+    flags.extend(args.cast.flags());
+    let config = common.settings(&flags)?;
     let levers =
         Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
     let day = date(2025, 1, 1);
@@ -46,11 +44,12 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         monitor: false,
         journal: None,
         restored: Restored::default(),
+        began: tokio::time::Instant::now(),
     });
-    let research_rounds = config.integer("run.research_rounds") as u32;
+    let cast = Arc::new(crate::world::cast(&config, lacon_market::Asset::Equity)?);
     let plan = plan::compile(&PlanOptions {
         levers: levers.clone(),
-        research_rounds,
+        cast: Arc::clone(&cast),
         quick_model: String::new(),
         deep_model: String::new(),
         limits: lacon_prompt::plan::Limits::default(),
@@ -58,6 +57,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     })
     .map_err(Failure::input)?;
     let desk = Desk {
+        rehearsal: lacon_trading::closing::Rehearsal::default(),
         run: Arc::new(run),
         models: Vec::new(),
         plan,
@@ -74,7 +74,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         effort: Vec::new(),
         temperature: None,
         tool_rounds: 1,
-        research_rounds,
+        cast,
     };
     let graph = graph::build(&Arc::new(desk)).map_err(Failure::input)?;
     let picture = match args.format {

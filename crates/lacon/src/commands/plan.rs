@@ -52,7 +52,9 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     for (call, pieces) in &rows {
         let answer = pieces.iter().find(|(g, _)| g.segment == "answer").map_or("", |(_, c)| c.form.as_str());
         let Ok(role) = call.name.parse::<lacon_trading::Role>() else { continue };
-        let reads: Vec<String> = plan::pieces(role, &settings.levers, settings.research_rounds)
+        let reads: Vec<String> = settings
+            .cast
+            .pieces(role, &settings.levers)
             .iter()
             .map(|piece| format!("{} {}", piece.source, plan.form(role, piece.source).name()))
             .collect();

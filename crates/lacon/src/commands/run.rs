@@ -40,7 +40,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         text::note(&heading(&config, &settings));
     }
     logging::open(&config)?;
-    let live = Live::new(config.text("log.level") == "error" || logging::is_chatty(&config));
+    let quiet = config.text("log.level") == "error" || logging::is_chatty(&config);
+    let live = Live::new(quiet, &settings.cast.roles());
     let on_progress = live.on_progress();
     let on_progress = if logging::is_chatty(&config) { logging::logged(on_progress) } else { on_progress };
     let settings = Settings { on_progress, ..settings };
@@ -113,7 +114,6 @@ pub(in crate::commands) fn config(
         _ => None,
     };
     let flags = [
-        ("run.profile", args.profile.as_ref()),
         ("llm.provider", args.llm.as_ref()),
         ("llm.base_url", args.base_url.as_ref()),
         ("llm.quick_model", args.quick_model.as_ref()),
@@ -123,7 +123,6 @@ pub(in crate::commands) fn config(
         ("data.tools_url", args.tools_url.as_ref()),
         ("vendors.base_url", args.vendors_url.as_ref()),
         ("run.disable", args.disable.as_ref()),
-        ("run.research_rounds", args.research_rounds.as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
         ("run.budget_usd", args.budget_usd.as_ref()),
         ("llm.models", (!args.model.is_empty()).then_some(&models)),
@@ -134,6 +133,7 @@ pub(in crate::commands) fn config(
         ("sim.seed", args.seed.as_ref()),
         ("sim.time_scale", args.time_scale.as_ref()),
     ];
+    let flags: Vec<_> = flags.into_iter().chain(args.cast.flags()).collect();
     let mut config = common.settings(&flags)?;
     let resumed = resume::find(Path::new(config.text("run.out")), args)?;
     if let Some(resumed) = &resumed {
@@ -159,7 +159,9 @@ fn settings_and_hedge(
     started: Instant,
 ) -> Result<(Settings, Option<SharedHedge>), Failure> {
     let ticker = args.ticker.as_deref().or(resumed.map(|r| r.ticker.as_str())).unwrap_or_default();
-    let ticker = Symbol::parse(ticker).map_err(Failure::input)?;
+    let (ticker, asset) = Symbol::parse(ticker).map_err(Failure::input)?.canonical();
+    // Own agents first: efforts and models may name them.
+    let cast = Arc::new(world::cast(config, asset)?);
     let levers =
         Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
     let data = world::dataset(config, &ticker)?;
@@ -183,7 +185,7 @@ fn settings_and_hedge(
     let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
     let settings = Settings {
         client,
-        tools: world::tools(config, data, &run_id, &ticker, date, tape)?,
+        tools: world::tools(config, data, &run_id, &ticker, date, cast.agents(), tape)?,
         cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
         run_id,
         listing: String::new(),
@@ -197,7 +199,7 @@ fn settings_and_hedge(
         effort: world::efforts(&config.list("llm.effort"))?,
         temperature,
         tool_rounds: config.integer("run.tool_rounds") as u32,
-        research_rounds: config.integer("run.research_rounds") as u32,
+        cast,
         tool_timeout: Duration::from_secs_f64(config.number("data.timeout_s")),
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
         stop: None,
@@ -296,7 +298,8 @@ fn print(decided: &Decided) {
     if !run.decision.parsed {
         source = " (no answer states a decision: HOLD stands in)".into();
     }
-    text::out(&format!("\n{word}{source}"));
+    let rating = run.decision.rating.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
+    text::out(&format!("\n{word}{rating}{source}"));
     for reason in &run.decision.reasons {
         text::out(&format!("  - {reason}"));
     }

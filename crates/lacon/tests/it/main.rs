@@ -4,6 +4,7 @@
 
 #[cfg(feature = "parquet")]
 mod batch;
+mod cast;
 mod config;
 mod count;
 mod doctor;

@@ -83,7 +83,10 @@ fn bad_input_is_answered_with_the_value_and_a_hint() {
         (vec!["CRCL", "--date", "2025-02-30"], "date \"2025-02-30\" is no day\nhint: write it as yyyy-mm-dd"),
         (vec!["CRCL", "--date", "2999-01-01"], "date 2999-01-01 is in the future"),
         (vec!["CRCL", "--disable", "prefech"], "unknown lever \"prefech\"\nhint: did you mean prefetch?"),
-        (vec!["CRCL", "--profile", "sed"], "run.profile is \"sed\", one of lacon, seed is needed (flag)"),
+        (
+            vec!["CRCL", "--profile", "sed"],
+            "run.profile is \"sed\", one of lacon, seed, upstream is needed (flag)",
+        ),
         (vec!["CRCL", "--run-id", "a/b"], "run id \"a/b\" cannot name a folder"),
         (vec!["CRCL", "--effort", "bul=low"], "unknown role \"bul\"\nhint: did you mean bull?"),
         (vec!["CRCL", "--effort", "bull=max"], "effort \"max\" of bull"),

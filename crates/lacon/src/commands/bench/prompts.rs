@@ -1,6 +1,6 @@
 //! `lacon bench prompts`: the lossless passes with exact counts on texts of several kinds, and a whole run's plan.
 
-use std::{fmt::Write as _, path::Path, process::ExitCode, time::Instant};
+use std::{fmt::Write as _, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
 use lacon_prompt::{
     compress::{Options, compress, expand},
@@ -8,7 +8,7 @@ use lacon_prompt::{
 };
 use lacon_tokens::{EncodingName, encoding};
 use lacon_trading::{
-    Levers,
+    Cast, CastOptions, Levers,
     plan::{PlanOptions, compile},
 };
 use serde_json::json;
@@ -51,7 +51,7 @@ pub fn run(args: &BenchPromptsArgs) -> Result<ExitCode, Failure> {
     }
     let options = PlanOptions {
         levers: Levers::new("lacon", &[]).map_err(Failure::input)?,
-        research_rounds: 1,
+        cast: Arc::new(Cast::new(CastOptions::default()).map_err(Failure::input)?),
         quick_model: "gpt-4o-mini".into(),
         deep_model: "gpt-4o".into(),
         limits: lacon_prompt::plan::Limits { tokens: Some(20_000), ..Default::default() },

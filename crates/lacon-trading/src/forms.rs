@@ -1,0 +1,159 @@
+//! Answers in a form: the schema that a manager's answer must fit, and the text that others read of it.
+//!
+//! Whoever reads on, a person or a role, reads Markdown; the form is only how the answer comes. An answer that does not fit
+//! stays free text, as it was written, and the decision is then read from it like any other.
+
+use std::fmt::Write as _;
+
+use lacon_llm::JsonSchema;
+use serde_json::{Map, Value, json};
+
+/// The five ratings, best first.
+pub const RATINGS: [&str; 5] = ["Buy", "Overweight", "Hold", "Underweight", "Sell"];
+
+/// A form of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// The research manager's plan.
+    Plan,
+    /// The trader's proposal.
+    Order,
+    /// The portfolio manager's decision.
+    Decision,
+}
+
+impl AnswerForm {
+    /// The form of that name in a role's file.
+    pub fn find(name: &str) -> Option<Self> {
+        match name {
+            "plan" => Some(Self::Plan),
+            "order" => Some(Self::Order),
+            "decision" => Some(Self::Decision),
+            _ => None,
+        }
+    }
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Plan => "plan",
+            Self::Order => "order",
+            Self::Decision => "decision",
+        }
+    }
+
+    /// The schema that is sent. All fields are required and may be null instead, which strict endpoints ask for.
+    pub fn schema(self) -> JsonSchema {
+        let text = |what: &str| json!({"type": "string", "description": what});
+        let maybe = |kind: &str, what: &str| json!({"type": [kind, "null"], "description": what});
+        let rating = |what: &str| json!({"type": "string", "enum": RATINGS, "description": what});
+        let properties = match self {
+            Self::Plan => json!({
+                "recommendation": rating("the side that the debate supports"),
+                "rationale": text("why, with the figures that carry it"),
+                "strategic_actions": text("what to do: entry, size, stop, target, horizon"),
+            }),
+            Self::Order => json!({
+                "action": {"type": "string", "enum": ["Buy", "Hold", "Sell"], "description": "the order"},
+                "reasoning": text("why, with its figures"),
+                "entry_price": maybe("number", "price to enter at"),
+                "stop_loss": maybe("number", "price to leave at"),
+                "position_sizing": maybe("string", "how much"),
+            }),
+            Self::Decision => json!({
+                "rating": rating("the final rating"),
+                "executive_summary": text("what to do, how much, at which levels, how long"),
+                "investment_thesis": text("why, with the figures and arguments that carry it"),
+                "price_target": maybe("number", "where the price is expected"),
+                "time_horizon": maybe("string", "until when"),
+            }),
+        };
+        let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
+        let schema = json!({
+            "type": "object", "properties": properties, "required": required, "additionalProperties": false,
+        });
+        JsonSchema { name: self.name().into(), schema, strict: true }
+    }
+
+    /// The answer as the text that others read; `None` when it does not fit the form.
+    pub fn render(self, answer: &str) -> Option<String> {
+        let value = lacon_llm::structured::fit(&self.schema().schema, answer).ok()?.value;
+        let text = |name: &str| {
+            value.get(name).and_then(Value::as_str).map(str::trim).filter(|t| !is_null(t)).unwrap_or_default()
+        };
+        let number = |name: &str| value.get(name).and_then(Value::as_f64);
+        let mut out = String::new();
+        let mut part = |title: &str, body: &str| {
+            if !body.is_empty() {
+                let _ = write!(out, "\n\n{title}: {body}");
+            }
+        };
+        match self {
+            Self::Plan => {
+                part("Rationale", text("rationale"));
+                part("Strategic actions", text("strategic_actions"));
+                Some(format!("Recommendation: {}{out}", text("recommendation")))
+            }
+            Self::Order => {
+                part("Reasoning", text("reasoning"));
+                part("Entry price", &number("entry_price").map(|n| n.to_string()).unwrap_or_default());
+                part("Stop loss", &number("stop_loss").map(|n| n.to_string()).unwrap_or_default());
+                part("Position sizing", text("position_sizing"));
+                let action = text("action");
+                Some(format!(
+                    "Action: {action}{out}\n\nFINAL TRANSACTION PROPOSAL: {}",
+                    action.to_uppercase()
+                ))
+            }
+            Self::Decision => {
+                part("Executive summary", text("executive_summary"));
+                part("Investment thesis", text("investment_thesis"));
+                part("Price target", &number("price_target").map(|n| n.to_string()).unwrap_or_default());
+                part("Time horizon", text("time_horizon"));
+                Some(format!("Rating: {}{out}", text("rating")))
+            }
+        }
+    }
+}
+
+/// Words by which models say that there is nothing.
+fn is_null(text: &str) -> bool {
+    ["", "n/a", "na", "none", "null", "nil", "-", "unknown", "not applicable"]
+        .contains(&text.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use lacon_monitor::{Action, signal};
+
+    use super::*;
+
+    #[test]
+    fn all_five_ratings_render_and_are_read_again() {
+        for (rating, action) in
+            RATINGS.into_iter().zip([Action::Buy, Action::Buy, Action::Hold, Action::Sell, Action::Sell])
+        {
+            let answer = json!({"rating": rating, "executive_summary": "Sell nothing, buy nothing.",
+                "investment_thesis": "Close 181.64.", "price_target": 190.5, "time_horizon": "3 months"});
+            let text = AnswerForm::Decision.render(&answer.to_string()).unwrap();
+            assert_eq!(signal::parse(&text).unwrap().action, action, "{text}");
+            assert!(text.contains("Price target: 190.5") && text.contains("Time horizon: 3 months"));
+        }
+    }
+
+    #[test]
+    fn nullish_texts_are_left_out_and_numbers_in_quotes_are_read() {
+        let answer = r#"{"action": "buy", "reasoning": "r", "entry_price": "12.5", "stop_loss": "N/A", "position_sizing": "None"}"#;
+        let text = AnswerForm::Order.render(answer).unwrap();
+        assert_eq!(
+            text,
+            "Action: Buy\n\nReasoning: r\n\nEntry price: 12.5\n\nFINAL TRANSACTION PROPOSAL: BUY"
+        );
+    }
+
+    #[test]
+    fn what_does_not_fit_stays_free_text() {
+        assert_eq!(AnswerForm::Plan.render("Recommendation: BUY, because."), None);
+        assert_eq!(AnswerForm::Plan.render(r#"{"recommendation": "Maybe"}"#), None);
+    }
+}

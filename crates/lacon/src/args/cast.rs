@@ -1,0 +1,40 @@
+//! Flags that say who takes part in a run.
+
+use clap::Args;
+
+/// Flags of every command that builds the graph.
+#[derive(Debug, Default, Args)]
+pub struct CastArgs {
+    /// Graph profile: lacon, seed for the origin's order and calls, upstream for debates in turns and five ratings
+    #[arg(long)]
+    pub profile: Option<String>,
+    /// Which analysts write reports, divided by commas
+    #[arg(long, value_name = "ANALYST,...")]
+    pub analysts: Option<String>,
+    /// TOML file of own analysts, own tools and changed roles
+    #[arg(long, value_name = "FILE")]
+    pub agents: Option<String>,
+    /// Language of the answers, such as German
+    #[arg(long, value_name = "LANGUAGE")]
+    pub language: Option<String>,
+    /// Rounds of the debate between bull and bear
+    #[arg(long, value_name = "N")]
+    pub research_rounds: Option<String>,
+    /// Rounds of the risk debate, in profile upstream
+    #[arg(long, value_name = "N")]
+    pub risk_rounds: Option<String>,
+}
+
+impl CastArgs {
+    /// The flags as settings.
+    pub fn flags(&self) -> [(&'static str, Option<&String>); 6] {
+        [
+            ("run.profile", self.profile.as_ref()),
+            ("trading.analysts", self.analysts.as_ref()),
+            ("trading.agents", self.agents.as_ref()),
+            ("trading.language", self.language.as_ref()),
+            ("run.research_rounds", self.research_rounds.as_ref()),
+            ("run.risk_rounds", self.risk_rounds.as_ref()),
+        ]
+    }
+}
