@@ -516,4 +516,11 @@ pub const SETTINGS: &[Setting] = &[
         "OTEL_EXPORTER_OTLP_HEADERS",
         "headers for --otlp, name=value divided by commas, such as a key",
     ),
+    setting(
+        "log.semconv",
+        Kind::Text,
+        "",
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        "gen_ai_latest_experimental writes metrics by the names of gen-ai v1.42 instead of v1.41.1",
+    ),
 ];

@@ -160,8 +160,6 @@ pub struct Decided {
     pub failure: Option<DecideError>,
     /// The first file that could not be written.
     pub write_error: Option<WriteError>,
-    /// Counters and histograms as Prometheus text.
-    pub metrics: String,
 }
 
 /// Why a run did not come to its end.
@@ -364,7 +362,7 @@ pub async fn decide(settings: Settings) -> Decided {
     {
         run.ledger.warn(format!("the run cannot be resumed: {problem}"));
     }
-    let mut done = ops.time("wait for rehearsal", || desk.rehearsal.end());
+    let mut done = ops.wrap("wait for rehearsal", desk.rehearsal.end()).await;
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
@@ -385,8 +383,7 @@ pub async fn decide(settings: Settings) -> Decided {
         durations.write(&facts);
         remember(memory_path.as_deref(), &mut record, &state);
     }
-    let metrics = run.ledger.metrics.prometheus(&record.llm.provider);
-    Decided { record, folder, failure, write_error, metrics }
+    Decided { record, folder, failure, write_error }
 }
 
 /// Keeps a decision for later runs. One that nobody stated teaches nothing.

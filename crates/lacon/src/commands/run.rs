@@ -91,10 +91,18 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         report::write(file, lacon_monitor::html::html(&report::of(&loaded)).as_bytes())?;
     }
     for format in &args.trace_format {
-        report::write(&decided.folder.join(format.file()), report::formatted(*format, &loaded)?.as_bytes())?;
+        report::write(
+            &decided.folder.join(format.file()),
+            report::formatted(*format, &loaded, config)?.as_bytes(),
+        )?;
     }
     if let Some(url) = &args.otlp
-        && let Err(error) = block_on(crate::otlp::send(url, config.text("log.otlp_headers"), &loaded.trace))?
+        && let Err(error) = block_on(crate::otlp::send(
+            url,
+            config.text("log.otlp_headers"),
+            &loaded.trace,
+            report::conventions(config),
+        ))?
     {
         logging::warn(config, &format!("the trace was not sent: {error}"));
     }
