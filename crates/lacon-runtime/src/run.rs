@@ -5,6 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    thread::ThreadId,
     time::Duration,
 };
 
@@ -114,6 +115,8 @@ pub struct Counter {
     loaded: OnceLock<ModelEncoding>,
     /// Closed once the thread that loads it has ended; absent where no thread does.
     loading: Option<watch::Receiver<()>>,
+    /// Where it was made.
+    thread: ThreadId,
 }
 
 /// The counters of runs under way: runs that begin together load together.
@@ -125,12 +128,17 @@ impl Counter {
         let model: String = model.into();
         let mut counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
         counters.retain(|counter| counter.strong_count() > 0);
-        if let Some(known) = counters.iter().filter_map(Weak::upgrade).find(|known| known.model == model) {
+        // Another thread may have another event loop, whose clock does not stand still for the loading that is waited for.
+        let thread = std::thread::current().id();
+        let serves = |known: &Arc<Self>| {
+            known.model == model && (known.thread == thread || known.loaded.get().is_some())
+        };
+        if let Some(known) = counters.iter().filter_map(Weak::upgrade).find(serves) {
             return known;
         }
         let (told, loading) = watch::channel(());
         let counter =
-            Arc::new(Self { model: model.clone(), loaded: OnceLock::new(), loading: Some(loading) });
+            Arc::new(Self { model: model.clone(), loaded: OnceLock::new(), loading: Some(loading), thread });
         let loader = Arc::clone(&counter);
         let load = move || {
             loader.get();
@@ -146,7 +154,7 @@ impl Counter {
         };
         // Without a thread to spare the first use loads it.
         if !spawned {
-            return Arc::new(Self { model, loaded: OnceLock::new(), loading: None });
+            return Arc::new(Self { model, loaded: OnceLock::new(), loading: None, thread });
         }
         counters.push(Arc::downgrade(&counter));
         counter
@@ -154,7 +162,8 @@ impl Counter {
 
     /// Loads the encoding of a model here and at once.
     pub fn loaded(model: impl Into<String>) -> Arc<Self> {
-        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new(), loading: None });
+        let thread = std::thread::current().id();
+        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new(), loading: None, thread });
         counter.get();
         counter
     }

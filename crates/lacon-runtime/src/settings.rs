@@ -517,6 +517,13 @@ pub const SETTINGS: &[Setting] = &[
         "headers for --otlp, name=value divided by commas, such as a key",
     ),
     setting(
+        "log.prompt_text",
+        Kind::Bool,
+        "false",
+        "LACON_LOG_PROMPT_TEXT",
+        "keep the texts of rewritten prompts, before and after, in receipts.jsonl for the HTML report",
+    ),
+    setting(
         "log.semconv",
         Kind::Text,
         "",

@@ -104,6 +104,8 @@ pub struct Settings {
     pub benchmark: Option<(String, Vec<Bar>)>,
     /// Whether our own work is timed.
     pub monitor: bool,
+    /// Whether receipts hold the texts before and after a rewrite.
+    pub keep_text: bool,
     /// Whether nodes may run beside each other.
     pub parallel: bool,
     /// Whether the vocabulary is loaded beside the first requests.
@@ -299,6 +301,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         rehearsal,
+        keep_text: settings.keep_text,
         models: settings.models,
         plan,
         ladder,

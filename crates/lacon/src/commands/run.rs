@@ -224,6 +224,7 @@ fn settings_and_hedge(
         benchmark: world::benchmark(config, &ticker),
         bars,
         monitor: config.flag("run.monitor"),
+        keep_text: config.flag("log.prompt_text"),
         parallel: config.flag("run.parallel"),
         async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),
