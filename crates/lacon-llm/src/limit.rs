@@ -339,7 +339,7 @@ mod shuttled {
                     let limit = Arc::clone(&limit);
                     shuttle::thread::spawn(move || {
                         shuttle::future::block_on(async move {
-                            let request = Request::new("m", vec![]);
+                            let request = Request::new("m");
                             let mut call = limit.complete(&request, &crate::ignore_events);
                             // One of them is dropped in the middle: its place is free again.
                             if i == 0 {
