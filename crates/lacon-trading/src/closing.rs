@@ -136,8 +136,8 @@ pub fn close(
     record.wall_s = began.elapsed().as_secs_f64();
     let written = ops.time("report tree", || {
         let own: Vec<OpFact> = desk.run.ledger.ops.iter().copied().collect();
-        let books = desk.run.options.tools.provenance();
-        report::write_tree(folder, &record, state, facts, &own, books.as_ref(), &mut done.written)
+        let books = || desk.run.options.tools.provenance();
+        report::write_tree(folder, &record, state, facts, &own, books, &mut done.written)
     });
     (record, written.err())
 }

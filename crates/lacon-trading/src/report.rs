@@ -54,17 +54,19 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// What of a report tree is on the disk already: the digest of each file; and what was made for it.
+/// What of a report tree is on the disk already, and what was made for it.
 #[derive(Debug, Default)]
 pub struct Written {
-    digests: BTreeMap<String, String>,
+    texts: BTreeMap<String, String>,
     folders: BTreeSet<PathBuf>,
     trace: TraceLines,
+    /// How many tool calls the books of figures were written after.
+    books: Option<usize>,
 }
 
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
 /// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
-/// `books` is where the figures come from, if the source of the data knows.
+/// `books` is where the figures come from, if the source of the data knows; nobody asks while no further tool was called.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -74,35 +76,36 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
-    books: Option<&serde_json::Value>,
+    books: impl FnOnce() -> Option<serde_json::Value>,
     written: &mut Written,
 ) -> Result<(), WriteError> {
     for role in roles(run) {
         if let Some(text) = role_report(run, state, role) {
-            written.write(folder, &role.path(), &text)?;
+            written.write(folder, &role.path(), text)?;
         }
     }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    written.write(folder, "reports/5_decision.md", &decision(run))?;
-    written.write(folder, "reports/complete.md", &complete(run, state))?;
+    written.write(folder, "reports/5_decision.md", decision(run))?;
+    written.write(folder, "reports/complete.md", complete(run, state))?;
     let trace = written.trace.write(run, facts, ops);
-    written.write(folder, "trace.jsonl", &trace)?;
-    written.write(folder, "events.jsonl", &lines(events(facts)))?;
-    written.write(folder, "receipts.jsonl", &lines(receipts))?;
-    match books {
-        Some(books) => {
-            let json = serde_json::to_string_pretty(books).unwrap_or_default();
-            written.write(folder, "provenance.json", &json)
+    written.write(folder, "trace.jsonl", trace)?;
+    written.write(folder, "events.jsonl", lines(events(facts)))?;
+    written.write(folder, "receipts.jsonl", lines(receipts))?;
+    // A figure enters the books before its tool call enters the facts.
+    if written.books != Some(facts.tools.len()) {
+        if let Some(books) = books() {
+            let json = serde_json::to_string_pretty(&books).unwrap_or_default();
+            written.write(folder, "provenance.json", json)?;
         }
-        None => Ok(()),
+        written.books = Some(facts.tools.len());
     }
+    Ok(())
 }
 
 impl Written {
     /// Writes one file, unless it is there with this text.
-    fn write(&mut self, folder: &Path, name: &str, text: &str) -> Result<(), WriteError> {
-        let digest = lacon_runtime::run::digest(&[text]);
-        if self.digests.get(name) == Some(&digest) {
+    fn write(&mut self, folder: &Path, name: &str, text: String) -> Result<(), WriteError> {
+        if self.texts.get(name) == Some(&text) {
             return Ok(());
         }
         let path = folder.join(name);
@@ -113,7 +116,7 @@ impl Written {
             self.folders.insert(parent.to_owned());
         }
         overwrite(&path, text.as_bytes()).map_err(failed)?;
-        self.digests.insert(name.to_owned(), digest);
+        self.texts.insert(name.to_owned(), text);
         Ok(())
     }
 }
