@@ -90,8 +90,12 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
     built
 }
 
-/// Shortens what was said so far as later prompts hold it, while nobody waits for it.
-pub fn shorten_ahead(desk: &Desk, state: &TradeState) {
+/// Does what later prompts need, as far as it is known, while nobody waits for it: shortens what was said so far, and
+/// chooses the lessons of earlier decisions.
+pub fn ahead(desk: &Desk, state: &TradeState) {
+    if let Some(recall) = &desk.recall {
+        recall.ahead(state);
+    }
     let encoding = desk.run.options.counter.get().encoding;
     let pieces = desk.cast.roles().into_iter().flat_map(|role| {
         let pieces = desk.cast.pieces(role, &desk.levers).into_iter();

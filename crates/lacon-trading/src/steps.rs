@@ -378,7 +378,7 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 } else {
                     // Behind the siblings' requests too.
                     tokio::task::yield_now().await;
-                    desk.run.ledger.ops.time("shorten ahead", || requests::shorten_ahead(&desk, state));
+                    desk.run.ledger.ops.time("prompts ahead", || requests::ahead(&desk, state));
                 }
             };
             let (answer, ()) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
