@@ -368,7 +368,7 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
             (Slot::Medium(home, false, words), None)
         }
         n if n <= LONG => {
-            let home = (hash(piece) >> 32) as usize % LONGS >> cache.smaller;
+            let home = ((hash(piece) >> 32) as usize % LONGS) >> cache.smaller;
             for place in (0..PLACES).map(|i| home ^ i) {
                 let known = cache.long[place];
                 if known as usize & 0xFFFF == len && cache.long_bytes[place][..len] == *piece {
