@@ -136,6 +136,7 @@ impl Pieces {
     pub(crate) fn encode(&self, vocabulary: &Vocabulary, mut text: &[u8], out: &mut Vec<u32>) {
         self.with_kept(|kept| {
             let (cache, scratch) = (&mut kept.cache, &mut kept.scratch);
+            cache.encodes = true;
             let mut padded = [0; TAIL];
             while !text.is_empty() {
                 let mut sink = EncodeSink {

@@ -80,6 +80,8 @@ const MANY: usize = 1 << 18;
 pub(crate) struct PieceCache {
     pub(crate) front: Box<Front>,
     pub(crate) front_known: Box<FrontKnown>,
+    /// Whether ids are kept of pieces of 9 to 15 bytes: until the first text is encoded, none are.
+    pub(crate) encodes: bool,
     /// Hits since one entered a front table.
     pub(crate) hits: u32,
     words: Lines,
@@ -106,6 +108,7 @@ impl PieceCache {
                 keys: [EMPTY; FRONT_KNOWN],
                 ids: [0; FRONT_KNOWN],
             }),
+            encodes: false,
             hits: 0,
             words: Lines::new(WORD_SETS),
             known: Lines::new(KNOWN_SETS),
@@ -456,8 +459,10 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
             set.copy_within(..SHORT_WAYS - 1, 1);
             set.copy_within(SHORT_WAYS..2 * SHORT_WAYS - 1, SHORT_WAYS + 1);
             (set[0], set[SHORT_WAYS]) = (low, high | (n as u64) << COUNT_SHIFT);
-            cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
-            cache.short_ids[at][0] = ids;
+            if cache.encodes {
+                cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
+                cache.short_ids[at][0] = ids;
+            }
         }
         Slot::Medium(home, false, words) => {
             let empty = (0..PLACES).find(|i| cache.medium.get(home ^ i)[MEDIUM_KEY - 1] == 0);
