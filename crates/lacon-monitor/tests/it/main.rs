@@ -11,4 +11,5 @@ mod forms;
 mod parts;
 mod recorded;
 mod robust;
+mod spans;
 mod support;
