@@ -142,7 +142,7 @@ fn header(r: &RunReport, page: &mut String) {
     );
     figure(
         "Cached",
-        t.cached.map_or_else(|| "–".into(), |c| share(c as f64, t.prompt as f64)),
+        t.cached.map_or_else(|| "–".into(), |c| format!("<b>{}</b>", share(c as f64, t.prompt as f64))),
         t.cached.map_or_else(
             || "not reported".into(),
             |c| format!("{} of {} prompt tokens", thousands(c), thousands(t.prompt)),

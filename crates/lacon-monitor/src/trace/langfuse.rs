@@ -15,10 +15,10 @@ use crate::facts;
 
 /// Whether a value is a Langfuse trace or observation.
 pub fn is_ours(value: &Value) -> bool {
-    value.get("observations").is_some_and(Value::is_array)
-        || value.get("type").and_then(Value::as_str).is_some_and(|t| {
+    json::get(value, "observations").is_some_and(Value::is_array)
+        || json::get(value, "type").and_then(Value::as_str).is_some_and(|t| {
             ["SPAN", "GENERATION", "EVENT", "AGENT", "TOOL", "CHAIN"].contains(&t.to_uppercase().as_str())
-        }) && (value.get("traceId").is_some() || value.get("trace_id").is_some())
+        }) && (json::get(value, "traceId").is_some() || json::get(value, "trace_id").is_some())
 }
 
 /// Reads a trace with its observations, or one observation.

@@ -20,15 +20,15 @@ use crate::{analyze::flow::family, facts};
 
 /// Whether a value looks like one run.
 pub fn is_run(value: &Value) -> bool {
-    value.get("id").is_some()
-        && value.get("name").is_some()
-        && (value.get("run_type").is_some()
-            || value.get("start_time").is_some() && value.get("dotted_order").is_some())
+    json::get(value, "id").is_some()
+        && json::get(value, "name").is_some()
+        && (json::get(value, "run_type").is_some()
+            || json::get(value, "start_time").is_some() && json::get(value, "dotted_order").is_some())
 }
 
 /// Whether a value is a file of the origin's analyzer.
 pub fn is_analyzer(value: &Value) -> bool {
-    value.get("trace_data").is_some_and(is_run)
+    json::get(value, "trace_data").is_some_and(is_run)
 }
 
 /// Identifier and trace of the run above.
@@ -124,8 +124,7 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
     let span = &mut raw.span;
     span.id = text(&["id", "run_id"]).unwrap_or_default();
     span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());
-    let order: Vec<&str> = value
-        .get("dotted_order")
+    let order: Vec<&str> = json::get(value, "dotted_order")
         .and_then(Value::as_str)
         .map(|o| o.split('.').filter_map(|part| part.get(part.len().checked_sub(36)?..)).collect())
         .unwrap_or_default();
@@ -137,10 +136,10 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
         .or_else(|| order.len().checked_sub(2).map(|i| order[i].to_owned()))
         .or_else(|| above.map(|(id, _)| id.clone()))
         .filter(|p| *p != span.id);
-    raw.start = value.get("start_time").and_then(when::unix);
-    raw.end = value.get("end_time").and_then(when::unix);
-    raw.first_token = value.get("first_token_time").and_then(when::unix).or_else(|| {
-        let events = value.get("events")?.as_array()?;
+    raw.start = json::get(value, "start_time").and_then(when::unix);
+    raw.end = json::get(value, "end_time").and_then(when::unix);
+    raw.first_token = json::get(value, "first_token_time").and_then(when::unix).or_else(|| {
+        let events = json::get(value, "events")?.as_array()?;
         events
             .iter()
             .find(|e| e.get("name").and_then(Value::as_str) == Some("new_token"))?
@@ -173,13 +172,13 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
             span.attributes.insert(key.into(), found.clone());
         }
     }
-    if let Some(tags) = value.get("tags").filter(|t| t.as_array().is_some_and(|t| !t.is_empty())) {
+    if let Some(tags) = json::get(value, "tags").filter(|t| t.as_array().is_some_and(|t| !t.is_empty())) {
         span.attributes.insert("tags".into(), tags.clone());
     }
     span.tokens = SpanTokens {
-        prompt: value.get("prompt_tokens").and_then(json::count),
-        completion: value.get("completion_tokens").and_then(json::count),
-        total: value.get("total_tokens").and_then(json::count),
+        prompt: json::get(value, "prompt_tokens").and_then(json::count),
+        completion: json::get(value, "completion_tokens").and_then(json::count),
+        total: json::get(value, "total_tokens").and_then(json::count),
         ..SpanTokens::default()
     };
     content(value, span);
@@ -191,7 +190,8 @@ fn content(value: &Value, span: &mut super::Span) {
     let (inputs, outputs) = (part_of(value, "inputs"), part_of(value, "outputs"));
     let read = inputs.as_deref().map(state::held).unwrap_or_default();
     let gave = outputs.as_deref().map(state::held).unwrap_or_default();
-    let is_root = value.get("child_runs").is_some() || value.get("parent_run_id").is_some_and(Value::is_null);
+    let is_root = json::get(value, "child_runs").is_some()
+        || json::get(value, "parent_run_id").is_some_and(Value::is_null);
     let wrote = state::wrote(&read, &gave);
     if let Some(model) = &wrote.model
         && span.model.is_none()
@@ -249,15 +249,17 @@ fn content(value: &Value, span: &mut super::Span) {
         }
     }
     // Of the run itself every text counts, the empty ones most of all.
-    span.wrote =
-        if is_root && value.get("parent_run_id").is_none_or(Value::is_null) && span.kind == Kind::Other {
-            gave.texts
-                .into_iter()
-                .filter(|t| t.chars == 0 || t.chars > 40 || t.key.contains("decision"))
-                .collect()
-        } else {
-            wrote.texts
-        };
+    span.wrote = if is_root
+        && json::get(value, "parent_run_id").is_none_or(Value::is_null)
+        && span.kind == Kind::Other
+    {
+        gave.texts
+            .into_iter()
+            .filter(|t| t.chars == 0 || t.chars > 40 || t.key.contains("decision"))
+            .collect()
+    } else {
+        wrote.texts
+    };
     if read.n_left_out == 0 && span.kind == Kind::Other && !read.messages.is_empty() && !span.wrote.is_empty()
     {
         span.attributes.insert("whole_input".into(), true.into());
@@ -269,7 +271,7 @@ fn content(value: &Value, span: &mut super::Span) {
     let n_answers = span.wrote.len() as u32 + u32::from(wrote.n_calls > 0);
     span.hidden_calls = n_answers;
     if let (Some(from), true) =
-        (value.get("inputs_summary").or(value.get("inputs")), span.kind == Kind::Other)
+        (json::get(value, "inputs_summary").or(json::get(value, "inputs")), span.kind == Kind::Other)
     {
         let known: Vec<Value> = state::held(from)
             .texts

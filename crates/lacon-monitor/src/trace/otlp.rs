@@ -19,7 +19,7 @@ pub const SCOPES: [&str; 3] = ["scopeSpans", "scope_spans", "instrumentationLibr
 
 /// Whether a value is an OTLP document.
 pub fn is_document(value: &Value) -> bool {
-    RESOURCES.iter().any(|key| value.get(key).is_some())
+    RESOURCES.iter().any(|key| json::get(value, key).is_some())
 }
 
 /// Reads one document.
@@ -114,10 +114,12 @@ pub fn span(value: &Value) -> Raw {
 
 /// Fills a span in from its attributes, whichever names they have.
 pub fn from_attributes(raw: &mut Raw, mut map: Map<String, Value>) {
-    let text =
-        |map: &Map<String, Value>, keys: &[&str]| keys.iter().find_map(|k| map.get(*k)).and_then(json::text);
-    let number =
-        |map: &Map<String, Value>, keys: &[&str]| keys.iter().find_map(|k| map.get(*k)).and_then(json::count);
+    let text = |map: &Map<String, Value>, keys: &[&str]| {
+        keys.iter().find_map(|k| json::member(map, k)).and_then(json::text)
+    };
+    let number = |map: &Map<String, Value>, keys: &[&str]| {
+        keys.iter().find_map(|k| json::member(map, k)).and_then(json::count)
+    };
     let span = &mut raw.span;
     span.model = text(
         &map,
@@ -181,8 +183,10 @@ pub fn from_attributes(raw: &mut Raw, mut map: Map<String, Value>) {
         ("chat" | "text_completion" | "generate_content" | "completion", _) | (_, "llm") => Kind::Model,
         ("execute_tool" | "retrieval", _) | (_, "tool" | "retriever") => Kind::Tool,
         ("invoke_agent" | "create_agent", _) | (_, "agent") => Kind::Node,
-        ("", "") if map.contains_key("gen_ai.system") && span.tokens.completion.is_some() => Kind::Model,
-        ("", "") if map.contains_key("gen_ai.tool.name") => Kind::Tool,
+        ("", "") if json::member(&map, "gen_ai.system").is_some() && span.tokens.completion.is_some() => {
+            Kind::Model
+        }
+        ("", "") if json::member(&map, "gen_ai.tool.name").is_some() => Kind::Tool,
         _ => Kind::Other,
     };
     match text(&map, &["lacon.kind"]).as_deref() {
@@ -207,12 +211,12 @@ pub fn from_attributes(raw: &mut Raw, mut map: Map<String, Value>) {
     if let Some(error) = text(&map, &["error.type"]).filter(|e| !e.is_empty()) {
         span.error.get_or_insert(error);
     }
-    if let Some(Value::Array(inputs)) = map.get("lacon.inputs") {
+    if let Some(Value::Array(inputs)) = json::member(&map, "lacon.inputs") {
         span.inputs = Some(inputs.iter().filter_map(|v| v.as_str().map(Into::into)).collect());
     }
     if raw.first_token.is_none()
         && let (Some(start), Some(after)) =
-            (raw.start, map.get("gen_ai.response.time_to_first_chunk").and_then(Value::as_f64))
+            (raw.start, json::member(&map, "gen_ai.response.time_to_first_chunk").and_then(Value::as_f64))
     {
         raw.first_token = Some(start + after);
     }
@@ -224,13 +228,17 @@ pub fn from_attributes(raw: &mut Raw, mut map: Map<String, Value>) {
             && !key.contains("completion.")
             && value.as_str().is_none_or(|t| t.len() < 512)
     });
-    span.attributes.extend(map);
+    if span.attributes.is_empty() {
+        span.attributes = map;
+    } else {
+        span.attributes.extend(map);
+    }
 }
 
 /// Texts of messages, where a trace carries them.
 fn content(span: &mut super::Span, map: &Map<String, Value>) {
     let parsed = |keys: &[&str]| {
-        keys.iter().find_map(|k| map.get(*k)).map(|v| match v {
+        keys.iter().find_map(|k| json::member(map, k)).map(|v| match v {
             Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone())),
             other => other.clone(),
         })
@@ -275,11 +283,12 @@ fn content(span: &mut super::Span, map: &Map<String, Value>) {
         span.wrote = wrote.texts;
     }
     if span.kind == Kind::Tool
-        && let Some(result) = map.get("gen_ai.tool.call.result").and_then(json::text)
+        && let Some(result) = json::member(map, "gen_ai.tool.call.result").and_then(json::text)
     {
         span.no_data.extend(state::no_data(&result));
     }
-    if span.kind == Kind::Tool && map.get("lacon.status").and_then(Value::as_str) == Some("no_data") {
+    if span.kind == Kind::Tool && json::member(map, "lacon.status").and_then(Value::as_str) == Some("no_data")
+    {
         span.no_data.push("no data".into());
     }
 }

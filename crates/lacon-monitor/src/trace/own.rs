@@ -12,7 +12,7 @@ use super::{
 
 /// Whether a value is one of our lines.
 pub fn is_line(value: &Value) -> bool {
-    value.get("span_id").is_some() && value.get("start_s").is_some()
+    json::get(value, "span_id").is_some() && json::get(value, "start_s").is_some()
 }
 
 /// Reads one line.
@@ -25,16 +25,15 @@ pub fn add(value: Value, batch: &mut Batch) {
 }
 
 fn line(mut value: Value) -> Raw {
-    let text = |key: &str| value.get(key).and_then(json::text).filter(|t| !t.is_empty());
-    let seconds = |key: &str| value.get(key).and_then(Value::as_f64).filter(|s| s.is_finite());
+    let text = |key: &str| json::get(&value, key).and_then(json::text).filter(|t| !t.is_empty());
+    let seconds = |key: &str| json::get(&value, key).and_then(Value::as_f64).filter(|s| s.is_finite());
     let mut raw = Raw {
         trace: text("trace_id"),
         parent: text("parent_span_id"),
         start: seconds("start_s"),
         end: seconds("end_s"),
-        first_token: value
-            .get("attributes")
-            .and_then(|a| a.get("lacon.first_token_s"))
+        first_token: json::get(&value, "attributes")
+            .and_then(|a| json::get(a, "lacon.first_token_s"))
             .and_then(Value::as_f64),
         ..Raw::default()
     };

@@ -106,27 +106,32 @@ fn one(form: Form, id: String, raws: Vec<Raw>, problems: Vec<Problem>) -> Trace 
         }
     }
     let root = find_root(&mut raws, &mut trace);
-    raws.sort_by(|a, b| {
-        a.span.start_s.total_cmp(&b.span.start_s).then(b.span.end_s.total_cmp(&a.span.end_s))
+    // Spans are large: their places are sorted, and each is moved once.
+    let mut order: Vec<usize> = (0..raws.len()).filter(|i| Some(*i) != root).collect();
+    order.sort_by(|a, b| {
+        let (a, b) = (&raws[*a].span, &raws[*b].span);
+        a.start_s.total_cmp(&b.start_s).then(b.end_s.total_cmp(&a.end_s))
     });
-    let index: HashMap<&str, usize> = raws.iter().enumerate().map(|(i, r)| (r.span.id.as_str(), i)).collect();
-    let parents: Vec<Option<usize>> = raws
+    let places: HashMap<&str, usize> =
+        order.iter().enumerate().map(|(place, i)| (raws[*i].span.id.as_str(), place)).collect();
+    let root = root.map(|i| raws[i].span.id.as_str());
+    let parents: Vec<Option<usize>> = order
         .iter()
-        .map(|raw| {
-            let parent = raw.parent.as_deref()?;
-            if root.as_deref() == Some(parent) {
-                return None;
-            }
-            let found = index.get(parent).copied();
+        .map(|i| {
+            let raw = &raws[*i];
+            let parent = raw.parent.as_deref().filter(|parent| root != Some(parent))?;
+            let found = places.get(parent).copied();
             if found.is_none() {
                 trace.problem("parent_missing", format!("{} {} under {parent}", raw.span.name, raw.span.id));
             }
             found
         })
         .collect();
-    drop(index);
-    trace.spans =
-        raws.into_iter().zip(&parents).map(|(raw, parent)| Span { parent: *parent, ..raw.span }).collect();
+    drop(places);
+    let spans =
+        order.iter().zip(parents).map(|(i, parent)| Span { parent, ..std::mem::take(&mut raws[*i].span) });
+    trace.spans = spans.collect();
+    drop(raws);
     break_circles(&mut trace);
     set_right(&mut trace);
     unwrap_only_child(&mut trace);
@@ -183,8 +188,8 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
     kept
 }
 
-/// Takes the run itself out of the spans: the one span without a parent that holds the others. Gives its identifier.
-fn find_root(raws: &mut Vec<Raw>, trace: &mut Trace) -> Option<String> {
+/// Finds the run itself among the spans: the one span without a parent that holds the others. Gives its place.
+fn find_root(raws: &mut [Raw], trace: &mut Trace) -> Option<usize> {
     if raws.iter().all(|r| r.parent.is_some()) {
         // The run was started by a caller whose span is in another file.
         let ids: HashSet<String> = raws.iter().map(|r| r.span.id.clone()).collect();
@@ -211,26 +216,25 @@ fn find_root(raws: &mut Vec<Raw>, trace: &mut Trace) -> Option<String> {
     };
     match longest.filter(|i| inside(*i, raws)) {
         Some(i) => {
-            let raw = raws.remove(i);
             if roots.len() > 1 {
                 trace.problem("several_roots", format!("{} spans without a parent", roots.len()));
             }
-            trace.name = raw.span.name.clone();
-            trace.wall_s = raw.span.seconds();
-            trace.error = raw.span.error.clone();
-            trace.tokens = raw.span.tokens;
-            trace.texts = raw.span.wrote.clone();
-            trace.attributes = raw.span.attributes.clone();
-            if !raw.span.ended {
-                trace.problem("run_not_ended", raw.span.name.clone());
+            let run = &mut raws[i].span;
+            trace.name.clone_from(&run.name);
+            trace.wall_s = run.seconds();
+            trace.error = run.error.take();
+            trace.tokens = run.tokens;
+            trace.texts = std::mem::take(&mut run.wrote);
+            trace.attributes = std::mem::take(&mut run.attributes);
+            if !run.ended {
+                trace.problem("run_not_ended", run.name.clone());
                 trace.status = "pending".into();
             }
-            let id = raw.span.id;
             if trace.id.is_empty() {
-                trace.id = id.clone();
+                trace.id.clone_from(&run.id);
             }
             // The run's clock begins with the run, also when another clock put a span before it.
-            let shift = raw.span.start_s;
+            let shift = run.start_s;
             if shift > 0.0 {
                 for other in raws.iter_mut() {
                     other.span.start_s -= shift;
@@ -239,7 +243,7 @@ fn find_root(raws: &mut Vec<Raw>, trace: &mut Trace) -> Option<String> {
                 }
                 trace.began_unix_s = trace.began_unix_s.map(|t| t + shift);
             }
-            Some(id)
+            Some(i)
         }
         None => {
             if !raws.is_empty() {
