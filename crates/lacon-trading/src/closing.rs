@@ -104,7 +104,7 @@ pub fn last(order: Order) -> Role {
     }
 }
 
-/// Makes the record and writes everything but `run.json`; `done` is what need not be done again.
+/// Makes the record and writes everything but `run.json`, timed in `ops`; `done` is what need not be done again.
 pub fn close(
     desk: &Desk,
     about: About,
@@ -135,8 +135,9 @@ pub fn close(
     outcome::degrade(&mut record);
     record.wall_s = began.elapsed().as_secs_f64();
     let written = ops.time("report tree", || {
-        let own: Vec<OpFact> = ops.iter().copied().collect();
-        report::write_tree(folder, &record, state, facts, &own, &mut done.written)
+        let own: Vec<OpFact> = desk.run.ledger.ops.iter().copied().collect();
+        let books = || desk.run.options.tools.provenance();
+        report::write_tree(folder, &record, state, facts, &own, books, &mut done.written)
     });
     (record, written.err())
 }

@@ -1,14 +1,14 @@
 //! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
 };
 
-use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans};
+use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans::TraceLines};
 use serde_json::json;
 
 use crate::{Role, state::TradeState};
@@ -54,12 +54,19 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// What of a report tree is on the disk already: the digest of each file.
+/// What of a report tree is on the disk already, and what was made for it.
 #[derive(Debug, Default)]
-pub struct Written(BTreeMap<String, String>);
+pub struct Written {
+    texts: BTreeMap<String, String>,
+    folders: BTreeSet<PathBuf>,
+    trace: TraceLines,
+    /// How many tool calls the books of figures were written after.
+    books: Option<usize>,
+}
 
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
 /// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
+/// `books` is where the figures come from, if the source of the data knows; nobody asks while no further tool was called.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -69,33 +76,49 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
+    books: impl FnOnce() -> Option<serde_json::Value>,
     written: &mut Written,
 ) -> Result<(), WriteError> {
-    let mut files: Vec<(String, String)> =
-        roles(run).filter_map(|role| Some((role.path(), role_report(run, state, role)?))).collect();
+    for role in roles(run) {
+        if let Some(text) = role_report(run, state, role) {
+            written.write(folder, &role.path(), text)?;
+        }
+    }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    files.push(("reports/5_decision.md".into(), decision(run)));
-    files.push(("reports/complete.md".into(), complete(run, state)));
-    files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts, ops))));
-    files.push(("events.jsonl".into(), lines(events(facts))));
-    files.push(("receipts.jsonl".into(), lines(receipts)));
-    let mut made: Option<PathBuf> = None;
-    for (name, text) in files {
-        let digest = lacon_runtime::run::digest(&[&text]);
-        if written.0.get(&name) == Some(&digest) {
-            continue;
+    written.write(folder, "reports/5_decision.md", decision(run))?;
+    written.write(folder, "reports/complete.md", complete(run, state))?;
+    let trace = written.trace.write(run, facts, ops);
+    written.write(folder, "trace.jsonl", trace)?;
+    written.write(folder, "events.jsonl", lines(events(facts)))?;
+    written.write(folder, "receipts.jsonl", lines(receipts))?;
+    // A figure enters the books before its tool call enters the facts.
+    if written.books != Some(facts.tools.len()) {
+        if let Some(books) = books() {
+            let json = serde_json::to_string_pretty(&books).unwrap_or_default();
+            written.write(folder, "provenance.json", json)?;
         }
-        let path = folder.join(&name);
-        let failed = |source| WriteError { path: path.clone(), source };
-        let parent = path.parent().unwrap_or(folder);
-        if made.as_deref() != Some(parent) {
-            fs::create_dir_all(parent).map_err(failed)?;
-            made = Some(parent.to_owned());
-        }
-        overwrite(&path, text.as_bytes()).map_err(failed)?;
-        written.0.insert(name, digest);
+        written.books = Some(facts.tools.len());
     }
     Ok(())
+}
+
+impl Written {
+    /// Writes one file, unless it is there with this text.
+    fn write(&mut self, folder: &Path, name: &str, text: String) -> Result<(), WriteError> {
+        if self.texts.get(name) == Some(&text) {
+            return Ok(());
+        }
+        let path = folder.join(name);
+        let failed = |source| WriteError { path: path.clone(), source };
+        let parent = path.parent().unwrap_or(folder);
+        if !self.folders.contains(parent) {
+            fs::create_dir_all(parent).map_err(failed)?;
+            self.folders.insert(parent.to_owned());
+        }
+        overwrite(&path, text.as_bytes()).map_err(failed)?;
+        self.texts.insert(name.to_owned(), text);
+        Ok(())
+    }
 }
 
 /// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find

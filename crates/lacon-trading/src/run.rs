@@ -28,6 +28,7 @@ use crate::{
     durations::DurationsFile,
     graph,
     ladder::Ladder,
+    material::Shorts,
     memory::{self, Memory},
     outcome::About,
     plan::{self, Plan, PlanOptions},
@@ -301,6 +302,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         rehearsal,
+        shorts: Shorts::default(),
         keep_text: settings.keep_text,
         models: settings.models,
         plan,
@@ -369,10 +371,6 @@ pub async fn decide(settings: Settings) -> Decided {
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
-    if let (None, Some(books)) = (&write_error, tools.provenance()) {
-        let json = serde_json::to_vec_pretty(&books).unwrap_or_default();
-        write_error = report::write_whole(&folder.join("provenance.json"), &json).err();
-    }
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;

@@ -8,6 +8,8 @@
 mod compare;
 mod export;
 mod forms;
+mod parts;
 mod recorded;
 mod robust;
+mod spans;
 mod support;
