@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
 # What a node costs: the executor, a bare tokio JoinSet, graph-flow (crates.io), LangGraph (PyPI), in interleaved rounds.
-#   benchmarks/graph.sh [ROUNDS]        needs python3 for LangGraph; a rival that cannot be installed is left out and named
+#   benchmarks/graph.sh [ROUNDS|--check]        needs python3 for LangGraph; a rival that cannot be installed is left out and named
 set -euo pipefail
 cd "$(dirname "$0")/.."
+if [ "${1:-}" = --check ]; then
+  command -v python3 >/dev/null || { echo "skipped: python3 is not here"; exit 0; }
+  [ -f benchmarks/graph_rivals/Cargo.toml ] && [ -f benchmarks/langgraph_nodes.py ]
+  echo "ready"; exit 0
+fi
 rounds="${1:-5}"; work="$PWD/target/graph-bench"; mkdir -p "$work"; : >"$work/rows.jsonl"
-cargo build --release --quiet --locked --package lacon
-lacon="${CARGO_TARGET_DIR:-target}/release/lacon"
+[ -n "${LACON:-}" ] || cargo build --release --quiet --locked --package lacon
+lacon="${LACON:-${CARGO_TARGET_DIR:-target}/release/lacon}"
 flow="${CARGO_TARGET_DIR:-target}/graph-rivals/release/graph-rivals"
 cargo build --release --quiet --manifest-path benchmarks/graph_rivals/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}/graph-rivals" || { echo "left out: graph-flow does not build"; flow=; }
 python="$work/venv/bin/python"

@@ -1,21 +1,27 @@
 #!/usr/bin/env bash
 # Runs both profiles against the replay server in ../shared/referee and prints one table.
-#   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay] [--only seed|lacon]
+#   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay] [--only seed|lacon] [--check]
 # --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --levers: each lever off alone (lacon, one name).
-# --replay: CRCL and FIG at their recorded seconds.  Needs python3; skips where ../shared is absent.
+# --check: only says whether it could run.  --replay: CRCL and FIG at their recorded seconds.  Needs python3; skips where ../shared is absent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 shared="$(cd .. && pwd)/shared"
 [ -d "$shared/referee" ] || { echo "skipped: ../shared/referee is not here"; exit 0; }
-scale="${TIME_SCALE:-0.05}"; port="${PORT:-8091}"; names=3; levers=0; replay=0; only=; faults=()
+scale="${TIME_SCALE:-0.05}"; port="${PORT:-8091}"; names=3; levers=0; replay=0; check=0; only=; faults=()
 while [ $# -gt 0 ]; do case "$1" in
   --faults) faults=(SIM_429=0.08 SIM_500=0.04 SIM_DROP=0.03 SIM_STALL=0.02 SIM_BADJSON=0.02) ;;
   --names) names="$2"; shift ;;
   --levers) levers=1 ;;
   --replay) replay=1 ;;
+  --check) check=1 ;;
   --only) only="$2"; shift ;;
   *) echo "unknown flag $1"; exit 2 ;;
 esac; shift; done
+if [ "$check" = 1 ]; then
+  command -v python3 >/dev/null || { echo "skipped: python3 is not here"; exit 0; }
+  [ -f "$shared/referee/server.py" ] && [ -f "$shared/workload/latency_model.json" ] && [ -f benchmarks/referee_table.py ]
+  echo "ready"; exit 0
+fi
 
 work="${WORK:-$PWD/target/referee}"; mkdir -p "$work"
 if [ ! -x "$work/venv/bin/python" ]; then

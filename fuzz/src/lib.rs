@@ -8,7 +8,7 @@ use lacon_llm::{
 mod prompt;
 mod vendors;
 
-pub use prompt::{compress, expand, extract, trim};
+pub use prompt::{compress, expand, extract, trim, versions};
 pub use vendors::vendors;
 
 /// A target by its name.
@@ -19,6 +19,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("tapes", tapes),
     ("expand", expand),
     ("compress", compress),
+    ("versions", versions),
     ("trim", trim),
     ("extract", extract),
     ("vendors", vendors),

@@ -11,17 +11,43 @@ fn o200k() -> &'static Encoding {
     lacon_tokens::encoding(EncodingName::O200kBase)
 }
 
+const EDIT: &str = "@edit ±N lines from \"x\": lines above with ±2-3 replaced, ±2+ added to; ±. ends";
+
+/// Rows, and a text whose second half is a version of its first, come back; twice is once.
+pub fn versions(data: &[u8]) {
+    let Some((&which, text)) = data.split_first() else { return };
+    let text = String::from_utf8_lossy(text);
+    let text = if which % 2 == 0 {
+        let separator = [",", "\t", ";"][usize::from(which / 2) % 3];
+        text.lines().map(|line| line.replace(' ', separator) + "\n").collect()
+    } else {
+        let lines: Vec<&str> = text.split('\n').collect();
+        let at = usize::from(which) % (lines.len() + 1);
+        format!("{text}\n{}\nchanged\n{}", lines[..at].join("\n"), lines[at..].join("\n"))
+    };
+    let once = Options { once: true, ..Options::default() };
+    let mut store = MemoryStore::new([7; 32], 1 << 26);
+    let first = shorten(&text, Options::default(), None, o200k()).expect("memory does not fail");
+    if first.exact {
+        assert_eq!(restore(&first.text, None).expect("what was compressed expands"), text);
+    }
+    let first = shorten(&text, once, Some(&mut store), o200k()).expect("memory does not fail");
+    let second = shorten(&first.text, once, Some(&mut store), o200k()).expect("memory does not fail");
+    assert_eq!(first.text, second.text);
+}
+
 /// Expanding any text ends with a text or an error: no panic, no hang, no memory without bound.
 pub fn expand(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _ = restore(&text, None);
     // The grammars behind the control lines deserve most of the time.
     for head in
-        ["@json 2\n", "@json pa\n", "@jsonl p\n", "@log 3 rows 1 templates 1 aliases\n", "@grid 3 rows a\n"]
+        ["@json 2\n", "@json pa\n", "@jsonl p\n", "@log 3 rows 1 templates 1 aliases\n", "@grid 3 rows a\n", "@csv , 3 rows\n", "@csv tab 2 rows tab crlf\n"]
     {
         let _ = restore(&format!("{head}{text}"), None);
     }
     let _ = restore(&format!("@ref «1:text» is repeated by «1»\n{text}"), None);
+    let _ = restore(&format!("{EDIT}\nfirst line of it\nsecond\nthird\n{text}"), None);
 }
 
 /// What is compressed expands to what it was, and spans cover their text.

@@ -1,6 +1,6 @@
 //! Counters and latency histograms, updated without a lock, and their Prometheus text.
 //!
-//! Names and buckets are those of the OpenTelemetry GenAI conventions v1.41.1 in Prometheus spelling. No run, user or
+//! Names and buckets are those of the OpenTelemetry GenAI conventions in Prometheus spelling. No run, user or
 //! key is ever a label.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     ledger::{CallFact, ToolFact},
-    names,
+    names::{self, Conventions},
 };
 
 /// A histogram with fixed buckets.
@@ -41,6 +41,11 @@ impl Histogram {
     /// How many values it has seen.
     pub fn count(&self) -> u64 {
         self.counts.iter().map(|c| c.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The sum of the values, without fractions.
+    pub fn total(&self) -> u64 {
+        self.sum.load(Ordering::Relaxed) / 1_000_000
     }
 
     /// The upper bound of the bucket that holds the share `q` of the values.
@@ -168,24 +173,46 @@ impl Metrics {
     }
 
     /// Prometheus text (exposition format 0.0.4).
-    pub fn prometheus(&self, provider: &str) -> String {
+    pub fn prometheus(&self, provider: &str, names: Conventions) -> String {
         let mut out = String::new();
         let label =
             |name: &str, value: &str| format!("{}=\"{}\"", prom(name), value.replace(['"', '\\', '\n'], "_"));
-        let base = format!("{},{}", label(names::OPERATION, "chat"), label(names::PROVIDER, provider));
-        let duration = head(&mut out, names::METRIC_DURATION, "_seconds", "Seconds of an operation.");
+        let of = |operation: &str| {
+            format!("{},{}", label(names::OPERATION, operation), label(names::PROVIDER, provider))
+        };
+        let base = of("chat");
+        let duration = head(&mut out, names.call_duration(), "_seconds", "Seconds of an operation.");
         self.call_seconds.text(&duration, &base, &mut out);
-        self.tool_seconds.text(
-            &duration,
-            &format!("{},{}", label(names::OPERATION, "execute_tool"), label(names::PROVIDER, provider)),
-            &mut out,
-        );
+        let tools = if names.tool_duration() == names.call_duration() {
+            duration
+        } else {
+            head(&mut out, names.tool_duration(), "_seconds", "Seconds of a tool call.")
+        };
+        self.tool_seconds.text(&tools, &of("execute_tool"), &mut out);
         let first =
-            head(&mut out, names::METRIC_FIRST_CHUNK, "_seconds", "Seconds to the first chunk of an answer.");
+            head(&mut out, names.first_chunk(), "_seconds", "Seconds to the first chunk of an answer.");
         self.first_token_seconds.text(&first, &base, &mut out);
-        let usage = head(&mut out, names::METRIC_TOKENS, "", "Tokens of a call.");
-        self.input_tokens.text(&usage, &format!("{base},{}", label(names::TOKEN_TYPE, "input")), &mut out);
-        self.output_tokens.text(&usage, &format!("{base},{}", label(names::TOKEN_TYPE, "output")), &mut out);
+        let (input, output) = names.tokens();
+        let usage = head(&mut out, input, "", "Tokens of a call.");
+        if input == output {
+            let kind = |kind: &str| format!("{base},{}", label(names::TOKEN_TYPE, kind));
+            self.input_tokens.text(&usage, &kind("input"), &mut out);
+            self.output_tokens.text(&usage, &kind("output"), &mut out);
+        } else {
+            self.input_tokens.text(&usage, &base, &mut out);
+            let usage = head(&mut out, output, "", "Tokens of an answer.");
+            self.output_tokens.text(&usage, &base, &mut out);
+        }
+        if let Some(counters) = names.token_counters() {
+            let [cached, reasoning] = ["lacon_cached_tokens_total", "lacon_reasoning_tokens_total"]
+                .map(|n| self.counter(n).unwrap_or(0));
+            let values = [self.input_tokens.total(), self.output_tokens.total(), cached, reasoning];
+            for (name, value) in counters.into_iter().zip(values) {
+                let name = format!("{}_total", prom(name));
+                let _ =
+                    writeln!(out, "# HELP {name} Tokens.\n# TYPE {name} counter\n{name}{{{base}}} {value}");
+            }
+        }
         for ((name, help), value) in COUNTERS.iter().zip(&self.counters) {
             let _ = writeln!(
                 out,

@@ -25,8 +25,6 @@ pub const CONVERSATION: &str = "gen_ai.conversation.id";
 /// What went wrong.
 pub const ERROR_TYPE: &str = "error.type";
 
-/// The published conventions that these names are of.
-pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.41.1";
 /// The graph.
 pub const WORKFLOW: &str = "gen_ai.workflow.name";
 /// Reasoning tokens.
@@ -41,9 +39,74 @@ pub const TOOL_TYPE: &str = "gen_ai.tool.type";
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";
 /// What a span is where the conventions have no word: `phase` of a call, `own` work.
 pub const KIND: &str = "lacon.kind";
-/// Histogram of operations in seconds.
-pub const METRIC_DURATION: &str = "gen_ai.client.operation.duration";
-/// Histogram of seconds to the first chunk.
-pub const METRIC_FIRST_CHUNK: &str = "gen_ai.client.operation.time_to_first_chunk";
-/// Histogram of tokens a call.
-pub const METRIC_TOKENS: &str = "gen_ai.client.token.usage";
+/// Whose names are written where two releases of the conventions differ: those of metrics, and the schema's address.
+/// Span attributes that Lacon writes are the same in both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Conventions {
+    /// v1.41.1, the last release within the core conventions.
+    #[default]
+    Published,
+    /// gen-ai v1.42, in a repository of its own; everything in it is still in development.
+    Latest,
+}
+
+impl Conventions {
+    /// By the value of `OTEL_SEMCONV_STABILITY_OPT_IN`, a list divided by commas.
+    pub fn opted_in(list: &str) -> Self {
+        let latest = list.split(',').any(|word| word.trim() == "gen_ai_latest_experimental");
+        if latest { Self::Latest } else { Self::Published }
+    }
+
+    /// The address of the schema.
+    pub fn schema_url(self) -> &'static str {
+        match self {
+            Self::Published => "https://opentelemetry.io/schemas/1.41.1",
+            Self::Latest => "https://opentelemetry.io/schemas/gen-ai/1.42.0",
+        }
+    }
+
+    /// Histogram of model calls in seconds.
+    pub fn call_duration(self) -> &'static str {
+        match self {
+            Self::Published => "gen_ai.client.operation.duration",
+            Self::Latest => "gen_ai.client.inference.duration",
+        }
+    }
+
+    /// Histogram of tool calls in seconds.
+    pub fn tool_duration(self) -> &'static str {
+        match self {
+            Self::Published => "gen_ai.client.operation.duration",
+            Self::Latest => "gen_ai.execute_tool.duration",
+        }
+    }
+
+    /// Histogram of seconds to the first chunk.
+    pub fn first_chunk(self) -> &'static str {
+        match self {
+            Self::Published => "gen_ai.client.operation.time_to_first_chunk",
+            Self::Latest => "gen_ai.client.inference.time_to_first_chunk",
+        }
+    }
+
+    /// Histograms of a call's prompt and answer tokens; one name for both is told apart by [`TOKEN_TYPE`].
+    pub fn tokens(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Published => ("gen_ai.client.token.usage", "gen_ai.client.token.usage"),
+            Self::Latest => (
+                "gen_ai.client.inference.operation.input_tokens",
+                "gen_ai.client.inference.operation.output_tokens",
+            ),
+        }
+    }
+
+    /// Counters of prompt, answer, cached and reasoning tokens; there are none in the published release.
+    pub fn token_counters(self) -> Option<[&'static str; 4]> {
+        (self == Self::Latest).then_some([
+            "gen_ai.client.inference.usage.input_tokens",
+            "gen_ai.client.inference.usage.output_tokens",
+            "gen_ai.client.inference.usage.cache_read.input_tokens",
+            "gen_ai.client.inference.usage.reasoning.output_tokens",
+        ])
+    }
+}

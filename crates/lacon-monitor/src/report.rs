@@ -158,6 +158,9 @@ pub struct Rewrite {
     pub after: u64,
     /// What was left out, as the receipt has it.
     pub left_out: Value,
+    /// The texts before and after, where the run was asked to keep them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub texts: Option<(String, String)>,
 }
 
 /// Tool answers above this are worth a look.
@@ -404,5 +407,6 @@ fn rewrite(receipt: &Value) -> Option<Rewrite> {
         before: receipt.get("tokens_before")?.as_u64()?,
         after: receipt.get("tokens_after")?.as_u64()?,
         left_out: receipt.get("left_out").cloned().unwrap_or_default(),
+        texts: receipt.get("before").zip(receipt.get("after")).map(|_| (text("before"), text("after"))),
     })
 }

@@ -3,9 +3,11 @@
 //!
 //! A frame is a control line (`@json 2`, `@log 40 …`) and a body that ends by its own grammar. A line of the input that
 //! looks like a control line gets one more `@`, so any input has exactly one reading; [`decode`] is the identity on a
-//! text without control lines. Three layers are undone in order: `repeats`, then frames, then offloaded blobs.
+//! text without control lines. Four layers are undone in order: `repeats`, `edits`, frames, offloaded blobs.
 
 pub(crate) mod blobs;
+pub(crate) mod columns;
+pub(crate) mod edits;
 pub(crate) mod grid;
 pub(crate) mod logs;
 pub(crate) mod repeats;
@@ -13,7 +15,7 @@ pub(crate) mod repeats;
 use crate::json;
 
 /// Words that begin a control line, after its `@`.
-const WORDS: [&str; 6] = ["json ", "jsonl ", "log ", "grid ", "ref ", "same "];
+const WORDS: [&str; 8] = ["json ", "jsonl ", "csv ", "log ", "grid ", "ref ", "same ", "edit "];
 
 /// An encoded text that cannot be decoded: what is wrong, and in which byte of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +112,8 @@ fn frame(text: &str, word: &str, args: &str, at: usize, limit: usize) -> Result<
             json::read_lines(text, at, style, limit).map_err(fail)
         }
         "log " => logs::decode(text, args, at, limit).map_err(fail),
+        "csv " => columns::decode(text, args, at, limit).map_err(fail),
         "grid " => grid::decode(text, args, at, limit).map_err(fail),
-        _ => Err(fail("@ref and @same stand only at the start of a text")),
+        _ => Err(fail("@ref, @edit and @same stand only at the start of a text")),
     }
 }

@@ -1,6 +1,7 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
-use crate::codec::{self, blobs, grid, logs, repeats};
+use crate::codec::edits::{self, Above};
+use crate::codec::{self, blobs, columns, grid, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
 use crate::offload::Store;
@@ -20,6 +21,14 @@ pub struct Options {
     pub passes: PassSet,
     /// Whether only the reports are wanted: the result's text is the input.
     pub audit: bool,
+    /// Whether a text that [`compress`] made under these options stays as it is, so that compressing twice is
+    /// compressing once.
+    ///
+    /// Off by default, because nothing can be both idempotent and exact for every text: if compressing a result gave
+    /// that result again, expanding it would have to give both the result and what it was made from. With `once`,
+    /// [`expand`] gives what it was made from, which is wrong for a reader who holds such a text as plain data (say,
+    /// this documentation).
+    pub once: bool,
 }
 
 /// What [`compress`] did.
@@ -32,7 +41,8 @@ pub struct Compressed {
     pub tokens_before: usize,
     /// Tokens of `text`; in an audit, of what it would be.
     pub tokens_after: usize,
-    /// Whether [`expand`] gives back every byte; otherwise it gives the same JSON value in another layout.
+    /// Whether [`expand`] gives back every byte of the input; otherwise it gives the same JSON value in another layout
+    /// or, with [`Options::once`], what the input was made from.
     pub exact: bool,
     /// One report per pass that changed something.
     pub passes: Vec<PassReport>,
@@ -60,9 +70,27 @@ pub fn compress(
     store: Option<&mut dyn Store>,
     encoding: &Encoding,
 ) -> Result<Compressed> {
+    compress_below(&Above::default(), text, options, store, encoding)
+}
+
+/// As [`compress`], for a text below others that its reader has read.
+pub(crate) fn compress_below(
+    above: &Above,
+    text: &str,
+    options: Options,
+    store: Option<&mut dyn Store>,
+    encoding: &Encoding,
+) -> Result<Compressed> {
     let tokens_before = encoding.count(text);
     let mut store = store.filter(|_| options.passes.has(Pass::Blobs) && !options.audit);
     let mut passes = Vec::new();
+    if options.once {
+        let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
+        if is_result(above, text, options, store, encoding)? {
+            let text = text.to_owned();
+            return Ok(Compressed { text, tokens_before, tokens_after: tokens_before, exact: false, passes });
+        }
+    }
 
     let started = Instant::now();
     let (current, runs) = match &mut store {
@@ -97,31 +125,30 @@ pub fn compress(
         None => encoding.count(&out),
     };
 
-    if allowed.has(Pass::Repeats) {
-        let started = Instant::now();
-        if let Some(shorter) = repeats::encode(&out) {
-            let mut report = PassReport::new(Pass::Repeats);
-            report.spans = shorter.n_repeats;
-            report.tokens_before = tokens;
-            report.tokens_after = encoding.count(&shorter.text);
-            if repeats::decode(&shorter.text, MAX_EXPANDED).as_deref() != Ok(out.as_str()) {
-                report.outcome = Outcome::RolledBack("decoding did not restore the text");
-            }
-            report.elapsed = started.elapsed();
-            // Numbers cost a reader something, so a saving of a few tokens in a long text is not worth them.
-            let worth = report.tokens_after + 8 + tokens / 50 < tokens;
-            if worth && report.outcome == Outcome::Kept {
-                tokens = report.tokens_after;
-                out = shorter.text;
-            }
-            if worth {
-                passes.push(report);
-            }
+    let edited = allowed.has(Pass::Edits).then(|| edit(above, &out, tokens, encoding)).flatten();
+    let repeated =
+        |text: &str, tokens| allowed.has(Pass::Repeats).then(|| repeat(text, tokens, encoding)).flatten();
+    let named = repeated(&out, tokens);
+    // Naming the passages of a second version may be shorter than its changes. Changes read better, so they win a tie.
+    let layers = match edited {
+        Some(edited) => {
+            let on_top = repeated(&edited.text, edited.report.tokens_after);
+            let least = on_top.as_ref().map_or(edited.report.tokens_after, |layer| layer.report.tokens_after);
+            let without = named.as_ref().map_or(tokens, |layer| layer.report.tokens_after);
+            if least <= without + without / 100 { vec![Some(edited), on_top] } else { vec![named] }
         }
+        None => vec![named],
+    };
+    for layer in layers.into_iter().flatten() {
+        if layer.report.outcome == Outcome::Kept {
+            tokens = layer.report.tokens_after;
+            out = layer.text;
+        }
+        passes.push(layer.report);
     }
 
     let shared = store.as_deref().map(|store| store as &dyn Store);
-    let whole = tokens < tokens_before && restores(&out, text, exact, shared)?;
+    let whole = tokens < tokens_before && restores(above, &out, text, exact, shared)?;
     if whole && !options.audit {
         return Ok(Compressed { text: out, tokens_before, tokens_after: tokens, exact, passes });
     }
@@ -144,6 +171,26 @@ pub fn compress(
     Ok(Compressed { text, tokens_before, tokens_after, exact: true, passes })
 }
 
+/// Whether compressing some other text under these options gives this one, to the byte.
+fn is_result(
+    above: &Above,
+    text: &str,
+    options: Options,
+    store: Option<&mut dyn Store>,
+    encoding: &Encoding,
+) -> Result<bool> {
+    if !blobs::has_marker(text) && !codec::needs_stuffing(text) {
+        return Ok(false);
+    }
+    let back = match expand_below(above, text, store.as_deref().map(|store| store as &dyn Store)) {
+        Ok(back) if back != text => back,
+        Err(Error::Store(error)) => return Err(error.into()),
+        _ => return Ok(false),
+    };
+    let once = Options { once: false, audit: false, ..options };
+    Ok(compress_below(above, &back, once, store, encoding)?.text == text)
+}
+
 /// Whether a text belongs to the share, in thousandths, that is left alone so that savings can be compared honestly.
 ///
 /// The same text always does or does not.
@@ -159,7 +206,13 @@ pub fn held_out(text: &str, permille: u16) -> bool {
 /// # Errors
 /// When the text is damaged, or a marker's content is not in the store.
 pub fn expand(text: &str, store: Option<&dyn Store>) -> Result<String> {
-    let framed = repeats::decode(text, MAX_EXPANDED)?;
+    expand_below(&Above::default(), text, store)
+}
+
+/// As [`expand`], for a text below others that its reader has read.
+pub(crate) fn expand_below(above: &Above, text: &str, store: Option<&dyn Store>) -> Result<String> {
+    let edited = repeats::decode(text, MAX_EXPANDED)?;
+    let framed = edits::decode(above, &edited)?;
     let marked = codec::decode(&framed, MAX_EXPANDED)?;
     match blobs::decode(&marked, store, MAX_EXPANDED)? {
         Ok(text) => Ok(text),
@@ -167,8 +220,49 @@ pub fn expand(text: &str, store: Option<&dyn Store>) -> Result<String> {
     }
 }
 
-fn restores(out: &str, text: &str, exact: bool, store: Option<&dyn Store>) -> Result<bool> {
-    let back = match expand(out, store) {
+/// A text in another form that is shorter by what its report says.
+struct Layer {
+    text: String,
+    report: PassReport,
+}
+
+/// Checks a layer by its inverse. A layer costs its reader something, so a few tokens in a long text are not worth it.
+fn layer(
+    pass: Pass,
+    (text, spans): (String, usize),
+    tokens: usize,
+    restored: bool,
+    started: Instant,
+    encoding: &Encoding,
+) -> Option<Layer> {
+    let mut report = PassReport::new(pass);
+    report.spans = spans;
+    report.tokens_before = tokens;
+    report.tokens_after = encoding.count(&text);
+    if !restored {
+        report.outcome = Outcome::RolledBack("decoding did not restore the text");
+    }
+    report.elapsed = started.elapsed();
+    (report.tokens_after + 8 + tokens / 50 < tokens).then_some(Layer { text, report })
+}
+
+fn edit(above: &Above, text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
+    let started = Instant::now();
+    let edited = edits::encode(above, text)?;
+    let restored = edits::decode(above, &edited.text).as_deref() == Ok(text);
+    let layer = layer(Pass::Edits, (edited.text, edited.n_lists), tokens, restored, started, encoding)?;
+    (layer.report.outcome == Outcome::Kept).then_some(layer)
+}
+
+fn repeat(text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
+    let started = Instant::now();
+    let named = repeats::encode(text)?;
+    let restored = repeats::decode(&named.text, MAX_EXPANDED).as_deref() == Ok(text);
+    layer(Pass::Repeats, (named.text, named.n_repeats), tokens, restored, started, encoding)
+}
+
+fn restores(above: &Above, out: &str, text: &str, exact: bool, store: Option<&dyn Store>) -> Result<bool> {
+    let back = match expand_below(above, out, store) {
         Ok(back) => back,
         Err(Error::Store(error)) => return Err(error.into()),
         Err(_) => return Ok(false),
@@ -272,7 +366,8 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
     let (pass, candidates) = match kind {
         SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, encoding),
         SpanKind::JsonLines if passes.has(Pass::JsonLines) => (Pass::JsonLines, lines_frame(body)?),
-        SpanKind::Log | SpanKind::Csv if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
+        SpanKind::Csv => return rows_frame(body, passes, encoding),
+        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
         SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
         SpanKind::Table if passes.has(Pass::Grids) => {
             (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)
@@ -282,6 +377,19 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
     let back = codec::decode(&candidates, MAX_EXPANDED).ok()?;
     (back == body).then_some(())?;
     finish(pass, body, candidates, None, true, encoding)
+}
+
+/// Separated rows as columns or as templates, whichever has fewer tokens.
+fn rows_frame(body: &str, passes: PassSet, encoding: &Encoding) -> Option<Frame> {
+    let columns = || columns::encode(body).map(|(args, rows)| format!("@csv {args}\n{rows}"));
+    let columns = passes.has(Pass::Columns).then(columns).flatten().map(|text| (Pass::Columns, text));
+    let logs = passes.has(Pass::Logs).then(|| log_frame(body)).flatten().map(|text| (Pass::Logs, text));
+    [columns, logs]
+        .into_iter()
+        .flatten()
+        .filter(|(_, text)| codec::decode(text, MAX_EXPANDED).as_deref() == Ok(body))
+        .filter_map(|(pass, text)| finish(pass, body, text, None, true, encoding))
+        .min_by_key(|frame| frame.tokens_after)
 }
 
 /// Keeps a frame that has fewer tokens than what it stands for.

@@ -1,5 +1,6 @@
 //! A whole prompt, made shorter: every segment that may change, each checked by its inverse.
 
+use crate::codec::edits::Above;
 use crate::compress::{self, Options};
 use crate::error::{Error, Result};
 use crate::offload::Store;
@@ -51,11 +52,14 @@ pub fn optimize(
     if options.passes.has(Pass::Duplicates) {
         replaced = duplicates(&mut shorter, encoding, &mut passes);
     }
+    // What its reader has read word for word: later versions of it are written as their changes.
+    let mut above = Above::default();
     for (i, segment) in changeable(&mut shorter).into_iter().enumerate() {
         if replaced.contains(&i) {
             continue;
         }
-        let short = compress::compress(
+        let short = compress::compress_below(
+            &above,
             &segment.text,
             options,
             // Reborrowed per segment; the closure form moves the store into the first iteration.
@@ -68,6 +72,9 @@ pub fn optimize(
         passes.extend(
             short.passes.into_iter().map(|report| PassReport { segment: segment.name.clone(), ..report }),
         );
+        if short.text == segment.text {
+            above.push(&segment.text);
+        }
         segment.text = short.text;
     }
     let shared = store.as_deref().map(|store| store as &dyn Store);
@@ -93,16 +100,21 @@ pub fn optimize(
 pub fn restore(prompt: &Prompt, store: Option<&dyn Store>) -> Result<Prompt> {
     let mut whole = prompt.clone();
     let mut seen: Vec<String> = Vec::new();
+    let mut above = Above::default();
     for segment in changeable(&mut whole) {
-        segment.text = match segment.text.strip_prefix(SAME) {
+        let text = match segment.text.strip_prefix(SAME) {
             Some(quoted) => {
                 let missing = Error::Damaged { at: 0, what: "no text above begins so" };
                 let start = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')).ok_or(missing)?;
                 let missing = Error::Damaged { at: 0, what: "no text above begins so" };
                 seen.iter().find(|text| text.starts_with(start)).ok_or(missing)?.clone()
             }
-            None => compress::expand(&segment.text, store)?,
+            None => compress::expand_below(&above, &segment.text, store)?,
         };
+        if text == segment.text {
+            above.push(&text);
+        }
+        segment.text = text;
         seen.push(segment.text.clone());
     }
     Ok(whole)

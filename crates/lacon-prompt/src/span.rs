@@ -3,7 +3,7 @@
 //! Nothing here decides what may change; a span only says what its bytes look like. When in doubt a span is prose, which
 //! no lossless pass touches.
 
-use crate::codec::blobs;
+use crate::codec::{blobs, columns};
 use crate::json;
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ pub enum SpanKind {
     Json,
     /// JSON objects, one a line.
     JsonLines,
-    /// Comma- or tab-separated rows.
+    /// Comma-, tab- or semicolon-separated rows.
     Csv,
     /// Log lines, with the stack traces between them.
     Log,
@@ -281,17 +281,28 @@ fn prose_lines(text: &str, lines: &[(usize, bool)], end: usize, out: &mut Vec<Sp
     }
 }
 
-/// How many of the lines are rows with the same number (two or more) of commas or tabs; 0 below four.
+/// Whether a line's commas are those of a sentence.
+fn is_prose_row(line: &str) -> bool {
+    line.contains(", ") || line.contains("; ")
+}
+
+/// How many of the lines are rows with the same number (two or more) of commas, tabs or semicolons; 0 below four.
 fn separated_rows(text: &str, lines: &[(usize, bool)], end: usize) -> usize {
     let line = |i: usize| {
         let to = lines.get(i + 1).map_or(end, |(next, _)| *next);
         &text[lines[i].0..to]
     };
     let first = line(0);
-    for separator in [b',', b'\t'] {
-        let count = |line: &str| line.bytes().filter(|b| *b == separator).count();
+    for separator in [',', '\t', ';'] {
+        let count = |line: &str| {
+            if line.contains('"') {
+                columns::cells(line, separator).map_or(0, |cells| cells.len() - 1)
+            } else {
+                line.bytes().filter(|b| *b == separator as u8).count()
+            }
+        };
         let n = count(first);
-        if n < 2 || (separator == b',' && first.contains(", ")) {
+        if n < 2 || (separator != '\t' && is_prose_row(first)) {
             continue;
         }
         let rows = (0..lines.len()).take_while(|i| count(line(*i)) == n).count();

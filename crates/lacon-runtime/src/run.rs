@@ -4,7 +4,8 @@ use std::{
     collections::BTreeSet,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    thread::ThreadId,
     time::Duration,
 };
 
@@ -14,7 +15,10 @@ use lacon_monitor::{Ledger, NodeFact, ledger::Facts};
 use lacon_tokens::{ModelEncoding, for_model};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
 
 use crate::{Restored, RunJournal, SharedCache, ToolCache, ToolSource};
 
@@ -109,20 +113,36 @@ pub struct RunOptions {
 pub struct Counter {
     model: String,
     loaded: OnceLock<ModelEncoding>,
-    /// Told when a thread of its own has loaded it; absent where no thread does.
-    done: Option<Notify>,
+    /// Closed once the thread that loads it has ended; absent where no thread does.
+    loading: Option<watch::Receiver<()>>,
+    /// Where it was made.
+    thread: ThreadId,
 }
 
+/// The counters of runs under way: runs that begin together load together.
+static COUNTERS: Mutex<Vec<Weak<Counter>>> = Mutex::new(Vec::new());
+
 impl Counter {
-    /// Starts to load the encoding of a model on a thread of its own.
+    /// Starts to load the encoding of a model on a thread of its own, unless another run has.
     pub fn new(model: impl Into<String>) -> Arc<Self> {
         let model: String = model.into();
+        let mut counters = COUNTERS.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.retain(|counter| counter.strong_count() > 0);
+        // Another thread may have another event loop, whose clock does not stand still for the loading that is waited for.
+        let thread = std::thread::current().id();
+        let serves = |known: &Arc<Self>| {
+            known.model == model && (known.thread == thread || known.loaded.get().is_some())
+        };
+        if let Some(known) = counters.iter().filter_map(Weak::upgrade).find(serves) {
+            return known;
+        }
+        let (told, loading) = watch::channel(());
         let counter =
-            Arc::new(Self { model: model.clone(), loaded: OnceLock::new(), done: Some(Notify::new()) });
+            Arc::new(Self { model: model.clone(), loaded: OnceLock::new(), loading: Some(loading), thread });
         let loader = Arc::clone(&counter);
         let load = move || {
             loader.get();
-            loader.done.iter().for_each(Notify::notify_waiters);
+            drop(told);
         };
         // A paused clock stands still as long as a blocking task of its event loop runs.
         let spawned = match tokio::runtime::Handle::try_current() {
@@ -133,23 +153,26 @@ impl Counter {
             Err(_) => std::thread::Builder::new().name("vocabulary".into()).spawn(load).is_ok(),
         };
         // Without a thread to spare the first use loads it.
-        if spawned { counter } else { Arc::new(Self { model, loaded: OnceLock::new(), done: None }) }
+        if !spawned {
+            return Arc::new(Self { model, loaded: OnceLock::new(), loading: None, thread });
+        }
+        counters.push(Arc::downgrade(&counter));
+        counter
     }
 
     /// Loads the encoding of a model here and at once.
     pub fn loaded(model: impl Into<String>) -> Arc<Self> {
-        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new(), done: None });
+        let thread = std::thread::current().id();
+        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new(), loading: None, thread });
         counter.get();
         counter
     }
 
     /// The encoding, without holding up the event loop while it is loaded.
     pub async fn ready(&self) -> &ModelEncoding {
-        if let Some(done) = &self.done {
-            let told = done.notified();
-            if self.loaded.get().is_none() {
-                told.await;
-            }
+        if let (None, Some(loading)) = (self.loaded.get(), &self.loading) {
+            // Nothing is ever sent: the wait ends when the loader does, also when it never ran.
+            let _ = loading.clone().changed().await;
         }
         self.get()
     }

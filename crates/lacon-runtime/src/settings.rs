@@ -544,4 +544,18 @@ pub const SETTINGS: &[Setting] = &[
         "OTEL_EXPORTER_OTLP_HEADERS",
         "headers for --otlp, name=value divided by commas, such as a key",
     ),
+    setting(
+        "log.prompt_text",
+        Kind::Bool,
+        "false",
+        "LACON_LOG_PROMPT_TEXT",
+        "keep the texts of rewritten prompts, before and after, in receipts.jsonl for the HTML report",
+    ),
+    setting(
+        "log.semconv",
+        Kind::Text,
+        "",
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        "gen_ai_latest_experimental writes metrics by the names of gen-ai v1.42 instead of v1.41.1",
+    ),
 ];

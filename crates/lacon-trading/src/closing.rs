@@ -9,10 +9,11 @@ use std::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    thread::JoinHandle,
 };
 
 use lacon_monitor::{OpFact, OpLog, RunRecord, ledger::Facts};
+
+use tokio::task::JoinHandle;
 
 use crate::{
     Role,
@@ -47,8 +48,8 @@ impl Rehearsal {
         let _ = self.about.set((about, folder));
     }
 
-    /// Begins on a thread of its own. It does nothing the second time, without a thread to be had, and while another run
-    /// of the process rehearses: with many runs at once the processor is what they wait for, and rehearsing adds to it.
+    /// Begins on a thread for blocking work. It does nothing the second time, outside of an event loop, and while another
+    /// run of the process rehearses: with many runs at once the processor is what they wait for, and rehearsing adds to it.
     pub fn begin(&self, desk: &Arc<Desk>, state: &Arc<TradeState>) {
         let Some((about, folder)) = self.about.get() else { return };
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -69,20 +70,24 @@ impl Rehearsal {
             });
             done
         };
-        *running = std::thread::Builder::new().name("closing".into()).spawn(work).ok();
+        *running =
+            tokio::runtime::Handle::try_current().ok().map(|event_loop| event_loop.spawn_blocking(work));
     }
 
     /// What was done; waits for a rehearsal that has not ended.
-    pub fn end(&self) -> Done {
+    pub async fn end(&self) -> Done {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-        running.and_then(|thread| thread.join().ok()).unwrap_or_default()
+        match running {
+            Some(running) => running.await.unwrap_or_default(),
+            None => Done::default(),
+        }
     }
 }
 
 /// Whether a run of this process rehearses.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
-/// Lets the next one rehearse when it is dropped, also by a thread that could not be made.
+/// Lets the next one rehearse when it is dropped, also by a task that is dropped before it runs.
 struct Free;
 
 impl Drop for Free {

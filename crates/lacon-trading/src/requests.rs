@@ -137,7 +137,7 @@ fn data_text(desk: &Desk, role: Role, results: &[ToolResult], built: &mut Built)
     if after >= before {
         return plain;
     }
-    book(built, role, before, after, &receipt);
+    book(desk, built, role, (&plain, before), (&short, after), &receipt);
     short
 }
 
@@ -155,7 +155,8 @@ fn continued(
         let before: usize = results.iter().map(|r| encoding.count(&r.text)).sum();
         let after = encoding.count(&short) + calls.len() * 4;
         if after < before {
-            book(built, role, before as i64, after as i64, &receipt);
+            let plain = condense::plain(results);
+            book(desk, built, role, (&plain, before as i64), (&short, after as i64), &receipt);
             // Each call needs its answer; the first one carries everything.
             for (i, call) in calls.iter().enumerate() {
                 let text = if i == 0 { short.clone() } else { "see above".into() };
@@ -170,10 +171,22 @@ fn continued(
     talk
 }
 
-/// Notes what condensing saved, and what it left out.
-fn book(built: &mut Built, role: Role, before: i64, after: i64, receipt: &condense::Receipt) {
+/// Notes what condensing saved, and what it left out; both texts where the user asked to keep them.
+fn book(
+    desk: &Desk,
+    built: &mut Built,
+    role: Role,
+    (plain, before): (&str, i64),
+    (short, after): (&str, i64),
+    receipt: &condense::Receipt,
+) {
     built.savings.push(("condense", before - after));
-    built.receipts.push(serde_json::json!({
+    let mut line = serde_json::json!({
         "node": role.name(), "pass": "condense", "tokens_before": before, "tokens_after": after, "left_out": receipt,
-    }));
+    });
+    if desk.keep_text {
+        line["before"] = plain.into();
+        line["after"] = short.into();
+    }
+    built.receipts.push(line);
 }

@@ -106,6 +106,8 @@ pub struct Settings {
     pub benchmark: Option<(String, Vec<Bar>)>,
     /// Whether our own work is timed.
     pub monitor: bool,
+    /// Whether receipts hold the texts before and after a rewrite.
+    pub keep_text: bool,
     /// Whether nodes may run beside each other.
     pub parallel: bool,
     /// Whether the vocabulary is loaded beside the first requests.
@@ -162,8 +164,6 @@ pub struct Decided {
     pub failure: Option<DecideError>,
     /// The first file that could not be written.
     pub write_error: Option<WriteError>,
-    /// Counters and histograms as Prometheus text.
-    pub metrics: String,
 }
 
 /// Why a run did not come to its end.
@@ -303,6 +303,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         rehearsal,
+        keep_text: settings.keep_text,
         models: settings.models,
         plan,
         ladder,
@@ -367,7 +368,7 @@ pub async fn decide(settings: Settings) -> Decided {
     {
         run.ledger.warn(format!("the run cannot be resumed: {problem}"));
     }
-    let mut done = ops.time("wait for rehearsal", || desk.rehearsal.end());
+    let mut done = ops.wrap("wait for rehearsal", desk.rehearsal.end()).await;
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
@@ -389,8 +390,7 @@ pub async fn decide(settings: Settings) -> Decided {
         let embedding = desk.recall.as_ref().and_then(Recall::embedding).cloned();
         remember(memory_path.as_deref(), &mut record, &state, embedding);
     }
-    let metrics = run.ledger.metrics.prometheus(&record.llm.provider);
-    Decided { record, folder, failure, write_error, metrics }
+    Decided { record, folder, failure, write_error }
 }
 
 /// Keeps a decision for later runs. One that nobody stated teaches nothing.

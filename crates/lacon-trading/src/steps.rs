@@ -59,6 +59,8 @@ pub struct Desk {
     pub embedder: Option<Arc<dyn Embedder>>,
     /// Who waits for a sibling's first token.
     pub stagger: Stagger,
+    /// Whether receipts hold the texts before and after a rewrite.
+    pub keep_text: bool,
     /// What of the run's end is done before it.
     pub rehearsal: Rehearsal,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lacon_llm::{Endpoint, Error, ErrorKind, Fetch, FetchOptions, Transport, TransportOptions};
-use lacon_monitor::{export, trace::Trace};
+use lacon_monitor::{export, names::Conventions, trace::Trace};
 
 /// Longest time that a sink may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// When the endpoint cannot be reached or refuses.
-pub async fn send(url: &str, headers: &str, trace: &Trace) -> Result<(), Error> {
+pub async fn send(url: &str, headers: &str, trace: &Trace, conventions: Conventions) -> Result<(), Error> {
     const PATH: &str = "/v1/traces";
     let base = url.trim_end_matches('/');
     let base = base.strip_suffix(PATH).unwrap_or(base);
@@ -22,7 +22,7 @@ pub async fn send(url: &str, headers: &str, trace: &Trace) -> Result<(), Error> 
     let transport =
         Transport::new(&TransportOptions { connect: Duration::from_secs(5), ..TransportOptions::default() })?;
     let fetch = Fetch::new(transport, endpoint, FetchOptions::default());
-    let body = export::otlp_proto(trace, env!("CARGO_PKG_VERSION"));
+    let body = export::otlp_proto(trace, env!("CARGO_PKG_VERSION"), conventions);
     let mut list = vec![("content-type", "application/x-protobuf")];
     list.extend(headers.split(',').filter_map(|h| h.split_once('=')).map(|(k, v)| (k.trim(), v.trim())));
     match tokio::time::timeout(LIMIT, fetch.post(PATH, &list, body)).await {

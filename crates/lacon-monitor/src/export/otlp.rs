@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{error, hex_id, nanos, proto};
 use crate::{
-    names,
+    names::{self, Conventions},
     trace::{Kind, Span, Trace},
 };
 
@@ -108,7 +108,7 @@ fn attributes_of(span: &Span) -> Map<String, Value> {
 }
 
 /// OTLP JSON, `TracesData`.
-pub fn otlp_json(trace: &Trace, version: &str) -> Value {
+pub fn otlp_json(trace: &Trace, version: &str, conventions: Conventions) -> Value {
     let any = |value: &Value| -> Value { any_value(value) };
     let pairs = |map: &Map<String, Value>| -> Vec<Value> {
         map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| json!({"key": k, "value": any(v)})).collect()
@@ -133,7 +133,7 @@ pub fn otlp_json(trace: &Trace, version: &str) -> Value {
         .collect();
     json!({"resourceSpans": [{
         "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "lacon"}}, {"key": "service.version", "value": {"stringValue": version}}]},
-        "scopeSpans": [{"scope": {"name": "lacon", "version": version}, "spans": spans, "schemaUrl": names::SCHEMA_URL}],
+        "scopeSpans": [{"scope": {"name": "lacon", "version": version}, "spans": spans, "schemaUrl": conventions.schema_url()}],
     }]})
 }
 
@@ -157,6 +157,6 @@ fn any_value(value: &Value) -> Value {
 }
 
 /// OTLP protobuf, `ExportTraceServiceRequest`: what every collector takes.
-pub fn otlp_proto(trace: &Trace, version: &str) -> Vec<u8> {
-    proto::request(&trace_id(trace), &rows(trace), version)
+pub fn otlp_proto(trace: &Trace, version: &str, conventions: Conventions) -> Vec<u8> {
+    proto::request(&trace_id(trace), &rows(trace), version, conventions)
 }

@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::otlp::Row;
-use crate::names;
+use crate::names::Conventions;
 
 /// A message under way.
 #[derive(Default)]
@@ -97,7 +97,7 @@ fn span(m: &mut Message, trace_id: &str, row: &Row) {
 }
 
 /// `ExportTraceServiceRequest`.
-pub fn request(trace_id: &str, rows: &[Row], version: &str) -> Vec<u8> {
+pub fn request(trace_id: &str, rows: &[Row], version: &str, conventions: Conventions) -> Vec<u8> {
     let text = |value: &str| Value::String(value.to_owned());
     let resource: Map<String, Value> =
         [("service.name".to_owned(), text("lacon")), ("service.version".to_owned(), text(version))]
@@ -112,7 +112,7 @@ pub fn request(trace_id: &str, rows: &[Row], version: &str) -> Vec<u8> {
                 scope.bytes(2, version.as_bytes());
             });
             rows.iter().for_each(|row| scope_spans.message(2, |m| span(m, trace_id, row)));
-            scope_spans.bytes(3, names::SCHEMA_URL.as_bytes());
+            scope_spans.bytes(3, conventions.schema_url().as_bytes());
         });
     });
     request.0

@@ -372,15 +372,7 @@ pub fn rewrites(r: &RunReport) -> String {
     ];
     let mut out = table(&["prompt of", "pass", "", "before", "after", "saved"], &rows, Some(foot), 3);
     for w in r.rewrites.iter().filter(|w| !w.left_out.is_null()) {
-        let mut text = serde_json::to_string_pretty(&w.left_out).unwrap_or_default();
-        if text.len() > 6000 {
-            let mut end = 6000;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            text.truncate(end);
-            text.push_str("\n… (all of it is in receipts.jsonl)");
-        }
+        let text = shortened(serde_json::to_string_pretty(&w.left_out).unwrap_or_default(), 6000);
         let _ = writeln!(
             out,
             "<details><summary>What {} left out of the prompt of {}</summary><pre tabindex=\"0\">{}</pre></details>",
@@ -389,7 +381,30 @@ pub fn rewrites(r: &RunReport) -> String {
             escape(&text)
         );
     }
+    for w in &r.rewrites {
+        let Some((before, after)) = &w.texts else { continue };
+        let [before, after] = [before, after].map(|text| escape(&shortened(text.clone(), 20_000)));
+        let _ = writeln!(
+            out,
+            "<details><summary>The prompt of {} before and after {}</summary><div class=\"pair\"><pre tabindex=\"0\" aria-label=\"before\">{before}</pre><pre tabindex=\"0\" aria-label=\"after\">{after}</pre></div></details>",
+            escape(&w.node),
+            escape(&w.pass)
+        );
+    }
     out
+}
+
+/// The first bytes of a text; the whole of it is beside the run.
+fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        let mut end = most;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push_str("\n… (all of it is in receipts.jsonl)");
+    }
+    text
 }
 
 /// Both grades and the evidence.

@@ -66,7 +66,7 @@ tfoot td{font-weight:600;border-top:2px solid var(--line)}
 ol.advice{padding-left:1.4rem}ol.advice li{margin:.3rem 0}
 .reasons li{margin:.25rem 0}
 .points{display:inline-block;min-width:2.6em;color:var(--bad);font-weight:600}
-details{margin:.5rem 0}summary{cursor:pointer;color:var(--accent);font-size:.9rem}
+.pair{display:grid;grid-template-columns:1fr 1fr;gap:.8rem}@media(max-width:48rem){.pair{grid-template-columns:1fr}}details{margin:.5rem 0}summary{cursor:pointer;color:var(--accent);font-size:.9rem}
 pre{margin:.4rem 0;padding:.6rem .8rem;background:var(--shade);border-radius:6px;font-size:.8rem;white-space:pre-wrap;overflow-wrap:anywhere;max-height:18rem;overflow:auto}
 code{font-size:.9em;overflow-wrap:anywhere}
 .env{display:grid;grid-template-columns:max-content 1fr;gap:.25rem 1.2rem;margin:0}

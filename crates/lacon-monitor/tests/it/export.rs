@@ -3,6 +3,7 @@
 use lacon_monitor::{
     export,
     metrics::Metrics,
+    names::Conventions,
     trace::{Form, Kind, read},
 };
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -14,10 +15,12 @@ use crate::support::{Plan, twin};
 #[test]
 fn otlp_json_and_protobuf_are_the_published_message() {
     let trace = twin(&Plan::default());
-    let json = export::otlp_json(&trace, "test");
+    let json = export::otlp_json(&trace, "test", Conventions::default());
     let from_json: ExportTraceServiceRequest = serde_json::from_value(json.clone()).unwrap();
-    let from_proto =
-        ExportTraceServiceRequest::decode(export::otlp_proto(&trace, "test").as_slice()).unwrap();
+    let from_proto = ExportTraceServiceRequest::decode(
+        export::otlp_proto(&trace, "test", Conventions::default()).as_slice(),
+    )
+    .unwrap();
     for request in [&from_json, &from_proto] {
         let scope = &request.resource_spans[0].scope_spans[0];
         assert_eq!(scope.spans.len(), trace.spans.len() + 1);
@@ -97,12 +100,57 @@ fn langsmith_runs_keep_their_invariants() {
 
 #[test]
 fn prometheus_text_has_a_head_for_every_name() {
-    let text = Metrics::default().prometheus("openai");
+    for names in [Conventions::Published, Conventions::Latest] {
+        check(&Metrics::default().prometheus("openai", names));
+    }
+    let text = Metrics::default().prometheus("openai", Conventions::default());
+    assert!(text.contains("gen_ai_client_operation_duration_seconds_bucket{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",le=\"0.01\"} 0"));
+}
+
+/// The names of the release that `OTEL_SEMCONV_STABILITY_OPT_IN` asks for, and no others.
+#[test]
+fn one_release_of_the_conventions_names_everything() {
+    let metrics = Metrics::default();
+    metrics.input_tokens.observe(1000.0);
+    metrics.output_tokens.observe(50.0);
+    let of = |list: &str| {
+        let text = metrics.prometheus("openai", Conventions::opted_in(list));
+        let heads = text.lines().filter_map(|l| l.strip_prefix("# TYPE gen_ai_"));
+        heads.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of("http"),
+        [
+            "client_operation_duration_seconds histogram",
+            "client_operation_time_to_first_chunk_seconds histogram",
+            "client_token_usage histogram",
+        ]
+    );
+    assert_eq!(
+        of("http, gen_ai_latest_experimental"),
+        [
+            "client_inference_duration_seconds histogram",
+            "execute_tool_duration_seconds histogram",
+            "client_inference_time_to_first_chunk_seconds histogram",
+            "client_inference_operation_input_tokens histogram",
+            "client_inference_operation_output_tokens histogram",
+            "client_inference_usage_input_tokens_total counter",
+            "client_inference_usage_output_tokens_total counter",
+            "client_inference_usage_cache_read_input_tokens_total counter",
+            "client_inference_usage_reasoning_output_tokens_total counter",
+        ]
+    );
+    let text = metrics.prometheus("openai", Conventions::Latest);
+    assert!(text.contains(
+        "usage_input_tokens_total{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\"} 1000"
+    ));
+}
+
+fn check(text: &str) {
     for line in text.lines().filter(|l| !l.starts_with('#')) {
         let name = line.split(['{', ' ']).next().unwrap();
         let base = name.trim_end_matches("_bucket").trim_end_matches("_sum").trim_end_matches("_count");
         assert!(text.contains(&format!("# TYPE {base} ")), "{line}");
         assert!(line.rsplit(' ').next().unwrap().parse::<f64>().is_ok(), "{line}");
     }
-    assert!(text.contains("gen_ai_client_operation_duration_seconds_bucket{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",le=\"0.01\"} 0"));
 }

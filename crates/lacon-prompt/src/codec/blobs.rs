@@ -95,6 +95,11 @@ pub(crate) fn stuff(text: &str) -> String {
     text.replace(OPEN, "[blob!")
 }
 
+/// Whether a text holds a marker or something that was stuffed because it looks like one.
+pub(crate) fn has_marker(text: &str) -> bool {
+    text.contains(OPEN)
+}
+
 /// Replaces the opaque runs of a text by markers. A run that the store refuses stays.
 pub(crate) fn encode(text: &str, store: &mut dyn Store) -> Result<(String, Vec<Offloaded>), StoreError> {
     let mut out = String::with_capacity(text.len());

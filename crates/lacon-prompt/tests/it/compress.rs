@@ -57,6 +57,34 @@ fn a_passage_is_named_once() {
 }
 
 #[test]
+fn rows_become_columns() {
+    check(
+        "date,ticker,venue,qty,note\n2026-01-02,AAPL,XNAS,007,\"a, b\"\n2026-01-02,MSFT,XNAS,1.50,none\n2026-01-02,AMD,XNAS,-3,none\n2026-01-05,AAPL,XNAS,19,none\n",
+        "@csv , 4 rows\ndate~2026-01-02|ticker|venue=XNAS|qty|note~none\n|AAPL|007|\"a, b\"\n|MSFT|1.50|\n|AMD|-3|\n2026-01-05|AAPL|19|\n",
+    );
+}
+
+#[test]
+fn a_later_version_becomes_its_changes() {
+    let step =
+        |i: usize, mode: &str| format!("    state.apply(step_{i}, &inputs[{}], {mode})?;\n", i * 37 % 11);
+    let first: String = (0..30).map(|i| step(i, "Mode::Exact")).collect();
+    let changed = |i: usize| step(i, if i % 5 == 3 { "mode" } else { "Mode::Exact" });
+    let second: String = (0..30).map(changed).collect();
+    let text = format!("First read of plan.rs:\n{first}After the edit:\n{second}    check()?;\nDone.\n");
+    let changes: String =
+        (0..26).filter(|i| i % 5 == 3).map(|i| format!("±{}\n{}", i + 1, step(i, "mode"))).collect();
+    let expected = format!(
+        "@edit ±N lines from \"x\": lines above with ±2-3 replaced, ±2+ added to; ±. ends\nFirst read of plan.rs:\n{first}After the edit:\n±28 lines from \"    state.apply(step_0, &inputs[\":\n{changes}±.\n{}{}    check()?;\nDone.\n",
+        step(28, "mode"),
+        step(29, "Mode::Exact")
+    );
+    let short = compress(&text, Options::default(), None, o200k()).expect("compresses");
+    assert_eq!(short.text, expected);
+    assert_eq!(expand(&short.text, None).expect("expands"), text);
+}
+
+#[test]
 fn instructions_and_prose_stay() {
     for text in [
         "You are an analyst.\nYou must never recommend leverage above 2x unless asked.\n",
@@ -201,8 +229,12 @@ fn round_trip(text: &str, exact: bool) -> Result<(), TestCaseError> {
     prop_assert_eq!(short.tokens_after, o200k().count(&short.text));
     let marked = text.contains('@') || text.contains("[blob");
     prop_assert!(marked || short.tokens_after <= short.tokens_before);
+    let once = Options { once: true, ..Options::default() };
+    let first = compress(text, once, Some(&mut store), o200k()).expect("compresses");
+    let second = compress(&first.text, once, Some(&mut store), o200k()).expect("compresses");
+    prop_assert_eq!(&first.text, &second.text, "compressing twice is compressing once");
     for pass in PASSES {
-        let options = Options { passes: PassSet::NONE.with(pass), audit: false };
+        let options = Options { passes: PassSet::NONE.with(pass), ..Options::default() };
         let one = compress(text, options, Some(&mut store), o200k()).expect("compresses");
         let back = expand(&one.text, Some(&store)).expect("expands");
         prop_assert!(back == text || !one.exact);
@@ -230,6 +262,16 @@ proptest! {
     fn repeated_pieces_come_back(pieces in prop::collection::vec(inputs::mixed(), 1..4), order in prop::collection::vec(0usize..4, 1..12)) {
         let text: String = order.iter().map(|i| pieces[i % pieces.len()].as_str()).collect();
         round_trip(&text, false)?;
+    }
+
+    #[test]
+    fn rows_come_back(text in inputs::rows()) {
+        round_trip(&text, true)?;
+    }
+
+    #[test]
+    fn later_versions_come_back(text in inputs::versions()) {
+        round_trip(&text, true)?;
     }
 
     #[test]

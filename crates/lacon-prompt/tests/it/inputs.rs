@@ -101,11 +101,66 @@ pub fn log() -> impl Strategy<Value = String> {
         .prop_map(|(lines, newline)| lines.join("\n") + if newline { "\n" } else { "" })
 }
 
+/// Separated rows with quotes, runs, constants, empty cells and bars in them.
+pub fn rows() -> impl Strategy<Value = String> {
+    let cell = prop_oneof![
+        4 => Just("USD".to_owned()),
+        2 => "[0-9]{1,3}",
+        1 => Just(String::new()),
+        1 => Just("\"a, \"\"b\"\"; c\"".to_owned()),
+        1 => "[a-z=~^|\"\t ]{0,6}",
+    ];
+    let look = (prop::sample::select(vec![",", "\t", ";"]), prop::sample::select(vec!["\n", "\r\n"]));
+    (2usize..6, look, any::<bool>()).prop_flat_map(move |(n, (separator, newline), end)| {
+        let row = prop::collection::vec(cell.clone(), n);
+        prop::collection::vec((row, 1usize..4), 0..12).prop_map(move |rows| {
+            let heading: Vec<String> = (0..n).map(|i| format!("column{i}")).collect();
+            let rows = rows.into_iter().flat_map(|(row, times)| vec![row; times]);
+            let lines: Vec<String> =
+                std::iter::once(heading).chain(rows).map(|row| row.join(separator)).collect();
+            lines.join(newline) + if end { newline } else { "" }
+        })
+    })
+}
+
+/// A text of lines and versions of it with lines changed, put in and taken out, some of them looking like our output.
+pub fn versions() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        6 => (0u32..400, "[a-z]{3,9}").prop_map(|(n, word)| format!("    let {word} = compute({n}, &state.{word});")),
+        1 => Just(String::new()),
+        1 => Just("    }".to_owned()),
+        1 => Just("±3 lines from \"x\":".to_owned()),
+        1 => Just("@edit ±3 lines".to_owned()),
+        1 => "[ -~±¤§é]{0,20}",
+    ];
+    let change = (any::<prop::sample::Index>(), 0usize..3, prop::collection::vec(line.clone(), 0..3));
+    let version = prop::collection::vec(change, 0..4);
+    (prop::collection::vec(line, 8..60), prop::collection::vec(version, 1..4)).prop_map(
+        |(first, versions)| {
+            let mut out = first.join("\n");
+            for changes in versions {
+                let mut lines = first.clone();
+                for (at, gone, put) in changes {
+                    let at = at.index(lines.len() + 1);
+                    let end = (at + gone).min(lines.len());
+                    lines.splice(at..end, put);
+                }
+                out.push_str("\nRead again:\n");
+                out.push_str(&lines.join("\n"));
+            }
+            out
+        },
+    )
+}
+
 /// Pieces of every kind, glued together; some look like our own output.
 pub fn mixed() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         json(),
         log(),
+        rows(),
+        versions(),
+        Just("@csv , 2 rows\na|b=1\n2\n3".to_owned()),
         any::<String>(),
         Just("@json 2\n{\"a\":1}".to_owned()),
         Just("@@log 1 rows 0 templates 0 aliases\n=x".to_owned()),

@@ -65,3 +65,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_later_read_of_a_segment_becomes_its_changes() {
+    let file = |budget: &str| {
+        let line = |i: usize| match i {
+            12 => format!("    let budget = {budget};\n"),
+            _ => format!("    state.apply(step_{i}, &inputs[{}], Mode::Exact)?;\n", i * 37 % 11),
+        };
+        (0..40).map(line).collect::<String>()
+    };
+    let read = |name: &str, budget: &str| Message::new(Role::User, vec![Segment::data(name, file(budget))]);
+    let prompt =
+        Prompt::new(vec![read("first", "limits.run"), read("second", "9_000"), read("third", "8_500")]);
+    let short = optimize(&prompt, None, Options::default(), None, o200k()).expect("optimizes");
+    let text = |i: usize| short.prompt.messages[i].segments[0].text.as_str();
+    assert_eq!(text(0), prompt.messages[0].segments[0].text);
+    assert!(text(1).contains("±13\n    let budget = 9_000;\n±."), "{}", text(1));
+    assert!(text(2).contains("±41 lines from \"    state.apply(step_0, &inputs[\":\n±13\n"), "{}", text(2));
+    assert!(short.tokens_after * 2 < short.tokens_before);
+    assert_eq!(restore(&short.prompt, None).expect("restores"), prompt);
+}

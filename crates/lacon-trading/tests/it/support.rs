@@ -132,6 +132,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         bars: Vec::new(),
         benchmark: None,
         monitor: true,
+        keep_text: false,
         parallel: true,
         async_loading: true,
         journal: false,

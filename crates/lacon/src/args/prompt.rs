@@ -55,6 +55,9 @@ pub struct CompressArgs {
     /// Only report what would be saved; print the input
     #[arg(long)]
     pub audit: bool,
+    /// Leave a text that this command made as it is, so that twice is once; expand then gives what it was made from
+    #[arg(long)]
+    pub once: bool,
     /// Leave this share of texts alone, always the same ones, for an honest comparison
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub holdout: f64,
@@ -170,12 +173,22 @@ pub enum BatchOp {
     Compress,
 }
 
+impl BatchOp {
+    /// Names of the counts it adds to a row.
+    pub fn counts(self) -> &'static [&'static str] {
+        match self {
+            BatchOp::Count => &["tokens"],
+            BatchOp::Compress => &["tokens_before", "tokens_after"],
+        }
+    }
+}
+
 /// Flags of `lacon batch`.
 #[derive(Debug, Args)]
 pub struct BatchArgs {
-    /// JSON lines: strings, or objects with the text in a field
+    /// JSON lines (strings, or objects with the text in a field) or Parquet
     pub input: PathBuf,
-    /// File for the results, one a line in the order of the input
+    /// File for the results in the order of the input: Parquet where its name ends so, else one a line
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: PathBuf,
     /// What to do
@@ -184,7 +197,7 @@ pub struct BatchArgs {
     /// Threads; one per processor when not given
     #[arg(long, value_name = "N")]
     pub jobs: Option<usize>,
-    /// Field that holds the text
+    /// Field or column that holds the text
     #[arg(long, value_name = "NAME", default_value = "text")]
     pub field: String,
     /// Encoding to count with

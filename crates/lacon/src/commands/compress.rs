@@ -129,7 +129,8 @@ fn shortened(
 ) -> Result<Outcome, Failure> {
     let mut lazy = LazyStore::new(&args.store);
     let store = (policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
-    let short = compress(source, Options { passes, audit: args.audit }, store, encoding).map_err(|e| {
+    let options = Options { passes, audit: args.audit, once: args.once };
+    let short = compress(source, options, store, encoding).map_err(|e| {
         Failure::input(format!(
             "{e}\nhint: give another file by --store, or --policy lossless to do without one"
         ))

@@ -8,11 +8,13 @@ use std::{
 use lacon_monitor::{
     CallFact, RunRecord, ToolFact, export, html,
     metrics::Metrics,
+    names::Conventions,
     record::Tokens,
     render,
     report::{RunReport, report},
     trace::{Trace, read},
 };
+use lacon_runtime::Config;
 use serde_json::Value;
 
 use super::{Common, block_on};
@@ -38,7 +40,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
         }
     }
     if let Some(format) = args.trace_format {
-        let body = formatted(format, &loaded)?;
+        let body = formatted(format, &loaded, &config)?;
         match &args.output {
             Some(file) => write(file, body.as_bytes())?,
             None => text::out(&body),
@@ -46,7 +48,8 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     }
     if let Some(url) = &args.otlp {
         let headers = config.text("log.otlp_headers").to_owned();
-        block_on(otlp::send(url, &headers, &loaded.trace))?.map_err(|e| Failure::model(&e, e.kind()))?;
+        block_on(otlp::send(url, &headers, &loaded.trace, conventions(&config)))?
+            .map_err(|e| Failure::model(&e, e.kind()))?;
     }
     if args.json {
         let json = serde_json::to_string_pretty(&report);
@@ -96,16 +99,25 @@ pub fn of(loaded: &Loaded) -> RunReport {
 }
 
 /// The trace, or the metrics, in a form that others read.
-pub fn formatted(format: TraceFormat, loaded: &Loaded) -> Result<String, Failure> {
+pub fn formatted(format: TraceFormat, loaded: &Loaded, config: &Config) -> Result<String, Failure> {
     let json = |value: &Value| {
         serde_json::to_string(value).map_err(|e| Failure::input(format!("cannot write the trace: {e}")))
     };
     match format {
-        TraceFormat::Otlp => json(&export::otlp_json(&loaded.trace, env!("CARGO_PKG_VERSION"))),
+        TraceFormat::Otlp => {
+            json(&export::otlp_json(&loaded.trace, env!("CARGO_PKG_VERSION"), conventions(config)))
+        }
         TraceFormat::Chrome => json(&export::chrome(&loaded.trace)),
         TraceFormat::Langsmith => json(&Value::Array(export::langsmith(&loaded.trace))),
-        TraceFormat::Prometheus => Ok(metrics(&loaded.run).prometheus(&loaded.run.llm.provider)),
+        TraceFormat::Prometheus => {
+            Ok(metrics(&loaded.run).prometheus(&loaded.run.llm.provider, conventions(config)))
+        }
     }
+}
+
+/// Whose names of metrics are written.
+pub fn conventions(config: &Config) -> Conventions {
+    Conventions::opted_in(config.text("log.semconv"))
 }
 
 /// Counters and histograms of a finished run.

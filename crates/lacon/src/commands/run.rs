@@ -95,10 +95,18 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         report::complete(&decided.folder, file)?;
     }
     for format in &args.trace_format {
-        report::write(&decided.folder.join(format.file()), report::formatted(*format, &loaded)?.as_bytes())?;
+        report::write(
+            &decided.folder.join(format.file()),
+            report::formatted(*format, &loaded, config)?.as_bytes(),
+        )?;
     }
     if let Some(url) = &args.otlp
-        && let Err(error) = block_on(crate::otlp::send(url, config.text("log.otlp_headers"), &loaded.trace))?
+        && let Err(error) = block_on(crate::otlp::send(
+            url,
+            config.text("log.otlp_headers"),
+            &loaded.trace,
+            report::conventions(config),
+        ))?
     {
         logging::warn(config, &format!("the trace was not sent: {error}"));
     }
@@ -221,6 +229,7 @@ fn settings_and_hedge(
         benchmark: world::benchmark(config, &ticker),
         bars,
         monitor: config.flag("run.monitor"),
+        keep_text: config.flag("log.prompt_text"),
         parallel: config.flag("run.parallel"),
         async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+#[cfg(feature = "parquet")]
+mod batch;
 mod cast;
 mod config;
 mod count;

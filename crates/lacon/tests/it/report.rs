@@ -203,3 +203,22 @@ fn the_page_in_a_browser() {
         .collect();
     assert!(initiated.is_empty(), "{initiated:?}");
 }
+
+/// Prompt text is kept only when it is asked for, and then both sides stand in the page.
+#[test]
+fn rewritten_prompts_are_shown_when_their_text_is_kept() {
+    let folder = Folder::new();
+    for (name, keep) in [("plain", "false"), ("kept", "true")] {
+        let args =
+            ["run", "CRCL", "--llm", "sim", "--time-scale", "0", "--run-id", name, "--html", "page.html"];
+        let done = folder.command(&args).env("LACON_LOG_PROMPT_TEXT", keep).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let page = std::fs::read_to_string(folder.path().join("page.html")).unwrap();
+        let receipts = folder.path().join(format!("results/CRCL/2025-07-30/{name}/receipts.jsonl"));
+        let receipts = std::fs::read_to_string(receipts).unwrap();
+        let kept = keep == "true";
+        assert_eq!(page.contains("before and after condense"), kept);
+        assert_eq!(receipts.contains("\"before\":"), kept);
+        assert!(page.len() < 1_000_000);
+    }
+}

@@ -219,7 +219,8 @@ pub fn kill(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let kills = bench.args.kills.unwrap_or(if bench.args.full_test { 40 } else { 10 });
     let mut outcome = Outcome::default();
     let started = |name: &str, extra: &[&str]| -> Result<std::process::Child, Failure> {
-        let mut flags = vec!["--time-scale", SCALE, "--json"];
+        // A second request beside a slow one depends on the clock; what it costs would differ from run to run.
+        let mut flags = vec!["--time-scale", SCALE, "--json", "--disable", "hedge"];
         flags.extend(extra);
         let mut command = runs::child(bench, name, &flags)?;
         command.stdout(Stdio::null()).stderr(Stdio::null());

@@ -1,0 +1,379 @@
+//! Lines that stand above in nearly the same words, as the changes against them.
+//!
+//! The first version keeps its place; a later one becomes
+//!
+//! ```text
+//! ±120 lines from "fn main() {":
+//! ±7-8
+//!     let budget = 9_000;
+//! ±31+
+//!     trim(&mut history);
+//! ±.
+//! ```
+//!
+//! the 120 lines above of which the first begins so, with lines 7 and 8 replaced by one and one put in after line 31.
+//! A source is always text that can be read above, never itself a list of changes. No line of the text begins with the
+//! sign, so each line says what it is.
+//!
+//! Cost: a hash a line; where a line stood before, the two places are walked side by side and brought into step again
+//! within [`REACH`] lines. A shortest edit list (Myers) would be found in quadratic time and save a line now and then.
+
+use super::Fault;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+
+const HEAD: &str = "@edit ";
+const SIGNS: [char; 3] = ['±', '¤', '§'];
+/// Fewest lines worth a list of changes.
+const MIN_LINES: usize = 6;
+/// Fewest bytes that one must save.
+const MIN_SAVED: usize = 80;
+/// Lines on either side in which two versions must come into step again.
+const REACH: usize = 12;
+/// Places of one line that are tried.
+const MAX_PLACES: usize = 4;
+/// Most lists of changes in one text: each is searched for in all that stands above.
+const MAX_LISTS: usize = 1000;
+/// Texts beyond this are left alone, and so is anything that decodes to more.
+const MAX_TEXT: usize = 8 << 20;
+
+type Index = HashMap<u64, Places>;
+
+/// The first places of a line.
+#[derive(Debug, Clone, Copy, Default)]
+struct Places {
+    n: usize,
+    at: [u32; MAX_PLACES],
+}
+
+/// Texts that stand above the one that is encoded, line by line.
+#[derive(Debug, Default)]
+pub(crate) struct Above {
+    lines: Vec<String>,
+    index: Index,
+    bytes: usize,
+}
+
+impl Above {
+    /// Adds a text that can be read as it is.
+    pub(crate) fn push(&mut self, text: &str) {
+        if self.bytes + text.len() > MAX_TEXT {
+            return;
+        }
+        self.bytes += text.len();
+        for line in text.split('\n') {
+            note(&mut self.index, line, self.lines.len());
+            self.lines.push(line.to_owned());
+        }
+    }
+}
+
+/// A text with its later versions written as changes.
+pub(crate) struct Edited {
+    pub(crate) text: String,
+    pub(crate) n_lists: usize,
+}
+
+fn hash(line: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(line)
+}
+
+/// Whether a line says enough to begin a version.
+fn telling(line: &str) -> bool {
+    line.trim().len() >= 12
+}
+
+fn note(index: &mut Index, line: &str, at: usize) {
+    if telling(line) {
+        let places = index.entry(hash(line)).or_default();
+        if let Some(place) = places.at.get_mut(places.n) {
+            *place = at as u32;
+            places.n += 1;
+        }
+    }
+}
+
+/// Lines of a source that become other lines: `from..to` of the source, counted from its first, and of the version.
+#[derive(Debug, Clone)]
+struct Change {
+    source: std::ops::Range<usize>,
+    version: std::ops::Range<usize>,
+}
+
+/// A version: where it starts and ends, where its source does, and the changes between them.
+struct Version {
+    at: usize,
+    end: usize,
+    source: usize,
+    source_end: usize,
+    changes: Vec<Change>,
+}
+
+/// What stands above and the text, as one run of lines.
+struct Lines<'a> {
+    above: &'a [String],
+    text: Vec<&'a str>,
+}
+
+impl<'a> Lines<'a> {
+    fn get(&self, at: usize) -> &'a str {
+        match at.checked_sub(self.above.len()) {
+            None => &self.above[at],
+            Some(at) => self.text[at],
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.above.len() + self.text.len()
+    }
+
+    /// The first words of a line by which it is found first; `None` where an earlier line begins with all of it.
+    fn opening(&self, at: usize) -> Option<&'a str> {
+        let line = self.get(at);
+        [32, 64, line.len()].into_iter().find_map(|n| {
+            let mut n = n.min(line.len());
+            while !line.is_char_boundary(n) {
+                n += 1;
+            }
+            let start = &line[..n];
+            (0..at).all(|before| !self.get(before).starts_with(start)).then_some(start)
+        })
+    }
+}
+
+/// Encodes the later versions in a text; `None` where there are none worth it or all signs are taken.
+pub(crate) fn encode(above: &Above, text: &str) -> Option<Edited> {
+    if text.len() > MAX_TEXT {
+        return None;
+    }
+    let lines = Lines { above: &above.lines, text: text.split('\n').collect() };
+    let versions = find(above, &lines);
+    if versions.is_empty() {
+        return None;
+    }
+    let sign = SIGNS.into_iter().find(|sign| !lines.text.iter().any(|line| line.starts_with(*sign)))?;
+    let mut out = head(sign);
+    let mut at = lines.above.len();
+    for version in &versions {
+        for line in at..version.at {
+            out.push('\n');
+            out.push_str(lines.get(line));
+        }
+        let opening = lines.opening(version.source)?;
+        let _ = write!(out, "\n{sign}{} lines from \"{opening}\":", version.source_end - version.source);
+        for change in &version.changes {
+            out.push('\n');
+            out.push(sign);
+            let (from, to) = (change.source.start, change.source.end);
+            let _ = match to - from {
+                0 => write!(out, "{from}+"),
+                1 => write!(out, "{to}"),
+                _ => write!(out, "{}-{to}", from + 1),
+            };
+            for line in change.version.clone() {
+                out.push('\n');
+                out.push_str(lines.get(line));
+            }
+        }
+        out.push('\n');
+        out.push(sign);
+        out.push('.');
+        at = version.end;
+    }
+    for line in at..lines.len() {
+        out.push('\n');
+        out.push_str(lines.get(line));
+    }
+    Some(Edited { text: out, n_lists: versions.len() })
+}
+
+fn head(sign: char) -> String {
+    format!(
+        "{HEAD}{sign}N lines from \"x\": lines above with {sign}2-3 replaced, {sign}2+ added to; {sign}. ends"
+    )
+}
+
+fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
+    let mut index = Index::new();
+    // Lines that a list of changes stands for cannot be read above.
+    let mut hidden = vec![false; lines.len()];
+    let mut found: Vec<Version> = Vec::new();
+    let mut at = lines.above.len();
+    while at < lines.len() {
+        let line = lines.get(at);
+        if found.len() < MAX_LISTS && telling(line) {
+            let h = hash(line);
+            let places = [above.index.get(&h), index.get(&h)].into_iter().flatten();
+            let places = places.flat_map(|places| &places.at[..places.n]);
+            let best = places
+                .map(|place| *place as usize)
+                .filter(|place| lines.get(*place) == line)
+                .filter_map(|place| version(lines, &hidden, place, at))
+                .max_by_key(|(saved, version)| (*saved, std::cmp::Reverse(version.source)));
+            if let Some((_, version)) = best {
+                hidden[version.at..version.end].fill(true);
+                at = version.end;
+                found.push(version);
+                continue;
+            }
+        }
+        note(&mut index, line, at);
+        at += 1;
+    }
+    found
+}
+
+/// Walks a source and its later version side by side; gives the bytes that its changes save, if they are worth it.
+fn version(lines: &Lines<'_>, hidden: &[bool], source: usize, at: usize) -> Option<(usize, Version)> {
+    let (mut a, mut b) = (source, at);
+    let (mut source_end, mut end);
+    let mut changes: Vec<Change> = Vec::new();
+    let readable = |line: usize| line < at && !hidden[line];
+    loop {
+        while readable(a) && b < lines.len() && lines.get(a) == lines.get(b) {
+            (a, b) = (a + 1, b + 1);
+        }
+        (source_end, end) = (a, b);
+        if changes.len() > (end - at) / 3 + 1 {
+            break;
+        }
+        let Some((skip, add)) = in_step(lines, hidden, a, b, at) else { break };
+        let change = Change { source: a - source..a + skip - source, version: b..b + add };
+        changes.push(change);
+        (a, b) = (a + skip, b + add);
+    }
+    changes.retain(|change| change.version.end < end && change.source.end < source_end - source);
+    if changes.is_empty() || end - at < MIN_LINES {
+        return None;
+    }
+    let bytes = |range: std::ops::Range<usize>| range.map(|line| lines.get(line).len() + 1).sum::<usize>();
+    let whole = bytes(at..end);
+    let cost = 40 + changes.iter().map(|change| 7 + bytes(change.version.clone())).sum::<usize>();
+    let saved = whole.checked_sub(cost)?;
+    if saved < MIN_SAVED || saved * 3 < whole || lines.opening(source).is_none() {
+        return None;
+    }
+    Some((saved, Version { at, end, source, source_end, changes }))
+}
+
+/// How many lines of the source and of the version to pass until both say the same again for two lines.
+fn in_step(lines: &Lines<'_>, hidden: &[bool], a: usize, b: usize, at: usize) -> Option<(usize, usize)> {
+    let same = |a: usize, b: usize| a < at && b < lines.len() && !hidden[a] && lines.get(a) == lines.get(b);
+    for distance in 1..=2 * REACH {
+        for skip in distance.saturating_sub(REACH)..=distance.min(REACH) {
+            let (x, y) = (a + skip, b + distance - skip);
+            if x >= at || hidden[a..x].contains(&true) {
+                break;
+            }
+            if same(x, y) && same(x + 1, y + 1) && !(lines.get(x).is_empty() && lines.get(x + 1).is_empty()) {
+                return Some((skip, distance - skip));
+            }
+        }
+    }
+    None
+}
+
+/// Undoes [`encode`]; a text without the `@edit` line is its own decoding.
+pub(crate) fn decode(above: &Above, text: &str) -> Result<String, Fault> {
+    let Some(rest) = text.strip_prefix(HEAD) else { return Ok(text.to_owned()) };
+    let fail = |what, at| Fault { what, at };
+    let sign = rest.chars().next().filter(|sign| SIGNS.contains(sign));
+    let sign = sign.ok_or(fail("unknown sign of @edit", HEAD.len()))?;
+    let body = text
+        .strip_prefix(head(sign).as_str())
+        .and_then(|body| body.strip_prefix('\n'))
+        .ok_or(fail("unknown first line of @edit", 0))?;
+    if body.len() > MAX_TEXT {
+        return Err(fail("edits in a text that is longer than any that has them", 0));
+    }
+    let mut at = text.len() - body.len();
+    let mut out: Vec<&str> = Vec::new();
+    let (mut bytes, mut n_lists) = (0, 0);
+    let mut list: Option<List<'_>> = None;
+    for line in body.split('\n') {
+        match (line.strip_prefix(sign), &mut list) {
+            (None, None) => {
+                bytes += line.len() + 1;
+                out.push(line);
+            }
+            (None, Some(list)) => list.put(line).map_err(|what| fail(what, at))?,
+            (Some(order), None) => {
+                n_lists += 1;
+                if n_lists > MAX_LISTS {
+                    return Err(fail("more lists of changes than any text has", at));
+                }
+                list = Some(List::open(above, &out, order).map_err(|what| fail(what, at))?);
+            }
+            (Some("."), Some(_)) => {
+                let done = list.take().map(List::close).unwrap_or_default();
+                bytes += done.iter().map(|line| line.len() + 1).sum::<usize>();
+                out.extend(done);
+            }
+            (Some(order), Some(list)) => list.change(order).map_err(|what| fail(what, at))?,
+        }
+        if bytes > 2 * MAX_TEXT || out.len() > MAX_TEXT {
+            return Err(fail("expands to more than the limit", at));
+        }
+        at += line.len() + 1;
+    }
+    match list {
+        Some(_) => Err(fail("list of changes without an end", text.len())),
+        None => Ok(out.join("\n")),
+    }
+}
+
+/// A list of changes while it is read.
+struct List<'a> {
+    source: Vec<&'a str>,
+    /// Lines of the source that are done.
+    done: usize,
+    out: Vec<&'a str>,
+    changing: bool,
+}
+
+impl<'a> List<'a> {
+    fn open(above: &'a Above, out: &[&'a str], order: &str) -> Result<Self, &'static str> {
+        let what = "expected N lines from \"…\":";
+        let (n, opening) = order.split_once(" lines from \"").ok_or(what)?;
+        let opening = opening.strip_suffix("\":").ok_or(what)?;
+        let n: usize = n.parse().map_err(|_| what)?;
+        let lines = || above.lines.iter().map(String::as_str).chain(out.iter().copied());
+        let first = lines().position(|line| line.starts_with(opening)).ok_or("no line above begins so")?;
+        let source: Vec<&str> = lines().skip(first).take(n).collect();
+        if source.len() < n {
+            return Err("fewer lines above than are changed");
+        }
+        Ok(List { source, done: 0, out: Vec::new(), changing: false })
+    }
+
+    fn change(&mut self, order: &str) -> Result<(), &'static str> {
+        let number = |text: &str| text.parse::<usize>().map_err(|_| "expected the number of a changed line");
+        // Lines before `from` stay, lines before `to` are replaced.
+        let (from, to) = match (order.strip_suffix('+'), order.split_once('-')) {
+            (Some(after), _) => (number(after)?, number(after)?),
+            (None, Some((first, last))) => (number(first)?.saturating_sub(1), number(last)?),
+            (None, None) => (number(order)?.saturating_sub(1), number(order)?),
+        };
+        if from < self.done || to < from || to > self.source.len() {
+            return Err("changed lines out of order");
+        }
+        self.out.extend(&self.source[self.done..from]);
+        self.done = to;
+        self.changing = true;
+        Ok(())
+    }
+
+    fn put(&mut self, line: &'a str) -> Result<(), &'static str> {
+        if !self.changing {
+            return Err("a line before the number of the line it changes");
+        }
+        self.out.push(line);
+        Ok(())
+    }
+
+    fn close(mut self) -> Vec<&'a str> {
+        self.out.extend(&self.source[self.done..]);
+        self.out
+    }
+}
