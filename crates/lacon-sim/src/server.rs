@@ -198,6 +198,15 @@ impl State {
         if fault == Some(Fault::Endless) {
             return Ok(endless());
         }
+        if path.ends_with("/embeddings") {
+            return Ok(match models::embeddings(&body) {
+                Ok(answer) => whole(200, "application/json", &[], answer.to_string().into_bytes()),
+                Err(message) => {
+                    let refusal = models::refusal(models::Dialect::Chat, 400, &message);
+                    whole(400, "application/json", &[], refusal.to_string().into_bytes())
+                }
+            });
+        }
         if let Some((dialect, model, stream)) = models::dialect_of(&path) {
             let header = |name: &str| {
                 head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()

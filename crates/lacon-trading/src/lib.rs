@@ -17,6 +17,7 @@ pub mod levers;
 pub mod material;
 pub mod memory;
 pub mod outcome;
+pub mod page;
 pub mod plan;
 pub mod portfolio;
 pub mod prompts;

@@ -31,7 +31,7 @@ use crate::{
     memory::{self, Memory},
     outcome::About,
     plan::{self, Plan, PlanOptions},
-    recall::{self, Recall, RecallOptions},
+    recall::{self, Embedder, Recall, RecallOptions},
     report::{self, WriteError},
     stagger::Stagger,
     state::TradeState,
@@ -98,6 +98,8 @@ pub struct Settings {
     pub on_progress: OnProgress,
     /// The file of what came of earlier decisions.
     pub memory: Option<PathBuf>,
+    /// Who turns situations into vectors; without one their words are compared.
+    pub embedder: Option<Arc<dyn Embedder>>,
     /// Daily bars of the ticker, to judge earlier decisions by.
     pub bars: Vec<Bar>,
     /// A benchmark's name and bars.
@@ -306,6 +308,7 @@ pub async fn decide(settings: Settings) -> Decided {
         plan,
         ladder,
         recall,
+        embedder: settings.embedder,
         stagger,
         levers: settings.levers,
         ticker: settings.ticker,
@@ -384,13 +387,19 @@ pub async fn decide(settings: Settings) -> Decided {
     }
     if failure.is_none() {
         durations.write(&facts);
-        remember(memory_path.as_deref(), &mut record, &state);
+        let embedding = desk.recall.as_ref().and_then(Recall::embedding).cloned();
+        remember(memory_path.as_deref(), &mut record, &state, embedding);
     }
     Decided { record, folder, failure, write_error }
 }
 
 /// Keeps a decision for later runs. One that nobody stated teaches nothing.
-fn remember(path: Option<&Path>, record: &mut RunRecord, state: &TradeState) {
+fn remember(
+    path: Option<&Path>,
+    record: &mut RunRecord,
+    state: &TradeState,
+    embedding: Option<memory::Embedding>,
+) {
     let (Some(path), true) = (path, record.decision.parsed) else { return };
     let Ok(date) = record.date.parse() else { return };
     let decided = memory::Decided {
@@ -399,6 +408,8 @@ fn remember(path: Option<&Path>, record: &mut RunRecord, state: &TradeState) {
         action: record.decision.action,
         run_id: record.run_id.clone(),
         situation: recall::situation(state),
+        thesis: record.decision.reasons.iter().take(2).cloned().collect::<Vec<_>>().join(" "),
+        embedding,
         simulated: record.llm.simulated || record.data.simulated,
     };
     if let Err(error) = Memory::open(path).and_then(|memory| memory.store(&decided)) {

@@ -1,6 +1,7 @@
 //! Yahoo Finance's shapes.
 
 use jiff::civil::Date;
+use lacon_market::Asset;
 use serde_json::{Map, Value, json};
 
 use super::{Question, Reply, last_days, midnight};
@@ -184,10 +185,21 @@ fn summary(world: &World, ask: &Question, symbol: &str) -> Reply {
                 "totalCash": company.quarters.last().map(|q| q.cash),
                 "recommendationKey": "hold",
             },
-            "quoteType": {"symbol": company.symbol, "longName": company.name, "shortName": company.name, "quoteType": "EQUITY"},
+            "quoteType": {"symbol": company.symbol, "longName": company.name, "shortName": company.name, "quoteType": kind(company.asset)},
             "price": {"marketCap": value.round() as i64, "exchangeName": company.exchange},
         }], "error": null}}),
     )
+}
+
+/// The vendor's word for what a symbol is.
+fn kind(asset: Asset) -> &'static str {
+    match asset {
+        Asset::Equity => "EQUITY",
+        Asset::Crypto => "CRYPTOCURRENCY",
+        Asset::Forex => "CURRENCY",
+        Asset::Index => "INDEX",
+        Asset::Future => "FUTURE",
+    }
 }
 
 fn round2(x: f64) -> f64 {

@@ -5,5 +5,6 @@
 mod casts;
 mod defects;
 mod foresee;
+mod pages;
 mod runs;
 mod support;

@@ -1,0 +1,86 @@
+//! The complete report: what a model wrote is data, every figure has a source or says that it has none.
+
+use lacon_llm::Response;
+use lacon_trading::{decide, page::Material};
+
+use crate::support::{Scripted, folder, says, settings};
+
+/// A run whose bear writes what it should not.
+async fn material(name: &str) -> (Material, std::path::PathBuf) {
+    let hostile = "Close 181.64 <script>alert(1)</script> and 4711.5 made up.\n\n![x](http://evil.example/x.png) [a](javascript:alert(1)) \
+        [b](https://example.com/\"onmouseover=x)\n\n<img src=x onerror=alert(1)>\n\n| a | b |\n|---|---|\n| 1.25 | RSI |\n\n## Head";
+    let client = Scripted::new(move |role, _, _| {
+        Ok(match role {
+            "bear" => Response::new("scripted", hostile),
+            _ => says(role, "On 2025-07-30 the close was 181.64."),
+        })
+    });
+    let mut settings = settings(name, "lacon", &[], client);
+    settings.journal = true;
+    let out = settings.out.clone();
+    let decided = decide(settings).await;
+    assert!(decided.failure.is_none(), "{:?}", decided.failure);
+    (Material::read(&decided.folder).unwrap(), out)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_page_asks_nothing_and_runs_nothing() {
+    let (material, out) = material("page-safe").await;
+    let page = material.html();
+    std::fs::remove_dir_all(out).unwrap();
+    let lower = page.to_lowercase();
+    for bad in [
+        "<script",
+        "<img",
+        "<iframe",
+        "javascript:",
+        "src=",
+        "url(",
+        "@import",
+        "<link rel=\"stylesheet",
+        "href=\"http://evil",
+    ] {
+        assert!(!lower.contains(bad), "{bad}");
+    }
+    assert!(page.contains("&lt;script&gt;") && page.contains("&lt;img"));
+    assert!(!page.contains("\"onmouseover"), "an address cannot leave its quotes");
+    assert!(page.contains("default-src &#39;none&#39;") || page.contains("default-src 'none'"));
+    assert!(page.contains("prefers-color-scheme:dark") && page.contains("<h4>Head"));
+    assert!(
+        page.contains("<svg") && page.contains("role=\"img\"") && page.contains("RSI: rsi"),
+        "a chart is drawn"
+    );
+    let tags =
+        |tag: &str| (page.matches(&format!("<{tag}")).count(), page.matches(&format!("</{tag}>")).count());
+    for tag in ["details", "section", "table", "svg", "div", "dl"] {
+        let (open, closed) = tags(tag);
+        assert_eq!(open, closed, "{tag}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_figure_has_its_source_or_says_that_it_has_none() {
+    let (material, out) = material("page-sources").await;
+    let (page, text) = (material.html(), material.markdown());
+    std::fs::remove_dir_all(out).unwrap();
+    let link = "title=\"bundled pack CRCL: get_YFin_data_online, window … to 2025-07-30, retrieved 20";
+    assert!(page.contains(link), "{page}");
+    assert!(page.contains("<span class=\"bare\" title=\"no tool showed this figure\">4711.5</span>"));
+    assert!(text.contains("181.64 [1]") && text.contains("4711.5 [?]"), "{text}");
+    assert!(
+        text.contains(
+            "| 1 | get_YFin_data_online | CRCL 2025-06-30 2025-07-30 | bundled pack CRCL | … to 2025-07-30 |"
+        ),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_folder_without_a_run_is_told() {
+    let out = folder("page-none");
+    std::fs::create_dir_all(&out).unwrap();
+    assert!(Material::read(&out).err().unwrap().contains("run.json: cannot be read"));
+    std::fs::write(out.join("run.json"), "{").unwrap();
+    assert!(Material::read(&out).err().unwrap().contains("run.json: EOF"));
+    std::fs::remove_dir_all(out).unwrap();
+}
