@@ -5,28 +5,19 @@
 //! asks nothing of the network.
 
 mod chart;
-mod sources;
 
 use std::{fmt::Write as _, path::Path};
 
 use lacon_market::provenance::Provenance;
 use lacon_monitor::{Action, RunRecord};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::{Role, run::JOURNAL};
-use sources::{Mark, Sources};
-
-/// A tool's answer as a model read it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Shown {
-    /// The tool.
-    pub name: String,
-    /// Its arguments.
-    pub arguments: Map<String, Value>,
-    /// The text.
-    pub text: String,
-}
+use crate::{
+    Role,
+    run::JOURNAL,
+    sources::{Shown, Sources, shown},
+};
 
 /// What a page is made of.
 pub struct Material {
@@ -85,25 +76,10 @@ impl Material {
         let shown = shown(&file(folder, JOURNAL).unwrap_or_default());
         let books = file(folder, "provenance.json").ok().and_then(|text| serde_json::from_str(&text).ok());
         let books: Option<Provenance> = books.and_then(|value: Value| Provenance::read(&value).ok());
-        let sources = Sources::new(&run, books.map(|books| books.records()), &shown);
+        let records = books.map(|books| books.records()).unwrap_or_default();
+        let sources = Sources::new(&run.tools, records, &shown);
         Ok(Self { run, texts, shown, sources })
     }
-}
-
-/// The tools' answers that a journal keeps, in their order.
-fn shown(journal: &str) -> Vec<Shown> {
-    let lines = journal.lines().filter_map(|line| serde_json::from_str::<Value>(line.get(9..)?).ok());
-    lines
-        .filter(|line| line["kind"] == "tool")
-        .filter_map(|line| {
-            let tool = &line["fact"]["tool"];
-            Some(Shown {
-                name: tool["name"].as_str()?.to_owned(),
-                arguments: tool["args"].as_object()?.clone(),
-                text: line["text"].as_str()?.to_owned(),
-            })
-        })
-        .collect()
 }
 
 /// A text that is safe between tags and in quoted attributes.
@@ -172,7 +148,7 @@ impl Material {
         if !run.decision.reasons.is_empty() {
             page.push_str("<section id=\"why\"><h2>What carried it</h2>\n<ul class=\"reasons\">");
             for reason in &run.decision.reasons {
-                let _ = write!(page, "<li>{}</li>", self.sources.mark_html(reason));
+                let _ = write!(page, "<li>{}</li>", self.marked(reason));
             }
             page.push_str("</ul></section>\n");
         }
@@ -214,7 +190,7 @@ impl Material {
             Some(series) => {
                 page.push_str(&series.svg(&self.run.ticker, self.run.decision.action.as_str()));
                 let from = self.sources.of_tools(&series.tools);
-                let _ = writeln!(page, "<p class=\"soft\">Sources: {}</p>", from.join("; "));
+                let _ = writeln!(page, "<p class=\"soft\">Sources: {}</p>", escape(&from.join("; ")));
                 page.push_str(&series.table());
             }
         }
@@ -243,7 +219,7 @@ impl Material {
             other => Some(other),
         });
         let marked = events.map(|event| match event {
-            Event::Text(text) => Event::Html(CowStr::from(self.sources.mark_html(&text))),
+            Event::Text(text) => Event::Html(CowStr::from(self.marked(&text))),
             other => other,
         });
         let mut out = String::with_capacity(text.len() * 2);
@@ -256,7 +232,7 @@ impl Material {
         let (named, bare) = self.counted();
         let _ = write!(
             page,
-            "<p>{named} figures of the reports stand in an answer of a tool and link to it; {bare} do not and are <span class=\"bare\">marked</span>: a model computed, remembered or made them up.</p>\n\
+            "<p>{named} figures of the reports stand in an answer of a tool, or round one of its figures, and link to it; {bare} do neither and are <span class=\"bare\">marked</span>: a model computed, remembered or made them up.</p>\n\
              <div class=\"scroll\"><table><thead><tr><th>#</th><th>tool</th><th>asked for</th><th>vendor</th><th>window</th><th>retrieved</th></tr></thead><tbody>\n"
         );
         for row in &self.sources.rows {
@@ -298,11 +274,33 @@ impl Material {
 
     /// Figures with a source, and those that lack one.
     fn counted(&self) -> (usize, usize) {
-        let marks = self.texts.iter().flat_map(|(_, text)| self.sources.marks(text));
-        marks.fold((0, 0), |(named, bare), mark| match mark {
-            Mark { source: Some(_), .. } => (named + 1, bare),
-            Mark { source: None, .. } => (named, bare + 1),
-        })
+        self.sources.counted(self.texts.iter().map(|(_, text)| text.as_str()))
+    }
+
+    /// The text, safe between tags, each figure linked to its source.
+    fn marked(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len() + 64);
+        let mut at = 0;
+        for mark in self.sources.marks(text) {
+            out.push_str(&escape(&text[at..mark.start]));
+            let figure = &text[mark.start..mark.end];
+            let _ = match mark.source.map(|i| &self.sources.rows[i]) {
+                Some(row) => {
+                    let title = format!(
+                        "{}: {}, window {}, retrieved {}",
+                        row.vendor, row.tool, row.window, row.retrieved
+                    );
+                    let title = escape(&title);
+                    write!(out, "<a class=\"fig\" href=\"#s{}\" title=\"{title}\">{figure}</a>", row.number)
+                }
+                None => {
+                    write!(out, "<span class=\"bare\" title=\"no tool showed this figure\">{figure}</span>")
+                }
+            };
+            at = mark.end;
+        }
+        out.push_str(&escape(&text[at..]));
+        out
     }
 
     /// The same as Markdown: a figure is followed by the number of its source, the sources stand at the end.
@@ -325,25 +323,7 @@ impl Material {
         for (title, text) in &self.texts {
             let _ = write!(out, "\n# {title}\n\n{}\n", self.sources.mark_markdown(text));
         }
-        let (named, bare) = self.counted();
-        let _ = write!(
-            out,
-            "\n# Sources of the figures\n\n{named} figures stand in an answer of a tool and carry its number; {bare} do not and carry `[?]`.\n\n\
-             | # | tool | asked for | vendor | window | retrieved |\n|---|---|---|---|---|---|\n"
-        );
-        for row in &self.sources.rows {
-            let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
-            let _ = writeln!(
-                out,
-                "| {} | {} | {} | {} | {} | {} |",
-                row.number,
-                cell(&row.tool),
-                cell(&row.asked),
-                cell(&row.vendor),
-                cell(&row.window),
-                cell(&row.retrieved)
-            );
-        }
+        out.push_str(&self.sources.section_markdown(self.counted()));
         out
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans};
 use serde_json::json;
 
-use crate::{Role, state::TradeState};
+use crate::{Role, sources::Sources, state::TradeState};
 
 /// A file of the report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,15 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
 #[derive(Debug, Default)]
 pub struct Written(BTreeMap<String, String>);
 
+/// Where the figures of a run come from.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// The books as they are written; nothing where the tools keep none.
+    pub books: Option<String>,
+    /// Who is asked where a figure stands.
+    pub sources: Sources,
+}
+
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
 /// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
 ///
@@ -69,13 +78,15 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
+    figures: &Figures,
     written: &mut Written,
 ) -> Result<(), WriteError> {
     let mut files: Vec<(String, String)> =
         roles(run).filter_map(|role| Some((role.path(), role_report(run, state, role)?))).collect();
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    files.push(("reports/5_decision.md".into(), decision(run)));
-    files.push(("reports/complete.md".into(), complete(run, state)));
+    files.push(("reports/5_decision.md".into(), decision(run, &str::to_owned)));
+    files.push(("reports/complete.md".into(), complete(run, state, &figures.sources)));
+    files.extend(figures.books.clone().map(|books| ("provenance.json".into(), books)));
     files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts, ops))));
     files.push(("events.jsonl".into(), lines(events(facts))));
     files.push(("receipts.jsonl".into(), lines(receipts)));
@@ -169,7 +180,7 @@ fn body(text: &crate::state::Text) -> String {
     }
 }
 
-fn decision(run: &RunRecord) -> String {
+fn decision(run: &RunRecord, marked: &dyn Fn(&str) -> String) -> String {
     let d = &run.decision;
     let mut text = format!("# Decision: {}, {}\n\n{}", run.ticker, run.date, banner(run));
     let parsed = if d.parsed { "" } else { " (no answer states a decision; HOLD stands in)" };
@@ -183,7 +194,7 @@ fn decision(run: &RunRecord) -> String {
     if !d.reasons.is_empty() {
         text.push_str("Reasons, as they stand in that answer:\n\n");
         d.reasons.iter().for_each(|r| {
-            let _ = writeln!(text, "- {r}");
+            let _ = writeln!(text, "- {}", marked(r));
         });
         text.push('\n');
     }
@@ -204,16 +215,23 @@ fn decision(run: &RunRecord) -> String {
     text
 }
 
-fn complete(run: &RunRecord, state: &TradeState) -> String {
-    let mut text = decision(run);
+/// The whole report: each figure of a role's text is followed by the number of its source, and the sources stand at the end.
+fn complete(run: &RunRecord, state: &TradeState, sources: &Sources) -> String {
+    let mut text = decision(run, &|reason| sources.mark_markdown(reason));
+    let mut bodies = Vec::new();
     for role in roles(run) {
         let texts = state.texts(role);
         if texts.is_empty() {
             continue;
         }
         let _ = writeln!(text, "\n# {}\n", role.title());
-        texts.iter().for_each(|t| text.push_str(&body(t)));
+        for part in texts {
+            let body = body(part);
+            text.push_str(&sources.mark_markdown(&body));
+            bodies.push(body);
+        }
     }
+    text.push_str(&sources.section_markdown(sources.counted(bodies.iter().map(String::as_str))));
     let _ = writeln!(
         text,
         "\n---\nRun {}: {} calls, {} tokens, {:.1} s wall time.",

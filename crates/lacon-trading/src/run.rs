@@ -222,8 +222,7 @@ pub async fn decide(settings: Settings) -> Decided {
         }
     };
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
-    let tools = Arc::clone(&settings.tools);
-    let data = DataInfo { source: tools.describe(), simulated: tools.simulated() };
+    let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
     let llm = LlmInfo {
         provider: describe.provider,
         base_url: describe.base_url,
@@ -372,10 +371,6 @@ pub async fn decide(settings: Settings) -> Decided {
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
-    if let (None, Some(books)) = (&write_error, tools.provenance()) {
-        let json = serde_json::to_vec_pretty(&books).unwrap_or_default();
-        write_error = report::write_whole(&folder.join("provenance.json"), &json).err();
-    }
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
