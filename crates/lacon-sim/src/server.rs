@@ -295,6 +295,8 @@ impl State {
         .await;
         let mut reply = match fault {
             Some(Fault::ErrorInside) => vendors::error_inside(vendor),
+            Some(Fault::Consent) => vendors::consent_first(vendor, ask)
+                .unwrap_or_else(|| vendors::reply(&self.world, vendor, ask)),
             _ => vendors::reply(&self.world, vendor, ask),
         };
         if fault.is_none() && reply.status == 200 && !ask.post {
@@ -465,7 +467,7 @@ fn half(reply: &Reply, stall: bool) -> HttpResponse<Body> {
 fn broken(reply: Reply, fault: Option<Fault>) -> HttpResponse<Body> {
     let Reply { status, content_type, headers, body } = reply.clone();
     match fault {
-        None | Some(Fault::ErrorInside | Fault::Slow(_) | Fault::Drop | Fault::Endless) => {
+        None | Some(Fault::ErrorInside | Fault::Consent | Fault::Slow(_) | Fault::Drop | Fault::Endless) => {
             whole(status, content_type, &headers, body)
         }
         Some(Fault::Status(status, wait)) => {

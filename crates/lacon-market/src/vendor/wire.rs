@@ -42,6 +42,7 @@ pub struct Ask {
     window: (Option<Date>, Option<Date>),
     check: Check,
     also: Option<u16>,
+    redirects: bool,
 }
 
 /// The largest body of a usual answer.
@@ -64,6 +65,7 @@ impl Ask {
             window: (None, None),
             check: |_, _| None,
             also: None,
+            redirects: false,
         }
     }
 
@@ -144,6 +146,13 @@ impl Ask {
         self
     }
 
+    /// Takes an answer that leads elsewhere for a good one; nothing is followed here, the caller reads [`Got::location`].
+    #[must_use]
+    pub fn redirects(mut self) -> Self {
+        self.redirects = true;
+        self
+    }
+
     fn name(&self) -> String {
         let method = if self.method == Method::Get { "GET" } else { "POST" };
         let body = if self.body.is_empty() {
@@ -214,6 +223,8 @@ pub struct Got {
     pub cookies: Vec<String>,
     /// What the server says the body is.
     pub content_type: String,
+    /// Where the answer leads, when it is a redirect.
+    pub location: Option<String>,
     /// Where it comes from.
     pub source: Source,
 }
@@ -310,6 +321,10 @@ impl Wire {
         Got {
             cookies,
             content_type: answer.header("content-type").unwrap_or_default().to_owned(),
+            location: answer
+                .header("location")
+                .filter(|_| (300..400).contains(&answer.status))
+                .map(ToOwned::to_owned),
             source: Source {
                 vendor: ask.vendor.name().into(),
                 url: ask.url.clone(),
@@ -419,6 +434,7 @@ impl Wire {
             let problem = match answer.status {
                 200..=299 => return None,
                 status if ask.also == Some(status) => return None,
+                300..=399 if ask.redirects => return None,
                 401 | 403 => Problem::Unauthorised,
                 404 | 410 => Problem::NoData,
                 429 => Problem::RateLimited,

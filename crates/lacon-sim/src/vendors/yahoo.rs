@@ -29,6 +29,12 @@ pub(super) fn reply(world: &World, ask: &Question) -> Reply {
             headers: vec![("set-cookie", format!("{COOKIE}; Path=/; Secure"))],
             body: Vec::new(),
         },
+        "/consent" => moved(&format!("/yahoo/v2/collectConsent?sessionId={CONSENT}"), "GUCS=asked"),
+        "/v2/collectConsent" if ask.post => agreed(ask),
+        "/v2/collectConsent" => Reply::text("text/html", consent_page()),
+        "/copyConsent" if ask.get("sessionId") == CONSENT && ask.header("cookie").contains("GUC=agreed") => {
+            moved("/yahoo/", COOKIE)
+        }
         "/v1/test/getcrumb" if ask.header("cookie").contains(COOKIE) => {
             Reply::text("text/plain", CRUMB.to_owned())
         }
@@ -36,6 +42,46 @@ pub(super) fn reply(world: &World, ask: &Question) -> Reply {
         "/v1/finance/search" => search(world, ask),
         "/xhr/ncp" => news(world, ask),
         other => Reply::not_found(other),
+    }
+}
+
+/// The session of the consent page, and its form's token.
+const CONSENT: &str = "3_cc-session_synthetic";
+const TOKEN: &str = "token-of-the-form";
+
+fn moved(to: &str, cookie: &str) -> Reply {
+    Reply {
+        status: 302,
+        content_type: "text/html",
+        headers: vec![("location", to.to_owned()), ("set-cookie", format!("{cookie}; Path=/; Secure"))],
+        body: Vec::new(),
+    }
+}
+
+/// What stands where a cookie is asked for and the law wants consent first.
+pub(super) fn asks_for_consent() -> Reply {
+    Reply { headers: vec![("location", "/yahoo/consent".into())], ..moved("", "") }
+}
+
+fn consent_page() -> String {
+    format!(
+        "<!doctype html><html><body><form method=\"post\"><input type=\"hidden\" name=\"csrfToken\" value=\"{TOKEN}\">\
+         <input type=\"hidden\" name=\"sessionId\" value=\"{CONSENT}\"><button name=\"agree\" value=\"agree\">Accept</button></form></body></html>"
+    )
+}
+
+fn agreed(ask: &Question) -> Reply {
+    let form = super::read_query(&String::from_utf8_lossy(&ask.body));
+    let field = |name: &str| form.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
+    let sound = field("csrfToken") == TOKEN
+        && field("sessionId") == CONSENT
+        && ask.get("sessionId") == CONSENT
+        && field("agree") == "agree"
+        && ask.header("cookie").contains("GUCS=asked");
+    if sound {
+        moved(&format!("/yahoo/copyConsent?sessionId={CONSENT}"), "GUC=agreed")
+    } else {
+        error(400, "finance", "Bad Request", "the form of consent is not whole")
     }
 }
 
