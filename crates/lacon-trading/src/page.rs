@@ -213,6 +213,8 @@ impl Material {
             }
             Event::End(TagEnd::Link) => (!dropped.pop().unwrap_or(true)).then_some(event),
             Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
+            // Models end lines where they mean it.
+            Event::SoftBreak => Some(Event::HardBreak),
             // The page has its own headings above these.
             Event::Start(Tag::Heading { .. }) => Some(Event::Html(CowStr::Borrowed("<h4>"))),
             Event::End(TagEnd::Heading(_)) => Some(Event::Html(CowStr::Borrowed("</h4>\n"))),

@@ -25,6 +25,8 @@ pub struct Shown {
     pub arguments: Map<String, Value>,
     /// The text.
     pub text: String,
+    /// Whether it says that there is none of the data that was asked for.
+    pub no_data: bool,
 }
 
 /// The tools' answers that a journal keeps, in their order.
@@ -38,6 +40,7 @@ pub fn shown(journal: &str) -> Vec<Shown> {
                 name: tool["name"].as_str()?.to_owned(),
                 arguments: tool["args"].as_object()?.clone(),
                 text: line["text"].as_str()?.to_owned(),
+                no_data: line["no_data"] == true,
             })
         })
         .collect()
@@ -94,7 +97,9 @@ impl Sources {
             let row = row(&record);
             // Equal calls are answered once, but a source may be asked again when the cache is off.
             if !known(&answers, &row.tool, &row.asked) {
-                answers.push((row, record.figures.into_iter().collect()));
+                // A refusal may name windows and counts, which are no data.
+                let figures = if record.status == "ok" { record.figures } else { Vec::new() };
+                answers.push((row, figures.into_iter().collect()));
             }
         }
         for answer in shown {
@@ -109,7 +114,7 @@ impl Sources {
                     retrieved: "–".into(),
                     number: 0,
                 };
-                answers.push((row, figures(&answer.text)));
+                answers.push((row, if answer.no_data { BTreeSet::new() } else { figures(&answer.text) }));
             }
         }
         let place = |row: &Row| {
@@ -137,15 +142,15 @@ impl Sources {
         if names.is_empty() { "–".into() } else { names.join(", ") }
     }
 
-    /// The figures of a text that are worth a mark: fractions and numbers of three digits and more with or without a source, smaller
-    /// whole ones only with one.
+    /// The figures of a text that are worth a mark: fractions and numbers of three digits and more. A smaller whole one is a day, a
+    /// count or a window, and would find a source by chance.
     pub fn marks(&self, text: &str) -> Vec<Mark> {
         let mut marks = Vec::new();
         for (range, figure) in figures_at(text) {
-            let whole = !figure.contains('.');
-            let year = whole && figure.len() == 4 && (figure.starts_with("19") || figure.starts_with("20"));
+            let whole = !text[range.clone()].contains('.');
+            let year = figure.len() == 4 && (figure.starts_with("19") || figure.starts_with("20"));
             let word = text[..range.start].rfind(char::is_whitespace).map_or(0, |space| space + 1);
-            if figure.len() < 2 || year || text[word..range.start].contains("://") {
+            if whole && (figure.len() < 3 || year) || text[word..range.start].contains("://") {
                 continue;
             }
             let (scale, unit) = unit(&text[range.end..]);
@@ -153,11 +158,8 @@ impl Sources {
                 Some(row) => Some(*row),
                 None => self.rounded(&figure, scale),
             };
-            let small = whole && figure.len() < 3;
-            if !small || source.is_some() {
-                let Range { start, end } = range;
-                marks.push(Mark { start, end, unit_end: end + unit, source });
-            }
+            let Range { start, end } = range;
+            marks.push(Mark { start, end, unit_end: end + unit, source });
         }
         marks
     }
@@ -309,21 +311,23 @@ mod tests {
     use super::*;
 
     fn sources(text: &str) -> Sources {
-        let shown = Shown { name: "tool".into(), arguments: Map::new(), text: text.into() };
+        let shown = Shown { name: "tool".into(), arguments: Map::new(), text: text.into(), no_data: false };
         Sources::new(&[], Vec::new(), &[shown])
     }
 
     #[test]
     fn a_rounded_figure_has_the_source_of_what_it_rounds() {
-        let sources = sources("rsi 62.1834, revenue 1234567890, margin 0.2341, close 181.64, 12 posts");
+        let sources =
+            sources("rsi 62.1834, revenue 1234567890, margin 0.2341, close 181.64, 12 posts, growth 3.0 %");
         let check = |text: &str, expected: &str| assert_eq!(sources.mark_markdown(text), expected, "{text}");
         check("RSI 62.18 or 62.2", "RSI 62.18 [1] or 62.2 [1]");
         check("RSI 62.19", "RSI 62.19 [?]");
         check("revenue of 1.23 billion, $1.2B, 1235M", "revenue of 1.23 billion [1], $1.2B [1], 1235M [1]");
         check("a margin of 23.4 %", "a margin of 23.4 % [1]");
+        check("growth of 3.0 %", "growth of 3.0 % [1]");
         check("close 182, target 195.5", "close 182 [1], target 195.5 [?]");
         check("https://example.com/4711 and 47.11%", "https://example.com/4711 and 47.11% [?]");
-        check("12 posts in 14 days of 2025, 8/10", "12 [1] posts in 14 days of 2025, 8/10");
+        check("12 posts in 14 days of 2025, 8/10", "12 posts in 14 days of 2025, 8/10");
     }
 
     #[test]

@@ -174,8 +174,8 @@ pub struct RunArgs {
     pub html: Option<PathBuf>,
     /// Write the complete report with chart and the source of every figure: .html or .md; complete.html beside
     /// complete.md when no file is named
-    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "")]
-    pub complete: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub complete: Option<Option<PathBuf>>,
     /// Send the trace to an OTLP/HTTP endpoint
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,

@@ -161,7 +161,7 @@ impl Series {
         );
         let _ = writeln!(
             out,
-            "{legend}<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">",
+            "{legend}<div class=\"wide\"><svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">",
             escape(&label)
         );
         let scale = Scale::new(low, high, price_top, price_h);
@@ -245,12 +245,8 @@ impl Series {
             for (name, class) in *lines {
                 self.line(&mut out, name, class, &scale, &days, &x);
                 if let Some((day, value)) = self.lines.get(*name).and_then(|l| l.iter().next_back()) {
-                    said.push(format!(
-                        "{} {} on {}",
-                        name.trim_start_matches("close_"),
-                        short(*value),
-                        escape(day)
-                    ));
+                    let own = if lines.len() > 1 { format!("{name} ") } else { String::new() };
+                    said.push(format!("{own}{} on {}", short(*value), escape(day)));
                 }
             }
             let _ = writeln!(
@@ -273,7 +269,7 @@ impl Series {
                 escape(day)
             );
         }
-        out.push_str("</svg>\n");
+        out.push_str("</svg></div>\n");
         out
     }
 

@@ -34,7 +34,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
         write(file, html::html(&report).as_bytes())?;
     }
     if let Some(file) = &args.complete {
-        let path = complete(&folder, file)?;
+        let path = complete(&folder, file.as_deref())?;
         if !args.json {
             text::out(&format!("complete  {}", path.display()));
         }
@@ -135,11 +135,8 @@ fn metrics(run: &RunRecord) -> Metrics {
 }
 
 /// Writes the complete report of a run with the source of every figure; the name's ending says how.
-pub fn complete(folder: &Path, file: &Path) -> Result<PathBuf, Failure> {
-    let path = match file.as_os_str().is_empty() {
-        true => folder.join("reports/complete.html"),
-        false => file.to_owned(),
-    };
+pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> {
+    let path = file.map_or_else(|| folder.join("reports/complete.html"), Path::to_owned);
     let material = lacon_trading::page::Material::read(folder).map_err(Failure::input)?;
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     let page = match ending.as_str() {

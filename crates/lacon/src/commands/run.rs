@@ -92,7 +92,7 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         report::write(file, lacon_monitor::html::html(&report::of(&loaded)).as_bytes())?;
     }
     if let Some(file) = &args.complete {
-        report::complete(&decided.folder, file)?;
+        report::complete(&decided.folder, file.as_deref())?;
     }
     for format in &args.trace_format {
         report::write(
