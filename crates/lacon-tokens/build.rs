@@ -19,6 +19,8 @@ mod vocabulary;
 mod simd {
     use crate::tables::{BUCKET, Bucket, slot};
 
+    pub(crate) fn prefetch<T>(_: &T) {}
+
     pub(crate) fn same_slots(bucket: &Bucket, fingerprint: u32, mask: u32) -> u32 {
         (0..BUCKET).fold(0, |matched, at| matched | u32::from(slot(bucket, at) & mask == fingerprint) << at)
     }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hint::select_unpredictable;
 
-use crate::simd::same_slots;
+use crate::simd::{prefetch, same_slots};
 
 const EMPTY: u32 = u32::MAX;
 
@@ -67,6 +67,12 @@ impl<const BITS: u32> NumberTable<BITS> {
             }
             at += 1;
         }
+    }
+
+    /// Asks for the memory that [`Self::guess`] reads.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        prefetch(&self.buckets[(hash >> self.shift) as usize & (self.buckets.len() - 1)]);
     }
 
     /// A number inserted with this hash, or, rarely, with one that looks like it; `u32::MAX` if there is none.
