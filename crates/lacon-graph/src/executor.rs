@@ -326,7 +326,7 @@ impl<'a, S: State> Run<'a, S> {
         let graph = self.graph;
         let spec = &graph.inner.nodes[start.node];
         let answer = self.options.answers.iter().find(|(node, _)| **node == *spec.name);
-        let pulse = Pulse::default();
+        let pulse = if spec.idle_limit.is_some() { Pulse::heard() } else { Pulse::default() };
         let context = Context {
             state: Arc::clone(&self.state),
             node: Arc::clone(&spec.name),
@@ -335,20 +335,25 @@ impl<'a, S: State> Run<'a, S> {
             answer: answer.map(|(_, answer)| answer.clone()),
             pulse: pulse.clone(),
         };
+        // A panicking step is that node's failure, not the end of every other branch.
+        let done = |start, result: std::thread::Result<Result<Output<S>, StepError>>| {
+            Done::Step(start, result.unwrap_or_else(|panic| Err(StepError::new(panic_text(&*panic)))))
+        };
+        // Two futures, for one with room for limits and waits is four times as large, and most nodes have neither.
+        if wait.is_zero() && spec.time_limit.is_none() && spec.idle_limit.is_none() {
+            self.running.push(Box::pin(async move {
+                done(start, AssertUnwindSafe(spec.step.run(context)).catch_unwind().await)
+            }));
+            return;
+        }
         self.running.push(Box::pin(async move {
             if !wait.is_zero() {
                 tokio::time::sleep(wait).await;
                 pulse.beat();
             }
-            // A panicking step is that node's failure, not the end of every other branch.
-            let result = match (spec.time_limit, spec.idle_limit) {
-                (None, None) => AssertUnwindSafe(spec.step.run(context)).catch_unwind().await,
-                (time, idle) => {
-                    let work = spec.step.run(context);
-                    AssertUnwindSafe(policy::within(&spec.name, work, time, idle, pulse)).catch_unwind().await
-                }
-            };
-            Done::Step(start, result.unwrap_or_else(|panic| Err(StepError::new(panic_text(&*panic)))))
+            let work = async { spec.step.run(context).await };
+            let limited = policy::within(&spec.name, work, spec.time_limit, spec.idle_limit, pulse);
+            done(start, AssertUnwindSafe(limited).catch_unwind().await)
         }));
     }
 

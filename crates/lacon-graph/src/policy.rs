@@ -40,25 +40,30 @@ impl Retry {
 }
 
 /// A sign of life that a step gives while it works, for nodes with an idle limit.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Pulse {
-    last: Arc<Mutex<Instant>>,
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self { last: Arc::new(Mutex::new(Instant::now())) }
-    }
+    /// Absent where nobody listens.
+    last: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Pulse {
-    /// Says that the step still makes progress.
-    pub fn beat(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    /// A pulse that somebody listens to, with its first beat.
+    pub(crate) fn heard() -> Self {
+        Self { last: Some(Arc::new(Mutex::new(Instant::now()))) }
     }
 
+    /// Says that the step still makes progress.
+    pub fn beat(&self) {
+        if let Some(last) = &self.last {
+            *last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        }
+    }
+
+    /// The last beat; of a pulse that nobody listens to, now.
     fn last(&self) -> Instant {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner)
+        self.last
+            .as_ref()
+            .map_or_else(Instant::now, |last| *last.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// One finished model call.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CallFact {
     /// The row of `run.json`.
     pub call: Call,
@@ -204,7 +204,7 @@ fn plus(sum: Option<u64>, part: Option<u64>) -> Option<u64> {
 }
 
 /// One finished tool call.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ToolFact {
     /// The row of `run.json`.
     pub tool: ToolCall,

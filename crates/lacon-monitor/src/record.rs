@@ -162,7 +162,7 @@ pub struct Tokens {
 }
 
 /// One model call.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Call {
     /// The role.
     pub role: String,
@@ -205,7 +205,7 @@ pub struct Call {
 }
 
 /// One tool call.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ToolCall {
     /// The tool.
     pub name: String,

@@ -4,116 +4,188 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::Facts,
+    ledger::{CallFact, Facts, NodeFact, ToolFact},
     names,
     ops::OpFact,
-    record::{Call, RunRecord},
+    record::{Call, RunRecord, ToolCall},
 };
 
 /// Spans of our own work that are written out; the longest ones when there are more.
 const MOST_OPS: usize = 2000;
 
 /// The trace of a run: the run itself, then nodes, model calls with their phases, tool calls and our own work, each
-/// under its parent.
-pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String> {
-    let trace_id = id(&run.run_id, "trace", 0, 32);
-    let root = id(&run.run_id, "run", 0, 16);
-    let mut lines =
-        Vec::with_capacity(1 + facts.nodes.len() + 3 * facts.calls.len() + facts.tools.len() + ops.len());
-    let mut push =
-        |name: &str, span: &str, parent: Option<&str>, (start, end): (f64, f64), attributes: Attributes| {
+/// under its parent. One JSON object a line; `O(facts × nodes)`.
+pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> String {
+    TraceLines::default().write(run, facts, ops)
+}
+
+/// A run's trace that is written more than once: what a fact gave is kept, and made again only where the fact is
+/// another one or has another parent by then. The result is that of [`trace_lines`], byte for byte.
+#[derive(Debug, Default)]
+pub struct TraceLines {
+    run_id: String,
+    nodes: Vec<Kept<NodeFact>>,
+    calls: Vec<Kept<CallFact>>,
+    tools: Vec<Kept<ToolFact>>,
+    ops: Vec<Kept<OpFact>>,
+}
+
+/// The lines of one fact: of a call also those of its phases.
+#[derive(Debug)]
+struct Kept<F> {
+    fact: F,
+    /// The node it belongs to; of a call also how many phases came before.
+    place: (Option<usize>, usize),
+    lines: String,
+}
+
+impl<F: Clone + PartialEq> Kept<F> {
+    /// Appends the lines of the fact with this index, made by `make` where they are not known.
+    fn append(
+        kept: &mut Vec<Self>,
+        (index, fact): (usize, &F),
+        place: (Option<usize>, usize),
+        out: &mut String,
+        make: impl FnOnce(&mut String),
+    ) {
+        if kept.get(index).is_none_or(|k| k.place != place || k.fact != *fact) {
+            kept.truncate(index);
+            let mut lines = String::new();
+            make(&mut lines);
+            kept.push(Self { fact: fact.clone(), place, lines });
+        }
+        out.push_str(&kept[index].lines);
+    }
+}
+
+impl TraceLines {
+    /// The trace of a run as one text.
+    pub fn write(&mut self, run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> String {
+        if self.run_id != run.run_id {
+            *self = Self { run_id: run.run_id.clone(), ..Self::default() };
+        }
+        let ids = Ids::new(&run.run_id);
+        let trace_id = ids.of("trace", 0, 32);
+        let root = ids.of("run", 0, 16);
+        let mut out = String::with_capacity(1 << 16);
+        let push = |out: &mut String, span: &Span<'_>, attributes: Attributes| {
             let line = Line {
                 attributes,
-                end_s: micros(end),
-                name,
-                parent_span_id: parent,
-                span_id: span,
-                start_s: micros(start),
+                end_s: micros(span.end_s),
+                name: span.name,
+                parent_span_id: span.parent,
+                span_id: span.id,
+                start_s: micros(span.start_s),
                 trace_id: &trace_id,
             };
             // A value of JSON types cannot fail to be written.
-            lines.push(serde_json::to_string(&line).unwrap_or_default());
+            out.push_str(&serde_json::to_string(&line).unwrap_or_default());
+            out.push('\n');
         };
-    push(&format!("invoke_workflow {}", run.profile), &root, None, (0.0, run.wall_s), of_run(run));
-    // A call belongs to the node that was open when it began and whose name holds the call's role.
-    // Where one of its nodes ends as the next begins both are open: the later one is meant.
-    let owner = |role: &str, start: f64| {
-        facts
-            .nodes
-            .iter()
-            .enumerate()
-            .filter(|(_, n)| n.start_s <= start + 1e-6 && start <= n.end_s + 1e-6)
-            .filter(|(_, n)| n.node.strip_prefix(role).is_some_and(|r| r.is_empty() || r.starts_with('_')))
-            .max_by(|a, b| a.1.start_s.total_cmp(&b.1.start_s))
-            .map_or_else(|| root.clone(), |(i, _)| id(&run.run_id, "node", i, 16))
-    };
-    for (i, node) in facts.nodes.iter().enumerate() {
-        let mut attributes = object([
-            (names::OPERATION, json!("invoke_agent")),
-            (names::AGENT, json!(node.node)),
-            (names::CONVERSATION, json!(run.run_id)),
-            ("lacon.inputs", json!(node.inputs)),
-            ("lacon.visit", json!(node.visit)),
-        ]);
-        if let Some(error) = &node.error {
-            attributes.put(names::ERROR_TYPE, json!(error));
+        let name = format!("invoke_workflow {}", run.profile);
+        let whole = Span { name: &name, id: &root, parent: None, start_s: 0.0, end_s: run.wall_s };
+        push(&mut out, &whole, of_run(run));
+        let node_id = |node: Option<usize>| node.map_or_else(|| root.clone(), |i| ids.of("node", i, 16));
+        for (i, node) in facts.nodes.iter().enumerate() {
+            Kept::append(&mut self.nodes, (i, node), (None, 0), &mut out, |out| {
+                let id = node_id(Some(i));
+                let (start_s, end_s) = (node.start_s, node.end_s);
+                let span = Span { name: &node.node, id: &id, parent: Some(&root), start_s, end_s };
+                push(out, &span, of_node(run, node));
+            });
         }
-        push(
-            &node.node,
-            &id(&run.run_id, "node", i, 16),
-            Some(&root),
-            (node.start_s, node.end_s),
-            attributes,
-        );
-    }
-    let mut n_phases = 0;
-    for (i, fact) in facts.calls.iter().enumerate() {
-        let c = &fact.call;
-        let span = id(&run.run_id, "call", i, 16);
-        let parent = owner(&c.role, c.start_s);
-        push(&format!("chat {}", c.model), &span, Some(&parent), (c.start_s, c.end_s), of_call(run, c));
-        for (name, start, end, mut attributes) in phases(c, &fact.attempts) {
-            n_phases += 1;
-            attributes.put(names::KIND, json!("phase"));
-            push(&name, &id(&run.run_id, "phase", n_phases, 16), Some(&span), (start, end), attributes);
+        let mut n_phases = 0;
+        for (i, fact) in facts.calls.iter().enumerate() {
+            let c = &fact.call;
+            let node = owner(facts, &c.role, c.start_s);
+            let phases = phases(c, &fact.attempts);
+            let before = n_phases;
+            n_phases += phases.len();
+            Kept::append(&mut self.calls, (i, fact), (node, before), &mut out, |out| {
+                let (id, parent, name) = (ids.of("call", i, 16), node_id(node), format!("chat {}", c.model));
+                let (start_s, end_s) = (c.start_s, c.end_s);
+                push(
+                    out,
+                    &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s },
+                    of_call(run, c),
+                );
+                for (k, (name, start_s, end_s, mut attributes)) in phases.into_iter().enumerate() {
+                    attributes.put(names::KIND, json!("phase"));
+                    let phase = ids.of("phase", before + k + 1, 16);
+                    let span = Span { name: &name, id: &phase, parent: Some(&id), start_s, end_s };
+                    push(out, &span, attributes);
+                }
+            });
         }
-    }
-    for (i, fact) in facts.tools.iter().enumerate() {
-        let t = &fact.tool;
-        let mut attributes = object([
-            (names::OPERATION, json!("execute_tool")),
-            (names::TOOL, json!(t.name)),
-            (names::TOOL_TYPE, json!("function")),
-            (names::AGENT, json!(t.role)),
-            ("lacon.cache", json!(t.cache)),
-            ("lacon.source", json!(t.source)),
-            ("lacon.tokens", json!(t.tokens)),
-        ]);
-        attributes.put("lacon.status", json!(t.status));
-        if t.status != "ok" && t.status != "no_data" {
-            attributes.put(names::ERROR_TYPE, json!(t.status));
+        for (i, fact) in facts.tools.iter().enumerate() {
+            let t = &fact.tool;
+            let node = owner(facts, &t.role, t.start_s);
+            Kept::append(&mut self.tools, (i, fact), (node, 0), &mut out, |out| {
+                let (id, parent) = (ids.of("tool", i, 16), node_id(node));
+                let name = format!("execute_tool {}", t.name);
+                let (start_s, end_s) = (t.start_s, t.end_s);
+                push(out, &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s }, of_tool(t));
+            });
         }
-        let parent = owner(&t.role, t.start_s);
-        let span = id(&run.run_id, "tool", i, 16);
-        push(&format!("execute_tool {}", t.name), &span, Some(&parent), (t.start_s, t.end_s), attributes);
+        let mut kept: Vec<&OpFact> = ops.iter().collect();
+        if kept.len() > MOST_OPS {
+            kept.sort_by_key(|o| std::cmp::Reverse(o.took));
+            kept.truncate(MOST_OPS);
+        }
+        for (i, op) in kept.into_iter().enumerate() {
+            Kept::append(&mut self.ops, (i, op), (None, 0), &mut out, |out| {
+                let id = ids.of("op", i, 16);
+                let start_s = op.start.as_secs_f64();
+                let end_s = start_s + op.took.as_secs_f64();
+                let span = Span { name: op.op, id: &id, parent: Some(&root), start_s, end_s };
+                push(out, &span, object([(names::KIND, json!("own"))]));
+            });
+        }
+        out
     }
-    let mut kept: Vec<&OpFact> = ops.iter().collect();
-    if kept.len() > MOST_OPS {
-        kept.sort_by_key(|o| std::cmp::Reverse(o.took));
-        kept.truncate(MOST_OPS);
+}
+
+/// The node that a call of this role belongs to: the one that was open when it began and whose name holds the role.
+/// Where one of its nodes ends as the next begins both are open: the later one is meant.
+fn owner(facts: &Facts, role: &str, start: f64) -> Option<usize> {
+    let named = |node: &str| node.strip_prefix(role).is_some_and(|r| r.is_empty() || r.starts_with('_'));
+    let open = facts
+        .nodes
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| n.start_s <= start + 1e-6 && start <= n.end_s + 1e-6 && named(&n.node));
+    open.max_by(|a, b| a.1.start_s.total_cmp(&b.1.start_s)).map(|(i, _)| i)
+}
+
+fn of_node(run: &RunRecord, node: &NodeFact) -> Attributes {
+    let mut attributes = object([
+        (names::OPERATION, json!("invoke_agent")),
+        (names::AGENT, json!(node.node)),
+        (names::CONVERSATION, json!(run.run_id)),
+        ("lacon.inputs", json!(node.inputs)),
+        ("lacon.visit", json!(node.visit)),
+    ]);
+    if let Some(error) = &node.error {
+        attributes.put(names::ERROR_TYPE, json!(error));
     }
-    for (i, op) in kept.into_iter().enumerate() {
-        let start = op.start.as_secs_f64();
-        let attributes = object([(names::KIND, json!("own"))]);
-        push(
-            op.op,
-            &id(&run.run_id, "op", i, 16),
-            Some(&root),
-            (start, start + op.took.as_secs_f64()),
-            attributes,
-        );
+    attributes
+}
+
+fn of_tool(t: &ToolCall) -> Attributes {
+    let mut attributes = object([
+        (names::OPERATION, json!("execute_tool")),
+        (names::TOOL, json!(t.name)),
+        (names::TOOL_TYPE, json!("function")),
+        (names::AGENT, json!(t.role)),
+        ("lacon.cache", json!(t.cache)),
+        ("lacon.source", json!(t.source)),
+        ("lacon.tokens", json!(t.tokens)),
+    ]);
+    attributes.put("lacon.status", json!(t.status));
+    if t.status != "ok" && t.status != "no_data" {
+        attributes.put(names::ERROR_TYPE, json!(t.status));
     }
-    lines
+    attributes
 }
 
 fn of_run(run: &RunRecord) -> Attributes {
@@ -244,12 +316,33 @@ fn micros(seconds: f64) -> f64 {
     (seconds * 1e6).round() / 1e6
 }
 
-/// A hex identifier that is the same for the same run, kind and index (FNV-1a, two lanes).
-fn id(run: &str, kind: &str, index: usize, digits: usize) -> String {
-    let lane = |basis: u64| {
-        format!("{run}/{kind}/{index}")
-            .bytes()
-            .fold(basis, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
-    };
-    format!("{:016x}{:016x}", lane(0xcbf2_9ce4_8422_2325), lane(0x6c62_272e_07bb_0142))[..digits].to_owned()
+/// Where a span is in the trace.
+struct Span<'a> {
+    name: &'a str,
+    id: &'a str,
+    parent: Option<&'a str>,
+    start_s: f64,
+    end_s: f64,
+}
+
+/// Hex identifiers that are the same for the same run, kind and index (FNV-1a, two lanes).
+struct Ids([u64; 2]);
+
+impl Ids {
+    fn new(run: &str) -> Self {
+        let lanes = [0xcbf2_9ce4_8422_2325, 0x6c62_272e_07bb_0142];
+        Self(lanes.map(|basis| fold(fold(basis, run.as_bytes()), b"/")))
+    }
+
+    fn of(&self, kind: &str, index: usize, digits: usize) -> String {
+        let tail = format!("{kind}/{index}");
+        let [high, low] = self.0.map(|lane| fold(lane, tail.as_bytes()));
+        let mut id = format!("{high:016x}{low:016x}");
+        id.truncate(digits);
+        id
+    }
+}
+
+fn fold(lane: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(lane, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

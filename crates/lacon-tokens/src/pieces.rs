@@ -105,6 +105,7 @@ impl Pieces {
     pub(crate) fn count(&self, vocabulary: &Vocabulary, mut text: &[u8], limit: usize) -> usize {
         self.with_kept(|kept| {
             let (cache, scratch) = (&mut kept.cache, &mut kept.scratch);
+            cache.fit(text);
             let skip = if self.skip { u64::MAX } else { 0 };
             let mut n_tokens = 0;
             let mut padded = [0; TAIL];
@@ -138,6 +139,7 @@ impl Pieces {
     pub(crate) fn encode(&self, vocabulary: &Vocabulary, mut text: &[u8], out: &mut Vec<u32>) {
         self.with_kept(|kept| {
             let (cache, scratch) = (&mut kept.cache, &mut kept.scratch);
+            cache.fit(text);
             cache.encodes = true;
             let mut padded = [0; TAIL];
             while !text.is_empty() {

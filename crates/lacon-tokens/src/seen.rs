@@ -44,6 +44,14 @@ const PLACES: usize = 4;
 const LONG: usize = 256;
 const LONGS: usize = 1 << 12;
 
+/// The tables begin at this power of two below their full size: a process that counts a few prompts touches a
+/// sixteenth of the pages. Under virtualisation the first touch of one takes 4 µs, as long as counting 2 KB.
+const BEGIN_SMALLER: u32 = 4;
+/// Pieces after which the tables get their full size, and with it begin anew.
+const SMALL_PIECES: u32 = 1 << 12;
+/// A text of this length gets tables of full size at once.
+const LONG_TEXT: usize = 1 << 16;
+
 /// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
 pub(crate) type WordSet = [u64; 8];
 
@@ -86,6 +94,10 @@ pub(crate) struct PieceCache {
     pub(crate) encodes: bool,
     /// Hits since one entered a front table.
     pub(crate) hits: u32,
+    /// Power of two by which the tables are smaller than their full size.
+    smaller: u32,
+    /// Pieces that entered a table behind the front since the tables have their size.
+    stored: u32,
     words: Lines,
     known: Lines,
     short: Lines,
@@ -103,6 +115,11 @@ pub(crate) struct PieceCache {
 
 impl PieceCache {
     pub(crate) fn new() -> Self {
+        Self::smaller_by(BEGIN_SMALLER)
+    }
+
+    fn smaller_by(smaller: u32) -> Self {
+        let longs = LONGS >> smaller;
         Self {
             front: Box::new(Front { keep: KEEP, keys: [EMPTY; FRONT] }),
             front_known: Box::new(FrontKnown {
@@ -112,46 +129,55 @@ impl PieceCache {
             }),
             encodes: false,
             hits: 0,
-            words: Lines::new(WORD_SETS),
-            known: Lines::new(KNOWN_SETS),
-            short: Lines::new(SHORT_SETS),
-            short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS],
-            medium: Lines::new(MEDIUMS),
-            long: vec![0; LONGS],
-            long_bytes: vec![[0; LONG]; LONGS],
-            long_ids: vec![0; LONGS],
+            smaller,
+            stored: 0,
+            words: Lines::new(WORD_SETS >> smaller),
+            known: Lines::new(KNOWN_SETS >> smaller),
+            short: Lines::new(SHORT_SETS >> smaller),
+            short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS >> smaller],
+            medium: Lines::new(MEDIUMS >> smaller),
+            long: vec![0; longs],
+            long_bytes: vec![[0; LONG]; longs],
+            long_ids: vec![0; longs],
             turn: 0,
             many: Vec::new(),
+        }
+    }
+
+    /// Gives the tables their full size once they are worth it: before a long text, or after many pieces.
+    pub(crate) fn fit(&mut self, text: &[u8]) {
+        if self.smaller > 0 && (text.len() >= LONG_TEXT || self.stored > SMALL_PIECES) {
+            *self = Self::smaller_by(0);
         }
     }
 
     /// The set of a piece of up to [`WORD`] bytes.
     #[inline(always)]
     pub(crate) fn word_set(&self, key: u64) -> &WordSet {
-        self.words.get(word_place(key))
+        self.words.get(word_place(key) >> self.smaller)
     }
 
     /// The set of a piece of up to [`WORD`] bytes, with the ids.
     #[inline(always)]
     pub(crate) fn known_set(&self, key: u64) -> &KnownSet {
-        self.known.get(known_place(key))
+        self.known.get(known_place(key) >> self.smaller)
     }
 
     /// The set of a piece of 9 to [`SHORT`] bytes.
     #[inline(always)]
     pub(crate) fn short_set(&self, low: u64, high: u64) -> &ShortSet {
-        self.short.get(short_place(low, high))
+        self.short.get(short_place(low, high) >> self.smaller)
     }
 
     #[inline(always)]
     pub(crate) fn short_ids(&self, low: u64, high: u64) -> &[Ids; SHORT_WAYS] {
-        &self.short_ids[short_place(low, high)]
+        &self.short_ids[short_place(low, high) >> self.smaller]
     }
 
     /// The first place of a piece of 16 to [`MEDIUM`] bytes.
     #[inline(always)]
     pub(crate) fn medium_home(&self, piece: &[u8]) -> &Medium {
-        self.medium.get(medium_place(&medium_key(piece)))
+        self.medium.get(medium_place(&medium_key(piece)) >> self.smaller)
     }
 }
 
@@ -327,7 +353,7 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
     match len {
         n if n <= SHORT => {
             let (low, high) = short_key(text, start, len);
-            let at = short_place(low, high);
+            let at = short_place(low, high) >> cache.smaller;
             let set: &ShortSet = cache.short.get(at);
             let way =
                 (0..SHORT_WAYS).find(|way| set[*way] == low && set[SHORT_WAYS + way] & !COUNT_MASK == high);
@@ -337,7 +363,7 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
         }
         n if n <= MEDIUM => {
             let words = medium_key(piece);
-            let home = medium_place(&words);
+            let home = medium_place(&words) >> cache.smaller;
             for place in (0..PLACES).map(|i| home ^ i) {
                 let entry: &Medium = cache.medium.get(place);
                 if entry[..5] == words[..5] && entry[5] & !COUNT_MASK == words[5] {
@@ -350,7 +376,7 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
             (Slot::Medium(home, false, words), None)
         }
         n if n <= LONG => {
-            let home = (hash(piece) >> 32) as usize % LONGS;
+            let home = ((hash(piece) >> 32) as usize % LONGS) >> cache.smaller;
             for place in (0..PLACES).map(|i| home ^ i) {
                 let known = cache.long[place];
                 if known as usize & 0xFFFF == len && cache.long_bytes[place][..len] == *piece {
@@ -440,19 +466,20 @@ pub(crate) fn encode_piece(
 /// Puts a piece where [`find`] said; the oldest of its set gives way.
 #[inline(always)]
 fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
+    cache.stored = cache.stored.saturating_add(1);
     match slot {
         Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
         Slot::Medium(place, true, _) => cache.medium.get_mut(place)[MEDIUM_KEY] = ids,
         Slot::Long(place, true) => cache.long_ids[place] = ids,
         Slot::Word(key) => {
-            let at = word_place(key);
+            let at = word_place(key) >> cache.smaller;
             let set: &mut WordSet = cache.words.get_mut(at);
             let counts = set[WORD_WAYS] << 8 | n as u64;
             set.copy_within(..WORD_WAYS - 1, 1);
             (set[0], set[WORD_WAYS]) = (key, counts);
         }
         Slot::Known(key) => {
-            let set: &mut KnownSet = cache.known.get_mut(known_place(key));
+            let set: &mut KnownSet = cache.known.get_mut(known_place(key) >> cache.smaller);
             set.copy_within(..2 * (KNOWN_WAYS - 1), 2);
             (set[0], set[1]) = (key, ids);
         }

@@ -110,7 +110,7 @@ pub fn last(order: Order) -> Role {
     }
 }
 
-/// Makes the record and writes everything but `run.json`; `done` is what need not be done again.
+/// Makes the record and writes everything but `run.json`, timed in `ops`; `done` is what need not be done again.
 pub fn close(
     desk: &Desk,
     about: About,
@@ -140,13 +140,13 @@ pub fn close(
     }
     outcome::degrade(&mut record);
     record.wall_s = began.elapsed().as_secs_f64();
-    let figures = match done.figures.take() {
+    let mut figures = match done.figures.take() {
         Some((then, figures)) if then == facts.tools.len() => figures,
         _ => ops.time("sources of figures", || figures(desk, &record, folder)),
     };
     let written = ops.time("report tree", || {
-        let own: Vec<OpFact> = ops.iter().copied().collect();
-        report::write_tree(folder, &record, state, facts, &own, &figures, &mut done.written)
+        let own: Vec<OpFact> = desk.run.ledger.ops.iter().copied().collect();
+        report::write_tree(folder, &record, state, facts, &own, &mut figures, &mut done.written)
     });
     done.figures = Some((facts.tools.len(), figures));
     (record, written.err())
@@ -165,8 +165,8 @@ fn figures(desk: &Desk, record: &RunRecord, folder: &Path) -> Figures {
     } else {
         String::new()
     };
-    Figures {
-        books: books.map(|books| serde_json::to_string_pretty(&books).unwrap_or_default()),
-        sources: Sources::new(&record.tools, records, &shown(&journal)),
-    }
+    Figures::new(
+        books.map(|books| serde_json::to_string_pretty(&books).unwrap_or_default()),
+        Sources::new(&record.tools, records, &shown(&journal)),
+    )
 }

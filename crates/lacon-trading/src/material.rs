@@ -1,14 +1,72 @@
 //! What a role reads: the texts of others under headings, in one canonical order, whole or as a digest.
 
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
 use lacon_llm::{Message, Request};
 use lacon_monitor::{Action, signal};
 use lacon_tokens::Encoding;
 
 use crate::{Role, plan::Form, state::TradeState};
 
+/// The shortened texts of a run: each text is shortened once in each form, however many roles read it and however
+/// often their prompts are built.
+#[derive(Debug, Default)]
+pub struct Shorts(Mutex<BTreeMap<(Role, usize, Form), Arc<Short>>>);
+
+#[derive(Debug)]
+struct Short {
+    /// The whole text, so that another one under the same place is not taken for it.
+    of: String,
+    text: String,
+    /// Tokens that the form saves.
+    saved: i64,
+}
+
+impl Shorts {
+    /// What a role said in its `round`th round, from 0, in a form that is not the full one.
+    fn of(&self, (role, round): (Role, usize), form: Form, text: &str, encoding: &Encoding) -> Arc<Short> {
+        let key = (role, round, form);
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(short) = known.filter(|short| short.of == text) {
+            return short;
+        }
+        let short = match form {
+            Form::Full => text.trim().to_owned(),
+            Form::Digest => digest(text, encoding),
+            Form::Figures => figures(text),
+            Form::Pointer => "(taken up in the investment plan)".to_owned(),
+        };
+        let saved = encoding.count(text) as i64 - encoding.count(&short) as i64;
+        let short = Arc::new(Short { of: text.to_owned(), text: short, saved });
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&short));
+        short
+    }
+
+    /// Shortens everything that was said so far to the form in which a later prompt holds it.
+    pub fn ahead(&self, state: &TradeState, forms: impl Iterator<Item = (Role, Form)>, encoding: &Encoding) {
+        for (role, form) in forms.filter(|(_, form)| *form != Form::Full) {
+            for (round, text) in state.texts(role).into_iter().enumerate() {
+                if text.failure.is_none() {
+                    self.of((role, round), form, &text.text, encoding);
+                }
+            }
+        }
+    }
+}
+
 /// What a role said in its first `heard` rounds, under its title, in a form, and the tokens that the form saved. A role
 /// without an answer is named, with the reason.
-pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding, heard: usize) -> (String, i64) {
+pub fn block(
+    state: &TradeState,
+    role: Role,
+    form: Form,
+    shorts: &Shorts,
+    encoding: &Encoding,
+    heard: usize,
+) -> (String, i64) {
     let title = role.title();
     let mut texts = state.texts(role);
     texts.truncate(heard);
@@ -22,14 +80,12 @@ pub fn block(state: &TradeState, role: Role, form: Form, encoding: &Encoding, he
         .enumerate()
         .map(|(i, text)| {
             let round = if texts.len() > 1 { format!("(round {})\n", i + 1) } else { String::new() };
-            let short = match form {
-                Form::Full => return format!("{round}{}", text.text.trim()),
-                Form::Digest => digest(&text.text, encoding),
-                Form::Figures => figures(&text.text),
-                Form::Pointer => "(taken up in the investment plan)".to_owned(),
-            };
-            saved += encoding.count(&text.text) as i64 - encoding.count(&short) as i64;
-            format!("{round}{short}")
+            if form == Form::Full {
+                return format!("{round}{}", text.text.trim());
+            }
+            let short = shorts.of((role, i), form, &text.text, encoding);
+            saved += short.saved;
+            format!("{round}{}", short.text)
         })
         .collect();
     let mark = if form == Form::Full { String::new() } else { format!(", {}", form.name()) };

@@ -87,6 +87,14 @@ impl Recall {
         lessons.as_ref().map_or("", |text| text)
     }
 
+    /// Chooses the lessons ahead of the first prompt that holds them, unless the memory is still being opened.
+    pub fn ahead(&self, state: &TradeState) {
+        let opened = |opening: &Option<Opening>| opening.as_ref().is_none_or(JoinHandle::is_finished);
+        if opened(&self.opening.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.text(state);
+        }
+    }
+
     /// Why the memory could not be read.
     pub fn problem(&self) -> Option<&str> {
         self.lessons.get()?.as_ref().err().map(String::as_str)

@@ -1,14 +1,14 @@
 //! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
 };
 
-use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans};
+use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans::TraceLines};
 use serde_json::json;
 
 use crate::{Role, sources::Sources, state::TradeState};
@@ -54,17 +54,38 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// What of a report tree is on the disk already: the digest of each file.
+/// What of a report tree is on the disk already, and what was made for it.
 #[derive(Debug, Default)]
-pub struct Written(BTreeMap<String, String>);
+pub struct Written {
+    texts: BTreeMap<String, String>,
+    folders: BTreeSet<PathBuf>,
+    trace: TraceLines,
+}
 
 /// Where the figures of a run come from.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// The books as they are written; nothing where the tools keep none.
+    /// The books as they are to be written; nothing where the tools keep none, and once they are written.
     pub books: Option<String>,
     /// Who is asked where a figure stands.
     pub sources: Sources,
+    /// Texts with their marks: most are done when the run's end is rehearsed.
+    marked: HashMap<String, (String, (usize, usize))>,
+}
+
+impl Figures {
+    /// From the books and what is known of the answers.
+    pub fn new(books: Option<String>, sources: Sources) -> Self {
+        Self { books, sources, marked: HashMap::new() }
+    }
+
+    /// A text with the number of its source behind each figure, and how many of its figures have one and lack one.
+    fn marked(&mut self, text: String) -> &(String, (usize, usize)) {
+        let sources = &self.sources;
+        self.marked.entry(text).or_insert_with_key(|text| {
+            (sources.mark_markdown(text), sources.counted(std::iter::once(text.as_str())))
+        })
+    }
 }
 
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
@@ -78,35 +99,44 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
-    figures: &Figures,
+    figures: &mut Figures,
     written: &mut Written,
 ) -> Result<(), WriteError> {
-    let mut files: Vec<(String, String)> =
-        roles(run).filter_map(|role| Some((role.path(), role_report(run, state, role)?))).collect();
+    for role in roles(run) {
+        if let Some(text) = role_report(run, state, role) {
+            written.write(folder, &role.path(), text)?;
+        }
+    }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    files.push(("reports/5_decision.md".into(), decision(run, &str::to_owned)));
-    files.push(("reports/complete.md".into(), complete(run, state, &figures.sources)));
-    files.extend(figures.books.clone().map(|books| ("provenance.json".into(), books)));
-    files.push(("trace.jsonl".into(), lines(spans::trace_lines(run, facts, ops))));
-    files.push(("events.jsonl".into(), lines(events(facts))));
-    files.push(("receipts.jsonl".into(), lines(receipts)));
-    let mut made: Option<PathBuf> = None;
-    for (name, text) in files {
-        let digest = lacon_runtime::run::digest(&[&text]);
-        if written.0.get(&name) == Some(&digest) {
-            continue;
-        }
-        let path = folder.join(&name);
-        let failed = |source| WriteError { path: path.clone(), source };
-        let parent = path.parent().unwrap_or(folder);
-        if made.as_deref() != Some(parent) {
-            fs::create_dir_all(parent).map_err(failed)?;
-            made = Some(parent.to_owned());
-        }
-        overwrite(&path, text.as_bytes()).map_err(failed)?;
-        written.0.insert(name, digest);
+    written.write(folder, "reports/5_decision.md", decision(run, &str::to_owned))?;
+    written.write(folder, "reports/complete.md", complete(run, state, figures))?;
+    let trace = written.trace.write(run, facts, ops);
+    written.write(folder, "trace.jsonl", trace)?;
+    written.write(folder, "events.jsonl", lines(events(facts)))?;
+    written.write(folder, "receipts.jsonl", lines(receipts))?;
+    if let Some(books) = figures.books.take() {
+        written.write(folder, "provenance.json", books)?;
     }
     Ok(())
+}
+
+impl Written {
+    /// Writes one file, unless it is there with this text.
+    fn write(&mut self, folder: &Path, name: &str, text: String) -> Result<(), WriteError> {
+        if self.texts.get(name) == Some(&text) {
+            return Ok(());
+        }
+        let path = folder.join(name);
+        let failed = |source| WriteError { path: path.clone(), source };
+        let parent = path.parent().unwrap_or(folder);
+        if !self.folders.contains(parent) {
+            fs::create_dir_all(parent).map_err(failed)?;
+            self.folders.insert(parent.to_owned());
+        }
+        overwrite(&path, text.as_bytes()).map_err(failed)?;
+        self.texts.insert(name.to_owned(), text);
+        Ok(())
+    }
 }
 
 /// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find
@@ -216,9 +246,9 @@ fn decision(run: &RunRecord, marked: &dyn Fn(&str) -> String) -> String {
 }
 
 /// The whole report: each figure of a role's text is followed by the number of its source, and the sources stand at the end.
-fn complete(run: &RunRecord, state: &TradeState, sources: &Sources) -> String {
-    let mut text = decision(run, &|reason| sources.mark_markdown(reason));
-    let mut bodies = Vec::new();
+fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> String {
+    let mut text = decision(run, &|reason| figures.sources.mark_markdown(reason));
+    let (mut named, mut bare) = (0, 0);
     for role in roles(run) {
         let texts = state.texts(role);
         if texts.is_empty() {
@@ -226,12 +256,12 @@ fn complete(run: &RunRecord, state: &TradeState, sources: &Sources) -> String {
         }
         let _ = writeln!(text, "\n# {}\n", role.title());
         for part in texts {
-            let body = body(part);
-            text.push_str(&sources.mark_markdown(&body));
-            bodies.push(body);
+            let (marked, counted) = figures.marked(body(part));
+            text.push_str(marked);
+            (named, bare) = (named + counted.0, bare + counted.1);
         }
     }
-    text.push_str(&sources.section_markdown(sources.counted(bodies.iter().map(String::as_str))));
+    text.push_str(&figures.sources.section_markdown((named, bare)));
     let _ = writeln!(
         text,
         "\n---\nRun {}: {} calls, {} tokens, {:.1} s wall time.",

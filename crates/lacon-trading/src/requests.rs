@@ -54,7 +54,7 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
     for piece in cast.pieces(role, &desk.levers) {
         let form = desk.plan.form(role, piece.source);
         let heard = cast.heard(role, piece.source, round);
-        let (text, saved) = material::block(state, piece.source, form, encoding, heard);
+        let (text, saved) = material::block(state, piece.source, form, &desk.shorts, encoding, heard);
         digested += saved;
         if piece.shared { &mut shared } else { &mut own }.push(text);
     }
@@ -69,7 +69,7 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
         // Where they speak in turns, the others' words of this round stand in the pieces.
         let again = cast.hears_again(role).iter().map(|said| {
             let heard = cast.heard(role, *said, round);
-            material::block(state, *said, crate::plan::Form::Full, encoding, heard).0
+            material::block(state, *said, crate::plan::Form::Full, &desk.shorts, encoding, heard).0
         });
         own.push(format!("Round {round}.\n\n{}", again.collect::<Vec<_>>().join("\n")));
     }
@@ -88,6 +88,20 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
     let form = cast.file(role).form.as_deref().and_then(AnswerForm::find);
     built.request.response_format = form.map(AnswerForm::schema);
     built
+}
+
+/// Does what later prompts need, as far as it is known, while nobody waits for it: shortens what was said so far, and
+/// chooses the lessons of earlier decisions.
+pub fn ahead(desk: &Desk, state: &TradeState) {
+    if let Some(recall) = &desk.recall {
+        recall.ahead(state);
+    }
+    let encoding = desk.run.options.counter.get().encoding;
+    let pieces = desk.cast.roles().into_iter().flat_map(|role| {
+        let pieces = desk.cast.pieces(role, &desk.levers).into_iter();
+        pieces.map(move |piece| (piece.source, desk.plan.form(role, piece.source)))
+    });
+    desk.shorts.ahead(state, pieces, encoding);
 }
 
 /// What an analyst is sent that is to say which tools to call.

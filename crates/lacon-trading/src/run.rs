@@ -28,6 +28,7 @@ use crate::{
     durations::DurationsFile,
     graph,
     ladder::Ladder,
+    material::Shorts,
     memory::{self, Memory},
     outcome::About,
     plan::{self, Plan, PlanOptions},
@@ -302,6 +303,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
         rehearsal,
+        shorts: Shorts::default(),
         keep_text: settings.keep_text,
         models: settings.models,
         plan,

@@ -13,6 +13,7 @@ use crate::{
     closing::{self, Rehearsal},
     forms::AnswerForm,
     ladder::Ladder,
+    material::Shorts,
     plan::Plan,
     prompts::{self, RoleFile},
     recall::{self, Embedder, Recall},
@@ -63,6 +64,8 @@ pub struct Desk {
     pub keep_text: bool,
     /// What of the run's end is done before it.
     pub rehearsal: Rehearsal,
+    /// The texts that prompts hold in a shorter form.
+    pub shorts: Shorts,
 }
 
 impl Desk {
@@ -393,6 +396,10 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
             let meanwhile = async {
                 if role == closing::last(desk.cast.order()) {
                     desk.rehearsal.begin(&desk, state);
+                } else {
+                    // Behind the siblings' requests too.
+                    tokio::task::yield_now().await;
+                    desk.run.ledger.ops.time("prompts ahead", || requests::ahead(&desk, state));
                 }
             };
             let (answer, ()) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;

@@ -10,4 +10,5 @@ mod export;
 mod forms;
 mod recorded;
 mod robust;
+mod spans;
 mod support;
