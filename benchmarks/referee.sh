@@ -17,15 +17,16 @@ while [ $# -gt 0 ]; do case "$1" in
   *) echo "unknown flag $1"; exit 2 ;;
 esac; shift; done
 
-work="$PWD/target/referee"; mkdir -p "$work"
+work="${WORK:-$PWD/target/referee}"; mkdir -p "$work"
 if [ ! -x "$work/venv/bin/python" ]; then
   python3 -m venv "$work/venv" && "$work/venv/bin/pip" -q install tiktoken aiohttp uvloop
 fi
 if [ ! -f "$work/server/vocab/o200k_base.tiktoken" ]; then
   mkdir -p "$work/server" && cp "$shared"/referee/* "$work/server/" && chmod -R u+w "$work/server" && (cd "$work/server" && ./get_vocab.sh)
 fi
-cargo build --release --quiet --locked
-lacon="$PWD/target/release/lacon"
+# LACON names a binary that is built already.
+[ -n "${LACON:-}" ] || cargo build --release --quiet --locked
+lacon="${LACON:-$PWD/target/release/lacon}"
 profile=typical; [ "$replay" = 1 ] && profile=replay
 log="$work/calls.jsonl"; rm -f "$log"
 (cd "$work/server" && exec env TIME_SCALE="$scale" SIM_PROFILE="$profile" SIM_MAX_TOKENS_CUT=hard "${faults[@]}" ../venv/bin/python server.py \

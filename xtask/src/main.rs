@@ -1,12 +1,13 @@
 //! Automation in Rust.
 //!
 //! `cargo xtask ci` runs every check, `cargo xtask tidy` the ones that need no build, `cargo xtask fixtures` writes what
-//! is generated from the source, `cargo xtask fuzz` runs every fuzz target for a while, `cargo xtask supply` looks at the
-//! dependencies.
+//! is generated from the source, `cargo xtask fuzz` runs every fuzz target for a while, `cargo xtask shuttle` the
+//! tests that try orders of threads, `cargo xtask supply` looks at the dependencies.
 
 mod ci;
 mod fixtures;
 mod fuzz;
+mod shuttle;
 mod supply;
 mod tidy;
 
@@ -33,8 +34,9 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["fixtures"] => fixtures::write(),
         ["fuzz"] => fuzz::run("60"),
         ["fuzz", seconds] => fuzz::run(seconds),
+        ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
-        _ => bail!("usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS] | supply"),
+        _ => bail!("usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS] | shuttle | supply"),
     }
 }
 

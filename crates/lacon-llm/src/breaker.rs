@@ -4,7 +4,6 @@
 //! or a bad request says that the endpoint is alive. The failures must also be more than half of what was sent since the last
 //! success: of many calls that start together the failures end first.
 
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
 use crate::request::Request;
 use crate::response::Response;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Steers [`Breaker`].
 #[derive(Debug, Clone)]

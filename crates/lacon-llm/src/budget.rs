@@ -1,6 +1,6 @@
 //! A budget for extra requests: every call adds a fraction of one, every extra request takes one.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use crate::sync::atomic::{AtomicI64, Ordering};
 
 /// Thousandths of an extra request, shared by all calls of a layer.
 #[derive(Debug)]
@@ -60,5 +60,32 @@ mod tests {
         budget.deposit();
         budget.deposit();
         assert!(budget.withdraw());
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod shuttled {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn no_order_spends_more_than_there_is() {
+        let spenders = || {
+            let budget = Arc::new(Budget::new(2, 0.5, 3));
+            let threads: Vec<_> = (0..4)
+                .map(|_| {
+                    let budget = Arc::clone(&budget);
+                    shuttle::thread::spawn(move || {
+                        budget.deposit();
+                        u32::from(budget.withdraw()) + u32::from(budget.withdraw())
+                    })
+                })
+                .collect();
+            let spent: u32 = threads.into_iter().map(|t| t.join().unwrap()).sum();
+            // Two in reserve and four halves.
+            assert!((2..=4).contains(&spent), "{spent}");
+        };
+        shuttle::check_random(spenders, 20_000);
     }
 }

@@ -112,7 +112,7 @@ impl Fetch {
         }
         let request =
             request.body(Full::new(body)).map_err(|e| invalid(format!("cannot build the request: {e}")))?;
-        let mut response = self.transport.send(request).await?;
+        let mut response = self.transport.send(request, &mut None).await?;
         let status = response.status();
         if !status.is_success() {
             let wait = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());

@@ -42,6 +42,7 @@ mod secret;
 pub mod sse;
 mod stack;
 pub mod structured;
+mod sync;
 mod tape;
 mod transport;
 mod watch;

@@ -6,7 +6,6 @@
 //! provider asks; successes let the number grow back. The share is taken of what was sent, not of what has ended, since a refusal
 //! comes at once and a success only after the whole answer.
 
-use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use tokio::sync::{Mutex as Gate, Notify};
@@ -16,6 +15,7 @@ use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
 use crate::error::{Error, ErrorKind};
 use crate::request::Request;
 use crate::response::Response;
+use crate::sync::{Mutex, MutexGuard};
 
 /// Fewest refusals that say something about the rate.
 const MIN_REFUSED: u32 = 3;
@@ -276,5 +276,86 @@ impl<C: Client> Client for Limit<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod shuttled {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        Malformed,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    /// Counts who is inside; every fourth call is refused.
+    struct Inner {
+        inside: AtomicUsize,
+        calls: AtomicUsize,
+        most: usize,
+    }
+
+    /// Also a call that is dropped leaves.
+    struct Leaves<'a>(&'a AtomicUsize);
+
+    impl Drop for Leaves<'_> {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    impl Client for Inner {
+        fn complete<'a>(
+            &'a self,
+            _: &'a Request,
+            _: &'a (dyn Fn(StreamEvent<'_>) + Send + Sync),
+        ) -> BoxFuture<'a, Result<Response, Error>> {
+            Box::pin(async move {
+                let before = self.inside.fetch_add(1, Ordering::SeqCst);
+                assert!(before < self.most, "{} inside", before + 1);
+                let _leaves = Leaves(&self.inside);
+                shuttle::future::yield_now().await;
+                match self.calls.fetch_add(1, Ordering::SeqCst) % 4 {
+                    3 => Err(Error::new(ErrorKind::Malformed(Malformed::Json), "refused")),
+                    _ => Ok(Response::new("m", "done")),
+                }
+            })
+        }
+
+        fn describe(&self) -> ClientInfo {
+            ClientInfo { provider: "test".into(), base_url: String::new(), simulated: true }
+        }
+    }
+
+    #[test]
+    fn in_any_order_nobody_is_forgotten_and_the_limit_holds() {
+        let callers = || {
+            let inner = Inner { inside: AtomicUsize::new(0), calls: AtomicUsize::new(0), most: 2 };
+            let options = LimitOptions { max_concurrent: 2, adaptive: false, ..LimitOptions::default() };
+            let limit = Arc::new(Limit::new(inner, options));
+            let threads: Vec<_> = (0..4)
+                .map(|i| {
+                    let limit = Arc::clone(&limit);
+                    shuttle::thread::spawn(move || {
+                        shuttle::future::block_on(async move {
+                            let request = Request::new("m", vec![]);
+                            let mut call = limit.complete(&request, &crate::ignore_events);
+                            // One of them is dropped in the middle: its place is free again.
+                            if i == 0 {
+                                let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+                                let _ = call.as_mut().poll(&mut context);
+                                drop(call);
+                                return;
+                            }
+                            let _ = call.await;
+                        });
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|t| t.join().unwrap());
+            assert_eq!(limit.lock().active, 0);
+        };
+        shuttle::check_random(callers, 5_000);
     }
 }

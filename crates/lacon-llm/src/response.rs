@@ -110,6 +110,9 @@ pub enum Outcome {
 pub struct Attempt {
     /// When the request was sent.
     pub start: Duration,
+    /// When there was a connection to send it on: made for it, or found unused. Absent where no network was used or
+    /// none was got.
+    pub connected: Option<Duration>,
     /// When the first part of the answer came.
     pub first_token: Option<Duration>,
     /// When the attempt ended.
@@ -135,8 +138,8 @@ impl Attempt {
     pub fn shift(&mut self, offset: Duration) {
         self.start += offset;
         self.end += offset;
-        if let Some(first) = &mut self.first_token {
-            *first += offset;
+        for at in [&mut self.connected, &mut self.first_token].into_iter().flatten() {
+            *at += offset;
         }
     }
 }

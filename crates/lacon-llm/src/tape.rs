@@ -408,6 +408,7 @@ impl<C: Client> Taped<C> {
         let end = begin.elapsed();
         let mut attempt = Attempt {
             start: Duration::ZERO,
+            connected: None,
             first_token: None,
             end,
             status: None,

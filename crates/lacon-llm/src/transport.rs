@@ -8,17 +8,17 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Uri;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -116,14 +116,30 @@ impl Transport {
         Ok(Self { client, connect: options.connect })
     }
 
-    /// Sends a request and waits for the head of the answer.
+    /// Sends a request and waits for the head of the answer. `connected` is told how long it took until there was a
+    /// connection to send it on, made for it or found unused.
     pub(crate) async fn send(
         &self,
-        request: hyper::Request<Full<Bytes>>,
+        mut request: hyper::Request<Full<Bytes>>,
+        connected: &mut Option<Duration>,
     ) -> Result<hyper::Response<hyper::body::Incoming>, Error> {
         let authority =
             request.uri().authority().map(|authority| authority.as_str().to_owned()).unwrap_or_default();
-        self.client.request(request).await.map_err(|error| self.failed(&authority, error))
+        let began = Instant::now();
+        let mut capture = capture_connection(&mut request);
+        let mut sending = pin!(self.client.request(request));
+        let mut waiting = pin!(async { capture.wait_for_connection_metadata().await.is_some() });
+        let mut waits = true;
+        let answer = poll_fn(|context| {
+            let answer = sending.as_mut().poll(context);
+            // Asked after the request: a connection out of the pool is known as soon as that has been polled.
+            if waits && let Poll::Ready(found) = waiting.as_mut().poll(context) {
+                waits = false;
+                *connected = found.then(|| began.elapsed());
+            }
+            answer
+        });
+        answer.await.map_err(|error| self.failed(&authority, error))
     }
 
     fn failed(&self, authority: &str, error: hyper_util::client::legacy::Error) -> Error {

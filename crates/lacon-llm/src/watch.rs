@@ -92,6 +92,7 @@ impl Watch {
         let start = seen.sent? + self.offset;
         Some(Attempt {
             start,
+            connected: None,
             first_token: seen.first.map(|first| first + self.offset),
             end,
             status: seen.first.map(|_| 200),

@@ -36,6 +36,9 @@ pub struct CallFact {
 pub struct AttemptFact {
     /// When the request was sent.
     pub start_s: f64,
+    /// When there was a connection to send it on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_s: Option<f64>,
     /// When it ended.
     pub end_s: f64,
     /// `answered`, `superseded`, or the kind of the error.
@@ -50,6 +53,7 @@ fn attempts(of: &[lacon_llm::Attempt]) -> Vec<AttemptFact> {
     of.iter()
         .map(|a| AttemptFact {
             start_s: a.start.as_secs_f64(),
+            connected_s: a.connected.map(|c| c.as_secs_f64()),
             end_s: a.end.as_secs_f64(),
             outcome: match &a.outcome {
                 lacon_llm::Outcome::Answered => "answered",

@@ -69,6 +69,13 @@ impl OpLog {
         result
     }
 
+    /// Notes what has been done since `start`.
+    pub fn since(&self, op: &'static str, start: Instant) {
+        if self.on {
+            self.note(op, start);
+        }
+    }
+
     fn note(&self, op: &'static str, start: Instant) {
         let fact = OpFact { op, start: start.saturating_duration_since(self.began), took: start.elapsed() };
         // A full list has counted it.

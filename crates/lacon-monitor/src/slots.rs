@@ -1,7 +1,7 @@
 //! An append-only list that many tasks write to at once: a place is taken by one atomic addition, so a writer waits
 //! for nobody. Memory grows in chunks that double, and ends at a limit; what does not fit is counted.
 
-use std::sync::{
+use crate::sync::{
     OnceLock,
     atomic::{AtomicUsize, Ordering},
 };
@@ -90,5 +90,37 @@ mod tests {
         let dropped = (0..5000).filter(|i| slots.push(*i).is_err()).count();
         assert_eq!((slots.limit(), dropped, slots.n_dropped()), (4095, 905, 905));
         assert_eq!(slots.iter().count(), 4095);
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod shuttled {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn no_order_of_writers_loses_or_doubles_a_value() {
+        let writers = || {
+            let slots = Arc::new(Slots::new(1));
+            let threads: Vec<_> = (0..3)
+                .map(|t| {
+                    let slots = Arc::clone(&slots);
+                    shuttle::thread::spawn(move || (0..3).for_each(|i| slots.push(t * 3 + i).unwrap()))
+                })
+                .collect();
+            // A reader in between sees whole values, each once.
+            let mut seen: Vec<i32> = slots.iter().copied().collect();
+            let n = seen.len();
+            seen.sort_unstable();
+            seen.dedup();
+            assert_eq!(seen.len(), n);
+            threads.into_iter().for_each(|t| t.join().unwrap());
+            let mut all: Vec<i32> = slots.iter().copied().collect();
+            all.sort_unstable();
+            assert_eq!(all, (0..9).collect::<Vec<_>>());
+        };
+        shuttle::check_random(writers, 20_000);
+        shuttle::check_pct(writers, 20_000, 3);
     }
 }

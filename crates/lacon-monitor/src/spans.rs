@@ -1,6 +1,7 @@
 //! The run's own trace: one JSON object a line, with OpenTelemetry GenAI attribute names. Never any prompt text.
 
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::{
     ledger::Facts,
@@ -19,19 +20,20 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
     let root = id(&run.run_id, "run", 0, 16);
     let mut lines =
         Vec::with_capacity(1 + facts.nodes.len() + 3 * facts.calls.len() + facts.tools.len() + ops.len());
-    let mut push = |name: &str,
-                    span: &str,
-                    parent: Option<&str>,
-                    (start, end): (f64, f64),
-                    attributes: Map<String, Value>| {
-        lines.push(
-            json!({
-                "trace_id": trace_id, "span_id": span, "parent_span_id": parent, "name": name,
-                "start_s": micros(start), "end_s": micros(end), "attributes": attributes,
-            })
-            .to_string(),
-        );
-    };
+    let mut push =
+        |name: &str, span: &str, parent: Option<&str>, (start, end): (f64, f64), attributes: Attributes| {
+            let line = Line {
+                attributes,
+                end_s: micros(end),
+                name,
+                parent_span_id: parent,
+                span_id: span,
+                start_s: micros(start),
+                trace_id: &trace_id,
+            };
+            // A value of JSON types cannot fail to be written.
+            lines.push(serde_json::to_string(&line).unwrap_or_default());
+        };
     push(&format!("invoke_workflow {}", run.profile), &root, None, (0.0, run.wall_s), of_run(run));
     // A call belongs to the node that was open when it began and whose name holds the call's role.
     // Where one of its nodes ends as the next begins both are open: the later one is meant.
@@ -46,7 +48,7 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
             .map_or_else(|| root.clone(), |(i, _)| id(&run.run_id, "node", i, 16))
     };
     for (i, node) in facts.nodes.iter().enumerate() {
-        let mut attributes = object(&[
+        let mut attributes = object([
             (names::OPERATION, json!("invoke_agent")),
             (names::AGENT, json!(node.node)),
             (names::CONVERSATION, json!(run.run_id)),
@@ -54,7 +56,7 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
             ("lacon.visit", json!(node.visit)),
         ]);
         if let Some(error) = &node.error {
-            attributes.insert(names::ERROR_TYPE.into(), json!(error));
+            attributes.put(names::ERROR_TYPE, json!(error));
         }
         push(
             &node.node,
@@ -72,13 +74,13 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
         push(&format!("chat {}", c.model), &span, Some(&parent), (c.start_s, c.end_s), of_call(run, c));
         for (name, start, end, mut attributes) in phases(c, &fact.attempts) {
             n_phases += 1;
-            attributes.insert(names::KIND.into(), json!("phase"));
+            attributes.put(names::KIND, json!("phase"));
             push(&name, &id(&run.run_id, "phase", n_phases, 16), Some(&span), (start, end), attributes);
         }
     }
     for (i, fact) in facts.tools.iter().enumerate() {
         let t = &fact.tool;
-        let mut attributes = object(&[
+        let mut attributes = object([
             (names::OPERATION, json!("execute_tool")),
             (names::TOOL, json!(t.name)),
             (names::TOOL_TYPE, json!("function")),
@@ -87,9 +89,9 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
             ("lacon.source", json!(t.source)),
             ("lacon.tokens", json!(t.tokens)),
         ]);
-        attributes.insert("lacon.status".into(), json!(t.status));
+        attributes.put("lacon.status", json!(t.status));
         if t.status != "ok" && t.status != "no_data" {
-            attributes.insert(names::ERROR_TYPE.into(), json!(t.status));
+            attributes.put(names::ERROR_TYPE, json!(t.status));
         }
         let parent = owner(&t.role, t.start_s);
         let span = id(&run.run_id, "tool", i, 16);
@@ -102,7 +104,7 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
     }
     for (i, op) in kept.into_iter().enumerate() {
         let start = op.start.as_secs_f64();
-        let attributes = object(&[(names::KIND, json!("own"))]);
+        let attributes = object([(names::KIND, json!("own"))]);
         push(
             op.op,
             &id(&run.run_id, "op", i, 16),
@@ -114,10 +116,10 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> Vec<String
     lines
 }
 
-fn of_run(run: &RunRecord) -> Map<String, Value> {
+fn of_run(run: &RunRecord) -> Attributes {
     let reports: Vec<Value> =
         run.reports.iter().map(|r| json!({"role": r.role, "words": r.words, "tokens": r.tokens})).collect();
-    let mut map = object(&[
+    let mut map = object([
         (names::OPERATION, json!("invoke_workflow")),
         (names::WORKFLOW, json!(run.profile)),
         (names::CONVERSATION, json!(run.run_id)),
@@ -134,13 +136,13 @@ fn of_run(run: &RunRecord) -> Map<String, Value> {
         ("lacon.grade", json!(run.grade)),
     ]);
     if run.status != "done" {
-        map.insert(names::ERROR_TYPE.into(), json!(run.status));
+        map.put(names::ERROR_TYPE, json!(run.status));
     }
     map
 }
 
-fn of_call(run: &RunRecord, c: &Call) -> Map<String, Value> {
-    let mut attributes = object(&[
+fn of_call(run: &RunRecord, c: &Call) -> Attributes {
+    let mut attributes = object([
         (names::OPERATION, json!("chat")),
         (names::PROVIDER, json!(run.llm.provider)),
         (names::REQUEST_MODEL, json!(c.model)),
@@ -163,40 +165,79 @@ fn of_call(run: &RunRecord, c: &Call) -> Map<String, Value> {
         ("lacon.prompt_digest", json!(c.prompt_digest)),
     ]);
     if c.status != "ok" {
-        attributes.insert(names::ERROR_TYPE.into(), json!(c.status));
+        attributes.put(names::ERROR_TYPE, json!(c.status));
     }
-    attributes.retain(|_, v| !v.is_null());
+    attributes.0.retain(|(_, v)| !v.is_null());
     attributes
 }
 
-type Phase = (String, f64, f64, Map<String, Value>);
+/// What takes less is finding an unused connection.
+const SHORTEST_CONNECT_S: f64 = 50e-6;
 
-/// Queue, each try, and of the answer the wait for the first token and the stream. Connecting is part of the wait.
+type Phase = (String, f64, f64, Attributes);
+
+/// Queue, each try, and of the answer connecting, the wait for the first token, and the stream. A connection that was
+/// found unused takes no time and has no span.
 fn phases(c: &Call, attempts: &[crate::ledger::AttemptFact]) -> Vec<Phase> {
     let mut phases: Vec<Phase> = Vec::new();
     if c.queue_s > 1e-6 {
-        phases.push(("queue".into(), c.start_s, c.start_s + c.queue_s, Map::new()));
+        phases.push(("queue".into(), c.start_s, c.start_s + c.queue_s, Attributes::default()));
     }
     if attempts.len() > 1 {
         for (i, a) in attempts.iter().enumerate() {
             let name = if a.hedge { format!("hedge {}", i + 1) } else { format!("attempt {}", i + 1) };
-            let mut attributes = object(&[
-                ("lacon.outcome", json!(a.outcome)),
-                ("http.response.status_code", json!(a.status)),
-            ]);
-            attributes.retain(|_, v| !v.is_null());
+            let mut attributes =
+                object([("lacon.outcome", json!(a.outcome)), ("http.response.status_code", json!(a.status))]);
+            attributes.0.retain(|(_, v)| !v.is_null());
             phases.push((name, c.start_s + a.start_s, c.start_s + a.end_s, attributes));
         }
     }
     if let Some(first) = c.first_token_s.filter(|f| *f <= c.end_s) {
-        phases.push(("first token".into(), c.start_s + c.queue_s + c.retry_s, first, Map::new()));
-        phases.push(("stream".into(), first, c.end_s, Map::new()));
+        let mut sent = c.start_s + c.queue_s + c.retry_s;
+        let answered = attempts.iter().rev().find(|a| a.outcome == "answered");
+        if let Some(connected) = answered.and_then(|a| a.connected_s).map(|s| c.start_s + s)
+            && connected - sent > SHORTEST_CONNECT_S
+            && connected <= first
+        {
+            phases.push(("connect".into(), sent, connected, Attributes::default()));
+            sent = connected;
+        }
+        phases.push(("first token".into(), sent, first, Attributes::default()));
+        phases.push(("stream".into(), first, c.end_s, Attributes::default()));
     }
     phases
 }
 
-fn object(pairs: &[(&str, Value)]) -> Map<String, Value> {
-    pairs.iter().map(|(k, v)| ((*k).to_owned(), v.clone())).collect()
+fn object<const N: usize>(pairs: [(&'static str, Value); N]) -> Attributes {
+    Attributes(pairs.into())
+}
+
+/// A span's attributes: few enough that looking one up is a walk, and written once.
+#[derive(Default)]
+struct Attributes(Vec<(&'static str, Value)>);
+
+impl Attributes {
+    fn put(&mut self, name: &'static str, value: Value) {
+        self.0.push((name, value));
+    }
+}
+
+impl Serialize for Attributes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
+/// One line of the trace.
+#[derive(Serialize)]
+struct Line<'a> {
+    attributes: Attributes,
+    end_s: f64,
+    name: &'a str,
+    parent_span_id: Option<&'a str>,
+    span_id: &'a str,
+    start_s: f64,
+    trace_id: &'a str,
 }
 
 fn micros(seconds: f64) -> f64 {

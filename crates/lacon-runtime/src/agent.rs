@@ -94,8 +94,15 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     if let Some(answered) = options.journal.as_ref().and_then(|journal| journal.answer(&key)) {
         return Ok(answered);
     }
-    let encoding = ops.time("vocabulary", || options.counter.get());
-    let counted = ops.time("count prompt", || count_prompt(request, encoding));
+    let request = &*request;
+    let count = async {
+        let encoding = ops.wrap("vocabulary", options.counter.ready()).await;
+        ops.time("count prompt", || count_prompt(request, encoding))
+    };
+    // Only a limit has to know the count before the call; else it is taken while the call is under way.
+    let limited = options.budget_tokens > 0 || options.budget_micro_usd > 0;
+    let (before, count) = if limited { (Some(count.await), None) } else { (None, Some(count)) };
+    let counted = before.unwrap_or(0);
     let used = run.ledger.tokens().total;
     if options.budget_tokens > 0 && used + counted as u64 > options.budget_tokens {
         return Err(Error::new(
@@ -141,8 +148,15 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         StreamEvent::Restarted => streamed.store(0, std::sync::atomic::Ordering::Relaxed),
         _ => {}
     };
-    let result = options.client.complete(request, &on_event).await;
-    let end = run.now();
+    let calling = async {
+        let result = options.client.complete(request, &on_event).await;
+        (result, run.now())
+    };
+    let ((result, end), counted) = match count {
+        None => (calling.await, counted),
+        // The call is polled first: its request is on its way when counting begins.
+        Some(count) => futures_util::future::join(calling, count).await,
+    };
     run.hear(role);
     match &result {
         Ok(response) => {
@@ -234,6 +248,13 @@ pub async fn fetch(
         Ok(_) => "ok",
         Err(error) => error.code(),
     };
+    let tokens = match &result {
+        Ok((text, _)) => {
+            let encoding = ops.wrap("vocabulary", options.counter.ready()).await.encoding;
+            Some(ops.time("count tool answer", || encoding.count(&text.text) as u64))
+        }
+        Err(_) => None,
+    };
     let fact = ToolFact {
         tool: record::ToolCall {
             name: name.into(),
@@ -244,10 +265,7 @@ pub async fn fetch(
             end_s: end.as_secs_f64(),
             cache: cache.into(),
             status: status.into(),
-            tokens: result.as_ref().ok().map(|(t, _)| {
-                let encoding = ops.time("vocabulary", || options.counter.get());
-                ops.time("count tool answer", || encoding.encoding.count(&t.text) as u64)
-            }),
+            tokens,
         },
     };
     if let Some(journal) = &options.journal {

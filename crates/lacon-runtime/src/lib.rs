@@ -12,6 +12,7 @@ pub mod offload_store;
 pub mod run;
 pub mod settings;
 pub mod shared_cache;
+mod sync;
 pub mod tape_tools;
 pub mod tools;
 

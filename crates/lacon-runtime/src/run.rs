@@ -101,34 +101,60 @@ pub struct RunOptions {
     pub journal: Option<RunJournal>,
     /// What an earlier process has left of this run.
     pub restored: Restored,
+    /// When the work for this run began; what was prepared before [`Run::new`] is our own time too.
+    pub began: Instant,
 }
 
 /// The encoding of a model, loaded beside the first requests instead of before them.
 pub struct Counter {
     model: String,
     loaded: OnceLock<ModelEncoding>,
+    /// Told when a thread of its own has loaded it; absent where no thread does.
+    done: Option<Notify>,
 }
 
 impl Counter {
     /// Starts to load the encoding of a model on a thread of its own.
     pub fn new(model: impl Into<String>) -> Arc<Self> {
-        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new() });
+        let model: String = model.into();
+        let counter =
+            Arc::new(Self { model: model.clone(), loaded: OnceLock::new(), done: Some(Notify::new()) });
         let loader = Arc::clone(&counter);
-        // Loading is milliseconds of computing; without a thread to spare the first use loads it.
-        let _ = std::thread::Builder::new().name("vocabulary".into()).spawn(move || {
+        let load = move || {
             loader.get();
-        });
-        counter
+            loader.done.iter().for_each(Notify::notify_waiters);
+        };
+        // A paused clock stands still as long as a blocking task of its event loop runs.
+        let spawned = match tokio::runtime::Handle::try_current() {
+            Ok(event_loop) => {
+                drop(event_loop.spawn_blocking(load));
+                true
+            }
+            Err(_) => std::thread::Builder::new().name("vocabulary".into()).spawn(load).is_ok(),
+        };
+        // Without a thread to spare the first use loads it.
+        if spawned { counter } else { Arc::new(Self { model, loaded: OnceLock::new(), done: None }) }
     }
 
     /// Loads the encoding of a model here and at once.
     pub fn loaded(model: impl Into<String>) -> Arc<Self> {
-        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new() });
+        let counter = Arc::new(Self { model: model.into(), loaded: OnceLock::new(), done: None });
         counter.get();
         counter
     }
 
-    /// The encoding; waits for the loading when that has not ended.
+    /// The encoding, without holding up the event loop while it is loaded.
+    pub async fn ready(&self) -> &ModelEncoding {
+        if let Some(done) = &self.done {
+            let told = done.notified();
+            if self.loaded.get().is_none() {
+                told.await;
+            }
+        }
+        self.get()
+    }
+
+    /// The encoding; blocks until it is loaded.
     pub fn get(&self) -> &ModelEncoding {
         self.loaded.get_or_init(|| for_model(&self.model))
     }
@@ -151,7 +177,7 @@ impl Run {
     /// Starts the clock, where an earlier process stopped if there was one.
     pub fn new(mut options: RunOptions) -> Self {
         let earlier = std::mem::take(&mut options.restored);
-        let now = Instant::now();
+        let now = options.began;
         let began = now.checked_sub(Duration::from_secs_f64(earlier.end_s())).unwrap_or(now);
         let ledger = Ledger::starting_at(began.into_std(), options.monitor);
         ledger.restore(Facts {
@@ -162,6 +188,7 @@ impl Run {
             warnings: earlier.warnings,
             receipts: earlier.receipts,
         });
+        ledger.ops.since("prepare", options.began.into_std());
         Self {
             options,
             ledger,

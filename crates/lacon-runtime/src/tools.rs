@@ -2,16 +2,18 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
 use lacon_llm::BoxFuture;
 use serde_json::{Map, Value};
 use tokio::{sync::OnceCell, time::Instant};
+
+use crate::sync::{
+    Mutex, MutexGuard,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// One tool call.
 #[derive(Clone, Debug, PartialEq)]
@@ -248,7 +250,7 @@ impl ToolCache {
         Ok((text, lookup))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Shelf> {
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -378,5 +380,59 @@ mod tests {
         let off = ToolCache::new(0);
         off.call(&source, &request("t", &[])).await.unwrap();
         assert_eq!(off.call(&source, &request("t", &[])).await.unwrap().1, Lookup::Miss);
+    }
+}
+
+#[cfg(all(test, shuttle))]
+mod shuttled {
+    use super::*;
+    use crate::sync::atomic::AtomicUsize;
+
+    /// Counts its calls; the first one fails.
+    struct Source(AtomicUsize);
+
+    impl ToolSource for Source {
+        fn call<'a>(&'a self, _: &'a ToolRequest) -> BoxFuture<'a, Result<ToolText, ToolError>> {
+            Box::pin(async move {
+                let n = self.0.fetch_add(1, Ordering::SeqCst);
+                shuttle::future::yield_now().await;
+                if n == 0 {
+                    return Err(ToolError::Failed("not now".into()));
+                }
+                Ok(ToolText { text: "answer".into(), no_data: false })
+            })
+        }
+
+        fn describe(&self) -> String {
+            "a test".into()
+        }
+
+        fn simulated(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn in_any_order_equal_calls_are_one_and_a_failure_is_not_kept() {
+        let callers = || {
+            let cache = Arc::new(ToolCache::new(1 << 20));
+            let source = Arc::new(Source(AtomicUsize::new(0)));
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let (cache, source) = (Arc::clone(&cache), Arc::clone(&source));
+                    shuttle::thread::spawn(move || {
+                        let request =
+                            ToolRequest { name: "t".into(), arguments: Map::new(), role: "market".into() };
+                        shuttle::future::block_on(async { cache.call(&*source, &request).await.is_ok() })
+                    })
+                })
+                .collect();
+            let answered = threads.into_iter().map(|t| t.join().unwrap()).filter(|ok| *ok).count();
+            // One met the failure, all others share one answer.
+            assert_eq!((answered, source.0.load(Ordering::SeqCst)), (2, 2));
+            let stats = cache.stats();
+            assert_eq!((stats.hits, stats.misses, stats.bytes), (1, 1, 9));
+        };
+        shuttle::check_random(callers, 5_000);
     }
 }

@@ -196,6 +196,7 @@ impl SimClient {
             Usage::from_totals(Some(prompt as u64), Some(cached as u64), Some(completion as u64), None);
         let attempt = |end: Duration, outcome: Outcome, error: Option<&str>, usage| Attempt {
             start: Duration::ZERO,
+            connected: None,
             first_token: None,
             end,
             status: None,

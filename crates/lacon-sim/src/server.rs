@@ -159,7 +159,12 @@ impl State {
             Some((fault, rest)) => (fault.parse().map(Some), format!("/{rest}")),
             None => match head.headers.get("x-sim-fault").and_then(|v| v.to_str().ok()) {
                 Some(fault) => (fault.parse().map(Some), path),
-                None => (Ok(self.faults.draw(draw(self.sim.seed, &format!("served/{n}")))), path),
+                None => {
+                    let role = head.headers.get("x-lacon-role").and_then(|v| v.to_str().ok());
+                    let place = role.unwrap_or_else(|| path.split('/').nth(1).unwrap_or_default());
+                    let u = draw(self.sim.seed, &format!("served/{n}"));
+                    (Ok(self.faults.draw(u, place)), path)
+                }
             },
         };
         let fault: Option<Fault> = match fault {

@@ -5,10 +5,13 @@
 //! bypassed.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use crate::encoding::Encoding;
+use crate::sync::{
+    Mutex,
+    atomic::{AtomicU64, Ordering},
+};
 
 const N_SHARDS: usize = 16;
 /// Bytes of one entry: key, count and links, with the hash table's share.
@@ -173,4 +176,67 @@ fn key(encoding: &Encoding, text: &str) -> Key {
     hasher.update(&encoding.number().to_le_bytes());
     hasher.update(text.as_bytes());
     *hasher.finalize().as_bytes()
+}
+
+#[cfg(all(test, shuttle))]
+mod shuttled {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn in_any_order_counts_are_right_and_bounds_hold() {
+        let encoding = crate::encoding("cl100k_base").unwrap();
+        let texts: Vec<String> = (0..6).map(|i| "word ".repeat(i + 1)).collect();
+        let expected: Vec<usize> = texts.iter().map(|t| encoding.count(t)).collect();
+        let work = Arc::new((texts, expected));
+        let threads = move || {
+            let options =
+                CountCacheOptions { max_bytes: N_SHARDS * ENTRY_BYTES * 2, threshold: 0, enabled: true };
+            let cache = Arc::new(CountCache::new(options));
+            let threads: Vec<_> = (0..3)
+                .map(|t| {
+                    let (cache, work) = (Arc::clone(&cache), Arc::clone(&work));
+                    shuttle::thread::spawn(move || {
+                        for i in 0..6 {
+                            let i = (i + t) % 6;
+                            assert_eq!(cache.count(encoding, &work.0[i]), work.1[i]);
+                        }
+                        if t == 2 {
+                            cache.clear();
+                        }
+                    })
+                })
+                .collect();
+            let within =
+                |stats: CountCacheStats| assert!(stats.bytes <= N_SHARDS * ENTRY_BYTES * 2, "{stats:?}");
+            within(cache.stats());
+            threads.into_iter().for_each(|t| t.join().unwrap());
+            within(cache.stats());
+        };
+        shuttle::check_random(threads, 5_000);
+    }
+
+    #[test]
+    fn figures_add_up_in_any_order() {
+        let encoding = crate::encoding("cl100k_base").unwrap();
+        let threads = move || {
+            let options = CountCacheOptions { max_bytes: 1 << 20, threshold: 0, enabled: true };
+            let cache = Arc::new(CountCache::new(options));
+            let threads: Vec<_> = (0..3)
+                .map(|_| {
+                    let cache = Arc::clone(&cache);
+                    shuttle::thread::spawn(move || {
+                        cache.count(encoding, "one text");
+                        cache.count(encoding, "another text");
+                    })
+                })
+                .collect();
+            threads.into_iter().for_each(|t| t.join().unwrap());
+            let stats = cache.stats();
+            assert_eq!((stats.hits + stats.misses, stats.entries), (6, 2), "{stats:?}");
+            assert!(stats.misses >= 2);
+        };
+        shuttle::check_random(threads, 5_000);
+    }
 }

@@ -32,6 +32,7 @@ mod scan;
 mod seen;
 mod simd;
 mod special;
+mod sync;
 mod tables;
 pub mod vocabulary;
 

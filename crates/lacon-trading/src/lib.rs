@@ -7,6 +7,7 @@
 
 pub mod agents;
 pub mod cast;
+pub mod closing;
 pub mod condense;
 pub mod durations;
 pub mod forms;

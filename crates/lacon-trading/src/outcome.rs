@@ -1,6 +1,10 @@
 //! Turns what a run left (state, facts) into its record.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use lacon_monitor::{
     Action, Books, content_grade, critical,
@@ -8,16 +12,18 @@ use lacon_monitor::{
     ledger::{self, Facts},
     origin_grade,
     record::{
-        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord, SCHEMA_VERSION,
+        DataInfo, Decision, Degraded, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord,
+        SCHEMA_VERSION,
     },
     signal,
 };
 use lacon_runtime::facts;
-use lacon_tokens::Encoding;
+use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
 use crate::{Cast, Levers, Role, cast::Order, levers::LEVERS, state::TradeState};
 
 /// What is known of a run besides its state and facts.
+#[derive(Clone, Debug)]
 pub struct About {
     /// The run's name.
     pub run_id: String,
@@ -37,22 +43,25 @@ pub struct About {
     pub data: DataInfo,
     /// Which levers were on.
     pub levers: Levers,
+    /// When it began.
+    pub began: Instant,
     /// Who took part.
     pub cast: Arc<Cast>,
-    /// Wall seconds.
-    pub wall_s: f64,
     /// Seconds from the start of the process to the start of the run.
     pub before_s: f64,
-    /// Highest resident memory.
-    pub peak_rss_mb: Option<f64>,
-    /// The machine and the build.
-    pub environment: Environment,
-    /// Whether our own counts should equal the provider's.
-    pub counts_are_exact: bool,
+    /// Version of the program.
+    pub version: String,
+    /// Seed of every random source.
+    pub seed: u64,
+    /// Wall seconds per simulated second.
+    pub time_scale: f64,
 }
 
-/// Puts the record together.
-pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encoding) -> RunRecord {
+/// Puts the record together; `model` is how the deep model's tokens are counted. Memory and the books are entered last.
+pub fn record(about: About, state: &TradeState, facts: &Facts, model: &ModelEncoding) -> RunRecord {
+    let encoding = model.encoding;
+    let counts_are_exact = !about.llm.simulated && model.how != Exactness::Heuristic;
+    let wall_s = about.began.elapsed().as_secs_f64();
     let tokens = ledger::total(&facts.calls);
     let model_s = critical::model_seconds(facts);
     let first_request = facts
@@ -69,7 +78,7 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
     tools.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
 
     let mut warnings = facts.warnings.clone();
-    if about.counts_are_exact && sent > 0 && planned.abs_diff(sent) * 50 > sent {
+    if counts_are_exact && sent > 0 && planned.abs_diff(sent) * 50 > sent {
         warnings.push(format!("our count of the prompts is {planned} tokens, the provider reports {sent}"));
     }
     let roles = about.cast.roles();
@@ -90,11 +99,11 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         llm: about.llm,
         data: about.data,
         decision,
-        wall_s: about.wall_s,
+        wall_s,
         model_s,
-        own_ms: (about.wall_s - model_s).max(0.0) * 1e3,
+        own_ms: (wall_s - model_s).max(0.0) * 1e3,
         first_request_ms: first_request.map(|s| (s + about.before_s) * 1e3),
-        peak_rss_mb: about.peak_rss_mb,
+        peak_rss_mb: None,
         tokens,
         cost_usd: ledger::cost_usd(&facts.calls),
         calls,
@@ -108,10 +117,32 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, encoding: &Encodi
         degraded: Vec::new(),
         grade: Grade::default(),
         warnings,
-        environment: about.environment,
+        environment: Environment {
+            version: about.version,
+            host_cpus: cpus(),
+            seed: about.seed,
+            time_scale: about.time_scale,
+        },
     };
     run.grade = grades(&run, &about.cast, state, facts);
     run
+}
+
+/// Says in the record what a deadline left of the decision.
+pub fn degrade(run: &mut RunRecord) {
+    if run.status == "deadline" && run.decision.parsed {
+        run.degraded.push(Degraded {
+            role: run.decision.source.clone().unwrap_or_default(),
+            step: "last_good_plan".into(),
+            reason: "the deadline passed: the decision is the last that was stated".into(),
+        });
+    }
+}
+
+/// Processors that this process may use; asking the system takes longer than a prompt.
+fn cpus() -> usize {
+    static CPUS: OnceLock<usize> = OnceLock::new();
+    *CPUS.get_or_init(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Which texts stood in whose prompts. A text that is there in part counts as long as most of its numbers are.

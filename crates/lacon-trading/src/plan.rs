@@ -284,12 +284,25 @@ pub struct Verified {
     pub cached_predicted: u64,
 }
 
-/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent.
+/// A prompt that was built again.
+#[derive(Debug)]
+pub struct Compared {
+    role: Role,
+    /// The digest on the wire.
+    sent: String,
+    equal: bool,
+    /// When it was sent, and when its answer had begun; seconds of the run.
+    span: (f64, f64),
+    text: String,
+}
+
+/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent. What
+/// was `compared` before is not built again.
 ///
 /// Who speaks in several rounds is left out when a later round was asked for shorter: its first prompt is then another.
-pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
-    let mut verified = Verified::default();
-    let mut texts: Vec<(f64, f64, String)> = Vec::new();
+pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, compared: &mut Vec<Compared>) -> Verified {
+    let known = std::mem::take(compared);
+    let mut known: BTreeMap<Role, Compared> = known.into_iter().map(|c| (c.role, c)).collect();
     for role in desk.cast.roles() {
         if state.texts(role).len() > 1 && desk.ladder.has_stepped(role) {
             continue;
@@ -300,6 +313,10 @@ pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
             .filter(|c| c.call.role == role.name())
             .min_by(|a, b| a.call.start_s.total_cmp(&b.call.start_s));
         let Some(sent) = sent else { continue };
+        if let Some(known) = known.remove(&role).filter(|k| k.sent == sent.call.prompt_digest) {
+            compared.push(known);
+            continue;
+        }
         let planned = if role.is_analyst() {
             if !desk.levers.has("prefetch") {
                 continue;
@@ -308,25 +325,30 @@ pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
         } else {
             requests::reader(desk, role, state, 1).request
         };
-        verified.compared += 1;
-        verified.equal += u64::from(planned.digest() == sent.call.prompt_digest);
-        let text: String =
-            planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
-        texts.push((sent.call.start_s, sent.call.first_token_s.unwrap_or(sent.call.end_s), text));
+        compared.push(Compared {
+            role,
+            equal: planned.digest() == sent.call.prompt_digest,
+            sent: sent.call.prompt_digest.clone(),
+            span: (sent.call.start_s, sent.call.first_token_s.unwrap_or(sent.call.end_s)),
+            text: planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect(),
+        });
     }
-    verified.cached_predicted = predicted(&texts, desk.run.options.counter.get().encoding);
-    verified
+    Verified {
+        compared: compared.len() as u64,
+        equal: compared.iter().filter(|c| c.equal).count() as u64,
+        cached_predicted: predicted(compared, desk.run.options.counter.get().encoding),
+    }
 }
 
 /// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
 /// 128, of every prompt whose answer had begun when the next one was sent.
-fn predicted(sent: &[(f64, f64, String)], encoding: &lacon_tokens::Encoding) -> u64 {
+fn predicted(sent: &[Compared], encoding: &lacon_tokens::Encoding) -> u64 {
     sent.iter()
-        .map(|(start, _, text)| {
+        .map(|Compared { span, text, .. }| {
             let longest = sent
                 .iter()
-                .filter(|(_, first_token, _)| first_token <= start)
-                .map(|(_, _, earlier)| text.bytes().zip(earlier.bytes()).take_while(|(a, b)| a == b).count())
+                .filter(|earlier| earlier.span.1 <= span.0)
+                .map(|earlier| shared(text.as_bytes(), earlier.text.as_bytes()))
                 .max()
                 .unwrap_or(0);
             // A token has at least a byte: most pairs end here, uncounted.
@@ -341,6 +363,13 @@ fn predicted(sent: &[(f64, f64, String)], encoding: &lacon_tokens::Encoding) -> 
             if tokens < 1024 { 0 } else { (tokens - tokens % 128) as u64 }
         })
         .sum()
+}
+
+/// Bytes that two texts begin with alike.
+fn shared(a: &[u8], b: &[u8]) -> usize {
+    const STEP: usize = 64;
+    let steps = a.chunks_exact(STEP).zip(b.chunks_exact(STEP)).take_while(|(a, b)| a == b).count() * STEP;
+    steps + a[steps..].iter().zip(&b[steps..]).take_while(|(a, b)| a == b).count()
 }
 
 /// The digest of a plan: every choice and every text that is known before the run.

@@ -1,6 +1,7 @@
 //! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
@@ -53,8 +54,12 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
+/// What of a report tree is on the disk already: the digest of each file.
+#[derive(Debug, Default)]
+pub struct Written(BTreeMap<String, String>);
+
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
-/// a folder without it is one whose writing was cut short.
+/// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -64,6 +69,7 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
+    written: &mut Written,
 ) -> Result<(), WriteError> {
     let mut files: Vec<(String, String)> =
         roles(run).filter_map(|role| Some((role.path(), role_report(run, state, role)?))).collect();
@@ -74,17 +80,31 @@ pub fn write_tree(
     files.push(("events.jsonl".into(), lines(events(facts))));
     files.push(("receipts.jsonl".into(), lines(receipts)));
     let mut made: Option<PathBuf> = None;
-    for (path, text) in files {
-        let path = folder.join(path);
+    for (name, text) in files {
+        let digest = lacon_runtime::run::digest(&[&text]);
+        if written.0.get(&name) == Some(&digest) {
+            continue;
+        }
+        let path = folder.join(&name);
         let failed = |source| WriteError { path: path.clone(), source };
         let parent = path.parent().unwrap_or(folder);
         if made.as_deref() != Some(parent) {
             fs::create_dir_all(parent).map_err(failed)?;
             made = Some(parent.to_owned());
         }
-        fs::write(&path, text).map_err(failed)?;
+        overwrite(&path, text.as_bytes()).map_err(failed)?;
+        written.0.insert(name, digest);
     }
     Ok(())
+}
+
+/// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find
+/// blocks again.
+fn overwrite(path: &Path, content: &[u8]) -> std::io::Result<()> {
+    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
+    let before = file.metadata()?.len();
+    file.write_all(content)?;
+    if before > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
 }
 
 /// The roles that gave a text, or failed to, in the order of the report.

@@ -12,24 +12,24 @@ use lacon_graph::Status;
 use lacon_llm::{Client, Effort};
 use lacon_market::{Bar, Kind, catalog};
 use lacon_monitor::{
-    OpFact, RunRecord, books,
-    record::{DataInfo, Degraded, Environment, LlmInfo},
+    RunRecord, books,
+    record::{DataInfo, LlmInfo},
 };
 use lacon_prompt::{budget::MicroUsd, plan::Limits};
 use lacon_runtime::{
     Counter, Restored, Run, RunJournal, RunOptions, SharedCache, ToolCache, ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
-use lacon_tokens::Exactness;
 
 use crate::{
     Cast, Levers, Role,
     cast::Order,
+    closing::{self, Rehearsal},
     durations::DurationsFile,
     graph,
     ladder::Ladder,
     memory::{self, Memory},
-    outcome::{self, About},
+    outcome::About,
     plan::{self, Plan, PlanOptions},
     recall::{self, Embedder, Recall, RecallOptions},
     report::{self, WriteError},
@@ -202,7 +202,7 @@ pub enum DecideError {
 /// Dropping the future stops every call and leaves no file; a caller who wants the partial results resolves
 /// [`Settings::stop`] instead.
 pub async fn decide(settings: Settings) -> Decided {
-    let began = Instant::now();
+    let (began, clock) = (Instant::now(), tokio::time::Instant::now());
     let before_s = (began - settings.process_start).as_secs_f64();
     let started_at = Timestamp::now().to_string();
     let describe = settings.client.describe();
@@ -212,11 +212,6 @@ pub async fn decide(settings: Settings) -> Decided {
     let keeps_books = settings.tools.provenance().is_some();
     let shared = (settings.levers.has("shared_news") && !settings.tools.simulated() && !keeps_books)
         .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
-    let counter = if settings.async_loading {
-        Counter::new(settings.deep_model.clone())
-    } else {
-        Counter::loaded(settings.deep_model.clone())
-    };
     let plan_options = settings.plan_options();
     let (plan, plan_error) = match plan::compile(&plan_options) {
         Ok(plan) => (plan, None),
@@ -239,6 +234,12 @@ pub async fn decide(settings: Settings) -> Decided {
     let (journal, restored, journal_problem) =
         open_journal(&folder, settings.journal, settings.resume, settings.about);
     let durations = DurationsFile::read(&settings.out, &settings.profile, settings.time_scale);
+    // Last, so that its thread does not take the processor from what the first request waits for.
+    let counter = if settings.async_loading {
+        Counter::new(settings.deep_model.clone())
+    } else {
+        Counter::loaded(settings.deep_model.clone())
+    };
     let run = Arc::new(Run::new(RunOptions {
         run_id: settings.run_id.clone(),
         ticker: settings.ticker.clone(),
@@ -254,6 +255,7 @@ pub async fn decide(settings: Settings) -> Decided {
         monitor: settings.monitor,
         journal,
         restored,
+        began: clock,
     }));
     let cast = Arc::clone(&settings.cast);
     let quick_judge = settings.levers.has("slack_models") && cast.judge_beside_plan(&settings.levers);
@@ -276,19 +278,39 @@ pub async fn decide(settings: Settings) -> Decided {
     // Without the layout siblings have no common prefix; with several rounds a role is heard of once only.
     let staggers = ["stagger", "prefix_layout"].iter().all(|lever| settings.levers.has(lever));
     let first_token = Duration::from_secs_f64(plan::FIRST_TOKEN_S * settings.time_scale);
+    let about = About {
+        run_id: settings.run_id,
+        ticker: settings.ticker.clone(),
+        date: settings.date.to_string(),
+        profile: settings.profile,
+        started_at,
+        status: "done",
+        llm,
+        data,
+        levers: settings.levers.clone(),
+        cast: Arc::clone(&cast),
+        began,
+        before_s,
+        version: settings.version,
+        seed: settings.seed,
+        time_scale: settings.time_scale,
+    };
+    let rehearsal = Rehearsal::default();
+    rehearsal.prepare(about.clone(), folder.clone());
     let at_once = cast.order() == Order::Lacon && cast.research_rounds() == 1;
     let stagger =
         if staggers && at_once { Stagger::new(&durations, first_token) } else { Stagger::default() };
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
+        rehearsal,
         models: settings.models,
         plan,
         ladder,
         recall,
         embedder: settings.embedder,
         stagger,
-        levers: settings.levers.clone(),
-        ticker: settings.ticker.clone(),
+        levers: settings.levers,
+        ticker: settings.ticker,
         company: settings.company,
         listing: settings.listing,
         date: settings.date,
@@ -335,7 +357,7 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let ops = &run.ledger.ops;
     let model_encoding = ops.time("vocabulary", || counter.get());
-    if !llm.simulated
+    if !about.llm.simulated
         && let Some(warning) = &model_encoding.warning
     {
         run.ledger.warn(warning.clone());
@@ -345,55 +367,10 @@ pub async fn decide(settings: Settings) -> Decided {
     {
         run.ledger.warn(format!("the run cannot be resumed: {problem}"));
     }
-    let counts_are_exact = !llm.simulated && model_encoding.how != Exactness::Heuristic;
-    let facts = run.ledger.facts();
-    let about = About {
-        run_id: settings.run_id,
-        ticker: settings.ticker,
-        date: settings.date.to_string(),
-        profile: settings.profile,
-        started_at,
-        status,
-        llm,
-        data,
-        levers: settings.levers,
-        cast,
-        wall_s: began.elapsed().as_secs_f64(),
-        before_s,
-        peak_rss_mb: peak_rss_mb(),
-        environment: Environment {
-            version: settings.version,
-            host_cpus: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
-            seed: settings.seed,
-            time_scale: settings.time_scale,
-        },
-        counts_are_exact,
-    };
-    let mut record = ops.time("record", || outcome::record(about, &state, &facts, model_encoding.encoding));
-    let verified = ops.time("verify plan", || plan::verify(&desk, &state, &facts));
-    record.plan.digest = plan::digest(&desk);
-    record.plan.segments = desk.plan.segments();
-    (record.plan.compared, record.plan.equal) = (verified.compared, verified.equal);
-    record.plan.cached_predicted = verified.cached_predicted;
-    if verified.equal < verified.compared {
-        let lost = verified.compared - verified.equal;
-        record.warnings.push(format!("{lost} of {} prompts were not sent as planned", verified.compared));
-    }
-    record.degraded = desk.ladder.given_up();
-    if matches!(failure, Some(DecideError::Deadline(_))) && record.decision.parsed {
-        record.degraded.push(Degraded {
-            role: record.decision.source.clone().unwrap_or_default(),
-            step: "last_good_plan".into(),
-            reason: "the deadline passed: the decision is the last that was stated".into(),
-        });
-    }
-    record.wall_s = began.elapsed().as_secs_f64();
-    let mut write_error = ops
-        .time("report tree", || {
-            let own: Vec<OpFact> = ops.iter().copied().collect();
-            report::write_tree(&folder, &record, &state, &facts, &own)
-        })
-        .err();
+    let mut done = ops.time("wait for rehearsal", || desk.rehearsal.end());
+    let facts = ops.time("collect facts", || run.ledger.facts());
+    let about = About { status, ..about };
+    let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
     if let (None, Some(books)) = (&write_error, tools.provenance()) {
         let json = serde_json::to_vec_pretty(&books).unwrap_or_default();
         write_error = report::write_whole(&folder.join("provenance.json"), &json).err();

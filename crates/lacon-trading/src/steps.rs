@@ -10,6 +10,7 @@ use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
 use crate::{
     Cast, Levers, Role,
     cast::Order,
+    closing::{self, Rehearsal},
     forms::AnswerForm,
     ladder::Ladder,
     plan::Plan,
@@ -58,6 +59,8 @@ pub struct Desk {
     pub embedder: Option<Arc<dyn Embedder>>,
     /// Who waits for a sibling's first token.
     pub stagger: Stagger,
+    /// What of the run's end is done before it.
+    pub rehearsal: Rehearsal,
 }
 
 impl Desk {
@@ -384,7 +387,14 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 tool_rounds: 0,
                 first_turn: context.visit,
             };
-            let text = match agent::ask(&desk.run, ask).await {
+            // Polled after the call, whose request is under way by then.
+            let meanwhile = async {
+                if role == closing::last(desk.cast.order()) {
+                    desk.rehearsal.begin(&desk, state);
+                }
+            };
+            let (answer, ()) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
+            let text = match answer {
                 Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, &read).await {
                     Ok(text) => text,
                     Err(error) => settle(role, error)?,

@@ -79,6 +79,13 @@ pub struct Common {
     log_level: Option<String>,
 }
 
+impl Common {
+    /// With this settings file.
+    pub fn with_file(config: std::path::PathBuf) -> Self {
+        Self { config: Some(config), log_level: None }
+    }
+}
+
 #[cfg(test)]
 impl Common {
     /// Without a settings file and without a level.

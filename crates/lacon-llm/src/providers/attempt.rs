@@ -28,6 +28,7 @@ const DRAIN: Duration = Duration::from_millis(2);
 /// What is known of an attempt while it goes on.
 struct Progress {
     begin: Instant,
+    connected: Option<Duration>,
     first: Option<Duration>,
     status: Option<u16>,
     reader: Box<dyn Reader>,
@@ -58,10 +59,10 @@ impl Provider {
         warnings.iter().for_each(|warning| on_event(StreamEvent::Warning(warning)));
         let message = self.message(request, outgoing)?;
         let reader = wire.reader(request, &capabilities);
-        let mut progress = Progress { begin, first: None, status: None, reader };
+        let mut progress = Progress { begin, connected: None, first: None, status: None, reader };
         on_event(StreamEvent::Sent { attempt: 1 });
         let result = self.exchange(message, &mut progress, on_event).await;
-        let Progress { first, status, reader, .. } = progress;
+        let Progress { connected, first, status, reader, .. } = progress;
         let received = reader.received();
         let usage = reader.usage();
         // What was reported before an answer broke off is not the whole bill; what a whole but unusable one reports is.
@@ -73,6 +74,7 @@ impl Provider {
         let end = begin.elapsed();
         let mut attempt = Attempt {
             start: Duration::ZERO,
+            connected,
             first_token: first,
             end,
             status,
@@ -152,10 +154,11 @@ impl Provider {
         on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> Result<(), Error> {
         let first_limit = progress.begin + self.options.first_token;
-        let answer = match timeout_at(first_limit, self.transport.send(message)).await {
-            Ok(answer) => answer?,
-            Err(_) => return Err(self.too_slow(Timeout::FirstToken, progress)),
-        };
+        let answer =
+            match timeout_at(first_limit, self.transport.send(message, &mut progress.connected)).await {
+                Ok(answer) => answer?,
+                Err(_) => return Err(self.too_slow(Timeout::FirstToken, progress)),
+            };
         let (head, mut body) = answer.into_parts();
         let shared = head.version == hyper::Version::HTTP_2;
         let status = head.status.as_u16();

@@ -101,6 +101,7 @@ impl Client for Scripted {
             let usage = Usage { input: Some(100), output: Some(10), ..Usage::default() };
             let mut attempt = Attempt {
                 start: Duration::ZERO,
+                connected: None,
                 first_token: play.first.map(Duration::from_millis),
                 end: Duration::from_millis(play.end),
                 status: Some(200),

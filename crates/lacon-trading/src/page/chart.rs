@@ -36,8 +36,11 @@ const OVER: [(&str, &str, &str); 7] = [
     ("vwma", "VWMA", "c-d"),
 ];
 
-/// Panels below: title, their lines, marks across.
-const BELOW: [(&str, &[(&str, &str)], &[f64]); 4] = [
+/// A panel below the price: title, its lines with their classes, marks across.
+type Panel = (&'static str, &'static [(&'static str, &'static str)], &'static [f64]);
+
+/// The panels below.
+const BELOW: [Panel; 4] = [
     ("RSI", &[("rsi", "c-a")], &[30.0, 70.0]),
     ("MACD", &[("macd", "c-a"), ("macds", "c-c"), ("macdh", "c-b")], &[0.0]),
     ("ATR", &[("atr", "c-d")], &[]),
@@ -156,9 +159,9 @@ impl Series {
             short(low),
             short(high)
         );
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "{legend}<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">\n",
+            "{legend}<svg class=\"chart\" viewBox=\"0 0 {WIDTH} {height:.0}\" role=\"img\" aria-label=\"{}\">",
             escape(&label)
         );
         let scale = Scale::new(low, high, price_top, price_h);
@@ -187,9 +190,9 @@ impl Series {
             self.line(&mut out, name, class, &scale, &days, &x);
         }
         let y = scale.y(last.1);
-        let _ = write!(
+        let _ = writeln!(
             out,
-            "<path class=\"last\" d=\"M{LEFT} {y:.1}H{:.1}\"/><g class=\"tag\"><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"16\" rx=\"3\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>\n",
+            "<path class=\"last\" d=\"M{LEFT} {y:.1}H{:.1}\"/><g class=\"tag\"><rect x=\"{:.1}\" y=\"{:.1}\" width=\"{:.1}\" height=\"16\" rx=\"3\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
             WIDTH - RIGHT,
             WIDTH - RIGHT + 4.0,
             y - 8.0,

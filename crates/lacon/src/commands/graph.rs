@@ -44,6 +44,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         monitor: false,
         journal: None,
         restored: Restored::default(),
+        began: tokio::time::Instant::now(),
     });
     let cast = Arc::new(crate::world::cast(&config, lacon_market::Asset::Equity)?);
     let plan = plan::compile(&PlanOptions {
@@ -56,6 +57,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     })
     .map_err(Failure::input)?;
     let desk = Desk {
+        rehearsal: lacon_trading::closing::Rehearsal::default(),
         run: Arc::new(run),
         models: Vec::new(),
         plan,

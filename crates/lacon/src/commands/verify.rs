@@ -5,6 +5,7 @@ mod reliability;
 mod runs;
 mod session;
 mod tokens;
+mod wire;
 
 use std::{
     process::ExitCode,
@@ -90,6 +91,7 @@ const CHECKS: &[Check] = &[
     check("graph", "rollback", false, |a| a.test_rollback, runs::rollback),
     check("tools", "cache-stats", true, |a| a.trace_cache_stats, tokens::caches),
     check("LLM", "faults", true, |a| a.test_faults, reliability::faults),
+    check("LLM", "faults-on-the-wire", true, |a| a.test_faults, wire::faults),
     check("LLM", "kill-and-resume", false, |a| a.test_kill, reliability::kill),
     check("LLM", "secrets", true, |a| a.test_secrets, reliability::secrets),
     check("traces", "trace-performance", true, |a| a.trace_performance, runs::trace),

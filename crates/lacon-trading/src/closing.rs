@@ -1,0 +1,137 @@
+//! The end of a run: its record, the comparison of plan and wire, the report tree.
+//!
+//! Nobody waits for a model then, so all of it is our own time. It is therefore rehearsed on a thread of its own while the
+//! last call is under way: what cannot change any more is written and compared by then, and what can has been done once.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::JoinHandle,
+};
+
+use lacon_monitor::{OpFact, OpLog, RunRecord, ledger::Facts};
+
+use crate::{
+    Role,
+    cast::Order,
+    outcome::{self, About},
+    plan::{self, Compared},
+    report::{self, WriteError, Written},
+    state::TradeState,
+    steps::Desk,
+};
+
+/// What of the end is done already.
+#[derive(Debug, Default)]
+pub struct Done {
+    written: Written,
+    compared: Vec<Compared>,
+    /// The plan's digest, and how much had been given up of the plan by then.
+    digest: Option<(usize, String)>,
+}
+
+/// The rehearsal of a run's end.
+#[derive(Debug, Default)]
+pub struct Rehearsal {
+    about: OnceLock<(About, PathBuf)>,
+    running: Mutex<Option<JoinHandle<Done>>>,
+}
+
+impl Rehearsal {
+    /// Tells what is known of the run before its end; without it nothing is rehearsed.
+    pub fn prepare(&self, about: About, folder: PathBuf) {
+        // A run prepares once.
+        let _ = self.about.set((about, folder));
+    }
+
+    /// Begins on a thread of its own. It does nothing the second time, without a thread to be had, and while another run
+    /// of the process rehearses: with many runs at once the processor is what they wait for, and rehearsing adds to it.
+    pub fn begin(&self, desk: &Arc<Desk>, state: &Arc<TradeState>) {
+        let Some((about, folder)) = self.about.get() else { return };
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.is_some() || BUSY.swap(true, Ordering::Acquire) {
+            return;
+        }
+        let free = Free;
+        let (desk, state, about, folder) =
+            (Arc::clone(desk), Arc::clone(state), about.clone(), folder.clone());
+        let work = move || {
+            let _free = free;
+            let mut done = Done::default();
+            let ledger = &desk.run.ledger;
+            ledger.ops.time("rehearse the end", || {
+                let quiet = OpLog::new(std::time::Instant::now(), false);
+                // What cannot be written now is tried again at the end, which tells of it.
+                let _ = close(&desk, about, &state, &ledger.facts(), &quiet, &folder, &mut done);
+            });
+            done
+        };
+        *running = std::thread::Builder::new().name("closing".into()).spawn(work).ok();
+    }
+
+    /// What was done; waits for a rehearsal that has not ended.
+    pub fn end(&self) -> Done {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+        running.and_then(|thread| thread.join().ok()).unwrap_or_default()
+    }
+}
+
+/// Whether a run of this process rehearses.
+static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// Lets the next one rehearse when it is dropped, also by a thread that could not be made.
+struct Free;
+
+impl Drop for Free {
+    fn drop(&mut self) {
+        BUSY.store(false, Ordering::Release);
+    }
+}
+
+/// The role whose answer nothing waits for.
+pub fn last(order: Order) -> Role {
+    match order {
+        Order::Lacon => Role::Trader,
+        Order::Upstream => Role::RiskManager,
+    }
+}
+
+/// Makes the record and writes everything but `run.json`; `done` is what need not be done again.
+pub fn close(
+    desk: &Desk,
+    about: About,
+    state: &TradeState,
+    facts: &Facts,
+    ops: &OpLog,
+    folder: &std::path::Path,
+    done: &mut Done,
+) -> (RunRecord, Option<WriteError>) {
+    let model = desk.run.options.counter.get();
+    let began = about.began;
+    let mut record = ops.time("record", || outcome::record(about, state, facts, model));
+    let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.compared));
+    record.degraded = desk.ladder.given_up();
+    let given_up = record.degraded.len();
+    record.plan.digest = match done.digest.take() {
+        Some((then, digest)) if then == given_up => digest,
+        _ => ops.time("digest plan", || plan::digest(desk)),
+    };
+    done.digest = Some((given_up, record.plan.digest.clone()));
+    record.plan.segments = desk.plan.segments();
+    (record.plan.compared, record.plan.equal) = (verified.compared, verified.equal);
+    record.plan.cached_predicted = verified.cached_predicted;
+    if verified.equal < verified.compared {
+        let lost = verified.compared - verified.equal;
+        record.warnings.push(format!("{lost} of {} prompts were not sent as planned", verified.compared));
+    }
+    outcome::degrade(&mut record);
+    record.wall_s = began.elapsed().as_secs_f64();
+    let written = ops.time("report tree", || {
+        let own: Vec<OpFact> = ops.iter().copied().collect();
+        report::write_tree(folder, &record, state, facts, &own, &mut done.written)
+    });
+    (record, written.err())
+}
