@@ -17,6 +17,7 @@ mod expand;
 mod explain;
 mod graph;
 mod layout;
+mod mcp;
 mod models;
 mod plan;
 mod prompt_input;
@@ -65,6 +66,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::BatchRun(args) => batch_run::run(&common, &args, started),
         Command::Backtest(args) => backtest::run(&common, &args, started),
+        Command::Mcp(args) => mcp::run(common, &args, started),
         Command::Explain(args) => explain::run(&common, &args),
         Command::Verify(args) => verify::run(&common, &args),
         Command::Cache(args) => cache::run(&common, &args),

@@ -7,6 +7,7 @@ mod config;
 mod count;
 mod doctor;
 mod many;
+mod mcp;
 mod prompt;
 mod readme;
 mod report;
