@@ -5,9 +5,11 @@ use lacon_llm::{
     Endpoint, Message, Protocol, Request, Tape, TapeMode, TapeOptions, ignore_events, structured,
 };
 
+mod agents;
 mod prompt;
 mod vendors;
 
+pub use agents::agents;
 pub use prompt::{compress, expand, extract, trim, versions};
 pub use vendors::vendors;
 
@@ -23,6 +25,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("trim", trim),
     ("extract", extract),
     ("vendors", vendors),
+    ("agents", agents),
 ];
 
 /// The framer gives the same events however the bytes are split, and never more data than came in.

@@ -386,7 +386,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Secret,
         "",
         "SIMFIN_API_KEY",
-        "key of the server that holds SimFin's files; never shown, logged or written",
+        "key of SimFin, or of the server that holds its files; never shown, logged or written",
     ),
     setting(
         "vendors.reddit_id",
@@ -477,7 +477,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "LACON_VENDORS_SIMFIN_URL",
-        "address of a folder of SimFin's CSV files; empty for the usual one",
+        "address of a folder of SimFin's CSV files; empty for SimFin's own archives",
     ),
     setting(
         "vendors.web_search_url",

@@ -3,6 +3,8 @@
 pub mod cast;
 pub mod data;
 pub mod many;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 pub mod prompt;
 pub mod trace;
 pub mod verify;
@@ -76,6 +78,9 @@ pub enum Command {
     BatchRun(many::BatchRunArgs),
     /// Decide on past dates and play the decisions on what followed
     Backtest(many::BacktestArgs),
+    /// Serve the market tools and `run` to other programs over standard input and output (MCP)
+    #[cfg(feature = "mcp")]
+    Mcp(mcp::McpArgs),
     /// Say why a run decided as it did, and what would turn it
     Explain(many::ExplainArgs),
     /// Check every promise and say what was measured

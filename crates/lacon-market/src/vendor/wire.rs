@@ -43,6 +43,7 @@ pub struct Ask {
     check: Check,
     also: Option<u16>,
     redirects: bool,
+    kept_as: Option<String>,
 }
 
 /// The largest body of a usual answer.
@@ -66,6 +67,7 @@ impl Ask {
             check: |_, _| None,
             also: None,
             redirects: false,
+            kept_as: None,
         }
     }
 
@@ -153,7 +155,17 @@ impl Ask {
         self
     }
 
+    /// Keeps the answer under this name instead of its address, which is one of the moment.
+    #[must_use]
+    pub fn kept_as(mut self, name: String) -> Self {
+        self.kept_as = Some(name);
+        self
+    }
+
     fn name(&self) -> String {
+        if let Some(name) = &self.kept_as {
+            return name.clone();
+        }
         let method = if self.method == Method::Get { "GET" } else { "POST" };
         let body = if self.body.is_empty() {
             String::new()
@@ -303,6 +315,9 @@ impl Wire {
             (etag, modified) = (etag.or(stored.etag), modified.or(stored.last_modified));
             answer.body = body;
             cached = true;
+        }
+        if (300..400).contains(&answer.status) && !cached {
+            return Ok(self.got(ask, answer, at, false));
         }
         let (shelf, key, body) = (Arc::clone(cache), name.to_owned(), answer.body.clone());
         let keep = move || shelf.put(&key, at, etag.as_deref(), modified.as_deref(), &body);
@@ -468,6 +483,20 @@ impl Wire {
         };
         Arc::clone(hosts.entry(name).or_insert_with(made))
     }
+}
+
+/// Scheme and authority of an address.
+pub(super) fn origin(url: &str) -> &str {
+    let after = url.find("://").map_or(0, |at| at + 3);
+    url[after..].find('/').map_or(url, |end| &url[..after + end])
+}
+
+/// The address that an answer from `base` leads to.
+pub(super) fn resolve(base: &str, location: &str) -> Option<String> {
+    if location.contains("://") {
+        return Some(location.to_owned());
+    }
+    location.starts_with('/').then(|| format!("{}{location}", origin(base)))
 }
 
 /// A server on this machine needs no courtesy.

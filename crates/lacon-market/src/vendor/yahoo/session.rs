@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Ask, ME, Problem, VendorError, Yahoo, body};
-use crate::vendor::wire::Got;
+use crate::vendor::wire::{Got, origin, resolve};
 
 /// The most pages that are gone through for one answer.
 const MOST_HOPS: usize = 6;
@@ -125,20 +125,6 @@ impl Yahoo {
         (own || vendors)
             && ["/consent", "/collectConsent", "/copyConsent"].iter().any(|end| path.ends_with(end))
     }
-}
-
-/// Scheme and authority of an address.
-fn origin(url: &str) -> &str {
-    let after = url.find("://").map_or(0, |at| at + 3);
-    url[after..].find('/').map_or(url, |end| &url[..after + end])
-}
-
-/// The address that a page of `base` leads to.
-fn resolve(base: &str, location: &str) -> Option<String> {
-    if location.contains("://") {
-        return Some(location.to_owned());
-    }
-    location.starts_with('/').then(|| format!("{}{location}", origin(base)))
 }
 
 /// The value of a form's hidden field.
