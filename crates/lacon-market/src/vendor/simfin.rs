@@ -96,7 +96,8 @@ fn unpacked(answer: &[u8]) -> Result<Cow<'_, [u8]>, VendorError> {
     if !answer.starts_with(b"PK\x03\x04") {
         return Ok(Cow::Borrowed(answer));
     }
-    let unreadable = |e: &dyn std::fmt::Display| body::malformed(ME, format!("the archive cannot be read: {e}"));
+    let unreadable =
+        |e: &dyn std::fmt::Display| body::malformed(ME, format!("the archive cannot be read: {e}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(answer)).map_err(|e| unreadable(&e))?;
     let name = archive.file_names().find(|name| name.ends_with(".csv")).map(ToOwned::to_owned);
     let name = name.ok_or_else(|| body::malformed(ME, "the archive holds no CSV"))?;
@@ -105,7 +106,10 @@ fn unpacked(answer: &[u8]) -> Result<Cow<'_, [u8]>, VendorError> {
     let mut csv = Vec::with_capacity((file.size() as usize).min(MAX_BYTES));
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut csv).map_err(|e| unreadable(&e))?;
     if csv.len() > MAX_BYTES {
-        return Err(body::malformed(ME, format!("the archive unpacks to more than the limit of {MAX_BYTES} bytes")));
+        return Err(body::malformed(
+            ME,
+            format!("the archive unpacks to more than the limit of {MAX_BYTES} bytes"),
+        ));
     }
     Ok(Cow::Owned(csv))
 }

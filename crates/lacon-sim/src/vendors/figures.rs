@@ -365,7 +365,11 @@ pub(super) fn simfin(world: &World, ask: &Question) -> Reply {
             return Reply::json(401, &json!({"error": "api key missing"}));
         }
         let to = format!("/simfin/us-{}-{}.zip", ask.get("dataset"), ask.get("variant"));
-        return Reply { status: 302, headers: vec![("location", to)], ..Reply::text("text/plain", String::new()) };
+        return Reply {
+            status: 302,
+            headers: vec![("location", to)],
+            ..Reply::text("text/plain", String::new())
+        };
     }
     let name = ask.path.rsplit('/').next().unwrap_or_default();
     let (stem, packed) = match name.strip_suffix(".zip") {
@@ -373,9 +377,9 @@ pub(super) fn simfin(world: &World, ask: &Question) -> Reply {
         None => (name.strip_suffix(".csv").unwrap_or_default(), false),
     };
     let Some((kind, frequency)) =
-        stem.strip_prefix("us-").and_then(|n| n.split_once('-')).filter(
-            |(k, f)| matches!(*k, "balance" | "cashflow" | "income") && matches!(*f, "annual" | "quarterly"),
-        )
+        stem.strip_prefix("us-").and_then(|n| n.split_once('-')).filter(|(k, f)| {
+            matches!(*k, "balance" | "cashflow" | "income") && matches!(*f, "annual" | "quarterly")
+        })
     else {
         return Reply::not_found(name);
     };
@@ -406,7 +410,11 @@ pub(super) fn simfin(world: &World, ask: &Question) -> Reply {
         }
     }
     if packed {
-        return Reply { content_type: "application/zip", body: zipped(&format!("{stem}.csv"), &text), ..Reply::text("", String::new()) };
+        return Reply {
+            content_type: "application/zip",
+            body: zipped(&format!("{stem}.csv"), &text),
+            ..Reply::text("", String::new())
+        };
     }
     Reply::text("text/csv", text)
 }

@@ -87,8 +87,7 @@ async fn no_prompt_holds_a_row_of_the_day_after() {
             let mut settings = settings(&format!("canary-{ticker}-{day}"), profile, &[], client.clone());
             (settings.ticker, settings.company) = (ticker.into(), format!("{ticker} Incorporated"));
             settings.date = *day;
-            settings.tools =
-                Arc::new(DatasetSource::new(Arc::clone(&data), *day, Semantics::Standard, None));
+            settings.tools = Arc::new(DatasetSource::new(Arc::clone(&data), *day, Semantics::Standard, None));
             settings.cast = crate::support::cast(profile, |_| {});
             let decided = run(settings).await;
             assert!(decided.failure.is_none(), "{ticker} {day}: {:?}", decided.failure);
@@ -101,7 +100,8 @@ async fn no_prompt_holds_a_row_of_the_day_after() {
                 let role = &request.tags.role;
                 let found = after.iter().find(|word| text.contains(word.as_str()));
                 assert!(found.is_none(), "{ticker} {day}: {role} reads {found:?}");
-                let found = text.split(|c: char| !c.is_ascii_digit()).find(|w| volumes.iter().any(|v| v == w));
+                let found =
+                    text.split(|c: char| !c.is_ascii_digit()).find(|w| volumes.iter().any(|v| v == w));
                 assert!(found.is_none(), "{ticker} {day}: {role} reads a volume of {found:?}");
                 seen += usize::from(text.contains(&canary(*day)));
                 prompts += 1;
