@@ -22,6 +22,7 @@ pub mod plan;
 pub mod portfolio;
 pub mod prompts;
 pub mod recall;
+pub mod reflection;
 pub mod report;
 pub mod requests;
 pub mod roles;

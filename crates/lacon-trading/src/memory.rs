@@ -79,6 +79,35 @@ pub struct Lesson {
     pub alike: f64,
 }
 
+/// A decision as the log shows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Logged {
+    /// The ticker.
+    pub ticker: String,
+    /// The day it was decided for.
+    pub date: String,
+    /// What was decided.
+    pub action: String,
+    /// The run.
+    pub run_id: String,
+    /// Whether model or data were simulated.
+    pub simulated: bool,
+    /// The last of the days that judged it; nothing while it is pending.
+    pub resolved: Option<String>,
+    /// Its return over those days.
+    pub gain: Option<f64>,
+    /// Its return less the benchmark's.
+    pub alpha: Option<f64>,
+    /// The benchmark.
+    pub benchmark: Option<String>,
+    /// What it teaches, computed.
+    pub lesson: Option<String>,
+    /// What it teaches, in a model's words.
+    pub reflection: Option<String>,
+    /// The reports that it rested on.
+    pub situation: String,
+}
+
 /// The open file.
 #[derive(Debug)]
 pub struct Memory {
@@ -108,7 +137,7 @@ impl Memory {
             )
             .map_err(fail)?;
         // A file of an earlier version lacks these; adding them twice is the only error here.
-        for column in ["thesis TEXT NOT NULL DEFAULT ''", "model TEXT", "vector BLOB"] {
+        for column in ["thesis TEXT NOT NULL DEFAULT ''", "model TEXT", "vector BLOB", "reflection TEXT"] {
             let added = connection.execute_batch(&format!("ALTER TABLE decisions ADD COLUMN {column}"));
             if let Err(error) = added
                 && !error.to_string().contains("duplicate column")
@@ -214,7 +243,7 @@ impl Memory {
         let rows: Vec<Row> = self
             .connection
             .prepare(
-                "SELECT ticker, date, situation, lesson, model, vector FROM decisions
+                "SELECT ticker, date, situation, lesson || coalesce(' Looking back: ' || reflection, ''), model, vector FROM decisions
                  WHERE resolved IS NOT NULL AND resolved < ?1 AND date < ?1 AND simulated = ?2 ORDER BY date DESC",
             )
             .and_then(|mut query| {
@@ -249,6 +278,55 @@ impl Memory {
         ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         lessons.extend(ranked.into_iter().take(3).filter_map(|(alike, i)| lesson(others[i], alike)));
         Ok(lessons)
+    }
+
+    /// The log: decisions of some tickers, or of all, newest first.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn log(&self, tickers: &[String]) -> Result<Vec<Logged>, MemoryError> {
+        let rows: Vec<Logged> = self
+            .connection
+            .prepare(
+                "SELECT ticker, date, action, run_id, simulated, resolved, return, alpha, benchmark, lesson, reflection, situation
+                 FROM decisions ORDER BY date DESC, ticker, simulated",
+            )
+            .and_then(|mut query| {
+                let rows = query.query_map([], |row| {
+                    Ok(Logged {
+                        ticker: row.get(0)?,
+                        date: row.get(1)?,
+                        action: row.get(2)?,
+                        run_id: row.get(3)?,
+                        simulated: row.get(4)?,
+                        resolved: row.get(5)?,
+                        gain: row.get(6)?,
+                        alpha: row.get(7)?,
+                        benchmark: row.get(8)?,
+                        lesson: row.get(9)?,
+                        reflection: row.get(10)?,
+                        situation: row.get(11)?,
+                    })
+                })?;
+                rows.collect()
+            })
+            .map_err(self.fail())?;
+        Ok(rows.into_iter().filter(|row| tickers.is_empty() || tickers.contains(&row.ticker)).collect())
+    }
+
+    /// Keeps a look back at a judged decision; nothing changes where one is kept already, or where the decision was made anew.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn reflect(&self, of: &Logged, text: &str) -> Result<bool, MemoryError> {
+        self.connection
+            .execute(
+                "UPDATE decisions SET reflection = ?5 WHERE ticker = ?1 AND date = ?2 AND simulated = ?3 AND run_id = ?4
+                 AND resolved IS NOT NULL AND reflection IS NULL",
+                params![of.ticker, of.date, of.simulated, of.run_id, text],
+            )
+            .map(|changed| changed > 0)
+            .map_err(self.fail())
     }
 
     /// Return and alpha of a decision, once resolved.

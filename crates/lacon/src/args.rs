@@ -81,6 +81,8 @@ pub enum Command {
     /// Serve the market tools and `run` to other programs over standard input and output (MCP)
     #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
+    /// List decisions with what came of them, and have a model look back at them
+    Memory(many::MemoryArgs),
     /// Say why a run decided as it did, and what would turn it
     Explain(many::ExplainArgs),
     /// Check every promise and say what was measured

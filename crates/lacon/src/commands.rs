@@ -19,6 +19,7 @@ mod graph;
 mod layout;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod memory;
 mod models;
 mod plan;
 mod prompt_input;
@@ -69,6 +70,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Backtest(args) => backtest::run(&common, &args, started),
         #[cfg(feature = "mcp")]
         Command::Mcp(args) => mcp::run(common, &args, started),
+        Command::Memory(args) => memory::run(&common, &args),
         Command::Explain(args) => explain::run(&common, &args),
         Command::Verify(args) => verify::run(&common, &args),
         Command::Cache(args) => cache::run(&common, &args),

@@ -149,6 +149,32 @@ fn a_back_test_goes_on_where_it_was_and_remembers_no_future() {
     };
     assert!(reused(&second));
     assert_eq!(first["tickers"][0]["performance"], second["tickers"][0]["performance"]);
+    // The log: what is five trading days old is judged against the benchmark, once; a model looks back once as well.
+    let log = folder.lacon(&["memory", "--json"]).json();
+    let decisions = log["decisions"].as_array().unwrap();
+    assert!(decisions.len() >= 36, "{}", decisions.len());
+    let judged: Vec<_> = decisions.iter().filter(|d| d["status"] == "resolved").collect();
+    assert!(judged.len() >= 30, "{}", judged.len());
+    for decision in &judged {
+        assert!(decision["return"].is_number() && decision["alpha"].is_number(), "{decision}");
+        assert_eq!(decision["benchmark"], "SPY");
+        let lesson = decision["lesson"].as_str().unwrap();
+        assert!(lesson.contains("in 5 trading days") && lesson.contains("against SPY"), "{lesson}");
+        assert!(
+            decision["resolved"].as_str() > decision["date"].as_str() && decision["reflection"].is_null()
+        );
+    }
+    let reflected = folder.lacon(&["memory", "BBB", "--reflect", "--most", "2", "--json"]).json();
+    let reflections = |log: &serde_json::Value| {
+        let all = log["decisions"].as_array().unwrap().clone();
+        all.iter().filter(|d| d["reflection"].is_string()).count()
+    };
+    assert_eq!(reflections(&reflected), 2, "{reflected:#}");
+    assert!(reflected["tokens"].as_u64().unwrap() > 0);
+    assert_eq!(reflections(&folder.lacon(&["memory", "--json"]).json()), 2);
+    let text = folder.lacon(&["memory", "bbb"]);
+    assert!(text.out.contains("looking back: ") && text.out.contains("SIMULATED"), "{}", text.out);
+    folder.lacon(&["memory", "--out", "none"]).fails(2, "no decision is kept");
     folder
         .lacon(&["backtest", "AAA", "--from", "2025-02-01", "--to", "2025-01-01"])
         .fails(2, "--from 2025-02-01 is after");
