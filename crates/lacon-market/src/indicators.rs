@@ -399,15 +399,15 @@ impl<const N: usize> Means<N> {
     /// Adds a value to each mean that counts it, and gives all of them; NaN where there is none yet.
     fn push(&mut self, values: [f64; N], counts: [bool; N]) -> [f64; N] {
         if self.semantics == Semantics::Compat {
-            for i in 0..N {
-                self.sums[i] = self.sums[i] * (1.0 - self.alphas[i]) + values[i];
+            for (i, value) in values.into_iter().enumerate() {
+                self.sums[i] = self.sums[i] * (1.0 - self.alphas[i]) + value;
                 self.weights[i] = self.weights[i] * (1.0 - self.alphas[i]) + 1.0;
             }
             return std::array::from_fn(|i| self.sums[i] / self.weights[i]);
         }
         if self.warm {
-            for i in 0..N {
-                self.sums[i] += self.alphas[i] * (values[i] - self.sums[i]);
+            for (i, value) in values.into_iter().enumerate() {
+                self.sums[i] += self.alphas[i] * (value - self.sums[i]);
             }
             return self.sums;
         }

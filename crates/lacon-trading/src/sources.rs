@@ -17,7 +17,7 @@ use lacon_monitor::record::ToolCall;
 use serde_json::{Map, Value};
 
 /// A tool's answer as a model read it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shown {
     /// The tool.
     pub name: String,
@@ -332,8 +332,7 @@ mod tests {
 
     #[test]
     fn numbers_follow_the_catalogue_whatever_came_first() {
-        let of =
-            |name: &str, text: &str| Shown { name: name.into(), arguments: Map::new(), text: text.into() };
+        let of = |name: &str, text: &str| Shown { name: name.into(), text: text.into(), ..Shown::default() };
         let shown = [of("own", "9.5"), of("get_volume_analysis", "8.5"), of("get_YFin_data_online", "7.5")];
         let mut turned = shown.clone();
         turned.reverse();

@@ -99,7 +99,7 @@ fn unpacked(answer: &[u8]) -> Result<Cow<'_, [u8]>, VendorError> {
     let unreadable =
         |e: &dyn std::fmt::Display| body::malformed(ME, format!("the archive cannot be read: {e}"));
     let mut archive = zip::ZipArchive::new(Cursor::new(answer)).map_err(|e| unreadable(&e))?;
-    let name = archive.file_names().find(|name| name.ends_with(".csv")).map(ToOwned::to_owned);
+    let name = archive.file_names().flatten().find(|name| name.ends_with(".csv")).map(Cow::into_owned);
     let name = name.ok_or_else(|| body::malformed(ME, "the archive holds no CSV"))?;
     let file = archive.by_name(&name).map_err(|e| unreadable(&e))?;
     // What the archive says of a size is not believed: a few bytes can unpack to any number.
