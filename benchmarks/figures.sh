@@ -32,6 +32,8 @@ run "lacon bench graph" "--nodes 100 --rounds 1"
 run "benchmarks/graph.sh" --check
 run "lacon bench indicators" "--bars 2000 --rounds 1"
 run "lacon bench prompts" "--rounds 1"
+run "lacon bench trace" "--spans 800 --rounds 1"
+run "lacon verify --gate" "--runs 1"
 # Rivals in other languages are built and fetched first; without them the table holds our rows alone.
 rivals=()
 if [ -z "$short" ]; then

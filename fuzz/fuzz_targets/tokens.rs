@@ -1,32 +1,3 @@
-//! Every fast path of the tokenizer against its oracle, on any text.
-//!
-//! docs/tokens.md has the command.
-
 #![no_main]
 
-use std::sync::OnceLock;
-
-use lacon_tokens::{Encoding, EncodingName, Side, SpecialSet, Vectors, encoding, oracle};
-use libfuzzer_sys::fuzz_target;
-
-fuzz_target!(|data: &[u8]| {
-    let Some((choice, rest)) = data.split_first() else { return };
-    // Repetition makes the long pieces that a small input cannot.
-    let times = [1, 1, 3, 20][(*choice >> 6) as usize];
-    let text = String::from_utf8_lossy(rest).repeat(times);
-    let name = EncodingName::ALL[*choice as usize % EncodingName::ALL.len()];
-    let form = encoding(name);
-    let expected = oracle::encode(form, &text);
-    assert_eq!(form.encode(&text), expected);
-    assert_eq!(form.count(&text), expected.len());
-    // Made once: an encoding of its own has caches of its own.
-    static PLAIN: [OnceLock<Encoding>; 6] = [const { OnceLock::new() }; 6];
-    let plain = PLAIN[name as usize].get_or_init(|| form.with_vectors(Vectors::None));
-    assert_eq!(plain.encode(&text), expected);
-    assert_eq!(plain.count(&text), expected.len());
-    assert_eq!(form.decode(&expected).as_deref(), Ok(text.as_str()));
-    assert_eq!(form.exceeds(&text, expected.len() / 2), expected.len() / 2 < expected.len());
-    let cut = form.truncate(&text, expected.len() / 2, Side::Middle);
-    assert!(form.count(&cut) <= expected.len() / 2);
-    let _ = form.encode_with_special(&text, SpecialSet::All, SpecialSet::None).expect("nothing is disallowed");
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| lacon_fuzz::tokens(data));

@@ -2,11 +2,12 @@
 //!
 //! `cargo xtask ci` runs every check, `cargo xtask tidy` the ones that need no build, `cargo xtask fixtures` writes what
 //! is generated from the source, `cargo xtask fuzz` runs every fuzz target for a while, `cargo xtask shuttle` the
-//! tests that try orders of threads, `cargo xtask supply` looks at the dependencies.
+//! tests that try orders of threads, `cargo xtask miri` those of unsafe code, `cargo xtask supply` looks at the dependencies.
 
 mod ci;
 mod fixtures;
 mod fuzz;
+mod miri;
 mod shuttle;
 mod supply;
 mod tidy;
@@ -32,11 +33,15 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["ci"] => ci::run(),
         ["tidy"] => tidy::run(),
         ["fixtures"] => fixtures::write(),
-        ["fuzz"] => fuzz::run("60"),
-        ["fuzz", seconds] => fuzz::run(seconds),
+        ["fuzz"] => fuzz::run("60", "all"),
+        ["fuzz", seconds] => fuzz::run(seconds, "all"),
+        ["fuzz", seconds, target] => fuzz::run(seconds, target),
+        ["miri"] => miri::run(),
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
-        _ => bail!("usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS] | shuttle | supply"),
+        _ => bail!(
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | supply"
+        ),
     }
 }
 

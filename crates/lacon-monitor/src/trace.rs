@@ -4,13 +4,16 @@
 //! A reader of a format fills this in and never gives up on a whole file for a part of it: what cannot be used is
 //! counted in [`Trace::problems`]. Times are seconds since the first span began.
 
+mod batch;
 mod forms;
 mod json;
 mod langfuse;
 mod langsmith;
 mod otlp;
 mod own;
+mod parts;
 mod settle;
+mod skeleton;
 mod state;
 mod when;
 
@@ -19,7 +22,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-pub use forms::{Form, ReadError, read};
+pub use forms::{Form, ReadError, read, read_in_parts};
 pub(crate) use json::count as json_count;
 
 /// What a span is.

@@ -299,6 +299,23 @@ pub fn reference() -> String {
     page
 }
 
+/// A settings file with every key, commented out, at its default.
+pub fn sample() -> String {
+    let mut text = String::from("# Every setting at its default. Copy what you change to lacon.toml.\n");
+    let mut section = "";
+    for s in SETTINGS {
+        let (head, name) = s.key.split_once('.').unwrap_or(("", s.key));
+        if head != section {
+            text.push_str(&format!("\n[{head}]\n"));
+            section = head;
+        }
+        let bare = s.default.parse::<f64>().is_ok() || matches!(s.default, "true" | "false");
+        let value = if bare { s.default.to_owned() } else { format!("{:?}", s.default) };
+        text.push_str(&format!("# {}\n# {name} = {value}\n", s.doc));
+    }
+    text
+}
+
 fn kind_text(kind: Kind) -> String {
     match kind {
         Kind::Text => "text".into(),
@@ -309,5 +326,19 @@ fn kind_text(kind: Kind) -> String {
         Kind::Integer(low, i64::MAX) => format!("whole number from {low}"),
         Kind::Integer(low, high) => format!("whole number, {low} to {high}"),
         Kind::Number(low, high) => format!("number, {low} to {high}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn generated_files_are_what_the_settings_give() {
+        let files = [
+            (super::reference(), include_str!("../../../docs/settings.md")),
+            (super::sample(), include_str!("../../../docs/lacon.sample.toml")),
+        ];
+        for (expected, found) in files {
+            assert!(expected == found, "run cargo xtask fixtures");
+        }
     }
 }

@@ -289,6 +289,8 @@ pub enum BenchCommand {
     Indicators(BenchIndicatorsArgs),
     /// Run many simulated runs at once: our own time and memory
     Run(BenchRunArgs),
+    /// Read and analyse large traces of every form
+    Trace(trace::BenchTraceArgs),
 }
 
 /// Flags of `lacon bench prompts`.

@@ -3,7 +3,7 @@
 //! It judges what the trace holds and lists what it could not judge. A run without one of its reports fails, whatever
 //! the rest is worth.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -115,29 +115,33 @@ fn texts(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
     {
         empty.insert(text.key.clone());
     }
-    let families = reading::gatherers(trace, flow);
-    for name in &families {
-        let of_family: Vec<&usize> =
-            flow.units.iter().filter(|i| family(&trace.spans[**i].name) == *name).collect();
+    for (name, of_family) in reading::by_family(trace, flow) {
         let asks_models = of_family
             .iter()
-            .any(|i| trace.spans[**i].hidden_calls > 0 || flow.models_in(trace, **i).next().is_some());
+            .any(|i| trace.spans[*i].hidden_calls > 0 || flow.models_in(trace, *i).next().is_some());
         let wrote = of_family.iter().any(|i| {
-            trace.spans[**i]
+            trace.spans[*i]
                 .wrote
                 .iter()
-                .chain(flow.models_in(trace, **i).flat_map(|m| &trace.spans[m].wrote))
+                .chain(flow.models_in(trace, *i).flat_map(|m| &trace.spans[m].wrote))
                 .any(|t| t.chars >= 50)
         });
-        if asks_models && !wrote && !empty.iter().any(|key| key.starts_with(name)) {
+        // A key that begins like this family sorts behind it.
+        let known = empty.range(name.to_owned()..).next().is_some_and(|key| key.starts_with(name));
+        if asks_models && !wrote && !known {
             empty.insert(format!("{name}: its report"));
         }
     }
+    let called = |s: &Span| s.hidden_calls > 0 || s.tokens.sum().is_some_and(|t| t > 0);
+    let last_calls: HashMap<&str, usize> = flow
+        .units
+        .iter()
+        .filter(|i| called(&trace.spans[**i]))
+        .map(|i| (family(&trace.spans[*i].name), *i))
+        .collect();
     for key in empty {
         let stem = family(&key).to_owned();
-        let last = flow.units.iter().rev().map(|i| &trace.spans[*i]).find(|s| {
-            family(&s.name) == stem && (s.hidden_calls > 0 || s.tokens.sum().is_some_and(|t| t > 0))
-        });
+        let last = last_calls.get(stem.as_str()).map(|i| &trace.spans[*i]);
         let how = match last {
             Some(span) if span.asks_tools > 0 => {
                 format!("; {} asked for {} tools instead and the run went on", span.label(), span.asks_tools)
@@ -157,9 +161,9 @@ fn texts(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
 /// Tools that gave data.
 fn tools(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
     let mut seen = 0_usize;
-    for name in reading::gatherers(trace, flow) {
+    for (name, of_family) in reading::by_family(trace, flow) {
         let (mut without, mut with) = (Vec::new(), 0_u64);
-        for i in flow.units.iter().filter(|i| family(&trace.spans[**i].name) == name) {
+        for i in &of_family {
             let inside = flow.tools_in(trace, *i).collect::<Vec<_>>();
             for span in inside.iter().map(|m| &trace.spans[*m]) {
                 match (span.no_data.first(), &span.error) {
@@ -324,7 +328,8 @@ fn decision(
 
 /// Hidden reasoning that nobody counted.
 fn reasoning(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
-    let mut uncounted: Vec<String> = Vec::new();
+    let mut uncounted: Vec<&str> = Vec::new();
+    let mut known: HashSet<&str> = HashSet::new();
     for i in &flow.units {
         let node = &trace.spans[*i];
         let inside: Vec<usize> = flow.models_in(trace, *i).collect();
@@ -334,12 +339,12 @@ fn reasoning(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String
             let may = call.model.as_deref().is_none_or(reasons_in_secret);
             may && call.tokens.reasoning.is_none() && trace.tokens.reasoning.is_none()
         });
-        if silent && !uncounted.contains(&node.name) {
-            uncounted.push(node.name.clone());
+        if silent && known.insert(&node.name) {
+            uncounted.push(&node.name);
         }
     }
     if !uncounted.is_empty() {
-        let names = uncounted.iter().take(4).cloned().collect::<Vec<_>>().join(", ");
+        let names = uncounted[..uncounted.len().min(4)].join(", ");
         let more = if uncounted.len() > 4 { ", …" } else { "" };
         lose(
             "reasoning_not_counted",

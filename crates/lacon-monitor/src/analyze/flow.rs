@@ -72,8 +72,12 @@ impl Flow {
         let mut flow = Self { units, known, ..Self::default() };
         let mut by_end: Vec<usize> = (0..flow.units.len()).collect();
         by_end.sort_by(|a, b| flow.span(trace, *a).end_s.total_cmp(&flow.span(trace, *b).end_s));
+        let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
+        for u in 0..flow.units.len() {
+            by_name.entry(flow.span(trace, u).name.as_str()).or_default().push(u);
+        }
         flow.waits = (0..flow.units.len())
-            .map(|u| flow.named(trace, u).unwrap_or_else(|| flow.inferred(trace, u, &by_end)))
+            .map(|u| flow.named(trace, u, &by_name).unwrap_or_else(|| flow.inferred(trace, u, &by_end)))
             .collect();
         flow.inputs = flow.without_barriers(trace);
         for (i, span) in trace.spans.iter().enumerate() {
@@ -92,17 +96,17 @@ impl Flow {
     }
 
     /// The last visit of each named input that ended before this one began.
-    fn named(&self, trace: &Trace, u: usize) -> Option<Vec<usize>> {
+    fn named(&self, trace: &Trace, u: usize, by_name: &HashMap<&str, Vec<usize>>) -> Option<Vec<usize>> {
         let span = self.span(trace, u);
         let names = span.inputs.as_ref()?;
         let found: Vec<usize> = names
             .iter()
             .filter_map(|name| {
                 // Units are in order of start: the last one of the name that ended in time.
-                (0..u).rev().find(|v| {
-                    let other = self.span(trace, *v);
-                    other.name == *name && other.end_s <= span.start_s + 0.01
-                })
+                let visits = by_name.get(name.as_str())?;
+                let before = visits.partition_point(|v| *v < u);
+                let in_time = |v: &&usize| self.span(trace, **v).end_s <= span.start_s + 0.01;
+                visits[..before].iter().rev().find(in_time).copied()
             })
             .collect();
         (!found.is_empty() || names.is_empty()).then_some(found)

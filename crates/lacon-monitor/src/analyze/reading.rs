@@ -47,6 +47,18 @@ pub fn gatherers<'a>(trace: &'a Trace, flow: &Flow) -> BTreeSet<&'a str> {
         .collect()
 }
 
+/// The units of each gathering family, by start.
+pub fn by_family<'a>(trace: &'a Trace, flow: &Flow) -> BTreeMap<&'a str, Vec<usize>> {
+    let mut found: BTreeMap<&str, Vec<usize>> =
+        gatherers(trace, flow).into_iter().map(|name| (name, Vec::new())).collect();
+    for i in &flow.units {
+        if let Some(units) = found.get_mut(family(&trace.spans[*i].name)) {
+            units.push(*i);
+        }
+    }
+    found
+}
+
 /// When the last gathering node ended: what begins later decides.
 pub fn gathered_at(trace: &Trace, flow: &Flow) -> f64 {
     let families = gatherers(trace, flow);

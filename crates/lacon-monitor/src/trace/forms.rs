@@ -3,7 +3,12 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Trace, json, langfuse, langsmith, otlp, own};
+use super::{
+    Problem, Trace,
+    batch::{Batch, by_id, join},
+    json, langfuse, langsmith, otlp, own, parts,
+    settle::settle,
+};
 
 /// The form of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -49,18 +54,45 @@ impl std::fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
+/// Smaller files are read value by value: threads would cost more than they gain.
+const LARGE: usize = 1 << 18;
+
 /// Reads all traces of a file. What could not be used is listed in each trace's problems.
 ///
 /// # Errors
 /// When nothing in it is a span or a run.
 pub fn read(bytes: &[u8]) -> Result<Vec<Trace>, ReadError> {
+    let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    // A few parts for each thread, so that none is left with nothing to do.
+    read_in_parts(bytes, if bytes.len() < LARGE { 1 } else { 4 * n_threads })
+}
+
+/// Reads as [`read`] does, in about so many parts; one part is one value after the other, whatever the file is like.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_in_parts(bytes: &[u8], n_parts: usize) -> Result<Vec<Trace>, ReadError> {
     let text = String::from_utf8_lossy(bytes);
     let mut problems = Vec::new();
     if matches!(text, std::borrow::Cow::Owned(_)) {
         super::note(&mut problems, "not_utf8", "bytes that are no UTF-8 were replaced");
     }
-    let mut values = json::values(&text, &mut problems);
-    drop(text);
+    let in_parts = if n_parts > 1 { parts::read(&text, n_parts) } else { None };
+    let traces = match in_parts {
+        Some((form, found)) => {
+            join(&mut problems, found.problems);
+            form.settle(found.batch, problems)
+        }
+        None => one_by_one(&text, problems)?,
+    };
+    if traces.iter().all(|t| t.spans.is_empty() && t.wall_s == 0.0 && t.name.is_empty()) {
+        return Err(ReadError { message: "no span in this file has a name and a time".into() });
+    }
+    Ok(traces)
+}
+
+fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, ReadError> {
+    let mut values = json::values(text, &mut problems);
     // A list is its items; a page of an API holds them under `data`, `runs` or `items`.
     if let [only] = values.as_mut_slice() {
         if let Value::Array(items) = only {
@@ -76,36 +108,108 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Trace>, ReadError> {
             values = only.get_mut("data").map(Value::take).into_iter().collect();
         }
     }
-    let count = |test: fn(&Value) -> bool| values.iter().filter(|v| test(v)).count();
-    let traces = if count(langsmith::is_analyzer) > 0 {
-        values.iter().flat_map(|v| langsmith::analyzer(v, problems.clone())).collect()
-    } else {
-        let forms: [(usize, Form); 4] = [
-            (count(own::is_line), Form::Lacon),
-            (count(otlp::is_document), Form::Otlp),
-            (count(langfuse::is_ours), Form::Langfuse),
-            (count(langsmith::is_run), Form::Langsmith),
-        ];
-        let (n, form) = forms.into_iter().max_by_key(|(n, _)| *n).unwrap_or_default();
-        if n == 0 {
-            let seen = problems.first().map(|p| format!(": {}", p.example)).unwrap_or_default();
-            return Err(ReadError {
-                message: format!(
-                    "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, LangSmith runs (list, lines, tree, analyzer file), OTLP JSON, Langfuse exports",
-                    bytes.len()
-                ),
-            });
-        }
-        match form {
-            Form::Lacon => own::lines(values, problems),
-            Form::Otlp => otlp::documents(&values, problems),
-            Form::Langfuse => langfuse::traces(&values, problems),
-            Form::Langsmith | Form::Analyzer => langsmith::runs(&values, Form::Langsmith, problems),
-        }
+    let mut tally = Tally::default();
+    values.iter().for_each(|value| tally.add(value));
+    let Some(form) = tally.form() else {
+        let seen = problems.first().map(|p| format!(": {}", p.example)).unwrap_or_default();
+        return Err(ReadError {
+            message: format!(
+                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, LangSmith runs (list, lines, tree, analyzer file), OTLP JSON, Langfuse exports",
+                text.len()
+            ),
+        });
     };
-    let traces: Vec<Trace> = traces;
-    if traces.iter().all(|t| t.spans.is_empty() && t.wall_s == 0.0 && t.name.is_empty()) {
-        return Err(ReadError { message: "no span in this file has a name and a time".into() });
+    if form == Form::Analyzer {
+        // Each file is a run of its own.
+        let files = values.iter().filter_map(|value| value.get("trace_data"));
+        return Ok(files
+            .flat_map(|run| {
+                let mut batch = Batch::default();
+                langsmith::add(run, None, &mut batch);
+                form.settle(batch, problems.clone())
+            })
+            .collect());
     }
-    Ok(traces)
+    let mut batch = Batch::default();
+    values.into_iter().for_each(|value| form.add(value, &mut batch));
+    Ok(form.settle(batch, problems))
+}
+
+/// How many values of a file look like each form.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    /// Values.
+    pub n_values: usize,
+    n_analyzer: usize,
+    n_of: [usize; 4],
+}
+
+/// Whether a value is one of a form.
+type Test = fn(&Value) -> bool;
+
+/// The forms that are told apart by most values; of equally many the later.
+const BY_COUNT: [(Form, Test); 4] = [
+    (Form::Lacon, own::is_line),
+    (Form::Otlp, otlp::is_document),
+    (Form::Langfuse, langfuse::is_ours),
+    (Form::Langsmith, langsmith::is_run),
+];
+
+impl Tally {
+    /// Of one value.
+    pub fn of(value: &Value) -> Self {
+        let mut tally = Self::default();
+        tally.add(value);
+        tally
+    }
+
+    /// Counts a value.
+    pub fn add(&mut self, value: &Value) {
+        self.n_values += 1;
+        self.n_analyzer += usize::from(langsmith::is_analyzer(value));
+        for (n, (_, test)) in self.n_of.iter_mut().zip(BY_COUNT) {
+            *n += usize::from(test(value));
+        }
+    }
+
+    /// Adds the values of another part.
+    pub fn append(&mut self, other: Self) {
+        self.n_values += other.n_values;
+        self.n_analyzer += other.n_analyzer;
+        self.n_of.iter_mut().zip(other.n_of).for_each(|(a, b)| *a += b);
+    }
+
+    /// The form of the file, where its values have one.
+    pub fn form(&self) -> Option<Form> {
+        if self.n_analyzer > 0 {
+            return Some(Form::Analyzer);
+        }
+        let (n, (form, _)) = self.n_of.iter().zip(BY_COUNT).max_by_key(|(n, _)| **n)?;
+        (*n > 0).then_some(form)
+    }
+}
+
+impl Form {
+    /// Reads one value of a file of this form.
+    pub(super) fn add(self, value: Value, batch: &mut Batch) {
+        match self {
+            Self::Lacon => own::add(value, batch),
+            Self::Otlp => otlp::add(&value, batch),
+            Self::Langfuse => langfuse::add(&value, batch),
+            Self::Langsmith | Self::Analyzer => langsmith::add(&value, None, batch),
+        }
+    }
+
+    /// Makes traces of what was read.
+    fn settle(self, batch: Batch, mut problems: Vec<Problem>) -> Vec<Trace> {
+        join(&mut problems, batch.problems);
+        let outer = by_id(&batch.outer);
+        let only = if let [only] = batch.outer.as_slice() { Some(only) } else { None };
+        settle(self, batch.raws, problems, |trace| match self {
+            Self::Lacon => own::finish(trace),
+            Self::Otlp => otlp::inputs_of_attributes(trace),
+            Self::Langfuse => langfuse::finish(trace, &outer),
+            Self::Langsmith | Self::Analyzer => langsmith::finish(trace, &outer, only),
+        })
+    }
 }

@@ -6,7 +6,7 @@ use super::{Problem, note};
 
 /// Every value of a text: one document, one a line, or several run together. Problems are noted.
 pub fn values(text: &str, problems: &mut Vec<Problem>) -> Vec<Value> {
-    let text = text.trim_start_matches('\u{feff}').trim();
+    let text = trimmed(text);
     if text.is_empty() {
         return Vec::new();
     }
@@ -18,11 +18,9 @@ pub fn values(text: &str, problems: &mut Vec<Problem>) -> Vec<Value> {
     // One object a line is what all writers of lines give; a document over several lines has a first line that is
     // no whole value.
     let first = text.lines().next().unwrap_or_default();
-    let by_line = serde_json::Deserializer::from_str(first)
-        .into_iter::<Value>()
-        .all(|v| v.is_ok_and(|v| v.is_object()));
     let second = text.lines().nth(1).unwrap_or_default();
-    if by_line || (!first.trim_start().starts_with(['[']) && second.trim_start().starts_with("{\"")) {
+    if is_by_line(first) || (!first.trim_start().starts_with(['[']) && second.trim_start().starts_with("{\""))
+    {
         return lines(text, problems);
     }
     let mut found = Vec::new();
@@ -40,39 +38,50 @@ pub fn values(text: &str, problems: &mut Vec<Problem>) -> Vec<Value> {
     }
 }
 
+/// A text without the mark of its encoding and the space around it.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_start_matches('\u{feff}').trim()
+}
+
+/// Whether the first line of a text is one that writers of lines write: whole objects.
+pub fn is_by_line(first: &str) -> bool {
+    serde_json::Deserializer::from_str(first).into_iter::<Value>().all(|v| v.is_ok_and(|v| v.is_object()))
+}
+
 fn lines(text: &str, problems: &mut Vec<Problem>) -> Vec<Value> {
     let mut found = Vec::new();
-    for (i, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.is_empty() {
-            continue;
-        }
-        let mut stream = serde_json::Deserializer::from_str(line).into_iter::<Value>();
-        let mut n_values = 0;
-        loop {
-            let at = stream.byte_offset();
-            match stream.next() {
-                None => break,
-                Some(Ok(value)) => {
-                    n_values += 1;
-                    found.push(value);
-                }
-                Some(Err(error)) => {
-                    // A writer that was interrupted by another: the rest of the line may hold whole values.
-                    let rest = line.get(at..).unwrap_or_default();
-                    let rescued = inner_objects(rest);
-                    let what = if error.is_eof() { "is cut off" } else { "is broken" };
-                    note(problems, "line_unreadable", format!("line {}: {what} after byte {at}", i + 1));
-                    found.extend(rescued);
-                    break;
-                }
-            }
-        }
-        if n_values > 1 {
-            note(problems, "lines_run_together", format!("line {}: {n_values} values", i + 1));
-        }
+    for (i, text) in text.lines().enumerate() {
+        line(text.trim(), i + 1, &mut found, problems);
     }
     found
+}
+
+/// The values of one line, whose number is for its problems.
+pub fn line(line: &str, number: usize, found: &mut Vec<Value>, problems: &mut Vec<Problem>) {
+    let mut stream = serde_json::Deserializer::from_str(line).into_iter::<Value>();
+    let mut n_values = 0;
+    loop {
+        let at = stream.byte_offset();
+        match stream.next() {
+            None => break,
+            Some(Ok(value)) => {
+                n_values += 1;
+                found.push(value);
+            }
+            Some(Err(error)) => {
+                // A writer that was interrupted by another: the rest of the line may hold whole values.
+                let rest = line.get(at..).unwrap_or_default();
+                let rescued = inner_objects(rest);
+                let what = if error.is_eof() { "is cut off" } else { "is broken" };
+                note(problems, "line_unreadable", format!("line {number}: {what} after byte {at}"));
+                found.extend(rescued);
+                break;
+            }
+        }
+    }
+    if n_values > 1 {
+        note(problems, "lines_run_together", format!("line {number}: {n_values} values"));
+    }
 }
 
 /// Whole objects with a span's fields inside a broken text.

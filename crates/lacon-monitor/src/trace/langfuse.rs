@@ -1,10 +1,14 @@
 //! Langfuse: a trace with its `observations`, or a list of observations, as the API and the batch export give them.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{
-    Form, Kind, Problem, Trace, json, langsmith,
-    settle::{Raw, settle},
+    Kind, Trace,
+    batch::{Batch, Outer, beginning},
+    json, langsmith,
+    settle::Raw,
     state, when,
 };
 use crate::facts;
@@ -17,46 +21,49 @@ pub fn is_ours(value: &Value) -> bool {
         }) && (value.get("traceId").is_some() || value.get("trace_id").is_some())
 }
 
-/// Reads traces and observations.
-pub fn traces(values: &[Value], mut problems: Vec<Problem>) -> Vec<Trace> {
-    let mut raws = Vec::new();
-    let mut outer: Vec<(String, String, Value)> = Vec::new();
-    for value in values {
-        match value.get("observations").and_then(Value::as_array) {
-            Some(observations) => {
-                let id = json::first(value, &["id"]).and_then(json::text).unwrap_or_default();
-                let name = json::first(value, &["name"]).and_then(json::text).unwrap_or_default();
-                outer.push((id.clone(), name, json::first(value, &["input"]).cloned().unwrap_or_default()));
-                for observation in observations {
-                    let mut raw = observed(observation);
-                    raw.trace.get_or_insert_with(|| id.clone());
-                    raws.push(raw);
-                }
-            }
-            None if value.is_object() => raws.push(observed(value)),
-            None => super::note(
-                &mut problems,
-                "not_an_observation",
-                value.to_string().chars().take(60).collect::<String>(),
-            ),
+/// Reads a trace with its observations, or one observation.
+pub fn add(value: &Value, batch: &mut Batch) {
+    match value.get("observations").and_then(Value::as_array) {
+        Some(observations) => {
+            let outer = outer(value);
+            batch.raws.extend(observations.iter().map(|one| observed(one, Some(&outer.id))));
+            batch.outer.push(outer);
         }
+        None if value.is_object() => batch.raws.push(observed(value, None)),
+        None => super::note(&mut batch.problems, "not_an_observation", beginning(value)),
     }
-    settle(Form::Langfuse, raws, problems, |trace| {
-        if let Some((_, name, input)) = outer.iter().find(|(id, ..)| *id == trace.id) {
-            if trace.name == "unnamed" && !name.is_empty() {
-                trace.name.clone_from(name);
-            }
-            if let Value::Object(map) = input {
-                trace.inputs = map
-                    .iter()
-                    .filter_map(|(k, v)| Some((k.clone(), json::text(v).filter(|t| t.len() <= 64)?)))
-                    .collect();
-            }
-        }
-    })
 }
 
-fn observed(value: &Value) -> Raw {
+/// What a trace says beside its observations.
+pub fn outer(value: &Value) -> Outer {
+    let text = |key: &str| json::first(value, &[key]).and_then(json::text).unwrap_or_default();
+    let inputs = json::first(value, &["input"]).and_then(Value::as_object).map(|map| {
+        map.iter().filter_map(|(k, v)| Some((k.clone(), json::text(v).filter(|t| t.len() <= 64)?))).collect()
+    });
+    Outer { id: text("id"), name: text("name"), inputs, flags: None }
+}
+
+/// Names a trace and says what was asked.
+pub fn finish(trace: &mut Trace, outer: &HashMap<&str, &Outer>) {
+    let Some(outer) = outer.get(trace.id.as_str()) else { return };
+    if trace.name == "unnamed" && !outer.name.is_empty() {
+        trace.name.clone_from(&outer.name);
+    }
+    if let Some(inputs) = &outer.inputs {
+        trace.inputs.clone_from(inputs);
+    }
+}
+
+/// Reads one observation; `trace` is the trace that holds it, where it does not say so itself.
+pub fn observed(value: &Value, trace: Option<&str>) -> Raw {
+    let mut raw = observation(value);
+    if raw.trace.is_none() {
+        raw.trace = trace.map(Into::into);
+    }
+    raw
+}
+
+fn observation(value: &Value) -> Raw {
     let get = |keys: &[&str]| json::first(value, keys);
     let text = |keys: &[&str]| get(keys).and_then(json::text).filter(|t| !t.is_empty());
     let mut raw = Raw {

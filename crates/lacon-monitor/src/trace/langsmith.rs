@@ -1,13 +1,18 @@
 //! LangSmith: runs as the SDK, the CLI and the shared-trace page export them (a list, lines, a tree of `child_runs`),
 //! and the files of the origin's analyzer, which hold a shortened run.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 use serde_json::{Map, Value};
 
 use super::{
-    Form, Kind, Problem, SpanTokens, Text, Trace, json,
-    settle::{Raw, settle},
+    Kind, SpanTokens, Text, Trace,
+    batch::{Batch, Outer, beginning},
+    json,
+    settle::Raw,
     state::{self, Held},
     when,
 };
@@ -26,65 +31,68 @@ pub fn is_analyzer(value: &Value) -> bool {
     value.get("trace_data").is_some_and(is_run)
 }
 
-/// Reads an analyzer file.
-pub fn analyzer(value: &Value, problems: Vec<Problem>) -> Vec<Trace> {
-    let Some(run) = value.get("trace_data") else { return Vec::new() };
-    runs(std::slice::from_ref(run), Form::Analyzer, problems)
-}
+/// Identifier and trace of the run above.
+pub type Above = (String, Option<String>);
 
-/// Reads runs, each with the runs under it.
-pub fn runs(values: &[Value], form: Form, mut problems: Vec<Problem>) -> Vec<Trace> {
-    let mut raws = Vec::new();
-    let mut asked: Vec<(String, Map<String, Value>)> = Vec::new();
-    let mut stack: Vec<(&Value, Option<Above>)> = values.iter().rev().map(|v| (v, None)).collect();
+/// Reads a run with the runs under it.
+pub fn add(value: &Value, above: Option<&Above>, batch: &mut Batch) {
+    let mut stack: Vec<(&Value, Option<Rc<Above>>)> = vec![(value, above.cloned().map(Rc::new))];
     while let Some((value, above)) = stack.pop() {
         if !value.is_object() {
-            super::note(&mut problems, "not_a_run", value.to_string().chars().take(60).collect::<String>());
+            super::note(&mut batch.problems, "not_a_run", beginning(value));
             continue;
         }
-        let raw = run(value, above.as_ref());
-        if raw.parent.is_none() {
-            let mut short = Map::new();
-            for (part, mark) in [("inputs", "in"), ("outputs", "out")] {
-                if let Some(Value::Object(map)) = part_of(value, part).as_deref() {
-                    short.insert(mark.into(), Value::Object(flags(map)));
-                }
-            }
-            let total = json::first(value, &["child_runs_total"]).and_then(json::count);
-            let n_children = value.get("child_runs").and_then(Value::as_array).map(Vec::len);
-            if let (Some(total), Some(n)) = (total, n_children)
-                && (n as u64) < total
-            {
-                super::note(
-                    &mut problems,
-                    "runs_left_out",
-                    format!("{n} of {total} child runs are in the file"),
-                );
-            }
-            asked.push((raw.span.id.clone(), short));
+        let children = value.get("child_runs").and_then(Value::as_array);
+        let own = run(value, children.map(Vec::len), above.as_deref(), batch);
+        if let Some(children) = children.filter(|list| !list.is_empty()) {
+            let own = Rc::new(own);
+            stack.extend(children.iter().rev().map(|child| (child, Some(Rc::clone(&own)))));
         }
-        if let Some(children) = value.get("child_runs").and_then(Value::as_array) {
-            let trace = raw.trace.clone().or_else(|| Some(raw.span.id.clone()));
-            stack.extend(children.iter().rev().map(|c| (c, Some((raw.span.id.clone(), trace.clone())))));
-        }
-        raws.push(raw);
     }
-    settle(form, raws, problems, |trace| {
-        if let Some((_, short)) = asked.iter().find(|(id, _)| *id == trace.id || asked.len() == 1) {
-            if let Some(Value::Object(inputs)) = short.get("in") {
-                trace.inputs = inputs.iter().filter_map(|(k, v)| Some((k.clone(), json::text(v)?))).collect();
-            }
-            if let Some(Value::Object(outputs)) = short.get("out") {
-                trace.flags = outputs.clone().into_iter().collect();
-            }
+}
+
+/// Reads one run, however many are in its list of children, and gives what those need to know of it.
+pub fn run(value: &Value, n_children: Option<usize>, above: Option<&Above>, batch: &mut Batch) -> Above {
+    let raw = read(value, above);
+    if raw.parent.is_none() {
+        let mut outer = Outer { id: raw.span.id.clone(), ..Outer::default() };
+        if let Some(Value::Object(map)) = part_of(value, "inputs").as_deref() {
+            let short = flags(map).into_iter();
+            outer.inputs = Some(short.filter_map(|(k, v)| json::text(&v).map(|text| (k, text))).collect());
         }
-        if let Some(status) = trace.attributes.get("status").and_then(json::text) {
-            trace.status = status;
+        if let Some(Value::Object(map)) = part_of(value, "outputs").as_deref() {
+            outer.flags = Some(flags(map).into_iter().collect());
         }
-        written_in_place(trace);
-        known_models(trace);
-        spread_completion(trace);
-    })
+        let total = json::first(value, &["child_runs_total"]).and_then(json::count);
+        if let (Some(total), Some(n)) = (total, n_children)
+            && (n as u64) < total
+        {
+            let what = format!("{n} of {total} child runs are in the file");
+            super::note(&mut batch.problems, "runs_left_out", what);
+        }
+        batch.outer.push(outer);
+    }
+    let above = (raw.span.id.clone(), raw.trace.clone().or_else(|| Some(raw.span.id.clone())));
+    batch.raws.push(raw);
+    above
+}
+
+/// What follows from all runs of a trace; `only` is the outermost one where there is no other.
+pub fn finish(trace: &mut Trace, outer: &HashMap<&str, &Outer>, only: Option<&Outer>) {
+    if let Some(outer) = only.or_else(|| outer.get(trace.id.as_str()).copied()) {
+        if let Some(inputs) = &outer.inputs {
+            trace.inputs.clone_from(inputs);
+        }
+        if let Some(flags) = &outer.flags {
+            trace.flags.clone_from(flags);
+        }
+    }
+    if let Some(status) = trace.attributes.get("status").and_then(json::text) {
+        trace.status = status;
+    }
+    written_in_place(trace);
+    known_models(trace);
+    spread_completion(trace);
 }
 
 /// Inputs or outputs under one of their names; bulk exports hold them as JSON strings.
@@ -110,10 +118,7 @@ fn flags(map: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
-/// Identifier and trace of the run above.
-type Above = (String, Option<String>);
-
-fn run(value: &Value, above: Option<&Above>) -> Raw {
+fn read(value: &Value, above: Option<&Above>) -> Raw {
     let text = |paths: &[&str]| json::first(value, paths).and_then(json::text).filter(|t| !t.is_empty());
     let mut raw = Raw::default();
     let span = &mut raw.span;

@@ -4,34 +4,35 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Form, Kind, Problem, Trace, json,
-    settle::{Raw, settle},
+    Kind, Trace,
+    batch::{Batch, beginning},
+    json,
+    settle::Raw,
     state, when,
 };
 use crate::facts;
 
+/// Names of the list of resources.
+pub const RESOURCES: [&str; 3] = ["resourceSpans", "resource_spans", "batches"];
+/// Names of a resource's list of scopes.
+pub const SCOPES: [&str; 3] = ["scopeSpans", "scope_spans", "instrumentationLibrarySpans"];
+
 /// Whether a value is an OTLP document.
 pub fn is_document(value: &Value) -> bool {
-    value.get("resourceSpans").or(value.get("resource_spans")).or(value.get("batches")).is_some()
+    RESOURCES.iter().any(|key| value.get(key).is_some())
 }
 
-/// Reads documents.
-pub fn documents(values: &[Value], mut problems: Vec<Problem>) -> Vec<Trace> {
-    let mut raws = Vec::new();
-    let list = |value: &Value, keys: &[&str]| {
-        json::first(value, keys).and_then(Value::as_array).cloned().unwrap_or_default()
-    };
-    for document in values {
-        if !is_document(document) {
-            super::note(&mut problems, "not_otlp", document.to_string().chars().take(60).collect::<String>());
-        }
-        for resource in list(document, &["resourceSpans", "resource_spans", "batches"]) {
-            for scope in list(&resource, &["scopeSpans", "scope_spans", "instrumentationLibrarySpans"]) {
-                raws.extend(scope.get("spans").and_then(Value::as_array).into_iter().flatten().map(span));
-            }
-        }
+/// Reads one document.
+pub fn add(document: &Value, batch: &mut Batch) {
+    if !is_document(document) {
+        super::note(&mut batch.problems, "not_otlp", beginning(document));
     }
-    settle(Form::Otlp, raws, problems, inputs_of_attributes)
+    let list = |value, keys: &[&str]| {
+        json::first(value, keys).and_then(Value::as_array).map_or(&[][..], Vec::as_slice)
+    };
+    for scope in list(document, &RESOURCES).iter().flat_map(|resource| list(resource, &SCOPES)) {
+        batch.raws.extend(scope.get("spans").and_then(Value::as_array).into_iter().flatten().map(span));
+    }
 }
 
 /// Ticker, date and status of a run from its attributes.
@@ -79,7 +80,8 @@ fn attributes(value: Option<&Value>) -> Map<String, Value> {
     }
 }
 
-fn span(value: &Value) -> Raw {
+/// Reads one span.
+pub fn span(value: &Value) -> Raw {
     let get = |keys: &[&str]| json::first(value, keys);
     let map = attributes(value.get("attributes"));
     let mut raw = Raw {

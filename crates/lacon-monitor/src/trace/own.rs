@@ -3,8 +3,10 @@
 use serde_json::Value;
 
 use super::{
-    Form, Problem, Text, Trace, json, otlp,
-    settle::{Raw, settle},
+    Text, Trace,
+    batch::{Batch, beginning},
+    json, otlp,
+    settle::Raw,
     when,
 };
 
@@ -13,17 +15,13 @@ pub fn is_line(value: &Value) -> bool {
     value.get("span_id").is_some() && value.get("start_s").is_some()
 }
 
-/// Reads lines.
-pub fn lines(values: Vec<Value>, mut problems: Vec<Problem>) -> Vec<Trace> {
-    let mut raws = Vec::with_capacity(values.len());
-    for value in values {
-        if !is_line(&value) {
-            super::note(&mut problems, "not_a_span", value.to_string().chars().take(60).collect::<String>());
-            continue;
-        }
-        raws.push(line(value));
+/// Reads one line.
+pub fn add(value: Value, batch: &mut Batch) {
+    if is_line(&value) {
+        batch.raws.push(line(value));
+    } else {
+        super::note(&mut batch.problems, "not_a_span", beginning(&value));
     }
-    settle(Form::Lacon, raws, problems, finish)
 }
 
 fn line(mut value: Value) -> Raw {
@@ -49,7 +47,7 @@ fn line(mut value: Value) -> Raw {
 }
 
 /// What only our own traces say: which texts the run left, who read them, its grade.
-fn finish(trace: &mut Trace) {
+pub fn finish(trace: &mut Trace) {
     otlp::inputs_of_attributes(trace);
     let attributes = trace.attributes.clone();
     if let Some(at) = attributes.get("lacon.started_at").and_then(when::unix) {

@@ -1,6 +1,6 @@
 //! From the loose spans of a file to traces: grouped, put under their parents, on one clock, named and counted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{Form, Kind, Problem, Span, SpanTokens, Trace, note};
 
@@ -31,6 +31,30 @@ pub fn settle(
     mut problems: Vec<Problem>,
     wants: impl Fn(&mut Trace),
 ) -> Vec<Trace> {
+    let groups = grouped(raws);
+    if groups.len() > 1 {
+        note(&mut problems, "several_traces", format!("{} traces in one file", groups.len()));
+    }
+    groups
+        .into_iter()
+        .map(|(id, raws)| {
+            let mut trace = one(form, id, raws, problems.clone());
+            wants(&mut trace);
+            if trace.status.is_empty() {
+                trace.status = if trace.error.is_some() { "error" } else { "success" }.into();
+            }
+            trace
+        })
+        .collect()
+}
+
+/// The spans of each trace, in order of its first span. One without a trace belongs to its parent's.
+fn grouped(raws: Vec<Raw>) -> Vec<(String, Vec<Raw>)> {
+    if let Some(Some(id)) = raws.first().map(|r| r.trace.clone())
+        && raws.iter().all(|r| r.trace.as_ref() == Some(&id))
+    {
+        return vec![(id, raws)];
+    }
     let mut groups: Vec<(String, Vec<Raw>)> = Vec::new();
     let mut by_name: HashMap<String, usize> = HashMap::new();
     let trace_of: HashMap<String, String> =
@@ -47,20 +71,7 @@ pub fn settle(
         });
         groups[i].1.push(raw);
     }
-    if groups.len() > 1 {
-        note(&mut problems, "several_traces", format!("{} traces in one file", groups.len()));
-    }
     groups
-        .into_iter()
-        .map(|(id, raws)| {
-            let mut trace = one(form, id, raws, problems.clone());
-            wants(&mut trace);
-            if trace.status.is_empty() {
-                trace.status = if trace.error.is_some() { "error" } else { "success" }.into();
-            }
-            trace
-        })
-        .collect()
 }
 
 fn one(form: Form, id: String, raws: Vec<Raw>, problems: Vec<Problem>) -> Trace {
@@ -133,6 +144,10 @@ fn one(form: Form, id: String, raws: Vec<Raw>, problems: Vec<Problem>) -> Trace 
 
 /// Equal identifiers are one span: exporters that write a span at its start and again at its end leave two lines.
 fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
+    let mut seen = HashSet::with_capacity(raws.len());
+    if raws.iter().all(|raw| !raw.span.id.is_empty() && seen.insert(raw.span.id.as_str())) {
+        return raws;
+    }
     let mut at: HashMap<String, usize> = HashMap::with_capacity(raws.len());
     let mut kept: Vec<Raw> = Vec::with_capacity(raws.len());
     for (n, mut raw) in raws.into_iter().enumerate() {
@@ -172,20 +187,19 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
 fn find_root(raws: &mut Vec<Raw>, trace: &mut Trace) -> Option<String> {
     if raws.iter().all(|r| r.parent.is_some()) {
         // The run was started by a caller whose span is in another file.
-        let ids: std::collections::HashSet<String> = raws.iter().map(|r| r.span.id.clone()).collect();
+        let ids: HashSet<String> = raws.iter().map(|r| r.span.id.clone()).collect();
         for raw in raws.iter_mut().filter(|r| r.parent.as_ref().is_some_and(|p| !ids.contains(p))) {
             trace.problem("parent_missing", format!("{} {}", raw.span.name, raw.span.id));
             raw.parent = None;
         }
     }
     let roots: Vec<usize> = (0..raws.len()).filter(|i| raws[*i].parent.is_none()).collect();
-    let has_children: std::collections::HashSet<String> =
-        raws.iter().filter_map(|r| r.parent.clone()).collect();
+    let has_children: HashSet<&str> = raws.iter().filter_map(|r| r.parent.as_deref()).collect();
     let longest = roots
         .iter()
         .copied()
         .filter(|i| !matches!(raws[*i].span.kind, Kind::Model | Kind::Tool))
-        .filter(|i| has_children.contains(&raws[*i].span.id) || roots.len() == 1)
+        .filter(|i| has_children.contains(raws[*i].span.id.as_str()) || roots.len() == 1)
         .max_by(|a, b| raws[*a].span.seconds().total_cmp(&raws[*b].span.seconds()));
     let start = raws.iter().map(|r| r.span.start_s).min_by(f64::total_cmp).unwrap_or(0.0);
     let end = raws.iter().map(|r| r.span.end_s).max_by(f64::total_cmp).unwrap_or(0.0);
@@ -296,13 +310,15 @@ fn set_right(trace: &mut Trace) {
             span.end_s += moved;
             span.first_token_s = span.first_token_s.map(|t| t + moved);
         }
-        let what = format!("{} {}", span.name, span.id);
         let is_top = span.parent.is_none();
         let span_end = span.end_s;
+        let what = || format!("{} {}", trace.spans[i].name, trace.spans[i].id);
         if moved != 0.0 {
-            trace.problem("clock_skew", format!("{what} moved by {moved:.3} s into its parent"));
+            let what = format!("{} moved by {moved:.3} s into its parent", what());
+            trace.problem("clock_skew", what);
         } else if over > JITTER_S {
-            trace.problem("outlives_parent", format!("{what} by {over:.3} s"));
+            let what = format!("{} by {over:.3} s", what());
+            trace.problem("outlives_parent", what);
             if is_top && span_end > trace.wall_s {
                 trace.wall_s = span_end;
             }

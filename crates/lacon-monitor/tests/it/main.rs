@@ -8,6 +8,7 @@
 mod compare;
 mod export;
 mod forms;
+mod parts;
 mod recorded;
 mod robust;
 mod spans;

@@ -87,6 +87,22 @@ pub struct WhatIfArgs {
     pub json: bool,
 }
 
+/// Flags of `lacon bench trace`.
+#[derive(Debug, Args)]
+pub struct BenchTraceArgs {
+    /// A trace to measure; made ones of every form when there is none
+    pub file: Option<PathBuf>,
+    /// Spans of each made trace
+    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    pub spans: usize,
+    /// Rounds of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Flags of `lacon report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {

@@ -5,6 +5,7 @@ mod indicators;
 mod prompts;
 mod run;
 mod tokens;
+mod trace;
 
 use std::{process::ExitCode, time::Instant};
 
@@ -22,6 +23,7 @@ pub fn run(common: &Common, args: &BenchArgs, started: Instant) -> Result<ExitCo
         BenchCommand::Graph(args) => graph::run(args),
         BenchCommand::Indicators(args) => indicators::run(args),
         BenchCommand::Run(args) => run::run(common, args, started),
+        BenchCommand::Trace(args) => trace::run(args),
     }
 }
 

@@ -133,16 +133,9 @@ pub fn run(common: &Common, args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let failed = rows.iter().filter(|r| !r.outcome.failures.is_empty()).count();
     let files = session::write(args, &rows, began.elapsed())?;
     if args.json {
-        let checks: Vec<Value> = rows
-            .iter()
-            .map(|r| {
-                json!({ "phase": r.phase, "name": r.name, "passed": r.outcome.failures.is_empty(), "seconds": r.seconds,
-                    "failures": r.outcome.failures, "measured": r.outcome.data })
-            })
-            .collect();
         let report = json!({
             "schema_version": 1, "passed": rows.len() - failed, "failed": failed, "seconds": began.elapsed().as_secs_f64(),
-            "checks": checks, "files": files,
+            "checks": session::rows(&rows), "files": files,
         });
         text::out(&format!("{report:#}"));
     } else {

@@ -66,3 +66,26 @@ fn built_in(profile: &str, trace: &Trace) -> Result<Latency, Failure> {
         source: Source::BuiltIn,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The monitor knows of no simulator and is handed its figures: what it makes of them must be the simulator's times.
+    #[test]
+    fn the_monitor_draws_what_the_simulator_draws() {
+        let latency = built_in("slow", &Trace::default()).unwrap();
+        for u in [0.001, 0.04, 0.3, 0.5, 0.77, 0.93, 0.999] {
+            for (quick, prompt, completion) in [(true, 900, 300), (false, 6_000, 700)] {
+                let (first, all) = latency::call_seconds(Profile::Slow, quick, prompt, completion, u);
+                let model = latency.of(quick);
+                let (our_first, our_all) = model.seconds(prompt as f64, completion as f64);
+                let factor = model.factor(u);
+                assert!(
+                    (our_first * factor - first).abs() < 1e-9 && (our_all * factor - all).abs() < 1e-9,
+                    "{u}"
+                );
+            }
+        }
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
-    process::Stdio,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -15,6 +15,7 @@ use lacon_llm::{
     BoxFuture, Client, ClientInfo, Error, ErrorKind, Malformed, Request, Response, Stack, StackOptions,
     StreamEvent,
 };
+use lacon_monitor::RunRecord;
 use lacon_runtime::{ToolError, ToolRequest, ToolSource, ToolText};
 use lacon_trading::{Role, decide};
 use serde_json::{Value, json};
@@ -170,15 +171,7 @@ pub fn faults(bench: &Bench<'_>) -> Result<Outcome, Failure> {
                         });
                     }
                 }
-                let sum: u64 = run
-                    .calls
-                    .iter()
-                    .filter(|c| c.status == "ok")
-                    .map(|c| c.prompt.unwrap_or(0) + c.completion.unwrap_or(0))
-                    .sum();
-                outcome.require(sum <= run.tokens.total, || {
-                    format!("{at}: calls hold {sum} tokens, the run {}", run.tokens.total)
-                });
+                runs::calls_within_total(&mut outcome, &at, run);
             }
         }
     }
@@ -201,107 +194,123 @@ pub fn faults(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     Ok(outcome)
 }
 
-/// The answered calls in a journal, by key.
-fn answered(folder: &Path) -> BTreeMap<String, u32> {
-    let mut keys = BTreeMap::new();
+/// What a journal holds: answered calls by key, and the tokens of all its calls, requests that lost included.
+fn journal(folder: &Path) -> (BTreeMap<String, u32>, u64) {
+    let (mut keys, mut tokens) = (BTreeMap::new(), 0);
     for line in std::fs::read_to_string(folder.join("journal.jsonl")).unwrap_or_default().lines() {
         let Ok(line) = serde_json::from_str::<Value>(line.get(9..).unwrap_or_default()) else { continue };
-        if line["kind"] == "call" && !line["answer"].is_null() {
-            *keys.entry(line["key"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+        if line["kind"] == "call" {
+            tokens += line["fact"]["tokens"]["total"].as_u64().unwrap_or(0);
+            if !line["answer"].is_null() {
+                *keys.entry(line["key"].as_str().unwrap_or_default().to_owned()).or_default() += 1;
+            }
         }
     }
-    keys
+    (keys, tokens)
+}
+
+/// Starts `lacon` with this line and waits for nothing.
+fn start(line: &[&str]) -> Result<Child, Failure> {
+    std::env::current_exe()
+        .and_then(|program| {
+            Command::new(program)
+                .args(line)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+        })
+        .map_err(|e| Failure::input(format!("this program cannot be started again: {e}")))
 }
 
 /// Runs killed (SIGKILL) at random instants and resumed: no finished call repeated, the same result.
+///
+/// A second request beside a slow call goes out or not as the clock has it: what the answers hold is the same in every
+/// run, and the sum of a run is that of all calls in its journal, those of the killed process included.
 pub fn kill(bench: &Bench<'_>) -> Result<Outcome, Failure> {
-    const SCALE: &str = "0.003";
     let kills = bench.args.kills.unwrap_or(if bench.args.full_test { 40 } else { 10 });
     let mut outcome = Outcome::default();
-    let started = |name: &str, extra: &[&str]| -> Result<std::process::Child, Failure> {
-        // A second request beside a slow one depends on the clock; what it costs would differ from run to run.
-        let mut flags = vec!["--time-scale", SCALE, "--json", "--disable", "hedge"];
-        flags.extend(extra);
-        let mut command = runs::child(bench, name, &flags)?;
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command.spawn().map_err(|e| Failure::input(format!("this program cannot be started again: {e}")))
+    let out = bench.scratch.path().display().to_string();
+    let fresh = |name: &str| {
+        start(&[
+            "run",
+            &bench.args.ticker,
+            "--run-id",
+            name,
+            "--llm",
+            "sim",
+            "--out",
+            &out,
+            "--time-scale",
+            "0.003",
+        ])
     };
-    let record = |name: &str| -> Option<(Value, std::path::PathBuf)> {
+    let found = |name: &str| -> Option<(Option<RunRecord>, PathBuf)> {
         let of_ticker =
             std::fs::read_dir(bench.scratch.path().join(bench.args.ticker.to_uppercase())).ok()?;
         let folder = of_ticker.flatten().map(|date| date.path().join(name)).find(|path| path.exists())?;
         let text = std::fs::read(folder.join("run.json")).unwrap_or_default();
-        Some((serde_json::from_slice(&text).unwrap_or(Value::Null), folder))
+        Some((serde_json::from_slice(&text).ok(), folder))
     };
     let began = Instant::now();
-    let mut whole = started("kill-whole", &[])?;
-    let _ = whole.wait();
+    let _ = fresh("kill-whole")?.wait();
     let took = began.elapsed();
-    let Some((reference, folder)) = record("kill-whole") else {
+    let Some((Some(reference), folder)) = found("kill-whole") else {
         return Err(Failure::input("the first run left nothing"));
     };
-    let expected = answered(&folder);
+    let (expected, _) = journal(&folder);
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let (mut resumed, mut early, mut late) = (0, 0, 0);
+    let (mut resumed, mut early, mut late, mut hedged) = (0, 0, 0, 0);
     for i in 0..kills {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         let instant = took.mul_f64((state >> 11) as f64 / (1u64 << 53) as f64);
+        let at = format!("kill after {instant:?}");
         let name = format!("kill-{i}");
-        let mut process = started(&name, &[])?;
+        let mut process = fresh(&name)?;
         block_on(async { tokio::time::sleep(instant).await })?;
         let _ = process.kill();
         let _ = process.wait();
-        let Some((run, folder)) = record(&name).filter(|(_, folder)| folder.join("journal.jsonl").exists())
+        let Some((run, folder)) = found(&name).filter(|(_, folder)| folder.join("journal.jsonl").exists())
         else {
             early += 1;
             continue;
         };
-        if run["status"] == "done" {
+        if run.is_some_and(|run| run.status == "done") {
             late += 1;
             continue;
         }
-        let before = answered(&folder);
-        let mut again = runs::child(bench, "unused", &[])?;
-        let out = bench.scratch.path().display().to_string();
-        again = {
-            let mut command = std::process::Command::new(again.get_program());
-            command
-                .args(["run", "--out", &out, "--resume", &name, "--json"])
-                .stdout(Stdio::null())
-                .stderr(Stdio::null());
-            command
+        let (before, _) = journal(&folder);
+        let ended = start(&["run", "--out", &out, "--resume", &name])?.wait();
+        outcome.require(ended.as_ref().is_ok_and(std::process::ExitStatus::success), || {
+            format!("{at}: the resumed run ended with {ended:?}")
+        });
+        let Some((Some(run), folder)) = found(&name) else {
+            outcome.require(false, || format!("{at}: the resumed run left no record"));
+            continue;
         };
-        let status = again
-            .status()
-            .map_err(|e| Failure::input(format!("this program cannot be started again: {e}")))?;
-        outcome.require(status.success(), || {
-            format!("kill after {instant:?}: the resumed run ended with {:?}", status.code())
-        });
-        let Some((run, folder)) = record(&name) else { continue };
-        let after = answered(&folder);
+        let (after, tokens) = journal(&folder);
         outcome.require(before.iter().all(|(key, n)| after.get(key) == Some(n)), || {
-            format!("kill after {instant:?}: a finished call was repeated or lost")
+            format!("{at}: a finished call was repeated or lost")
         });
-        outcome.require(after == expected, || {
-            format!("kill after {instant:?}: other calls than in a run that was not killed")
+        outcome.require(after == expected, || format!("{at}: other calls than in a run that was not killed"));
+        let decided = |run: &RunRecord| (run.decision.action, run.decision.reasons.clone());
+        outcome.require(decided(&run) == decided(&reference), || format!("{at}: the decision differs"));
+        let (ours, whole) = (runs::answered_tokens(&run), runs::answered_tokens(&reference));
+        outcome.require(ours == whole, || format!("{at}: answers hold {ours} tokens, not {whole}"));
+        outcome.require(run.tokens.total == tokens, || {
+            format!("{at}: the run counts {} tokens, its journal {tokens}", run.tokens.total)
         });
-        outcome.require(run["decision"] == reference["decision"], || {
-            format!("kill after {instant:?}: the decision differs")
-        });
-        outcome.require(run["tokens"]["total"] == reference["tokens"]["total"], || {
-            format!(
-                "kill after {instant:?}: {} tokens, not {}",
-                run["tokens"]["total"], reference["tokens"]["total"]
-            )
-        });
+        hedged += u32::from(run.tokens.total != ours);
         resumed += 1;
     }
     outcome.line(format!(
         "{kills} runs killed at random instants: {resumed} resumed to the same result without repeating a call, {early} had not begun, {late} were done"
     ));
-    outcome.data = json!({ "kills": kills, "resumed": resumed, "early": early, "late": late });
+    outcome.line(format!("{hedged} of the resumed runs had paid for a second request; it is in their sums"));
+    outcome.data =
+        json!({ "kills": kills, "resumed": resumed, "early": early, "late": late, "hedged": hedged });
     Ok(outcome)
 }
 
@@ -324,7 +333,7 @@ pub fn secrets(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         &["doctor", "--base-url", closed],
     ];
     for line in lines {
-        let mut command = std::process::Command::new(&program);
+        let mut command = Command::new(&program);
         command
             .args(line)
             .env("OPENAI_API_KEY", KEY)

@@ -64,6 +64,20 @@ pub fn folder(bench: &Bench<'_>, run: &RunRecord) -> PathBuf {
     bench.scratch.path().join(&run.ticker).join(&run.date).join(&run.run_id)
 }
 
+/// What the answered calls of a run hold; a request that lost against another one is paid for beside it.
+pub fn answered_tokens(run: &RunRecord) -> u64 {
+    let answered = run.calls.iter().filter(|c| c.status == "ok");
+    answered.map(|c| c.prompt.unwrap_or(0) + c.completion.unwrap_or(0)).sum()
+}
+
+/// No call holds tokens that its run does not count.
+pub fn calls_within_total(outcome: &mut Outcome, at: &str, run: &RunRecord) {
+    let sum = answered_tokens(run);
+    outcome.require(sum <= run.tokens.total, || {
+        format!("{at}: calls hold {sum} tokens, the run {}", run.tokens.total)
+    });
+}
+
 /// What this machine is.
 pub fn environment(_: &Bench<'_>) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();

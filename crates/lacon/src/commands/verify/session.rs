@@ -3,10 +3,19 @@
 use std::{fmt::Write as _, path::Path, time::Duration};
 
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Row;
 use crate::{args::verify::VerifyArgs, failure::Failure};
+
+/// The checks as data.
+pub fn rows(rows: &[Row]) -> Vec<Value> {
+    let row = |r: &Row| {
+        json!({ "phase": r.phase, "name": r.name, "passed": r.outcome.failures.is_empty(), "seconds": r.seconds,
+            "failures": r.outcome.failures, "measured": r.outcome.data })
+    };
+    rows.iter().map(row).collect()
+}
 
 /// Writes the three files and returns their paths.
 pub fn write(args: &VerifyArgs, rows: &[Row], took: Duration) -> Result<Vec<String>, Failure> {
@@ -23,16 +32,9 @@ pub fn write(args: &VerifyArgs, rows: &[Row], took: Duration) -> Result<Vec<Stri
             let _ = writeln!(log, "    FAILED {line}");
         });
     }
-    let checks: Vec<_> = rows
-        .iter()
-        .map(|r| {
-            json!({ "phase": r.phase, "name": r.name, "passed": r.outcome.failures.is_empty(), "seconds": r.seconds,
-                "failures": r.outcome.failures, "measured": r.outcome.data })
-        })
-        .collect();
     let results = json!({
         "schema_version": 1, "ticker": args.ticker, "execution_time": took.as_secs_f64(), "timestamp": stamp,
-        "passed": rows.len() - failed, "failed": failed, "checks": checks,
+        "passed": rows.len() - failed, "failed": failed, "checks": self::rows(rows),
     });
     let mut report = format!(
         "# Verification of {stamp}\n\n{} passed, {failed} failed, {:.1} s.\n\n| phase | check | result | s |\n|---|---|---|--:|\n",

@@ -18,7 +18,7 @@ use lacon_sim::{
 use lacon_trading::{Decided, Role, decide, source::introduce};
 use serde_json::json;
 
-use super::{Bench, Outcome};
+use super::{Bench, Outcome, runs};
 use crate::{
     args::{Cli, Command as Verb},
     commands::{self, Common, block_on},
@@ -170,15 +170,7 @@ fn judge(outcome: &mut Outcome, ran: &Ran, decided: &Decided) -> Ended {
     outcome.require(run.books.imbalance_s() < 1e-6, || {
         format!("{at}: {:.6} s are in no row of the books", run.books.imbalance_s())
     });
-    let sum: u64 = run
-        .calls
-        .iter()
-        .filter(|c| c.status == "ok")
-        .map(|c| c.prompt.unwrap_or(0) + c.completion.unwrap_or(0))
-        .sum();
-    outcome.require(sum <= run.tokens.total, || {
-        format!("{at}: calls hold {sum} tokens, the run {}", run.tokens.total)
-    });
+    runs::calls_within_total(outcome, &at, run);
     if let Some(failure) = &decided.failure {
         let may = case.role.is_some_and(|role| {
             matches!(case.fault, "401" | "403" | "404" | "html")

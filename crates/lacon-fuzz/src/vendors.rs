@@ -5,8 +5,8 @@ use lacon_market::{
     dataset::StatementKind,
     folder,
     vendor::{
-        Story, alpha_vantage, body, finnhub, fred, google_news, polymarket, reddit, serper, simfin, stocktwits, web_search,
-        yahoo,
+        Story, alpha_vantage, body, finnhub, fred, google_news, polymarket, reddit, serper, simfin,
+        stocktwits, web_search, yahoo,
     },
 };
 
@@ -59,7 +59,14 @@ pub fn vendors(data: &[u8]) {
         22 => {
             drop(simfin::parse_statements(body, "", "AAPL", StatementKind::Balance, "annual"));
             if let Ok(text) = body::text(lacon_market::vendor::Vendor::SimFin, body, "") {
-                drop(folder::parse_statements("fuzz", &text, "AAPL", StatementKind::Income, "annual", &mut Vec::new()));
+                drop(folder::parse_statements(
+                    "fuzz",
+                    &text,
+                    "AAPL",
+                    StatementKind::Income,
+                    "annual",
+                    &mut Vec::new(),
+                ));
                 drop(bars::parse_csv("fuzz", &text));
                 let plain = body::plain(&text);
                 assert!(plain.chars().count() <= body::MAX_TEXT + 2);

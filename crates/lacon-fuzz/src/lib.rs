@@ -1,31 +1,62 @@
-//! The fuzz targets: each takes bytes and panics when a promise is broken.
+//! What any bytes must keep. Each target takes bytes and panics when a promise is broken; `fuzz/` holds their corpora.
 
 use lacon_llm::sse::{Event, Framer};
 use lacon_llm::{
     Endpoint, Message, Protocol, Request, Tape, TapeMode, TapeOptions, ignore_events, structured,
 };
 
-mod agents;
+pub mod drive;
+mod files;
 mod prompt;
+mod tokens;
 mod vendors;
 
-pub use agents::agents;
+pub use files::{toml, traces};
 pub use prompt::{compress, expand, extract, trim, versions};
+pub use tokens::{tokens, vocabularies};
 pub use vendors::vendors;
 
-/// A target by its name.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
-    ("sse", sse),
-    ("answers", answers),
-    ("forms", forms),
-    ("tapes", tapes),
-    ("expand", expand),
-    ("compress", compress),
-    ("versions", versions),
-    ("trim", trim),
-    ("extract", extract),
-    ("vendors", vendors),
-    ("agents", agents),
+/// A function that takes any bytes and panics when a promise is broken.
+#[derive(Debug)]
+pub struct Target {
+    /// Its name, also that of its corpus.
+    pub name: &'static str,
+    /// The function.
+    pub run: fn(&[u8]),
+    /// Whether the first bytes choose among parsers.
+    head: bool,
+    /// Folders of the repository whose files are seeds too.
+    more_seeds: &'static [&'static str],
+}
+
+const fn target(
+    name: &'static str,
+    run: fn(&[u8]),
+    head: bool,
+    more_seeds: &'static [&'static str],
+) -> Target {
+    Target { name, run, head, more_seeds }
+}
+
+const TRANSCRIPTS: &[&str] = &["testdata/transcripts"];
+const PROMPTS: &[&str] = &["testdata/prompts"];
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    target("sse", sse, true, TRANSCRIPTS),
+    target("answers", answers, true, TRANSCRIPTS),
+    target("forms", forms, false, TRANSCRIPTS),
+    target("tapes", tapes, false, TRANSCRIPTS),
+    target("tokens", tokens, true, PROMPTS),
+    target("vocabularies", vocabularies, false, &[]),
+    target("expand", expand, false, PROMPTS),
+    target("compress", compress, false, PROMPTS),
+    target("versions", versions, true, PROMPTS),
+    target("trim", trim, false, PROMPTS),
+    target("extract", extract, true, PROMPTS),
+    target("vendors", vendors, true, &["testdata/vendors"]),
+    target("toml", toml, false, &["crates/lacon-trading/prompts"]),
+    target("traces", traces, false, &[]),
 ];
 
 /// The framer gives the same events however the bytes are split, and never more data than came in.

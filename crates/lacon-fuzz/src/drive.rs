@@ -1,11 +1,12 @@
-//! Runs a target on the pinned toolchain: all kept crashes first, then random changes to the seeds for some seconds.
+//! Tries targets on changed seeds: everything follows from one number, so that a run can be had again.
 
-use std::collections::hash_map::DefaultHasher;
-use std::hash::{Hash, Hasher};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::{
+    collections::hash_map::DefaultHasher,
+    hash::{Hash, Hasher},
+    path::{Path, PathBuf},
+};
 
-use lacon_fuzz::TARGETS;
+use crate::Target;
 
 /// Pieces that matter to the parsers.
 const TOKENS: &[&[u8]] = &[
@@ -78,56 +79,66 @@ const TOKENS: &[&[u8]] = &[
     b" = [\"a|b\"]\n",
 ];
 
-fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let name = arguments.next().unwrap_or_default();
-    let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(30);
-    let Some((_, target)) = TARGETS.iter().find(|(known, _)| *known == name) else {
-        let known: Vec<_> = TARGETS.iter().map(|(name, _)| *name).collect();
-        eprintln!("target {name:?} is not one of {}\nhint: cargo run --release -- sse 60", known.join(", "));
-        std::process::exit(2);
-    };
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let crashes = root.join("crashes");
-    for path in files(&crashes)
+/// The folder of corpora and kept crashes.
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz")
+}
+
+/// Kept crashes of a target: inputs that once broke it.
+pub fn crashes(target: &Target) -> Vec<PathBuf> {
+    let prefix = format!("{}-", target.name);
+    files(&folder().join("crashes"))
         .into_iter()
-        .filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&name)))
-    {
-        target(&std::fs::read(&path).expect("a kept crash is readable"));
-    }
+        .filter(|path| path.file_name().is_some_and(|file| file.to_string_lossy().starts_with(&prefix)))
+        .collect()
+}
+
+/// What inputs of a target are made from: its corpus, and recorded traffic that all of them may meet.
+pub fn seeds(target: &Target) -> Vec<Vec<u8>> {
+    let root = folder();
     let mut seeds: Vec<Vec<u8>> = vec![Vec::new()];
-    let folders = [
-        root.join("corpus").join(&name),
-        root.join("../testdata/transcripts"),
-        root.join("../testdata/prompts"),
-        root.join("../testdata/vendors"),
-    ];
+    let mut folders = vec![root.join("corpus").join(target.name)];
+    folders.extend(target.more_seeds.iter().map(|more| root.join("..").join(more)));
     seeds.extend(folders.iter().flat_map(|folder| files(folder)).filter_map(|path| std::fs::read(path).ok()));
-    // The first bytes choose protocol and split: each seed is tried under each protocol.
-    let with_head: Vec<Vec<u8>> =
-        seeds.iter().flat_map(|seed| (0..24u8).map(|n| [&[n, 7], seed.as_slice()].concat())).collect();
-    seeds.extend(with_head);
-    let begin = Instant::now();
-    let mut random = Random(
-        std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |time| time.as_nanos() as u64),
-    );
-    let mut n = 0u64;
-    while begin.elapsed() < Duration::from_secs(seconds) {
+    if target.head {
+        // The first bytes choose protocol and split: each seed is tried under each of them.
+        let with_head: Vec<Vec<u8>> =
+            seeds.iter().flat_map(|seed| (0..24u8).map(|n| [&[n, 7], seed.as_slice()].concat())).collect();
+        seeds.extend(with_head);
+    }
+    seeds
+}
+
+/// An input that broke a target, and where it is kept.
+#[derive(Debug)]
+pub struct Crash(pub PathBuf);
+
+/// Tries changed seeds while `go_on` says so; gives how many.
+///
+/// # Errors
+/// The first input that breaks a promise, written down.
+pub fn fuzz(target: &Target, seed: u64, mut go_on: impl FnMut(u64) -> bool) -> Result<u64, Crash> {
+    let seeds = seeds(target);
+    let mut random = Random(seed);
+    let mut n = 0;
+    while go_on(n) {
         let input = change(&seeds, &mut random);
         n += 1;
-        if std::panic::catch_unwind(|| target(&input)).is_err() {
-            let mut hasher = DefaultHasher::new();
-            input.hash(&mut hasher);
-            std::fs::create_dir_all(&crashes).expect("the folder of crashes can be made");
-            let path = crashes.join(format!("{name}-{:016x}", hasher.finish()));
-            std::fs::write(&path, &input).expect("a crash can be written");
-            eprintln!("crash kept as {}", path.display());
-            std::process::exit(1);
+        if std::panic::catch_unwind(|| (target.run)(&input)).is_err() {
+            return Err(keep(target, &input));
         }
     }
-    println!("{name}: {n} inputs from {} seeds in {seconds} s, no crash", seeds.len());
+    Ok(n)
+}
+
+fn keep(target: &Target, input: &[u8]) -> Crash {
+    let mut hasher = DefaultHasher::new();
+    input.hash(&mut hasher);
+    let crashes = folder().join("crashes");
+    let path = crashes.join(format!("{}-{:016x}", target.name, hasher.finish()));
+    let written = std::fs::create_dir_all(&crashes).and_then(|()| std::fs::write(&path, input));
+    written.expect("the folder of crashes can be written");
+    Crash(path)
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -140,6 +151,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// A small generator: the same numbers for the same seed.
 struct Random(u64);
 
 impl Random {

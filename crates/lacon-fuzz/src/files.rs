@@ -1,0 +1,53 @@
+//! Files that people write or other programs leave: TOML of roles, agents and settings; traces.
+
+use lacon_monitor::{
+    analyze::analyze,
+    compare::compare,
+    render,
+    trace::{Trace, read_in_parts},
+};
+use lacon_runtime::Config;
+use lacon_trading::{agents, prompts};
+
+/// Any text of a role, an agents file or settings is read or refused with a reason; what is read keeps its limits.
+pub fn toml(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    for text in [text.as_ref(), &format!("+++\nrole = \"x\"\n{text}")] {
+        match prompts::parse(text) {
+            Ok(file) => {
+                let names = prompts::section_names(&file).len();
+                assert!(prompts::missing_sections(&file, "").len() <= names);
+                assert_eq!(file.instruction, file.instruction.trim());
+            }
+            Err(reason) => assert!(!reason.is_empty()),
+        }
+    }
+    match agents::parse(&text) {
+        Ok(agents) => assert!(agents.agents.iter().all(|a| !a.readers.is_empty() && !a.name.is_empty())),
+        Err(reason) => assert!(!reason.is_empty()),
+    }
+    if let Err(error) = Config::from_parts(Some(("fuzz.toml", &text)), &[], &[]) {
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+/// Any file is a trace or an error; read in parts or value by value it is the same one, and all that is said of it ends.
+pub fn traces(data: &[u8]) {
+    let told = |traces: &[Trace]| {
+        traces.iter().map(|t| serde_json::to_string(t).expect("a trace is JSON types")).collect::<Vec<_>>()
+    };
+    let one_by_one = read_in_parts(data, 1);
+    for n in [2, 5] {
+        match (&one_by_one, read_in_parts(data, n)) {
+            (Ok(a), Ok(b)) => assert_eq!(told(a), told(&b)),
+            (a, b) => assert_eq!(a.is_err(), b.is_err()),
+        }
+    }
+    let Ok(traces) = one_by_one else { return };
+    for trace in &traces {
+        let analysis = analyze(trace);
+        assert!(analysis.critical_path.len() <= trace.spans.len());
+        assert!(!render::analysis(&analysis).is_empty());
+    }
+    let _ = compare(&traces, &traces);
+}
