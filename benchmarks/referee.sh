@@ -57,7 +57,7 @@ run_all() { # label profile extra...
 if [ "$levers" = 1 ]; then
   names=1
   run_all lacon lacon
-  for l in no_barrier prefetch condense word_limits parallel_judge digests prefix_layout repair local_signal hedge concise shared_news tool_cache all; do run_all "without $l" lacon --disable "$l"; done
+  for l in no_barrier prefetch condense word_limits parallel_judge digests contradictions prefix_layout stagger repair local_signal hedge concise prompt_plan deadline_ladder slack_models memory shared_news tool_cache all; do run_all "without $l" lacon --disable "$l"; done
 else
   [ "$only" = lacon ] || run_all seed seed
   [ "$only" = seed ] || run_all lacon lacon

@@ -47,7 +47,7 @@ pub struct CastOptions {
 }
 
 /// The roles of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Cast {
     order: Order,
     analysts: Vec<Role>,

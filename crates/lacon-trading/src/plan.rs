@@ -6,7 +6,10 @@
 //! made per stage, not per reader, so that siblings keep a common prefix. Lengths of texts that do not exist yet are
 //! expected from their word limits; only limits on tokens, money or time make a choice depend on them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use lacon_llm::Usage;
 use lacon_monitor::{ledger::Facts, prices};
@@ -70,8 +73,8 @@ pub struct Piece {
     pub required: bool,
 }
 
-/// What a plan is made for.
-#[derive(Clone, Debug)]
+/// What a plan is made for, and all that it follows from.
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
     /// Which levers are on.
     pub levers: Levers,
@@ -113,6 +116,34 @@ const TOKENS_PER_S: f64 = 45.0;
 const PRICES: Prices = Prices { per_1k_tokens: 150, per_second: 0 };
 /// Share of a role's usual words, and what an answer of that length is worth.
 const LENGTHS: [(u32, u32); 4] = [(100, 1000), (75, 900), (60, 780), (45, 600)];
+
+/// Plans that are kept for further runs.
+const KEPT: usize = 16;
+
+/// The plans made last, with what they were made for.
+static MADE: Mutex<Vec<(PlanOptions, Arc<Plan>)>> = Mutex::new(Vec::new());
+
+/// As [`compile`], but a plan that was made before for the same options is taken from there: many tickers, dates or
+/// repetitions of one setting are planned once.
+///
+/// # Errors
+/// As [`compile`]; failures are not kept.
+pub fn compiled(options: &PlanOptions) -> Result<Arc<Plan>, PlanError> {
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(at) = made.iter().position(|(known, _)| known == options) {
+        // The one used last stands last.
+        made[at..].rotate_left(1);
+        return Ok(Arc::clone(&made[made.len() - 1].1));
+    }
+    drop(made);
+    let plan = Arc::new(compile(options)?);
+    let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+    if made.len() >= KEPT {
+        made.remove(0);
+    }
+    made.push((options.clone(), Arc::clone(&plan)));
+    Ok(plan)
+}
 
 /// Makes the plan. Without limits it follows from the levers alone.
 ///
@@ -398,6 +429,22 @@ mod tests {
             limits,
             time_scale: 1.0,
         }
+    }
+
+    #[test]
+    fn equal_options_are_planned_once_and_others_anew() {
+        let first = compiled(&options(&[], Limits::default())).unwrap();
+        let again = compiled(&options(&[], Limits::default())).unwrap();
+        assert!(Arc::ptr_eq(&first, &again));
+        let other = compiled(&options(&["digests"], Limits::default())).unwrap();
+        assert_eq!(other.forms, compile(&options(&["digests"], Limits::default())).unwrap().forms);
+        assert!(!Arc::ptr_eq(&first, &other) && other.forms != first.forms);
+        // More of them than are kept: the plans stay those of their options.
+        for tokens in 0..2 * KEPT as u64 {
+            let limits = Limits { tokens: Some(1_000_000 + tokens), ..Limits::default() };
+            assert_eq!(compiled(&options(&[], limits)).unwrap().problem.limits, limits);
+        }
+        assert!(MADE.lock().unwrap().len() <= KEPT);
     }
 
     #[test]

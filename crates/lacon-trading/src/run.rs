@@ -214,12 +214,12 @@ pub async fn decide(settings: Settings) -> Decided {
     let shared = (settings.levers.has("shared_news") && !settings.tools.simulated() && !keeps_books)
         .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
     let plan_options = settings.plan_options();
-    let (plan, plan_error) = match plan::compile(&plan_options) {
+    let (plan, plan_error) = match plan::compiled(&plan_options) {
         Ok(plan) => (plan, None),
         // The record of a run that was never begun still says what was asked.
         Err(error) => {
             let free = PlanOptions { limits: Limits::default(), ..plan_options };
-            (plan::compile(&free).expect("a plan without limits exists"), Some(error))
+            (plan::compiled(&free).expect("a plan without limits exists"), Some(error))
         }
     };
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());

@@ -51,7 +51,7 @@ pub struct Desk {
     /// Models of single roles; they go before the other two.
     pub models: Vec<(Role, String)>,
     /// What every prompt holds.
-    pub plan: Plan,
+    pub plan: Arc<Plan>,
     /// What is given up when the deadline nears.
     pub ladder: Ladder,
     /// What earlier decisions teach.

@@ -47,7 +47,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         began: tokio::time::Instant::now(),
     });
     let cast = Arc::new(crate::world::cast(&config, lacon_market::Asset::Equity)?);
-    let plan = plan::compile(&PlanOptions {
+    let plan = plan::compiled(&PlanOptions {
         levers: levers.clone(),
         cast: Arc::clone(&cast),
         quick_model: String::new(),
