@@ -119,7 +119,7 @@ fn bad_calls_are_told_and_the_server_goes_on() {
         ),
         ("run", json!({}), "run needs a ticker"),
         ("run", json!({"ticker": "CRCL", "profile": "fast"}), "run.profile"),
-        ("run", json!({"ticker": "CRCL", "language": "--json"}), "trading.language"),
+        ("run", json!({"ticker": "CRCL", "budget_tokens": "--json"}), "run.budget_tokens"),
         ("run", json!({"ticker": "ZZZZ"}), "ZZZZ"),
     ] {
         let answer = client.call(name, arguments.clone());
