@@ -80,8 +80,10 @@ pub(crate) const ID_BITS: u32 = 21;
 pub(crate) const ID_MASK: u64 = (1 << ID_BITS) - 1;
 /// Set where the ids are in `many`: their number in 16 bits above the lower half, their place in that.
 pub(crate) const IN_MANY: u64 = 1 << 63;
-/// Most ids that a thread keeps for pieces of more than three.
-const MANY: usize = 1 << 18;
+/// Most ids that a thread keeps for pieces of more than three; when they are that many, all are forgotten.
+const MANY: usize = 1 << 19;
+/// What a batch may add.
+const MANY_OF_BATCH: usize = 1 << 14;
 
 /// Pieces seen by one thread with one encoding.
 ///
@@ -111,6 +113,8 @@ pub(crate) struct PieceCache {
     turn: usize,
     /// Ids of the pieces that have more than three.
     pub(crate) many: Vec<u32>,
+    /// Ids of `many` that pieces of the tables refer to; behind them are those of pieces too long to be kept.
+    kept: usize,
 }
 
 impl PieceCache {
@@ -141,6 +145,7 @@ impl PieceCache {
             long_ids: vec![0; longs],
             turn: 0,
             many: Vec::new(),
+            kept: 0,
         }
     }
 
@@ -458,6 +463,7 @@ pub(crate) fn encode_piece(
     }
     let ids = IN_MANY | (n as u64) << 32 | from as u64;
     if from + n <= MANY && len <= LONG {
+        cache.kept = from + n;
         store(cache, slot, piece, n, ids);
     }
     ids
@@ -532,8 +538,28 @@ impl PieceCache {
         self.turn
     }
 
-    /// Forgets ids behind those that pieces of the tables refer to.
+    /// Forgets ids that no piece of the tables refers to, or all where there is no room for those of another batch.
     pub(crate) fn trim_many(&mut self) {
-        self.many.truncate(MANY);
+        self.many.truncate(self.kept);
+        // A piece of megabytes leaves no room behind.
+        if self.many.capacity() > 4 * MANY {
+            self.many.shrink_to(MANY);
+        }
+        if self.kept + MANY_OF_BATCH > MANY {
+            self.forget_ids();
+        }
+    }
+
+    /// Forgets the ids of all pieces but those of the front table, which are one each.
+    #[cold]
+    fn forget_ids(&mut self) {
+        self.many.clear();
+        self.kept = 0;
+        self.known.words.fill(0);
+        self.short_ids.fill([0; SHORT_WAYS]);
+        for at in 0..MEDIUMS {
+            self.medium.get_mut(at)[MEDIUM_KEY] = 0;
+        }
+        self.long_ids.fill(0);
     }
 }

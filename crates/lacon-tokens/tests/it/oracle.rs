@@ -75,6 +75,33 @@ fn long_pieces() {
 }
 
 #[test]
+fn more_ids_than_a_thread_keeps() {
+    let encoding = encoding(EncodingName::O200kBase);
+    let mut random = Seeded(31);
+    // About 900,000 ids of pieces of eight and more; each part is small enough for tables of its own.
+    let parts: Vec<String> = (0..6)
+        .map(|_| {
+            (0..20_000)
+                .flat_map(|_| {
+                    [' ']
+                        .into_iter()
+                        .chain((0..13).map(|_| (b'a' + random.below(26) as u8) as char))
+                        .collect::<Vec<_>>()
+                })
+                .collect()
+        })
+        .collect();
+    let expected: Vec<u32> =
+        parts.iter().flat_map(|part| encoding.with_vectors(Vectors::detect()).encode(part)).collect();
+    let whole = parts.concat();
+    for _ in 0..2 {
+        assert!(encoding.encode(&whole) == expected);
+        assert_eq!(encoding.count(&whole), expected.len());
+    }
+    assert!(encoding.encode(&whole[..parts[0].len()]) == expected[..encoding.count(&parts[0])]);
+}
+
+#[test]
 fn a_counter_follows_its_text() {
     let mut random = Seeded(9);
     for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
