@@ -42,7 +42,8 @@ pub fn expand(data: &[u8]) {
     let _ = restore(&text, None);
     // The grammars behind the control lines deserve most of the time.
     for head in
-        ["@json 2\n", "@json pa\n", "@jsonl p\n", "@log 3 rows 1 templates 1 aliases\n", "@grid 3 rows a\n", "@csv , 3 rows\n", "@csv tab 2 rows tab crlf\n"]
+        ["@json 2\n", "@json pa\n", "@jsonl p\n", "@log 3 rows 1 templates 1 aliases\n", "@grid 3 rows a\n", "@hits 3\n",
+        "@csv , 3 rows\n", "@csv tab 2 rows tab crlf\n"]
     {
         let _ = restore(&format!("{head}{text}"), None);
     }
