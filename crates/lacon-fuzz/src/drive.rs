@@ -72,6 +72,11 @@ const TOKENS: &[&[u8]] = &[
     b"2026-01-02 10:00:01 INFO took 12 ms\n",
     b"| a | b |\n|---|---|\n| 1 | 2 |\n",
     b"{\"role\": \"user\", \"content\": \"hi\"}, ",
+    b"[[agent]]\n",
+    b"[[tool]]\n",
+    b"[role.market]\n",
+    b"+++\n",
+    b" = [\"a|b\"]\n",
 ];
 
 /// The folder of corpora and kept crashes.

@@ -301,7 +301,12 @@ fn round(value: f64) -> f64 {
 }
 
 fn volume(data: &Dataset, as_of: Date) -> Answer {
-    let Some(v) = levels::volume_analysis(bars_until(data, as_of)) else {
+    let bars = bars_until(data, as_of);
+    // Currencies are traded everywhere and counted nowhere.
+    if bars.len() > 1 && bars.iter().all(|bar| bar.volume == 0.0) {
+        return no_data(&format!("volume of {}", data.ticker), "no volume is reported for it");
+    }
+    let Some(v) = levels::volume_analysis(bars) else {
         return no_data(&format!("volume of {}", data.ticker), "at least two trading days are needed");
     };
     let z = v.z_score.map_or_else(|| "not defined".into(), |z| format!("{z:.2}"));
@@ -316,14 +321,16 @@ fn support_resistance(data: &Dataset, as_of: Date) -> Answer {
     let Some(l) = levels::levels(bars_until(data, as_of)) else {
         return no_data(&format!("levels of {}", data.ticker), "no trading day is known");
     };
+    // What a price below ten moves stands behind the second place.
+    let places = if l.close.abs() < 10.0 { 4 } else { 2 };
     let list = |levels: &[levels::Level]| {
         let all: Vec<String> =
-            levels.iter().map(|l| format!("{:.2} ({} touches)", l.price, l.touches)).collect();
+            levels.iter().map(|l| format!("{:.places$} ({} touches)", l.price, l.touches)).collect();
         if all.is_empty() { "none".into() } else { all.join(", ") }
     };
     Answer::Text(format!(
-        "Levels of {} around its close of {}: pivot {:.2}; pivot resistance {:.2} and {:.2}; pivot support {:.2} and \
-         {:.2}; swing resistance {}; swing support {}; range of {} days {} to {}.",
+        "Levels of {} around its close of {}: pivot {:.places$}; pivot resistance {:.places$} and {:.places$}; pivot support {:.places$} \
+         and {:.places$}; swing resistance {}; swing support {}; range of {} days {} to {}.",
         data.ticker,
         l.close,
         l.pivot,

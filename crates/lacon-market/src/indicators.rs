@@ -5,10 +5,12 @@
 //! gives the textbook's: nothing before a window is full, averages seeded with the plain mean, population
 //! deviation, money-flow index 0 to 100.
 //!
-//! O(bars) time, one pass for all of them. Tried and lost: windows added up anew for each bar (300 additions a bar), plain
-//! adding and subtracting (drifts by 1e-9 within a year of large volumes), bars kept as structures (windows are then no slices).
+//! O(bars) time, one pass for all of them. Sums and exponential means lie side by side in arrays, which the compiler turns into
+//! vector instructions, and what is not defined yet is a NaN from the beginning. Tried and lost: windows added up anew for each bar
+//! (300 additions a bar), plain adding and subtracting (drifts by 1e-9 within a year of large volumes), bars kept as structures (windows
+//! are then no slices), an `Option` for each value and a structure for each sum and mean (half as fast).
 
-use std::str::FromStr;
+use std::{cmp::Ordering, str::FromStr};
 
 use crate::Bar;
 
@@ -165,7 +167,7 @@ pub fn compute(bars: &[Bar], semantics: Semantics) -> Vec<Row> {
 /// The same values bar by bar.
 ///
 /// The last bars lie column by column, so that a window is a slice, in buffers that are moved down when full. Sums over
-/// windows are kept by adding what enters and taking off what leaves, with the rounding of each step carried along (`Sum`): adding
+/// windows are kept by adding what enters and taking off what leaves, with the rounding of each step carried along ([`Sums`]): adding
 /// and subtracting alone drifts, adding up each window anew costs 300 additions a bar.
 #[derive(Clone, Debug)]
 pub struct Streaming {
@@ -176,22 +178,11 @@ pub struct Streaming {
     volumes: Vec<f64>,
     money: Vec<f64>,
     flows: Vec<f64>,
-    sum20: Sum,
-    sum50: Sum,
-    sum200: Sum,
-    volume14: Sum,
-    money14: Sum,
-    flow14: Sum,
-    inflow14: Sum,
+    sums: Sums,
     /// Bars of the last 14 with a volume, with a flow, with an inflow: a sum of nothing is exactly nothing.
     counts: [usize; 3],
-    ema10: Exponential,
-    ema12: Exponential,
-    ema26: Exponential,
-    signal: Exponential,
-    up: Exponential,
-    down: Exponential,
-    range: Exponential,
+    means: Means<6>,
+    signal: Means<1>,
 }
 
 /// How many past bars any window needs.
@@ -204,8 +195,8 @@ const FLOW: usize = 14;
 impl Streaming {
     /// Starts without any bar.
     pub fn new(semantics: Semantics) -> Self {
-        let ema = |n: usize| Exponential::new(semantics, n, 2.0 / (n as f64 + 1.0));
-        let wilder = |n: usize| Exponential::new(semantics, n, 1.0 / n as f64);
+        let ema = |n: u32| (n, 2.0 / (f64::from(n) + 1.0));
+        let wilder = (14, 1.0 / 14.0);
         let column = || Vec::with_capacity(BUFFER);
         Self {
             semantics,
@@ -215,21 +206,10 @@ impl Streaming {
             volumes: column(),
             money: column(),
             flows: column(),
-            sum20: Sum::default(),
-            sum50: Sum::default(),
-            sum200: Sum::default(),
-            volume14: Sum::default(),
-            money14: Sum::default(),
-            flow14: Sum::default(),
-            inflow14: Sum::default(),
+            sums: Sums::default(),
             counts: [0; 3],
-            ema10: ema(10),
-            ema12: ema(12),
-            ema26: ema(26),
-            signal: ema(9),
-            up: wilder(14),
-            down: wilder(14),
-            range: wilder(14),
+            means: Means::new(semantics, [ema(10), ema(12), ema(26), wilder, wilder, wilder]),
+            signal: Means::new(semantics, [ema(9)]),
         }
     }
 
@@ -255,91 +235,75 @@ impl Streaming {
         self.money.push(if compat { typical } else { bar.close } * bar.volume);
         self.flows.push(flow);
         self.seen += 1;
-        self.roll(bar, flow);
+        self.roll();
 
-        let (up, down) = match (previous, compat) {
-            (Some(previous), _) => {
-                let change = bar.close - previous;
-                (self.up.push(change.max(0.0)), self.down.push((-change).max(0.0)))
-            }
-            // stockstats counts the first bar as a change of 0, the textbook does not count it.
-            (None, true) => (self.up.push(0.0), self.down.push(0.0)),
-            (None, false) => (None, None),
-        };
-        let rsi = match (up, down) {
-            (Some(up), Some(down)) if up + down == 0.0 => Some(50.0),
-            (Some(up), Some(down)) => Some(100.0 * up / (up + down)),
-            _ => None,
-        };
         let height = bar.high - bar.low;
-        let true_range =
-            previous.map_or(height, |p| height.max((bar.high - p).abs()).max((bar.low - p).abs()));
-        let atr = self.range.push(true_range);
+        let (true_range, change) = previous.map_or((height, 0.0), |p| {
+            (height.max((bar.high - p).abs()).max((bar.low - p).abs()), bar.close - p)
+        });
+        // stockstats counts the first bar as a change of 0, the textbook does not count it.
+        let changes = compat || previous.is_some();
+        let values = [bar.close, bar.close, bar.close, change.max(0.0), (-change).max(0.0), true_range];
+        let [ema10, ema12, ema26, up, down, atr] =
+            self.means.push(values, [true, true, true, changes, changes, true]);
+        let rsi = if up + down == 0.0 { 50.0 } else { 100.0 * up / (up + down) };
+        let macd = ema12 - ema26;
+        let [signal] = self.signal.push([macd], [!macd.is_nan()]);
 
-        let ema10 = self.ema10.push(bar.close);
-        let macd = match (self.ema12.push(bar.close), self.ema26.push(bar.close)) {
-            (Some(short), Some(long)) => Some(short - long),
-            _ => None,
-        };
-        let signal = macd.and_then(|macd| self.signal.push(macd));
-        let middle = self.mean(&self.sum20, 20);
-        let width = middle.and_then(|middle| self.deviation(middle)).map(|deviation| 2.0 * deviation);
-        let values = [
-            self.mean(&self.sum50, 50),
-            self.mean(&self.sum200, 200),
+        let [close20, close50, close200, ..] = self.sums.values();
+        let middle = self.mean(close20, 20);
+        let width = 2.0 * self.deviation(middle);
+        Row([
+            self.mean(close50, 50),
+            self.mean(close200, 200),
             ema10,
             macd,
             signal,
-            macd.zip(signal).map(|(macd, signal)| macd - signal),
+            macd - signal,
             rsi,
             middle,
-            middle.zip(width).map(|(middle, width)| middle + width),
-            middle.zip(width).map(|(middle, width)| middle - width),
+            middle + width,
+            middle - width,
             atr,
             self.volume_weighted(),
             self.money_flow(),
-        ];
-        Row(values.map(|value| value.unwrap_or(f64::NAN)))
+        ])
     }
 
-    /// Takes the new bar into the windows and the oldest ones out.
-    fn roll(&mut self, bar: &Bar, flow: f64) {
+    /// Takes the newest bar into the windows and the oldest ones out.
+    fn roll(&mut self) {
         let last = self.closes.len() - 1;
-        for (sum, n) in [(&mut self.sum20, 20), (&mut self.sum50, 50), (&mut self.sum200, 200)] {
-            sum.add(bar.close);
-            if self.seen > n {
-                sum.add(-self.closes[last - n]);
-            }
-        }
-        self.volume14.add(bar.volume);
-        self.money14.add(self.money[last]);
-        self.flow14.add(flow.abs());
-        self.inflow14.add(flow.max(0.0));
-        let marks = |volume: f64, flow: f64| [volume != 0.0, flow != 0.0, flow > 0.0].map(usize::from);
-        for (count, mark) in self.counts.iter_mut().zip(marks(bar.volume, flow)) {
-            *count += mark;
-        }
-        if self.seen > FLOW {
-            let (volume, money, flow) =
-                (self.volumes[last - FLOW], self.money[last - FLOW], self.flows[last - FLOW]);
-            self.volume14.add(-volume);
-            self.money14.add(-money);
-            self.flow14.add(-flow.abs());
-            self.inflow14.add(-flow.max(0.0));
-            for (count, mark) in self.counts.iter_mut().zip(marks(volume, flow)) {
-                *count -= mark;
-            }
+        // What has not been there yet leaves as nothing, which changes no sum.
+        let seen = self.seen;
+        let left = |column: &[f64], n: usize| if seen > n { column[last - n] } else { 0.0 };
+        let close = self.closes[last];
+        let entering = (self.volumes[last], self.money[last], self.flows[last]);
+        let leaving = (left(&self.volumes, FLOW), left(&self.money, FLOW), left(&self.flows, FLOW));
+        let windows = |closes: [f64; 3], (volume, money, flow): (f64, f64, f64)| {
+            let [a, b, c] = closes;
+            [a, b, c, volume, money, flow.abs(), flow.max(0.0), 0.0]
+        };
+        let closes = [20, 50, 200].map(|n| left(&self.closes, n));
+        self.sums.add(windows([close; 3], entering));
+        self.sums.add(windows(closes, leaving).map(|x| -x));
+        let marks =
+            |(volume, _, flow): (f64, f64, f64)| [volume != 0.0, flow != 0.0, flow > 0.0].map(usize::from);
+        let (entered, went) = (marks(entering), marks(leaving));
+        for (i, count) in self.counts.iter_mut().enumerate() {
+            *count = *count + entered[i] - went[i];
         }
     }
 
     /// The mean of the last `n` closes; in compat of fewer at the start, in standard none until there are `n`.
-    fn mean(&self, sum: &Sum, n: usize) -> Option<f64> {
-        let full = self.seen >= n;
-        (full || self.semantics == Semantics::Compat).then(|| sum.value() / self.seen.min(n) as f64)
+    fn mean(&self, sum: f64, n: usize) -> f64 {
+        if self.seen < n && self.semantics == Semantics::Standard {
+            return f64::NAN;
+        }
+        sum / self.seen.min(n) as f64
     }
 
     /// The deviation of the last 20 closes: of a sample in compat, of the whole in standard.
-    fn deviation(&self, mean: f64) -> Option<f64> {
+    fn deviation(&self, mean: f64) -> f64 {
         let window = &self.closes[self.closes.len() - self.seen.min(20)..];
         // Four sums side by side: one alone would wait for each addition before the next.
         let mut squares = [0.0; 4];
@@ -352,90 +316,111 @@ impl Streaming {
         let rest: f64 = four.remainder().iter().map(|c| (c - mean) * (c - mean)).sum();
         let total = (squares[0] + squares[1]) + (squares[2] + squares[3]) + rest;
         let divisor = window.len() - usize::from(self.semantics == Semantics::Compat);
-        (divisor > 0).then(|| (total / divisor as f64).sqrt())
+        if divisor > 0 { (total / divisor as f64).sqrt() } else { f64::NAN }
     }
 
-    fn volume_weighted(&self) -> Option<f64> {
+    fn volume_weighted(&self) -> f64 {
+        let [.., volume, money, _, _, _] = self.sums.values();
         match (self.counts[0] > 0, self.semantics) {
-            (_, Semantics::Standard) if self.seen < FLOW => None,
-            (true, _) => Some(self.money14.value() / self.volume14.value()),
-            (false, Semantics::Compat) => Some(0.0),
-            (false, Semantics::Standard) => None,
+            (_, Semantics::Standard) if self.seen < FLOW => f64::NAN,
+            (true, _) => money / volume,
+            (false, Semantics::Compat) => 0.0,
+            (false, Semantics::Standard) => f64::NAN,
         }
     }
 
-    fn money_flow(&self) -> Option<f64> {
+    fn money_flow(&self) -> f64 {
         let compat = self.semantics == Semantics::Compat;
         if self.seen < FLOW + 1 {
-            return compat.then_some(0.5);
+            return if compat { 0.5 } else { f64::NAN };
         }
+        let [.., flow, inflow, _] = self.sums.values();
         let [_, moving, inflowing] = self.counts;
         let share = match (moving, inflowing) {
             (0, _) => 0.5,
             (_, 0) => 0.0,
             (all, inflowing) if all == inflowing => 1.0,
-            _ => self.inflow14.value() / self.flow14.value(),
+            _ => inflow / flow,
         };
-        Some(if compat { share } else { 100.0 * share })
+        if compat { share } else { 100.0 * share }
     }
 }
 
-/// A sum with the rounding that its additions lost (Knuth's two-sum): what was added and taken off again leaves nothing behind.
+/// Sums over windows, each with the rounding that its additions lost (Knuth's two-sum): what was added and taken off again leaves
+/// nothing behind. In order: closes of 20, 50 and 200 bars; volume, money, flow and inflow of 14; one that is not used.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    high: f64,
-    low: f64,
+struct Sums {
+    high: [f64; 8],
+    low: [f64; 8],
 }
 
-impl Sum {
-    fn add(&mut self, x: f64) {
-        let sum = self.high + x;
-        let back = sum - self.high;
-        self.low += (self.high - (sum - back)) + (x - back);
-        self.high = sum;
+impl Sums {
+    fn add(&mut self, values: [f64; 8]) {
+        for (i, x) in values.into_iter().enumerate() {
+            let (high, low) = (self.high[i], self.low[i]);
+            let sum = high + x;
+            let back = sum - high;
+            self.low[i] = low + ((high - (sum - back)) + (x - back));
+            self.high[i] = sum;
+        }
     }
 
-    fn value(&self) -> f64 {
-        self.high + self.low
+    fn values(&self) -> [f64; 8] {
+        std::array::from_fn(|i| self.high[i] + self.low[i])
     }
 }
 
-/// An exponential mean: adjusted weights from the first value (compat), or seeded with a plain mean (standard).
+/// Exponential means side by side: adjusted weights from the first value (compat), or seeded with a plain mean (standard).
 #[derive(Clone, Debug)]
-struct Exponential {
+struct Means<const N: usize> {
     semantics: Semantics,
-    n: usize,
-    alpha: f64,
-    seen: usize,
-    sum: f64,
-    weight: f64,
+    lengths: [u32; N],
+    alphas: [f64; N],
+    seen: [u32; N],
+    /// Whether each has its seed, so that all take the same step.
+    warm: bool,
+    sums: [f64; N],
+    weights: [f64; N],
 }
 
-impl Exponential {
-    fn new(semantics: Semantics, n: usize, alpha: f64) -> Self {
-        Self { semantics, n, alpha, seen: 0, sum: 0.0, weight: 0.0 }
+impl<const N: usize> Means<N> {
+    fn new(semantics: Semantics, means: [(u32, f64); N]) -> Self {
+        Self {
+            semantics,
+            lengths: means.map(|(n, _)| n),
+            alphas: means.map(|(_, alpha)| alpha),
+            seen: [0; N],
+            warm: false,
+            sums: [0.0; N],
+            weights: [0.0; N],
+        }
     }
 
-    fn push(&mut self, value: f64) -> Option<f64> {
-        self.seen += 1;
-        match self.semantics {
-            Semantics::Compat => {
-                self.sum = self.sum * (1.0 - self.alpha) + value;
-                self.weight = self.weight * (1.0 - self.alpha) + 1.0;
-                Some(self.sum / self.weight)
+    /// Adds a value to each mean that counts it, and gives all of them; NaN where there is none yet.
+    fn push(&mut self, values: [f64; N], counts: [bool; N]) -> [f64; N] {
+        if self.semantics == Semantics::Compat {
+            for (i, value) in values.into_iter().enumerate() {
+                self.sums[i] = self.sums[i] * (1.0 - self.alphas[i]) + value;
+                self.weights[i] = self.weights[i] * (1.0 - self.alphas[i]) + 1.0;
             }
-            Semantics::Standard if self.seen <= self.n => {
-                self.sum += value;
-                if self.seen < self.n {
-                    return None;
-                }
-                self.sum /= self.n as f64;
-                Some(self.sum)
+            return std::array::from_fn(|i| self.sums[i] / self.weights[i]);
+        }
+        if self.warm {
+            for (i, value) in values.into_iter().enumerate() {
+                self.sums[i] += self.alphas[i] * (value - self.sums[i]);
             }
-            Semantics::Standard => {
-                self.sum += self.alpha * (value - self.sum);
-                Some(self.sum)
+            return self.sums;
+        }
+        for i in (0..N).filter(|i| counts[*i]) {
+            self.seen[i] += 1;
+            match self.seen[i].cmp(&self.lengths[i]) {
+                Ordering::Less => self.sums[i] += values[i],
+                Ordering::Equal => self.sums[i] = (self.sums[i] + values[i]) / f64::from(self.lengths[i]),
+                Ordering::Greater => self.sums[i] += self.alphas[i] * (values[i] - self.sums[i]),
             }
         }
+        let has_seed = |i: usize| self.seen[i] >= self.lengths[i];
+        self.warm = (0..N).all(has_seed);
+        std::array::from_fn(|i| if has_seed(i) { self.sums[i] } else { f64::NAN })
     }
 }

@@ -1,5 +1,7 @@
 //! Volume analysis and support and resistance, computed from the bars.
 
+use jiff::{Span, civil::Date};
+
 use crate::Bar;
 
 /// Volume against its own past.
@@ -81,7 +83,7 @@ pub struct Levels {
     pub support: Vec<Level>,
     /// Swing levels above the close, nearest first.
     pub resistance: Vec<Level>,
-    /// Lowest low and highest high of the (up to) 252 last bars.
+    /// Lowest low and highest high of the last 52 weeks.
     pub range: (f64, f64),
     /// How many bars the range covers.
     pub range_bars: usize,
@@ -91,7 +93,9 @@ pub struct Levels {
 /// half the mean daily range of each other are one level.
 pub fn levels(bars: &[Bar]) -> Option<Levels> {
     let last = bars.last()?;
-    let recent = &bars[bars.len().saturating_sub(252)..];
+    // By the calendar: a year of a coin has more bars than one of a share.
+    let year_ago = last.date.checked_sub(Span::new().days(364)).unwrap_or(Date::MIN);
+    let recent = &bars[bars.partition_point(|b| b.date < year_ago)..];
     let mean_range = recent.iter().map(|b| b.high - b.low).sum::<f64>() / recent.len() as f64;
     let mut points: Vec<f64> = recent
         .windows(3)

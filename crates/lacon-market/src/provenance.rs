@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeSet,
+    ops::Range,
     sync::{Mutex, PoisonError},
 };
 
@@ -108,20 +109,32 @@ impl Provenance {
 /// The figures of a text in their plain form: no thousands commas, no zeros at the end of a fraction. Days and times are
 /// no figures.
 pub fn figures(text: &str) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    for line in text.lines() {
+    figures_at(text).into_iter().map(|(_, figure)| figure).collect()
+}
+
+/// The figures of a text in their plain form, each with where it stands, in their order.
+pub fn figures_at(text: &str) -> Vec<(Range<usize>, String)> {
+    let mut found = Vec::new();
+    let mut offset = 0;
+    for line in text.split_inclusive('\n') {
         // In a row of a table commas divide cells, elsewhere thousands.
-        let row = line.matches(',').count() >= 3 && !line.contains(char::is_whitespace);
-        if row {
-            line.split(',').for_each(|cell| figures_in(cell, &mut found));
-        } else {
-            figures_in(line, &mut found);
+        let trimmed = line.trim_end_matches(['\n', '\r']);
+        let row = trimmed.matches(',').count() >= 3 && !trimmed.contains(char::is_whitespace);
+        let mut at = offset;
+        let cells: Box<dyn Iterator<Item = &str>> =
+            if row { Box::new(trimmed.split(',')) } else { Box::new(std::iter::once(trimmed)) };
+        for cell in cells {
+            figures_in(cell, &mut |range: Range<usize>, figure| {
+                found.push((range.start + at..range.end + at, figure));
+            });
+            at += cell.len() + 1;
         }
+        offset += line.len();
     }
     found
 }
 
-fn figures_in(text: &str, found: &mut BTreeSet<String>) {
+fn figures_in(text: &str, found: &mut dyn FnMut(Range<usize>, String)) {
     let bytes = text.as_bytes();
     let mut i = 0;
     while i < bytes.len() {
@@ -162,11 +175,12 @@ fn figures_in(text: &str, found: &mut BTreeSet<String>) {
             let plain: String = number.chars().filter(|c| *c != ',').collect();
             let plain = if fraction { plain.trim_end_matches('0').trim_end_matches('.') } else { &plain };
             let plain = plain.trim_start_matches('0');
-            found.insert(match plain {
+            let figure = match plain {
                 "" => "0".to_owned(),
                 p if p.starts_with('.') => format!("0{p}"),
                 p => p.to_owned(),
-            });
+            };
+            found(start..i, figure);
         }
     }
 }
@@ -188,6 +202,21 @@ mod tests {
         check("2025-07-30,181.5,190,170.25,181.64,9534800", &["181.5", "190", "170.25", "181.64", "9534800"]);
         check("ROLE2 close_50_sma: 7", &["7"]);
         check("", &[]);
+    }
+
+    #[test]
+    fn figures_stand_where_they_are_said_to() {
+        let text = "a 1,234.50\r\n2025-07-30,181.5,190,170.25\nüber 0.050 %";
+        let found: Vec<(&str, String)> =
+            figures_at(text).into_iter().map(|(range, figure)| (&text[range], figure)).collect();
+        let expected = [
+            ("1,234.50", "1234.5"),
+            ("181.5", "181.5"),
+            ("190", "190"),
+            ("170.25", "170.25"),
+            ("0.050", "0.05"),
+        ];
+        assert_eq!(found, expected.map(|(text, figure)| (text, figure.to_owned())));
     }
 
     #[test]

@@ -102,7 +102,7 @@ impl Vendor {
             Self::GoogleNews => "https://news.google.com",
             Self::Serper => "https://google.serper.dev",
             Self::Polymarket => "https://gamma-api.polymarket.com",
-            Self::SimFin => "",
+            Self::SimFin => "https://prod.simfin.com/api/bulk-download/s3",
             Self::WebSearch => "https://api.openai.com/v1",
         }
     }

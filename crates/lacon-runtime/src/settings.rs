@@ -263,6 +263,34 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "levers to switch off, or all"),
     setting(
+        "memory.embeddings_url",
+        Kind::Text,
+        "",
+        "LACON_MEMORY_EMBEDDINGS_URL",
+        "OpenAI-compatible endpoint whose URL/embeddings compares situations; empty compares their words, without network",
+    ),
+    setting(
+        "memory.embeddings_model",
+        Kind::Text,
+        "text-embedding-3-small",
+        "LACON_MEMORY_EMBEDDINGS_MODEL",
+        "model of the embeddings; vectors of different ones are not compared",
+    ),
+    setting(
+        "memory.embeddings_key",
+        Kind::Secret,
+        "",
+        "LACON_MEMORY_EMBEDDINGS_KEY",
+        "key of the endpoint for embeddings; never shown, logged or written",
+    ),
+    setting(
+        "memory.embeddings_timeout_s",
+        Kind::Number(0.1, 120.0),
+        "10",
+        "LACON_MEMORY_EMBEDDINGS_TIMEOUT_S",
+        "longest wait for an embedding in seconds; then words are compared",
+    ),
+    setting(
         "data.source",
         Kind::Text,
         "auto",
@@ -358,7 +386,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Secret,
         "",
         "SIMFIN_API_KEY",
-        "key of the server that holds SimFin's files; never shown, logged or written",
+        "key of SimFin, or of the server that holds its files; never shown, logged or written",
     ),
     setting(
         "vendors.reddit_id",
@@ -449,7 +477,7 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "LACON_VENDORS_SIMFIN_URL",
-        "address of a folder of SimFin's CSV files; empty for the usual one",
+        "address of a folder of SimFin's CSV files; empty for SimFin's own archives",
     ),
     setting(
         "vendors.web_search_url",

@@ -25,6 +25,8 @@ pub enum Fault {
     Html,
     /// Status 200 with the vendor's own error inside.
     ErrorInside,
+    /// No cookie before a page of consent is answered.
+    Consent,
     /// A content length of half the body.
     Length,
     /// The answer comes this many simulated seconds later.
@@ -38,7 +40,7 @@ pub enum Fault {
 }
 
 /// Every fault's name, for messages.
-pub const NAMES: &str = "400, 401, 403, 404, 429, 429:SECONDS, 500, 502, 503, stall, cut, drop, badjson, html, error, length, slow:SECONDS, endless, nul, latin1";
+pub const NAMES: &str = "400, 401, 403, 404, 429, 429:SECONDS, 500, 502, 503, stall, cut, drop, badjson, html, error, consent, length, slow:SECONDS, endless, nul, latin1";
 
 impl FromStr for Fault {
     type Err = String;
@@ -53,6 +55,7 @@ impl FromStr for Fault {
             ("badjson", None) => Self::BadJson,
             ("html", None) => Self::Html,
             ("error", None) => Self::ErrorInside,
+            ("consent", None) => Self::Consent,
             ("length", None) => Self::Length,
             ("endless", None) => Self::Endless,
             ("nul", None) => Self::Nul,

@@ -309,6 +309,43 @@ fn gemini_turn(turn: &Value) -> Vec<Message> {
     messages
 }
 
+/// Dimensions of the simulated embeddings.
+const DIMENSIONS: usize = 64;
+
+/// Answers a request for embeddings: each word has a direction that follows from its letters, a text has the sum of its words', of
+/// length one.
+///
+/// # Errors
+/// When the body is no JSON object with an input.
+pub fn embeddings(body: &[u8]) -> Result<Value, String> {
+    let value: Value = serde_json::from_slice(body).map_err(|e| format!("the body is not JSON: {e}"))?;
+    let inputs: Vec<String> = match value.get("input") {
+        Some(Value::String(text)) => vec![text.clone()],
+        Some(Value::Array(texts)) => texts.iter().filter_map(|t| t.as_str().map(ToOwned::to_owned)).collect(),
+        _ => return Err("the request has no input".into()),
+    };
+    let data: Vec<Value> = inputs
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            let mut vector = [0f64; DIMENSIONS];
+            for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 2) {
+                let hash = blake3::hash(word.to_lowercase().as_bytes());
+                for (i, byte) in hash.as_bytes().iter().enumerate() {
+                    vector[i] += f64::from(*byte & 15) - 7.5;
+                    vector[i + 32] += f64::from(*byte >> 4) - 7.5;
+                }
+            }
+            let length = vector.iter().map(|x| x * x).sum::<f64>().sqrt().max(1e-9);
+            let vector: Vec<f64> = vector.iter().map(|x| x / length).collect();
+            json!({"object": "embedding", "index": index, "embedding": vector})
+        })
+        .collect();
+    let words: usize = inputs.iter().map(|text| text.split_whitespace().count()).sum();
+    Ok(json!({"object": "list", "model": text(&value, "model"), "data": data,
+        "usage": {"prompt_tokens": words, "total_tokens": words}}))
+}
+
 /// Hidden reasoning of an answer: a share of its tokens that grows with the effort; billed as completion.
 pub fn reasoning_tokens(request: &Request, completion: u64) -> u64 {
     match request.effort {

@@ -198,6 +198,15 @@ impl State {
         if fault == Some(Fault::Endless) {
             return Ok(endless());
         }
+        if path.ends_with("/embeddings") {
+            return Ok(match models::embeddings(&body) {
+                Ok(answer) => whole(200, "application/json", &[], answer.to_string().into_bytes()),
+                Err(message) => {
+                    let refusal = models::refusal(models::Dialect::Chat, 400, &message);
+                    whole(400, "application/json", &[], refusal.to_string().into_bytes())
+                }
+            });
+        }
         if let Some((dialect, model, stream)) = models::dialect_of(&path) {
             let header = |name: &str| {
                 head.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned()
@@ -286,6 +295,8 @@ impl State {
         .await;
         let mut reply = match fault {
             Some(Fault::ErrorInside) => vendors::error_inside(vendor),
+            Some(Fault::Consent) => vendors::consent_first(vendor, ask)
+                .unwrap_or_else(|| vendors::reply(&self.world, vendor, ask)),
             _ => vendors::reply(&self.world, vendor, ask),
         };
         if fault.is_none() && reply.status == 200 && !ask.post {
@@ -456,7 +467,7 @@ fn half(reply: &Reply, stall: bool) -> HttpResponse<Body> {
 fn broken(reply: Reply, fault: Option<Fault>) -> HttpResponse<Body> {
     let Reply { status, content_type, headers, body } = reply.clone();
     match fault {
-        None | Some(Fault::ErrorInside | Fault::Slow(_) | Fault::Drop | Fault::Endless) => {
+        None | Some(Fault::ErrorInside | Fault::Consent | Fault::Slow(_) | Fault::Drop | Fault::Endless) => {
             whole(status, content_type, &headers, body)
         }
         Some(Fault::Status(status, wait)) => {

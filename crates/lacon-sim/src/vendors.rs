@@ -117,6 +117,11 @@ pub fn reply(world: &World, vendor: Vendor, ask: &Question) -> Reply {
     }
 }
 
+/// A vendor that asks for consent where it would set a cookie; nothing for all else.
+pub fn consent_first(vendor: Vendor, ask: &Question) -> Option<Reply> {
+    (vendor == Vendor::Yahoo && ask.path == "/cookie").then(yahoo::asks_for_consent)
+}
+
 /// The error that a vendor hides in a 200.
 pub fn error_inside(vendor: Vendor) -> Reply {
     let value = match vendor {

@@ -14,7 +14,7 @@ use jiff::{
     civil::{Date, Weekday},
     tz::TimeZone,
 };
-use lacon_market::{Bar, Dataset, Item};
+use lacon_market::{Asset, Bar, Dataset, Item, Symbol};
 
 /// The first day of every series.
 const EPOCH: Date = jiff::civil::date(2015, 1, 2);
@@ -101,6 +101,8 @@ pub struct Company {
     pub industry: &'static str,
     /// Its exchange.
     pub exchange: &'static str,
+    /// What it is.
+    pub asset: Asset,
     /// What is special about it.
     pub status: Status,
     /// The first day of trading.
@@ -153,6 +155,15 @@ impl Draws {
 pub fn is_trading_day(day: Date) -> bool {
     let weekend = matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
     !weekend && !matches!((day.month(), day.day()), (1, 1) | (7, 4) | (12, 25))
+}
+
+/// Whether an asset has a price on a day: coins on every day, currencies on all but weekends.
+pub fn trades(asset: Asset, day: Date) -> bool {
+    match asset {
+        Asset::Crypto => true,
+        Asset::Forex => !matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday),
+        _ => is_trading_day(day),
+    }
 }
 
 /// The world.
@@ -223,12 +234,25 @@ impl World {
             Status::Stale => (EPOCH, days(40)),
             _ => (EPOCH, self.today),
         };
+        let asset = Symbol::parse(symbol).map_or(Asset::Equity, |s| s.canonical().1);
+        let (name, sector, industry, exchange) = match asset {
+            Asset::Equity => (format!("{} {ending} Inc.", title_case(symbol)), sector, industry, exchange),
+            Asset::Crypto => (symbol.replace("-USD", " USD"), "Crypto assets", "Coins", "CCC"),
+            Asset::Forex => {
+                let pair: String = symbol.chars().filter(char::is_ascii_alphabetic).take(6).collect();
+                let (base, quote) = pair.split_at(pair.len().min(3));
+                (format!("{base}/{quote}"), "Currencies", "Currency pairs", "CCY")
+            }
+            Asset::Index => (format!("{} Index", title_case(symbol)), "Indices", "Stock indices", "SNP"),
+            Asset::Future => (format!("{} Future", title_case(symbol)), "Commodities", "Futures", "NYM"),
+        };
         let mut company = Company {
             symbol: symbol.to_owned(),
-            name: format!("{} {ending} Inc.", title_case(symbol)),
+            name,
             sector,
             industry,
             exchange,
+            asset,
             status,
             listed,
             shares: (50.0 + draws.draw() * 950.0) as i64 * 1_000_000,
@@ -241,7 +265,10 @@ impl World {
             return company;
         }
         self.trade(&mut company, last, &mut draws);
-        report(&mut company, last, &mut draws);
+        // Nobody else publishes statements.
+        if asset == Asset::Equity {
+            report(&mut company, last, &mut draws);
+        }
         company
     }
 
@@ -253,23 +280,39 @@ impl World {
         let shares_a_day = 5e5 + draws.draw() * 2e7;
         let split_day = jiff::civil::date(2021, 8, 31);
         let pays = draws.draw() < 0.7;
-        let round = |x: f64| (x * 100.0).round().max(1.0) / 100.0;
+        let asset = company.asset;
+        let equity = asset == Asset::Equity;
+        // Currencies move little, and what they move stands in the fourth place.
+        let (ticks, spread) = if asset == Asset::Forex { (1e5, spread / 4.0) } else { (100.0, spread) };
+        let round = |x: f64| (x * ticks).round().max(1.0) / ticks;
+        let (lowest, shares_a_day) = match asset {
+            Asset::Forex => {
+                price /= 200.0;
+                (0.05, 0.0)
+            }
+            _ => (0.5, shares_a_day),
+        };
         let mut day = EPOCH;
         while day <= last {
-            if is_trading_day(day) {
-                if day == split_day && price > 40.0 {
+            if trades(asset, day) {
+                if equity && day == split_day && price > 40.0 {
                     company.splits.push((day, 4.0));
                     price /= 4.0;
                 }
                 let open = round(price * (1.0 + draws.normal() * spread * 0.3));
-                price = (price * (1.0 + drift + draws.normal() * spread)).clamp(0.5, 90_000.0);
+                price = (price * (1.0 + drift + draws.normal() * spread)).clamp(lowest, 90_000.0);
                 let close = round(price);
                 let high = round(open.max(close) * (1.0 + draws.draw() * spread));
                 let low = round(open.min(close) * (1.0 - draws.draw() * spread)).min(open.min(close));
                 let volume = (shares_a_day * (0.5 + draws.draw() + draws.normal().abs() * 0.2)).round();
                 company.bars.push(Bar { date: day, open, high, low, close, volume });
                 let pay_month = matches!(day.month(), 2 | 5 | 8 | 11);
-                if pays && pay_month && (10..=16).contains(&day.day()) && day.weekday() == Weekday::Thursday {
+                if equity
+                    && pays
+                    && pay_month
+                    && (10..=16).contains(&day.day())
+                    && day.weekday() == Weekday::Thursday
+                {
                     company.dividends.push((day, round(close * 0.004)));
                 }
             }
@@ -539,6 +582,19 @@ mod tests {
         assert_eq!(world.company("GONE").status, Status::Delisted);
         assert_eq!(world.company("ZZTOP").status, Status::Unknown);
         assert_eq!(world.company("MSFT").bars.last().unwrap().date, world.today());
+    }
+
+    #[test]
+    fn coins_trade_every_day_and_currencies_have_no_volume() {
+        let world = world();
+        let (coin, pair) = (world.company("BTC-USD"), world.company("EURUSD=X"));
+        let days = |c: &Company| c.bars.iter().rev().take(7).map(|b| b.date.weekday()).collect::<Vec<_>>();
+        assert!(days(&coin).contains(&Weekday::Sunday) && !days(&pair).contains(&Weekday::Sunday));
+        assert!(pair.bars.iter().all(|b| b.volume == 0.0 && b.low > 0.0 && b.high >= b.low));
+        for asset in [&coin, &pair] {
+            assert!(asset.quarters.is_empty() && asset.dividends.is_empty() && asset.splits.is_empty());
+        }
+        assert_eq!((coin.name.as_str(), pair.name.as_str()), ("BTC USD", "EUR/USD"));
     }
 
     #[test]

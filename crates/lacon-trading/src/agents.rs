@@ -244,7 +244,8 @@ impl Agents {
             }
             // Nodes of the graph are named after roles and their work.
             if ["_tools", "_call"].iter().any(|end| agent.name.ends_with(end))
-                || ["dispatcher", "aggregator", "next_round", "next_risk"].contains(&agent.name.as_str())
+                || ["dispatcher", "aggregator", "next_round", "next_risk", "situation"]
+                    .contains(&agent.name.as_str())
             {
                 return Err(format!(
                     "{at}: the name is taken by a step of the graph\nhint: choose another name"

@@ -4,13 +4,15 @@
 //! last call is under way: what cannot change any more is written and compared by then, and what can has been done once.
 
 use std::{
-    path::PathBuf,
+    collections::BTreeSet,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
 
+use lacon_market::provenance::Provenance;
 use lacon_monitor::{OpFact, OpLog, RunRecord, ledger::Facts};
 
 use tokio::task::JoinHandle;
@@ -20,7 +22,9 @@ use crate::{
     cast::Order,
     outcome::{self, About},
     plan::{self, Compared},
-    report::{self, WriteError, Written},
+    report::{self, Figures, WriteError, Written},
+    run::JOURNAL,
+    sources::{Sources, shown},
     state::TradeState,
     steps::Desk,
 };
@@ -32,6 +36,8 @@ pub struct Done {
     compared: Vec<Compared>,
     /// The plan's digest, and how much had been given up of the plan by then.
     digest: Option<(usize, String)>,
+    /// Where figures come from, and how many calls of tools there had been by then.
+    figures: Option<(usize, Figures)>,
 }
 
 /// The rehearsal of a run's end.
@@ -111,7 +117,7 @@ pub fn close(
     state: &TradeState,
     facts: &Facts,
     ops: &OpLog,
-    folder: &std::path::Path,
+    folder: &Path,
     done: &mut Done,
 ) -> (RunRecord, Option<WriteError>) {
     let model = desk.run.options.counter.get();
@@ -134,10 +140,33 @@ pub fn close(
     }
     outcome::degrade(&mut record);
     record.wall_s = began.elapsed().as_secs_f64();
+    let mut figures = match done.figures.take() {
+        Some((then, figures)) if then == facts.tools.len() => figures,
+        _ => ops.time("sources of figures", || figures(desk, &record, folder)),
+    };
     let written = ops.time("report tree", || {
         let own: Vec<OpFact> = desk.run.ledger.ops.iter().copied().collect();
-        let books = || desk.run.options.tools.provenance();
-        report::write_tree(folder, &record, state, facts, &own, books, &mut done.written)
+        report::write_tree(folder, &record, state, facts, &own, &mut figures, &mut done.written)
     });
+    done.figures = Some((facts.tools.len(), figures));
     (record, written.err())
+}
+
+/// Where the figures of the tools' answers come from.
+fn figures(desk: &Desk, record: &RunRecord, folder: &Path) -> Figures {
+    let books = desk.run.options.tools.provenance();
+    let records = books.as_ref().and_then(|books| Provenance::read(books).ok());
+    let records = records.map(|records| records.records()).unwrap_or_default();
+    // Answers of an earlier process, another run, a tape and own tools are in no books of this run, but in its journal.
+    let answered = record.tools.iter().filter(|t| matches!(&*t.status, "ok" | "no_data"));
+    let asked: BTreeSet<_> = answered.map(|t| (&t.name, t.args.to_string())).collect();
+    let journal = if asked.len() > records.len() {
+        std::fs::read_to_string(folder.join(JOURNAL)).unwrap_or_default()
+    } else {
+        String::new()
+    };
+    Figures::new(
+        books.map(|books| serde_json::to_string_pretty(&books).unwrap_or_default()),
+        Sources::new(&record.tools, records, &shown(&journal)),
+    )
 }

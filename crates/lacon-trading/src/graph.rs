@@ -94,6 +94,10 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
         Order::Lacon => at_once(&mut graph, desk),
         Order::Upstream => in_turns(&mut graph, desk),
     }
+    if desk.embedder.is_some() && desk.recall.is_some() {
+        graph.node("situation", steps::situation(desk)).reads(&reports);
+        graph.edge("aggregator", "situation").edge("situation", "plan");
+    }
     if !levers.has("local_signal") {
         graph
             .node("signal", steps::reader(desk, Role::Signal))

@@ -118,7 +118,7 @@ pub fn parse(text: &str) -> Result<RoleFile, String> {
 /// Recorded answers had 1.2 to 2.0 tokens a word (o200k_base; figures and symbols cost most), so 2.2 a word and room
 /// for a closing line never cut one that kept its word limit.
 pub fn max_tokens(words: u32) -> u32 {
-    (f64::from(words) * 2.2).ceil() as u32 + 64
+    ((f64::from(words) * 2.2).ceil() as u32).saturating_add(64)
 }
 
 /// The names of a role's required parts.

@@ -7,13 +7,20 @@ use std::{
 };
 
 use jiff::civil::Date;
+use lacon_llm::BoxFuture;
 use lacon_market::Bar;
 
 use crate::{
     Role,
-    memory::{Memory, MemoryError},
+    memory::{Embedding, Memory, MemoryError},
     state::TradeState,
 };
+
+/// Turns a text into a vector; the network is behind it.
+pub trait Embedder: Send + Sync {
+    /// The vector of a text, or why there is none.
+    fn embed<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Result<Embedding, String>>;
+}
 
 /// What the memory is opened with.
 #[derive(Clone, Debug)]
@@ -39,6 +46,7 @@ type Opening = JoinHandle<Result<Memory, MemoryError>>;
 pub struct Recall {
     options: RecallOptions,
     opening: Mutex<Option<Opening>>,
+    embedding: OnceLock<Embedding>,
     lessons: OnceLock<Result<String, String>>,
 }
 
@@ -60,7 +68,17 @@ impl Recall {
         let known = options.path.exists();
         let opening =
             known.then(|| std::thread::Builder::new().name("memory".into()).spawn(work).ok()).flatten();
-        Self { options, opening: Mutex::new(opening), lessons: OnceLock::new() }
+        Self { options, opening: Mutex::new(opening), embedding: OnceLock::new(), lessons: OnceLock::new() }
+    }
+
+    /// Takes the situation's embedding over, before the lessons are chosen.
+    pub fn know(&self, embedding: Embedding) {
+        let _ = self.embedding.set(embedding);
+    }
+
+    /// The situation's embedding, where one was made.
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.embedding.get()
     }
 
     /// The lessons as a part of a prompt; empty when there are none. The same text for every caller.
@@ -86,7 +104,13 @@ impl Recall {
         let opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(memory) = opening.and_then(|opening| opening.join().ok()) else { return Ok(String::new()) };
         let options = &self.options;
-        let lessons = memory?.recall(&options.ticker, &situation(state), options.date, options.simulated)?;
+        let lessons = memory?.recall(
+            &options.ticker,
+            &situation(state),
+            self.embedding.get(),
+            options.date,
+            options.simulated,
+        )?;
         if lessons.is_empty() {
             return Ok(String::new());
         }

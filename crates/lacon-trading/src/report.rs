@@ -1,7 +1,7 @@
 //! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
@@ -11,7 +11,7 @@ use std::{
 use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans::TraceLines};
 use serde_json::json;
 
-use crate::{Role, state::TradeState};
+use crate::{Role, sources::Sources, state::TradeState};
 
 /// A file of the report that could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -60,13 +60,36 @@ pub struct Written {
     texts: BTreeMap<String, String>,
     folders: BTreeSet<PathBuf>,
     trace: TraceLines,
-    /// How many tool calls the books of figures were written after.
-    books: Option<usize>,
+}
+
+/// Where the figures of a run come from.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// The books as they are to be written; nothing where the tools keep none, and once they are written.
+    pub books: Option<String>,
+    /// Who is asked where a figure stands.
+    pub sources: Sources,
+    /// Texts with their marks: most are done when the run's end is rehearsed.
+    marked: HashMap<String, (String, (usize, usize))>,
+}
+
+impl Figures {
+    /// From the books and what is known of the answers.
+    pub fn new(books: Option<String>, sources: Sources) -> Self {
+        Self { books, sources, marked: HashMap::new() }
+    }
+
+    /// A text with the number of its source behind each figure, and how many of its figures have one and lack one.
+    fn marked(&mut self, text: String) -> &(String, (usize, usize)) {
+        let sources = &self.sources;
+        self.marked.entry(text).or_insert_with_key(|text| {
+            (sources.mark_markdown(text), sources.counted(std::iter::once(text.as_str())))
+        })
+    }
 }
 
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
 /// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
-/// `books` is where the figures come from, if the source of the data knows; nobody asks while no further tool was called.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -76,7 +99,7 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
-    books: impl FnOnce() -> Option<serde_json::Value>,
+    figures: &mut Figures,
     written: &mut Written,
 ) -> Result<(), WriteError> {
     for role in roles(run) {
@@ -85,19 +108,14 @@ pub fn write_tree(
         }
     }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    written.write(folder, "reports/5_decision.md", decision(run))?;
-    written.write(folder, "reports/complete.md", complete(run, state))?;
+    written.write(folder, "reports/5_decision.md", decision(run, &str::to_owned))?;
+    written.write(folder, "reports/complete.md", complete(run, state, figures))?;
     let trace = written.trace.write(run, facts, ops);
     written.write(folder, "trace.jsonl", trace)?;
     written.write(folder, "events.jsonl", lines(events(facts)))?;
     written.write(folder, "receipts.jsonl", lines(receipts))?;
-    // A figure enters the books before its tool call enters the facts.
-    if written.books != Some(facts.tools.len()) {
-        if let Some(books) = books() {
-            let json = serde_json::to_string_pretty(&books).unwrap_or_default();
-            written.write(folder, "provenance.json", json)?;
-        }
-        written.books = Some(facts.tools.len());
+    if let Some(books) = figures.books.take() {
+        written.write(folder, "provenance.json", books)?;
     }
     Ok(())
 }
@@ -192,7 +210,7 @@ fn body(text: &crate::state::Text) -> String {
     }
 }
 
-fn decision(run: &RunRecord) -> String {
+fn decision(run: &RunRecord, marked: &dyn Fn(&str) -> String) -> String {
     let d = &run.decision;
     let mut text = format!("# Decision: {}, {}\n\n{}", run.ticker, run.date, banner(run));
     let parsed = if d.parsed { "" } else { " (no answer states a decision; HOLD stands in)" };
@@ -206,7 +224,7 @@ fn decision(run: &RunRecord) -> String {
     if !d.reasons.is_empty() {
         text.push_str("Reasons, as they stand in that answer:\n\n");
         d.reasons.iter().for_each(|r| {
-            let _ = writeln!(text, "- {r}");
+            let _ = writeln!(text, "- {}", marked(r));
         });
         text.push('\n');
     }
@@ -227,16 +245,23 @@ fn decision(run: &RunRecord) -> String {
     text
 }
 
-fn complete(run: &RunRecord, state: &TradeState) -> String {
-    let mut text = decision(run);
+/// The whole report: each figure of a role's text is followed by the number of its source, and the sources stand at the end.
+fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> String {
+    let mut text = decision(run, &|reason| figures.sources.mark_markdown(reason));
+    let (mut named, mut bare) = (0, 0);
     for role in roles(run) {
         let texts = state.texts(role);
         if texts.is_empty() {
             continue;
         }
         let _ = writeln!(text, "\n# {}\n", role.title());
-        texts.iter().for_each(|t| text.push_str(&body(t)));
+        for part in texts {
+            let (marked, counted) = figures.marked(body(part));
+            text.push_str(marked);
+            (named, bare) = (named + counted.0, bare + counted.1);
+        }
     }
+    text.push_str(&figures.sources.section_markdown((named, bare)));
     let _ = writeln!(
         text,
         "\n---\nRun {}: {} calls, {} tokens, {:.1} s wall time.",

@@ -32,7 +32,7 @@ use crate::{
     memory::{self, Memory},
     outcome::About,
     plan::{self, Plan, PlanOptions},
-    recall::{self, Recall, RecallOptions},
+    recall::{self, Embedder, Recall, RecallOptions},
     report::{self, WriteError},
     stagger::Stagger,
     state::TradeState,
@@ -99,6 +99,8 @@ pub struct Settings {
     pub on_progress: OnProgress,
     /// The file of what came of earlier decisions.
     pub memory: Option<PathBuf>,
+    /// Who turns situations into vectors; without one their words are compared.
+    pub embedder: Option<Arc<dyn Embedder>>,
     /// Daily bars of the ticker, to judge earlier decisions by.
     pub bars: Vec<Bar>,
     /// A benchmark's name and bars.
@@ -221,8 +223,7 @@ pub async fn decide(settings: Settings) -> Decided {
         }
     };
     let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
-    let tools = Arc::clone(&settings.tools);
-    let data = DataInfo { source: tools.describe(), simulated: tools.simulated() };
+    let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
     let llm = LlmInfo {
         provider: describe.provider,
         base_url: describe.base_url,
@@ -308,6 +309,7 @@ pub async fn decide(settings: Settings) -> Decided {
         plan,
         ladder,
         recall,
+        embedder: settings.embedder,
         stagger,
         levers: settings.levers,
         ticker: settings.ticker,
@@ -382,13 +384,19 @@ pub async fn decide(settings: Settings) -> Decided {
     }
     if failure.is_none() {
         durations.write(&facts);
-        remember(memory_path.as_deref(), &mut record, &state);
+        let embedding = desk.recall.as_ref().and_then(Recall::embedding).cloned();
+        remember(memory_path.as_deref(), &mut record, &state, embedding);
     }
     Decided { record, folder, failure, write_error }
 }
 
 /// Keeps a decision for later runs. One that nobody stated teaches nothing.
-fn remember(path: Option<&Path>, record: &mut RunRecord, state: &TradeState) {
+fn remember(
+    path: Option<&Path>,
+    record: &mut RunRecord,
+    state: &TradeState,
+    embedding: Option<memory::Embedding>,
+) {
     let (Some(path), true) = (path, record.decision.parsed) else { return };
     let Ok(date) = record.date.parse() else { return };
     let decided = memory::Decided {
@@ -397,6 +405,8 @@ fn remember(path: Option<&Path>, record: &mut RunRecord, state: &TradeState) {
         action: record.decision.action,
         run_id: record.run_id.clone(),
         situation: recall::situation(state),
+        thesis: record.decision.reasons.iter().take(2).cloned().collect::<Vec<_>>().join(" "),
+        embedding,
         simulated: record.llm.simulated || record.data.simulated,
     };
     if let Err(error) = Memory::open(path).and_then(|memory| memory.store(&decided)) {

@@ -16,7 +16,7 @@ use crate::{
     material::Shorts,
     plan::Plan,
     prompts::{self, RoleFile},
-    recall::Recall,
+    recall::{self, Embedder, Recall},
     requests::{self, Built},
     stagger::Stagger,
     state::{Text, ToolResult, TradeState, TradeUpdate, data_update, talk_update, text_update},
@@ -56,6 +56,8 @@ pub struct Desk {
     pub ladder: Ladder,
     /// What earlier decisions teach.
     pub recall: Option<Recall>,
+    /// Who turns the situation into a vector; without one its words are compared.
+    pub embedder: Option<Arc<dyn Embedder>>,
     /// Who waits for a sibling's first token.
     pub stagger: Stagger,
     /// Whether receipts hold the texts before and after a rewrite.
@@ -337,6 +339,25 @@ pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
                 .collect();
             if failures.len() == cast.analysts().len() {
                 return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
+            }
+            Ok(Output::update(TradeUpdate::default()))
+        }
+    })
+}
+
+/// Turns the reports into a vector for the memory, beside the debate; the plan is the first to read lessons.
+pub fn situation(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
+    let desk = Arc::clone(desk);
+    step(move |context: Context<TradeState>| {
+        let desk = Arc::clone(&desk);
+        async move {
+            if let (Some(recall), Some(embedder)) = (&desk.recall, &desk.embedder) {
+                match embedder.embed(&recall::situation(&context.state)).await {
+                    Ok(embedding) => recall.know(embedding),
+                    Err(why) => {
+                        desk.run.ledger.warn(format!("situations are compared by their words: {why}"));
+                    }
+                }
             }
             Ok(Output::update(TradeUpdate::default()))
         }

@@ -3,6 +3,8 @@
 pub mod cast;
 pub mod data;
 pub mod many;
+#[cfg(feature = "mcp")]
+pub mod mcp;
 pub mod prompt;
 pub mod trace;
 pub mod verify;
@@ -76,6 +78,11 @@ pub enum Command {
     BatchRun(many::BatchRunArgs),
     /// Decide on past dates and play the decisions on what followed
     Backtest(many::BacktestArgs),
+    /// Serve the market tools and `run` to other programs over standard input and output (MCP)
+    #[cfg(feature = "mcp")]
+    Mcp(mcp::McpArgs),
+    /// List decisions with what came of them, and have a model look back at them
+    Memory(many::MemoryArgs),
     /// Say why a run decided as it did, and what would turn it
     Explain(many::ExplainArgs),
     /// Check every promise and say what was measured
@@ -172,6 +179,10 @@ pub struct RunArgs {
     /// Write the report as one HTML file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write the complete report with chart and the source of every figure: .html or .md; complete.html beside
+    /// complete.md when no file is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub complete: Option<Option<PathBuf>>,
     /// Send the trace to an OTLP/HTTP endpoint
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,

@@ -17,6 +17,9 @@ mod expand;
 mod explain;
 mod graph;
 mod layout;
+#[cfg(feature = "mcp")]
+mod mcp;
+mod memory;
 mod models;
 mod plan;
 mod prompt_input;
@@ -65,6 +68,9 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::BatchRun(args) => batch_run::run(&common, &args, started),
         Command::Backtest(args) => backtest::run(&common, &args, started),
+        #[cfg(feature = "mcp")]
+        Command::Mcp(args) => mcp::run(common, &args, started),
+        Command::Memory(args) => memory::run(&common, &args),
         Command::Explain(args) => explain::run(&common, &args),
         Command::Verify(args) => verify::run(&common, &args),
         Command::Cache(args) => cache::run(&common, &args),

@@ -5,6 +5,7 @@
 
 mod args;
 mod commands;
+mod embeddings;
 mod failure;
 mod live;
 mod logging;

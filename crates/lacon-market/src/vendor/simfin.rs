@@ -1,11 +1,16 @@
 //! SimFin: statements of all US companies as CSV, with the day on which each was published.
 //!
-//! The vendor hands its files out as archives for accounts, so there is no default address: `base` is a folder, on a server
-//! of yours or on the synthetic one, that holds them unpacked under their own names (`us-income-quarterly.csv` …).
+//! The vendor hands each file out as an archive of one CSV, to accounts, behind one address that ends in `/s3`. Any other address is
+//! taken for a folder, on a server of yours, that holds the files unpacked under their own names (`us-income-quarterly.csv` …).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    borrow::Cow,
+    io::{Cursor, Read},
+    sync::Arc,
+    time::Duration,
+};
 
-use super::{Account, Ask, Fetched, Key, Problem, Vendor, VendorError, Wire, body};
+use super::{Account, Ask, Fetched, Key, Problem, Vendor, VendorError, Wire, body, wire};
 use crate::{
     DataError,
     dataset::{Statement, StatementKind},
@@ -14,8 +19,11 @@ use crate::{
 
 const ME: Vendor = Vendor::SimFin;
 
-/// A file of all companies is larger than other answers.
+/// A file of all companies is larger than other answers; unpacked it may not be larger either.
 const MAX_BYTES: usize = 64 << 20;
+
+/// Statements change once a quarter.
+const FRESH: Duration = Duration::from_secs(3600);
 
 /// The client.
 #[derive(Debug)]
@@ -41,17 +49,31 @@ impl SimFin {
         kind: StatementKind,
         frequency: &str,
     ) -> Result<Fetched<Vec<Statement>>, VendorError> {
-        if self.base.is_empty() {
-            let what = "no address\nhint: set vendors.simfin_url to a folder that holds SimFin's CSV files";
-            return Err(VendorError::new(ME, Problem::NotConfigured, what));
-        }
         let name = folder::statement_file(kind);
-        let ask = Ask::get(ME, format!("{}/us-{name}-{frequency}.csv", self.base))
-            .fresh_for(Duration::from_secs(3600))
-            .max_bytes(MAX_BYTES);
-        let ask =
-            if self.key.is_empty() { ask } else { ask.key_header("authorization", "api-key ", &self.key) };
-        let got = self.wire.send(&ask).await?;
+        let got = if self.base.ends_with("/s3") {
+            if self.key.is_empty() {
+                let what = "no key\nhint: set SIMFIN_API_KEY, or vendors.simfin_url to a folder that holds SimFin's CSV files";
+                return Err(VendorError::new(ME, Problem::NotConfigured, what));
+            }
+            let ask = self
+                .ask(self.base.clone())
+                .query("dataset", name)
+                .query("variant", frequency)
+                .query("market", "us")
+                .redirects();
+            let got = self.wire.send(&ask).await?;
+            match got.location.as_deref().and_then(|location| wire::resolve(&self.base, location)) {
+                // The archive lies with a keeper of files, under an address of the moment; the key is not for them.
+                Some(url) => {
+                    let kept = format!("simfin archive us-{name}-{frequency}");
+                    let ask = Ask::get(ME, url).fresh_for(FRESH).max_bytes(MAX_BYTES).kept_as(kept);
+                    self.wire.send(&ask).await?
+                }
+                None => got,
+            }
+        } else {
+            self.wire.send(&self.ask(format!("{}/us-{name}-{frequency}.csv", self.base))).await?
+        };
         let statements = parse_statements(&got.body, &got.content_type, ticker, kind, frequency)?;
         if statements.is_empty() {
             return Err(VendorError::new(
@@ -62,9 +84,37 @@ impl SimFin {
         }
         Ok(Fetched { value: statements, sources: vec![got.source] })
     }
+
+    fn ask(&self, url: String) -> Ask {
+        let ask = Ask::get(ME, url).fresh_for(FRESH).max_bytes(MAX_BYTES);
+        if self.key.is_empty() { ask } else { ask.key_header("authorization", "api-key ", &self.key) }
+    }
 }
 
-/// Reads the rows of one ticker.
+/// The CSV of an archive, or what is no archive as it is.
+fn unpacked(answer: &[u8]) -> Result<Cow<'_, [u8]>, VendorError> {
+    if !answer.starts_with(b"PK\x03\x04") {
+        return Ok(Cow::Borrowed(answer));
+    }
+    let unreadable =
+        |e: &dyn std::fmt::Display| body::malformed(ME, format!("the archive cannot be read: {e}"));
+    let mut archive = zip::ZipArchive::new(Cursor::new(answer)).map_err(|e| unreadable(&e))?;
+    let name = archive.file_names().flatten().find(|name| name.ends_with(".csv")).map(Cow::into_owned);
+    let name = name.ok_or_else(|| body::malformed(ME, "the archive holds no CSV"))?;
+    let file = archive.by_name(&name).map_err(|e| unreadable(&e))?;
+    // What the archive says of a size is not believed: a few bytes can unpack to any number.
+    let mut csv = Vec::with_capacity((file.size() as usize).min(MAX_BYTES));
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut csv).map_err(|e| unreadable(&e))?;
+    if csv.len() > MAX_BYTES {
+        return Err(body::malformed(
+            ME,
+            format!("the archive unpacks to more than the limit of {MAX_BYTES} bytes"),
+        ));
+    }
+    Ok(Cow::Owned(csv))
+}
+
+/// Reads the rows of one ticker, from CSV or from an archive of it.
 ///
 /// # Errors
 /// [`Problem::Malformed`] with the line.
@@ -78,7 +128,13 @@ pub fn parse_statements(
     if body::is_html(answer) {
         return Err(body::malformed(ME, "a web page stands where CSV should"));
     }
-    let text = body::text(ME, answer, content_type)?;
+    let text = match unpacked(answer)? {
+        Cow::Borrowed(csv) => body::text(ME, csv, content_type)?,
+        Cow::Owned(csv) => match String::from_utf8(csv) {
+            Ok(text) => text,
+            Err(error) => body::text(ME, error.as_bytes(), "")?,
+        },
+    };
     let mut all = Vec::new();
     folder::parse_statements("CSV", &text, ticker, kind, frequency, &mut all).map_err(|e| match e {
         DataError::Malformed { line, problem, .. } => body::malformed(ME, format!("line {line}: {problem}")),

@@ -42,6 +42,8 @@ pub struct Ask {
     window: (Option<Date>, Option<Date>),
     check: Check,
     also: Option<u16>,
+    redirects: bool,
+    kept_as: Option<String>,
 }
 
 /// The largest body of a usual answer.
@@ -64,6 +66,8 @@ impl Ask {
             window: (None, None),
             check: |_, _| None,
             also: None,
+            redirects: false,
+            kept_as: None,
         }
     }
 
@@ -144,7 +148,24 @@ impl Ask {
         self
     }
 
+    /// Takes an answer that leads elsewhere for a good one; nothing is followed here, the caller reads [`Got::location`].
+    #[must_use]
+    pub fn redirects(mut self) -> Self {
+        self.redirects = true;
+        self
+    }
+
+    /// Keeps the answer under this name instead of its address, which is one of the moment.
+    #[must_use]
+    pub fn kept_as(mut self, name: String) -> Self {
+        self.kept_as = Some(name);
+        self
+    }
+
     fn name(&self) -> String {
+        if let Some(name) = &self.kept_as {
+            return name.clone();
+        }
         let method = if self.method == Method::Get { "GET" } else { "POST" };
         let body = if self.body.is_empty() {
             String::new()
@@ -214,6 +235,8 @@ pub struct Got {
     pub cookies: Vec<String>,
     /// What the server says the body is.
     pub content_type: String,
+    /// Where the answer leads, when it is a redirect.
+    pub location: Option<String>,
     /// Where it comes from.
     pub source: Source,
 }
@@ -293,6 +316,9 @@ impl Wire {
             answer.body = body;
             cached = true;
         }
+        if (300..400).contains(&answer.status) && !cached {
+            return Ok(self.got(ask, answer, at, false));
+        }
         let (shelf, key, body) = (Arc::clone(cache), name.to_owned(), answer.body.clone());
         let keep = move || shelf.put(&key, at, etag.as_deref(), modified.as_deref(), &body);
         // A cache that cannot write is no reason to fail.
@@ -310,6 +336,10 @@ impl Wire {
         Got {
             cookies,
             content_type: answer.header("content-type").unwrap_or_default().to_owned(),
+            location: answer
+                .header("location")
+                .filter(|_| (300..400).contains(&answer.status))
+                .map(ToOwned::to_owned),
             source: Source {
                 vendor: ask.vendor.name().into(),
                 url: ask.url.clone(),
@@ -419,6 +449,7 @@ impl Wire {
             let problem = match answer.status {
                 200..=299 => return None,
                 status if ask.also == Some(status) => return None,
+                300..=399 if ask.redirects => return None,
                 401 | 403 => Problem::Unauthorised,
                 404 | 410 => Problem::NoData,
                 429 => Problem::RateLimited,
@@ -452,6 +483,20 @@ impl Wire {
         };
         Arc::clone(hosts.entry(name).or_insert_with(made))
     }
+}
+
+/// Scheme and authority of an address.
+pub(super) fn origin(url: &str) -> &str {
+    let after = url.find("://").map_or(0, |at| at + 3);
+    url[after..].find('/').map_or(url, |end| &url[..after + end])
+}
+
+/// The address that an answer from `base` leads to.
+pub(super) fn resolve(base: &str, location: &str) -> Option<String> {
+    if location.contains("://") {
+        return Some(location.to_owned());
+    }
+    location.starts_with('/').then(|| format!("{}{location}", origin(base)))
 }
 
 /// A server on this machine needs no courtesy.

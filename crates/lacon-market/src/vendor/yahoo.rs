@@ -1,7 +1,9 @@
-//! Yahoo Finance: chart, quote summary (cookie and crumb), fundamentals time series, search, ticker news. No key.
+//! Yahoo Finance: chart, quote summary (cookie and crumb, see `session`), fundamentals time series, search, ticker news. No key.
 //!
 //! Days are those of the exchange: a bar's time plus the exchange's offset. Rows without a price are days without
 //! trading. The vendor appends the running day even past the end that was asked for, so bars are cut again here.
+
+mod session;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -23,6 +25,8 @@ pub struct Yahoo {
     wire: Arc<Wire>,
     base: String,
     cookie_url: String,
+    consent_url: String,
+    collect_url: String,
     news_url: String,
     session: Mutex<Option<(String, String)>>,
 }
@@ -104,6 +108,8 @@ impl Yahoo {
         Self {
             wire,
             cookie_url: pick("https://fc.yahoo.com"),
+            consent_url: pick("https://guce.yahoo.com"),
+            collect_url: pick("https://consent.yahoo.com"),
             news_url: pick("https://finance.yahoo.com"),
             base,
             session: Mutex::new(None),
@@ -192,19 +198,9 @@ impl Yahoo {
         if let Some(known) = session.as_ref().filter(|_| !fresh) {
             return Ok(known.clone());
         }
-        let ask = Ask::get(ME, format!("{}/cookie", self.cookie_url)).fresh_for(Duration::ZERO);
-        // The cookie host answers 404 and sets the cookie all the same.
-        let cookie = self.wire.send(&ask.any_status(404)).await?.cookies.join("; ");
-        let ask = self.get("/v1/test/getcrumb").header("cookie", &cookie).fresh_for(Duration::ZERO);
-        let got = self.wire.send(&ask).await?;
-        let crumb = String::from_utf8_lossy(&got.body).trim().to_owned();
-        let sound =
-            (1..=64).contains(&crumb.len()) && crumb.bytes().all(|b| b.is_ascii_graphic() && b != b'<');
-        if !sound {
-            return Err(body::malformed(ME, "the crumb is no short word"));
-        }
-        *session = Some((cookie.clone(), crumb.clone()));
-        Ok((cookie, crumb))
+        let opened = self.open().await?;
+        *session = Some(opened.clone());
+        Ok(opened)
     }
 
     /// Statements of the last years and quarters. The vendor gives no publish date: [`assumed_publish`] stands in.

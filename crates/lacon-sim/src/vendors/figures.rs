@@ -1,6 +1,9 @@
 //! The shapes of Alpha Vantage, Finnhub, FRED and SimFin.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    io::{Cursor, Write as _},
+};
 
 use jiff::{Span, civil::Date};
 use serde_json::{Map, Value, json};
@@ -356,11 +359,27 @@ pub(super) fn simfin(world: &World, ask: &Question) -> Reply {
     if key(ask.header("authorization")) == KeyIs::Bad {
         return Reply::json(401, &json!({"error": "invalid api key"}));
     }
+    // The address of the vendor itself: it sends to where the archive lies.
+    if ask.path == "/s3" {
+        if key(ask.header("authorization")) == KeyIs::Missing {
+            return Reply::json(401, &json!({"error": "api key missing"}));
+        }
+        let to = format!("/simfin/us-{}-{}.zip", ask.get("dataset"), ask.get("variant"));
+        return Reply {
+            status: 302,
+            headers: vec![("location", to)],
+            ..Reply::text("text/plain", String::new())
+        };
+    }
     let name = ask.path.rsplit('/').next().unwrap_or_default();
+    let (stem, packed) = match name.strip_suffix(".zip") {
+        Some(stem) => (stem, true),
+        None => (name.strip_suffix(".csv").unwrap_or_default(), false),
+    };
     let Some((kind, frequency)) =
-        name.strip_prefix("us-").and_then(|n| n.strip_suffix(".csv")).and_then(|n| n.split_once('-')).filter(
-            |(k, f)| matches!(*k, "balance" | "cashflow" | "income") && matches!(*f, "annual" | "quarterly"),
-        )
+        stem.strip_prefix("us-").and_then(|n| n.split_once('-')).filter(|(k, f)| {
+            matches!(*k, "balance" | "cashflow" | "income") && matches!(*f, "annual" | "quarterly")
+        })
     else {
         return Reply::not_found(name);
     };
@@ -390,7 +409,26 @@ pub(super) fn simfin(world: &World, ask: &Question) -> Reply {
             text.push('\n');
         }
     }
+    if packed {
+        return Reply {
+            content_type: "application/zip",
+            body: zipped(&format!("{stem}.csv"), &text),
+            ..Reply::text("", String::new())
+        };
+    }
     Reply::text("text/csv", text)
+}
+
+/// An archive of one file.
+fn zipped(name: &str, text: &str) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default();
+    let written = archive
+        .start_file(name, options)
+        .and_then(|()| archive.write_all(text.as_bytes()).map_err(Into::into))
+        .and_then(|()| archive.finish());
+    // A writer in memory meets no error; an empty archive would be told by the reader.
+    written.map(Cursor::into_inner).unwrap_or_default()
 }
 
 const HEAD: &str = "Ticker;SimFinId;Currency;Fiscal Year;Fiscal Period;Report Date;Publish Date;Restated Date;Shares (Basic);Shares (Diluted)";

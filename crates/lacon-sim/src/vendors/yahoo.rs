@@ -1,6 +1,7 @@
 //! Yahoo Finance's shapes.
 
 use jiff::civil::Date;
+use lacon_market::Asset;
 use serde_json::{Map, Value, json};
 
 use super::{Question, Reply, last_days, midnight};
@@ -28,6 +29,12 @@ pub(super) fn reply(world: &World, ask: &Question) -> Reply {
             headers: vec![("set-cookie", format!("{COOKIE}; Path=/; Secure"))],
             body: Vec::new(),
         },
+        "/consent" => moved(&format!("/yahoo/v2/collectConsent?sessionId={CONSENT}"), "GUCS=asked"),
+        "/v2/collectConsent" if ask.post => agreed(ask),
+        "/v2/collectConsent" => Reply::text("text/html", consent_page()),
+        "/copyConsent" if ask.get("sessionId") == CONSENT && ask.header("cookie").contains("GUC=agreed") => {
+            moved("/yahoo/", COOKIE)
+        }
         "/v1/test/getcrumb" if ask.header("cookie").contains(COOKIE) => {
             Reply::text("text/plain", CRUMB.to_owned())
         }
@@ -35,6 +42,46 @@ pub(super) fn reply(world: &World, ask: &Question) -> Reply {
         "/v1/finance/search" => search(world, ask),
         "/xhr/ncp" => news(world, ask),
         other => Reply::not_found(other),
+    }
+}
+
+/// The session of the consent page, and its form's token.
+const CONSENT: &str = "3_cc-session_synthetic";
+const TOKEN: &str = "token-of-the-form";
+
+fn moved(to: &str, cookie: &str) -> Reply {
+    Reply {
+        status: 302,
+        content_type: "text/html",
+        headers: vec![("location", to.to_owned()), ("set-cookie", format!("{cookie}; Path=/; Secure"))],
+        body: Vec::new(),
+    }
+}
+
+/// What stands where a cookie is asked for and the law wants consent first.
+pub(super) fn asks_for_consent() -> Reply {
+    Reply { headers: vec![("location", "/yahoo/consent".into())], ..moved("", "") }
+}
+
+fn consent_page() -> String {
+    format!(
+        "<!doctype html><html><body><form method=\"post\"><input type=\"hidden\" name=\"csrfToken\" value=\"{TOKEN}\">\
+         <input type=\"hidden\" name=\"sessionId\" value=\"{CONSENT}\"><button name=\"agree\" value=\"agree\">Accept</button></form></body></html>"
+    )
+}
+
+fn agreed(ask: &Question) -> Reply {
+    let form = super::read_query(&String::from_utf8_lossy(&ask.body));
+    let field = |name: &str| form.iter().find(|(n, _)| n == name).map_or("", |(_, v)| v.as_str());
+    let sound = field("csrfToken") == TOKEN
+        && field("sessionId") == CONSENT
+        && ask.get("sessionId") == CONSENT
+        && field("agree") == "agree"
+        && ask.header("cookie").contains("GUCS=asked");
+    if sound {
+        moved(&format!("/yahoo/copyConsent?sessionId={CONSENT}"), "GUC=agreed")
+    } else {
+        error(400, "finance", "Bad Request", "the form of consent is not whole")
     }
 }
 
@@ -184,10 +231,21 @@ fn summary(world: &World, ask: &Question, symbol: &str) -> Reply {
                 "totalCash": company.quarters.last().map(|q| q.cash),
                 "recommendationKey": "hold",
             },
-            "quoteType": {"symbol": company.symbol, "longName": company.name, "shortName": company.name, "quoteType": "EQUITY"},
+            "quoteType": {"symbol": company.symbol, "longName": company.name, "shortName": company.name, "quoteType": kind(company.asset)},
             "price": {"marketCap": value.round() as i64, "exchangeName": company.exchange},
         }], "error": null}}),
     )
+}
+
+/// The vendor's word for what a symbol is.
+fn kind(asset: Asset) -> &'static str {
+    match asset {
+        Asset::Equity => "EQUITY",
+        Asset::Crypto => "CRYPTOCURRENCY",
+        Asset::Forex => "CURRENCY",
+        Asset::Index => "INDEX",
+        Asset::Future => "FUTURE",
+    }
 }
 
 fn round2(x: f64) -> f64 {

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod canary;
 mod casts;
 mod defects;
 mod foresee;
+mod pages;
 mod runs;
 mod support;

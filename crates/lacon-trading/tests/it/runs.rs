@@ -235,6 +235,8 @@ async fn plan_and_risk_manager_read_what_came_of_earlier_decisions() {
         action: lacon_monitor::Action::Sell,
         run_id: "r".into(),
         situation: String::new(),
+        thesis: String::new(),
+        embedding: None,
         simulated: true,
     };
     Memory::open(&path).unwrap().store(&earlier).unwrap();

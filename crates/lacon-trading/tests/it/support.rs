@@ -128,6 +128,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         version: "test".into(),
         on_progress: Arc::new(|_| {}),
         memory: None,
+        embedder: None,
         bars: Vec::new(),
         benchmark: None,
         monitor: true,

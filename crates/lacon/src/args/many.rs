@@ -69,3 +69,31 @@ pub struct ExplainArgs {
     #[arg(long)]
     pub json: bool,
 }
+
+/// Flags of `lacon memory`.
+#[derive(Debug, Args)]
+pub struct MemoryArgs {
+    /// Tickers; all when none is given
+    pub tickers: Vec<String>,
+    /// Have the quick model look back at judged decisions that have no reflection yet; later runs read it
+    #[arg(long)]
+    pub reflect: bool,
+    /// Most reflections to ask for
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub most: usize,
+    /// Who answers: auto, openai, sim and others
+    #[arg(long, value_name = "PROVIDER")]
+    pub llm: Option<String>,
+    /// The endpoint
+    #[arg(long, value_name = "URL")]
+    pub base_url: Option<String>,
+    /// The model that looks back
+    #[arg(long, value_name = "MODEL")]
+    pub quick_model: Option<String>,
+    /// Folder for results
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}

@@ -115,6 +115,10 @@ pub struct ReportArgs {
     /// Write one HTML file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write the complete report with chart and the source of every figure: .html or .md; complete.html beside
+    /// complete.md when no file is named
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    pub complete: Option<Option<PathBuf>>,
     /// Write the trace, or the metrics, in this form instead
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub trace_format: Option<TraceFormat>,

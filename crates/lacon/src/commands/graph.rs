@@ -65,6 +65,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         plan,
         ladder: Ladder::default(),
         recall: None,
+        embedder: None,
         stagger: Default::default(),
         levers,
         ticker: String::new(),

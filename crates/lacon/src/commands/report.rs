@@ -33,6 +33,12 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     if let Some(file) = &args.html {
         write(file, html::html(&report).as_bytes())?;
     }
+    if let Some(file) = &args.complete {
+        let path = complete(&folder, file.as_deref())?;
+        if !args.json {
+            text::out(&format!("complete  {}", path.display()));
+        }
+    }
     if let Some(format) = args.trace_format {
         let body = formatted(format, &loaded, &config)?;
         match &args.output {
@@ -48,7 +54,11 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     if args.json {
         let json = serde_json::to_string_pretty(&report);
         text::out(&json.map_err(|e| Failure::input(format!("cannot write the report: {e}")))?);
-    } else if args.html.is_none() && args.trace_format.is_none() && args.otlp.is_none() {
+    } else if args.html.is_none()
+        && args.complete.is_none()
+        && args.trace_format.is_none()
+        && args.otlp.is_none()
+    {
         text::out(&render::report(&report));
     }
     Ok(ExitCode::SUCCESS)
@@ -122,6 +132,25 @@ fn metrics(run: &RunRecord) -> Metrics {
         metrics.tool(&ToolFact { tool: tool.clone() });
     }
     metrics
+}
+
+/// Writes the complete report of a run with the source of every figure; the name's ending says how.
+pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> {
+    let path = file.map_or_else(|| folder.join("reports/complete.html"), Path::to_owned);
+    let material = lacon_trading::page::Material::read(folder).map_err(Failure::input)?;
+    let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
+    let page = match ending.as_str() {
+        "html" | "htm" => material.html(),
+        "md" => material.markdown(),
+        _ => {
+            return Err(Failure::input(format!(
+                "{}: the ending says how a report is written\nhint: name it .html or .md",
+                path.display()
+            )));
+        }
+    };
+    write(&path, page.as_bytes())?;
+    Ok(path)
 }
 
 /// Writes a file, making its folder.

@@ -77,6 +77,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
 fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failure> {
     let asked = args.performance_report
         || args.html.is_some()
+        || args.complete.is_some()
         || args.otlp.is_some()
         || !args.trace_format.is_empty();
     if !asked || decided.write_error.is_some() {
@@ -89,6 +90,9 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
     }
     if let Some(file) = &args.html {
         report::write(file, lacon_monitor::html::html(&report::of(&loaded)).as_bytes())?;
+    }
+    if let Some(file) = &args.complete {
+        report::complete(&decided.folder, file.as_deref())?;
     }
     for format in &args.trace_format {
         report::write(
@@ -221,6 +225,7 @@ fn settings_and_hedge(
         version: env!("CARGO_PKG_VERSION").into(),
         on_progress: Arc::new(|_| {}),
         memory: Some(Path::new(config.text("run.out")).join("memory.db")),
+        embedder: crate::embeddings::embedder(config)?,
         benchmark: world::benchmark(config, &ticker),
         bars,
         monitor: config.flag("run.monitor"),

@@ -9,6 +9,8 @@ mod config;
 mod count;
 mod doctor;
 mod many;
+#[cfg(feature = "mcp")]
+mod mcp;
 mod prompt;
 mod readme;
 mod report;

@@ -9,6 +9,7 @@ fn data(folder: &Folder) -> String {
     for (ticker, slope) in [("AAA", 1.0), ("BBB", -0.5), ("CCC", 0.2), ("SPY", 0.1)] {
         let mut csv = String::from("Date,Open,High,Low,Close,Volume\n");
         let mut day: jiff::civil::Date = "2024-09-02".parse().unwrap();
+        let mut news = Vec::new();
         for i in 0..150 {
             while matches!(day.weekday(), jiff::civil::Weekday::Saturday | jiff::civil::Weekday::Sunday) {
                 day = day.tomorrow().unwrap();
@@ -22,8 +23,17 @@ fn data(folder: &Folder) -> String {
                 price + 0.5,
                 1000 + i
             );
+            // Every day's news tells its own name: whoever reads it knows which day it came from.
+            news.push(format!(
+                r#""{day}": [{{"headline": "{ticker} CANARY{}", "summary": "Told on that day alone.", "source": "w"}}]"#,
+                day.to_string().replace('-', "")
+            ));
             day = day.tomorrow().unwrap();
         }
+        folder.write(
+            &format!("data/finnhub_data/news_data/{ticker}_data_formatted.json"),
+            &format!("{{{}}}", news.join(",")),
+        );
         folder.write(
             &format!("data/market_data/price_data/{ticker}-YFin-data-2015-01-01-2025-03-25.csv"),
             &csv,
@@ -96,6 +106,23 @@ fn a_back_test_goes_on_where_it_was_and_remembers_no_future() {
             performance["buy_and_hold"].is_number() && performance["equity"].as_array().unwrap().len() > 50
         );
     }
+    // The news of each day, and that of the day after: of all runs, in all that a model or a person was shown.
+    for ticker in ["AAA", "BBB", "CCC"] {
+        let dates = std::fs::read_dir(folder.path().join(format!("results/{ticker}"))).unwrap();
+        let mut runs = 0;
+        for date in dates.map(|d| d.unwrap().file_name().into_string().unwrap()) {
+            let run = folder.path().join(format!("results/{ticker}/{date}/backtest"));
+            let text = ["journal.jsonl", "reports/complete.md", "run.json", "trace.jsonl", "provenance.json"]
+                .map(|name| std::fs::read_to_string(run.join(name)).unwrap_or_default())
+                .join("\n");
+            let own = date.replace('-', "");
+            let days: Vec<&str> = text.match_indices("CANARY").map(|(i, _)| &text[i + 6..i + 14]).collect();
+            assert!(days.contains(&own.as_str()), "{ticker} {date}: its own day is read");
+            assert!(days.iter().all(|day| *day <= own.as_str()), "{ticker} {date}: {days:?}");
+            runs += 1;
+        }
+        assert!(runs >= 12, "{ticker}: {runs}");
+    }
     // Nothing dated after a decision's own day is in anything that it was sent: the journal holds every tool's text.
     for (ticker, date) in [("AAA", "2024-12-02"), ("CCC", "2025-01-13")] {
         let journal = folder.path().join(format!("results/{ticker}/{date}/backtest/journal.jsonl"));
@@ -122,6 +149,32 @@ fn a_back_test_goes_on_where_it_was_and_remembers_no_future() {
     };
     assert!(reused(&second));
     assert_eq!(first["tickers"][0]["performance"], second["tickers"][0]["performance"]);
+    // The log: what is five trading days old is judged against the benchmark, once; a model looks back once as well.
+    let log = folder.lacon(&["memory", "--json"]).json();
+    let decisions = log["decisions"].as_array().unwrap();
+    assert!(decisions.len() >= 36, "{}", decisions.len());
+    let judged: Vec<_> = decisions.iter().filter(|d| d["status"] == "resolved").collect();
+    assert!(judged.len() >= 30, "{}", judged.len());
+    for decision in &judged {
+        assert!(decision["return"].is_number() && decision["alpha"].is_number(), "{decision}");
+        assert_eq!(decision["benchmark"], "SPY");
+        let lesson = decision["lesson"].as_str().unwrap();
+        assert!(lesson.contains("in 5 trading days") && lesson.contains("against SPY"), "{lesson}");
+        assert!(
+            decision["resolved"].as_str() > decision["date"].as_str() && decision["reflection"].is_null()
+        );
+    }
+    let reflected = folder.lacon(&["memory", "BBB", "--reflect", "--most", "2", "--json"]).json();
+    let reflections = |log: &serde_json::Value| {
+        let all = log["decisions"].as_array().unwrap().clone();
+        all.iter().filter(|d| d["reflection"].is_string()).count()
+    };
+    assert_eq!(reflections(&reflected), 2, "{reflected:#}");
+    assert!(reflected["tokens"].as_u64().unwrap() > 0);
+    assert_eq!(reflections(&folder.lacon(&["memory", "--json"]).json()), 2);
+    let text = folder.lacon(&["memory", "bbb"]);
+    assert!(text.out.contains("looking back: ") && text.out.contains("SIMULATED"), "{}", text.out);
+    folder.lacon(&["memory", "--out", "none"]).fails(2, "no decision is kept");
     folder
         .lacon(&["backtest", "AAA", "--from", "2025-02-01", "--to", "2025-01-01"])
         .fails(2, "--from 2025-02-01 is after");

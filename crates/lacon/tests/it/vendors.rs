@@ -38,9 +38,13 @@ fn command(folder: &Folder, args: &[&str]) -> Command {
 }
 
 fn run(folder: &Folder, world: &Background, ticker: &str, more: &[&str]) -> Done {
+    run_on(folder, world, ticker, "2025-07-30", more)
+}
+
+fn run_on(folder: &Folder, world: &Background, ticker: &str, day: &str, more: &[&str]) -> Done {
     let (models, vendors) = (format!("{}/v1", world.url()), world.url());
     let mut args = vec!["run", ticker, "--llm", "openai", "--base-url", &models, "--data", "vendors"];
-    args.extend(["--vendors-url", &vendors, "--date", "2025-07-30", "--run-id", "r", "--json"]);
+    args.extend(["--vendors-url", &vendors, "--date", day, "--run-id", "r", "--json"]);
     args.extend(more);
     command(folder, &args).env("FINNHUB_API_KEY", "finnhub-secret-1").output().unwrap().into()
 }
@@ -257,4 +261,77 @@ fn hostile_input_stays_within_the_memory_limit() {
     )
     .unwrap();
     folder.lacon(&["run", "BAD", "--data", "pack"]).fails(2, "not UTF-8 text");
+}
+
+/// Coins and currencies end to end: who has something to say, which day counts, what is never asked.
+#[test]
+fn coins_and_currencies_from_vendors() {
+    let world = world("");
+    for (ticker, symbol, label, absent) in [
+        ("BTCUSD", "BTC-USD", "Coin: BTC-USD (BTC USD)", "statements"),
+        ("EURUSD", "EURUSD=X", "Currency pair: EURUSD=X (EUR/USD)", "statements"),
+    ] {
+        let folder = Folder::new();
+        // A Sunday: coins have a price of that day, currencies of Friday.
+        let done = run_on(&folder, &world, ticker, "2025-07-27", &[]);
+        let record = done.json();
+        assert_eq!(
+            (record["ticker"].as_str(), record["status"].as_str()),
+            (Some(symbol), Some("done")),
+            "{absent}"
+        );
+        let roles: Vec<&str> =
+            record["reports"].as_array().unwrap().iter().map(|r| r["role"].as_str().unwrap()).collect();
+        assert!(!roles.contains(&"fundamentals") && roles.contains(&"market"), "{roles:?}");
+        let tools = record["tools"].as_array().unwrap();
+        assert!(tools.iter().all(|t| t["name"] != "get_fundamentals_openai"));
+        assert!(tools.iter().any(|t| t["name"] == "get_macro_series"));
+        let prices = tools.iter().find(|t| t["name"] == "get_YFin_data_online").unwrap();
+        assert_eq!(prices["status"], "ok", "{prices}");
+        let root = folder.path().join(format!("results/{symbol}/2025-07-27/r"));
+        let journal = std::fs::read_to_string(root.join("journal.jsonl")).unwrap();
+        // A row of prices, not a sentence that names the day.
+        let mut rows = journal.match_indices("2025-07-27,").map(|(at, day)| &journal[at + day.len()..]);
+        let has_row = rows.any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+        assert_eq!(has_row, symbol == "BTC-USD", "the price of a Sunday");
+        assert!(journal.contains(label) || journal.contains("2025-07-25,"), "{label}");
+    }
+    let folder = Folder::new();
+    let done = run(&folder, &world, "EURUSD", &["--analysts", "fundamentals"]);
+    done.fails(2, "analyst \"fundamentals\" has nothing to say of a forex");
+}
+
+#[test]
+fn the_complete_report_is_written_on_demand() {
+    let (folder, world) = (Folder::new(), world(""));
+    assert_eq!(run(&folder, &world, "MSFT", &["--complete"]).code, 0);
+    let page = folder.path().join("results/MSFT/2025-07-30/r/reports/complete.html");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(page.contains("yahoo") && page.contains("<svg") && page.contains("#s1"));
+    let done = folder.lacon(&["report", "r", "--complete", "out.md"]);
+    assert_eq!(done.code, 0, "{}", done.err);
+    let text = std::fs::read_to_string(folder.path().join("out.md")).unwrap();
+    assert!(text.contains("# Sources of the figures") && text.contains("| yahoo |"), "{text}");
+    folder.lacon(&["report", "r", "--complete", "out.pdf"]).fails(2, "hint: name it .html or .md");
+}
+
+#[test]
+fn embeddings_come_from_an_endpoint_and_words_stand_in_for_them() {
+    let (folder, world) = (Folder::new(), world(""));
+    let url = format!("{}/v1", world.url());
+    let line = |id: &'static str| ["run", "CRCL", "--time-scale", "0", "--run-id", id, "--json"];
+    let record: Done =
+        command(&folder, &line("one")).env("LACON_MEMORY_EMBEDDINGS_URL", &url).output().unwrap().into();
+    assert_eq!(record.json()["warnings"].as_array().unwrap().len(), 0);
+    let memory = std::fs::read(folder.path().join("results/memory.db")).unwrap();
+    let wal = std::fs::read(folder.path().join("results/memory.db-wal")).unwrap_or_default();
+    let holds = |bytes: &[u8]| bytes.windows(22).any(|w| w == b"text-embedding-3-small");
+    assert!(holds(&memory) || holds(&wal), "the vector is kept with its model");
+    let done: Done = command(&folder, &line("two"))
+        .env("LACON_MEMORY_EMBEDDINGS_URL", "http://127.0.0.1:9/v1")
+        .output()
+        .unwrap()
+        .into();
+    let warnings = done.json()["warnings"].to_string();
+    assert!(warnings.contains("situations are compared by their words: embeddings: "), "{warnings}");
 }

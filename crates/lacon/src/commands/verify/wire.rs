@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Every fault of `lacon_sim::fault::NAMES`, and whether another try may succeed at a model.
-const FAULTS: [(&str, bool); 20] = [
+const FAULTS: [(&str, bool); 21] = [
     ("400", false),
     ("401", false),
     ("403", false),
@@ -42,6 +42,7 @@ const FAULTS: [(&str, bool); 20] = [
     ("badjson", true),
     ("html", false),
     ("error", true),
+    ("consent", true),
     ("length", true),
     ("slow:5", true),
     ("endless", true),

@@ -1,0 +1,358 @@
+//! The complete report of a finished run with the source of every figure, as one HTML page or as Markdown.
+//!
+//! Made on demand from the run's folder, never while a run is under way: a run's end is on its critical path. Texts of
+//! models and tools are data: whatever stands in them, no tag, script or picture of theirs reaches the page, and the page
+//! asks nothing of the network.
+
+mod chart;
+
+use std::{fmt::Write as _, path::Path};
+
+use lacon_market::provenance::Provenance;
+use lacon_monitor::{Action, RunRecord};
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
+use serde_json::Value;
+
+use crate::{
+    Role,
+    run::JOURNAL,
+    sources::{Shown, Sources, shown},
+};
+
+/// What a page is made of.
+pub struct Material {
+    run: RunRecord,
+    texts: Vec<(String, String)>,
+    shown: Vec<Shown>,
+    sources: Sources,
+}
+
+/// Largest file that is read.
+const MOST_BYTES: u64 = 64 << 20;
+
+fn file(folder: &Path, name: &str) -> Result<String, String> {
+    let path = folder.join(name);
+    let failed = |e: &dyn std::fmt::Display| format!("{}: cannot be read: {e}", path.display());
+    let size = std::fs::metadata(&path).map_err(|e| failed(&e))?.len();
+    if size > MOST_BYTES {
+        return Err(format!(
+            "{}: has {size} bytes, the limit is {MOST_BYTES}\nhint: this is no file of a run",
+            path.display()
+        ));
+    }
+    std::fs::read_to_string(&path).map_err(|e| failed(&e))
+}
+
+impl Material {
+    /// Reads a finished run's folder.
+    ///
+    /// # Errors
+    /// When `run.json` is missing or damaged. Without reports, books or journal the page has less, and says so.
+    pub fn read(folder: &Path) -> Result<Self, String> {
+        let run: RunRecord = serde_json::from_str(&file(folder, "run.json")?)
+            .map_err(|e| format!("{}: {e}", folder.join("run.json").display()))?;
+        let title = |name: &str| {
+            name.parse::<Role>().map_or_else(|_| name.to_owned(), |role| role.title().to_owned())
+        };
+        let inside = |path: &str| {
+            let parts = Path::new(path).components();
+            parts.clone().all(|part| matches!(part, std::path::Component::Normal(_)))
+        };
+        let texts = run.reports.iter().filter(|report| inside(&report.path)).filter_map(|report| {
+            let text = file(folder, &report.path).ok()?;
+            // The file's own title and banner stand at the head of the page.
+            let body: Vec<&str> = text
+                .lines()
+                .skip_while(|l| l.starts_with("# ") || l.starts_with("> ") || l.is_empty())
+                .collect();
+            let own = text
+                .lines()
+                .next()
+                .and_then(|l| l.strip_prefix("# ")?.split_once(": "))
+                .map(|(t, _)| t.to_owned());
+            Some((own.unwrap_or_else(|| title(&report.role)), body.join("\n")))
+        });
+        let texts = texts.collect();
+        let shown = shown(&file(folder, JOURNAL).unwrap_or_default());
+        let books = file(folder, "provenance.json").ok().and_then(|text| serde_json::from_str(&text).ok());
+        let books: Option<Provenance> = books.and_then(|value: Value| Provenance::read(&value).ok());
+        let records = books.map(|books| books.records()).unwrap_or_default();
+        let sources = Sources::new(&run.tools, records, &shown);
+        Ok(Self { run, texts, shown, sources })
+    }
+}
+
+/// A text that is safe between tags and in quoted attributes.
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&#39;")
+}
+
+/// What of the run is not real, as one sentence; empty when all of it is.
+fn unreal(run: &RunRecord) -> String {
+    let parts = [
+        (run.llm.simulated, "the language model is simulated"),
+        (run.data.simulated, "the data is an offline pack"),
+    ];
+    let parts: Vec<&str> = parts.iter().filter(|(is, _)| *is).map(|(_, what)| *what).collect();
+    if parts.is_empty() { String::new() } else { format!("Not advice: {}.", parts.join(" and ")) }
+}
+
+fn decision_word(run: &RunRecord) -> String {
+    match &run.decision.rating {
+        Some(rating) => format!("{} ({rating})", run.decision.action.as_str()),
+        None => run.decision.action.as_str().to_owned(),
+    }
+}
+
+impl Material {
+    /// The page.
+    pub fn html(&self) -> String {
+        let run = &self.run;
+        let class = match run.decision.action {
+            Action::Buy => "buy",
+            Action::Sell => "sell",
+            Action::Hold => "hold",
+        };
+        let (ticker, date) = (escape(&run.ticker), escape(&run.date));
+        let mut page = String::with_capacity(128 << 10);
+        let _ = write!(
+            page,
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
+             <link rel=\"icon\" href=\"data:,\">\n<title>{ticker} {date}: {}</title>\n<style>{}</style>\n</head>\n<body>\n\
+             <header>\n<p class=\"kicker\">{} · profile {}</p>\n<h1>{ticker} <span class=\"date\">{date}</span> <span class=\"action {class}\">{}</span></h1>\n",
+            escape(run.decision.action.as_str()),
+            include_str!("page/style.css"),
+            escape(&run.run_id),
+            escape(&run.profile),
+            escape(&decision_word(run)),
+        );
+        let unreal = unreal(run);
+        if !unreal.is_empty() {
+            let _ = writeln!(page, "<p class=\"banner\" role=\"note\">{unreal}</p>");
+        }
+        if run.status != "done" {
+            let _ = writeln!(
+                page,
+                "<p class=\"banner bad\" role=\"note\">The run ended as <b>{}</b>: what is here is partial.</p>",
+                escape(&run.status)
+            );
+        }
+        self.facts(&mut page);
+        page.push_str("</header>\n<main>\n");
+        self.chart_section(&mut page);
+        if !run.decision.reasons.is_empty() {
+            page.push_str("<section id=\"why\"><h2>What carried it</h2>\n<ul class=\"reasons\">");
+            for reason in &run.decision.reasons {
+                let _ = write!(page, "<li>{}</li>", self.marked(reason));
+            }
+            page.push_str("</ul></section>\n");
+        }
+        page.push_str("<section id=\"reports\"><h2>Reports</h2>\n");
+        for (i, (title, text)) in self.texts.iter().enumerate() {
+            let open = if i + 2 > self.texts.len() { " open" } else { "" };
+            let _ = write!(
+                page,
+                "<details{open}><summary>{}</summary>\n<div class=\"text\">{}</div></details>\n",
+                escape(title),
+                self.text_html(text)
+            );
+        }
+        page.push_str("</section>\n");
+        self.source_table(&mut page);
+        self.notes(&mut page);
+        let _ = write!(
+            page,
+            "</main>\n<footer>Made by lacon {} from the folder of run <code>{}</code>. This page has no script and asks nothing of the network.</footer>\n</body>\n</html>\n",
+            escape(&run.environment.version),
+            escape(&run.run_id)
+        );
+        page
+    }
+
+    fn facts(&self, page: &mut String) {
+        page.push_str("<dl class=\"facts\">");
+        for (name, value, note) in fact_rows(&self.run, &self.sources) {
+            let (value, note) = (escape(&value), escape(&note));
+            let _ = write!(page, "<div><dt>{name}</dt><dd>{value}</dd><dd class=\"note\">{note}</dd></div>");
+        }
+        page.push_str("</dl>\n");
+    }
+
+    fn chart_section(&self, page: &mut String) {
+        page.push_str("<section id=\"chart\"><h2>Price and indicators, as the analysts read them</h2>\n");
+        match chart::Series::read(&self.shown) {
+            None => page.push_str("<p class=\"soft\">No chart: the run keeps no prices (it had none, or its journal was switched off).</p>\n"),
+            Some(series) => {
+                page.push_str(&series.svg(&self.run.ticker, self.run.decision.action.as_str()));
+                let from = self.sources.of_tools(&series.tools);
+                let _ = writeln!(page, "<p class=\"soft\">Sources: {}</p>", escape(&from.join("; ")));
+                page.push_str(&series.table());
+            }
+        }
+        page.push_str("</section>\n");
+    }
+
+    /// A model's Markdown as HTML: its tags as text, its pictures as their words, links to web addresses alone, every figure with its
+    /// source.
+    fn text_html(&self, text: &str) -> String {
+        let mut options = Options::empty();
+        options.insert(Options::ENABLE_TABLES);
+        options.insert(Options::ENABLE_STRIKETHROUGH);
+        let web = |url: &str| url.starts_with("https://") || url.starts_with("http://");
+        let mut dropped = Vec::new();
+        let events = Parser::new_ext(text, options).filter_map(|event| match event {
+            Event::Html(raw) | Event::InlineHtml(raw) => Some(Event::Text(raw)),
+            Event::Start(Tag::Link { ref dest_url, .. }) => {
+                dropped.push(!web(dest_url));
+                web(dest_url).then_some(event)
+            }
+            Event::End(TagEnd::Link) => (!dropped.pop().unwrap_or(true)).then_some(event),
+            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
+            // Models end lines where they mean it.
+            Event::SoftBreak => Some(Event::HardBreak),
+            // The page has its own headings above these.
+            Event::Start(Tag::Heading { .. }) => Some(Event::Html(CowStr::Borrowed("<h4>"))),
+            Event::End(TagEnd::Heading(_)) => Some(Event::Html(CowStr::Borrowed("</h4>\n"))),
+            other => Some(other),
+        });
+        let marked = events.map(|event| match event {
+            Event::Text(text) => Event::Html(CowStr::from(self.marked(&text))),
+            other => other,
+        });
+        let mut out = String::with_capacity(text.len() * 2);
+        pulldown_cmark::html::push_html(&mut out, marked);
+        out
+    }
+
+    fn source_table(&self, page: &mut String) {
+        page.push_str("<section id=\"sources\"><h2>Sources of the figures</h2>\n");
+        let (named, bare) = self.counted();
+        let _ = write!(
+            page,
+            "<p>{named} figures of the reports stand in an answer of a tool, or round one of its figures, and link to it; {bare} do neither and are <span class=\"bare\">marked</span>: a model computed, remembered or made them up.</p>\n\
+             <div class=\"scroll\"><table><thead><tr><th>#</th><th>tool</th><th>asked for</th><th>vendor</th><th>window</th><th>retrieved</th></tr></thead><tbody>\n"
+        );
+        for row in &self.sources.rows {
+            let _ = writeln!(
+                page,
+                "<tr id=\"s{}\"><td>{}</td><td><code>{}</code></td><td class=\"wrap\">{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+                row.number,
+                row.number,
+                escape(&row.tool),
+                escape(&row.asked),
+                escape(&row.vendor),
+                escape(&row.window),
+                escape(&row.retrieved)
+            );
+        }
+        page.push_str("</tbody></table></div></section>\n");
+    }
+
+    fn notes(&self, page: &mut String) {
+        let run = &self.run;
+        if run.grade.reasons.is_empty() && run.warnings.is_empty() {
+            return;
+        }
+        page.push_str("<section id=\"notes\"><h2>What to know of this run</h2>\n<ul>");
+        for reason in &run.grade.reasons {
+            let _ = write!(
+                page,
+                "<li>−{} {}: {}</li>",
+                reason.points,
+                escape(&reason.code),
+                escape(&reason.evidence)
+            );
+        }
+        for warning in &run.warnings {
+            let _ = write!(page, "<li>{}</li>", escape(warning));
+        }
+        page.push_str("</ul></section>\n");
+    }
+
+    /// Figures with a source, and those that lack one.
+    fn counted(&self) -> (usize, usize) {
+        self.sources.counted(self.texts.iter().map(|(_, text)| text.as_str()))
+    }
+
+    /// The text, safe between tags, each figure linked to its source.
+    fn marked(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len() + 64);
+        let mut at = 0;
+        for mark in self.sources.marks(text) {
+            out.push_str(&escape(&text[at..mark.start]));
+            let figure = &text[mark.start..mark.end];
+            let _ = match mark.source.map(|i| &self.sources.rows[i]) {
+                Some(row) => {
+                    let title = format!(
+                        "{}: {}, window {}, retrieved {}",
+                        row.vendor, row.tool, row.window, row.retrieved
+                    );
+                    let title = escape(&title);
+                    write!(out, "<a class=\"fig\" href=\"#s{}\" title=\"{title}\">{figure}</a>", row.number)
+                }
+                None => {
+                    write!(out, "<span class=\"bare\" title=\"no tool showed this figure\">{figure}</span>")
+                }
+            };
+            at = mark.end;
+        }
+        out.push_str(&escape(&text[at..]));
+        out
+    }
+
+    /// The same as Markdown: a figure is followed by the number of its source, the sources stand at the end.
+    pub fn markdown(&self) -> String {
+        let run = &self.run;
+        let mut out = format!("# {}: {}, {}\n\n", decision_word(run), run.ticker, run.date);
+        let unreal = unreal(run);
+        if !unreal.is_empty() {
+            let _ = writeln!(out, "> {unreal}\n");
+        }
+        for (name, value, note) in fact_rows(run, &self.sources) {
+            let _ = writeln!(out, "- {name}: {value} ({note})");
+        }
+        if !run.decision.reasons.is_empty() {
+            out.push_str("\nWhat carried it:\n\n");
+            run.decision.reasons.iter().for_each(|reason| {
+                let _ = writeln!(out, "- {}", self.sources.mark_markdown(reason));
+            });
+        }
+        for (title, text) in &self.texts {
+            let _ = write!(out, "\n# {title}\n\n{}\n", self.sources.mark_markdown(text));
+        }
+        out.push_str(&self.sources.section_markdown(self.counted()));
+        out
+    }
+}
+
+/// Name, value and note of the figures at the head.
+fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, String)> {
+    let confidence = run.decision.confidence.map(|c| format!("{:.0} %", c * 100.0));
+    let by = run
+        .decision
+        .source
+        .as_deref()
+        .map_or("nobody", |role| role.parse::<Role>().map_or(role, |role| role.title()));
+    let cost = run.cost_usd.clone().map_or_else(|| "–".to_owned(), |c| format!("{c} USD"));
+    vec![
+        (
+            "Decision",
+            decision_word(run),
+            if run.decision.parsed { format!("by: {by}") } else { "no answer states one".into() },
+        ),
+        ("Confidence", confidence.unwrap_or_else(|| "–".into()), "as the answer states it".into()),
+        (
+            "Grade",
+            run.grade.content.clone(),
+            format!("{:.0} of 100 points by content", run.grade.content_points),
+        ),
+        ("Data", sources.vendors(), format!("{} answers of tools", sources.rows.len())),
+        ("Model", run.llm.deep_model.clone(), format!("{} for the analysts", run.llm.quick_model)),
+        ("Cost", cost, format!("{} tokens in {} calls", run.tokens.total, run.calls.len())),
+    ]
+}

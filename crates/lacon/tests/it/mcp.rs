@@ -1,0 +1,134 @@
+//! `lacon mcp`, spoken to over pipes as a client does.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::Folder;
+
+struct Client {
+    child: Child,
+    to: Option<ChildStdin>,
+    from: BufReader<ChildStdout>,
+    id: u64,
+}
+
+impl Client {
+    /// Starts the server and shakes hands.
+    fn start(folder: &Folder, flags: &[&str]) -> Self {
+        let mut args = vec!["mcp", "--"];
+        args.extend(flags);
+        let mut child = folder
+            .command(&args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let (to, from) = (child.stdin.take(), BufReader::new(child.stdout.take().unwrap()));
+        let mut client = Self { child, to, from, id: 0 };
+        let hello = client.ask(
+            "initialize",
+            json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}),
+        );
+        assert_eq!(hello["result"]["serverInfo"]["name"], "lacon", "{hello}");
+        assert!(hello["result"]["capabilities"]["tools"].is_object());
+        client.send(&json!({"jsonrpc": "2.0", "method": "notifications/initialized"}));
+        client
+    }
+
+    fn send(&mut self, message: &Value) {
+        writeln!(self.to.as_mut().unwrap(), "{message}").unwrap();
+    }
+
+    fn ask(&mut self, method: &str, params: Value) -> Value {
+        self.id += 1;
+        self.send(&json!({"jsonrpc": "2.0", "id": self.id, "method": method, "params": params}));
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        // Every line on standard output is of the protocol.
+        let answer: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(answer["id"], self.id, "{answer}");
+        answer
+    }
+
+    fn call(&mut self, name: &str, arguments: Value) -> Value {
+        self.ask("tools/call", json!({"name": name, "arguments": arguments}))
+    }
+
+    /// Closes the client's end; the server goes by itself.
+    fn close(mut self) {
+        self.to = None;
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+fn said(answer: &Value) -> String {
+    let parts = answer["result"]["content"].as_array().unwrap_or_else(|| panic!("{answer}"));
+    parts.iter().filter_map(|p| p["text"].as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn market_tools_and_run_over_pipes() {
+    let folder = Folder::new();
+    let mut client = Client::start(&folder, &["--time-scale", "0"]);
+    let listed = client.ask("tools/list", json!({}));
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    let names: Vec<&str> = tools.iter().map(|t| t["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"run") && names.contains(&"get_YFin_data_online"), "{names:?}");
+    assert!(tools.iter().all(|t| t["inputSchema"]["type"] == "object" && t["description"].is_string()));
+
+    let prices = client.call(
+        "get_YFin_data_online",
+        json!({"symbol": "CRCL", "start_date": "2025-07-20", "end_date": "2025-07-30"}),
+    );
+    assert!(said(&prices).contains("2025-07-29,") && prices["result"]["isError"] != true, "{prices}");
+    // The day that is asked for bounds what is shown.
+    let earlier = client.call(
+        "get_YFin_data_online",
+        json!({"symbol": "CRCL", "start_date": "2025-07-20", "end_date": "2025-07-30", "as_of": "2025-07-25"}),
+    );
+    assert!(said(&earlier).contains("2025-07-25,") && !said(&earlier).contains("2025-07-28,"), "{earlier}");
+
+    let run = client.call("run", json!({"ticker": "CRCL", "profile": "upstream"}));
+    let decision = &run["result"]["structuredContent"]["decision"];
+    assert_eq!(decision["parsed"], true, "{run}");
+    assert!(decision["rating"].is_string() && run["result"]["structuredContent"]["simulated"]["llm"] == true);
+    client.close();
+}
+
+#[test]
+fn bad_calls_are_told_and_the_server_goes_on() {
+    let folder = Folder::new();
+    let mut client = Client::start(&folder, &["--time-scale", "0"]);
+    let unknown = client.call("get_global_nws", json!({}));
+    assert_eq!(unknown["error"]["code"], -32602, "{unknown}");
+    for (name, arguments, expected) in [
+        ("get_volume_analysis", json!({}), "needs a ticker"),
+        ("get_volume_analysis", json!({"ticker": "../../etc"}), "contains '/'"),
+        ("get_volume_analysis", json!({"ticker": "--data"}), "is no ticker"),
+        ("get_volume_analysis", json!({"ticker": "CRCL", "days": 3}), "has no argument \"days\""),
+        ("get_volume_analysis", json!({"ticker": "CRCL", "as_of": "soon"}), "is no day"),
+        (
+            "get_YFin_data_online",
+            json!({"symbol": "CRCL", "start_date": "x", "end_date": "2025-07-30"}),
+            "start_date",
+        ),
+        ("run", json!({}), "run needs a ticker"),
+        ("run", json!({"ticker": "CRCL", "profile": "fast"}), "run.profile"),
+        ("run", json!({"ticker": "CRCL", "budget_tokens": "--json"}), "run.budget_tokens"),
+        ("run", json!({"ticker": "ZZZZ"}), "ZZZZ"),
+    ] {
+        let answer = client.call(name, arguments.clone());
+        assert_eq!(answer["result"]["isError"], true, "{name} {arguments}: {answer}");
+        assert!(said(&answer).contains(expected), "{name} {arguments}: {answer}");
+    }
+    let broken = client.ask("no/such/method", json!({}));
+    assert_eq!(broken["error"]["code"], -32601, "{broken}");
+    assert!(said(&client.call("get_volume_analysis", json!({"ticker": "CRCL"}))).contains("olume"));
+    client.close();
+    folder.lacon(&["mcp", "--", "--profil", "x"]).fails(2, "--profil");
+}
