@@ -47,6 +47,7 @@ pub fn expand(data: &[u8]) {
         "@jsonl p\n",
         "@log 3 rows 1 templates 1 aliases\n",
         "@grid 3 rows a\n",
+        "@hits 3\n",
         "@csv , 3 rows\n",
         "@csv tab 2 rows tab crlf\n",
     ] {

@@ -1,7 +1,7 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
 use crate::codec::edits::{self, Above};
-use crate::codec::{self, blobs, columns, grid, logs, repeats};
+use crate::codec::{self, blobs, columns, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
 use crate::offload::Store;
@@ -369,6 +369,7 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
         SpanKind::Csv => return rows_frame(body, passes, encoding),
         SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
         SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
+        SpanKind::Hits => return hits_frame(body, passes, encoding),
         SpanKind::Table if passes.has(Pass::Grids) => {
             (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)
         }
@@ -384,7 +385,21 @@ fn rows_frame(body: &str, passes: PassSet, encoding: &Encoding) -> Option<Frame>
     let columns = || columns::encode(body).map(|(args, rows)| format!("@csv {args}\n{rows}"));
     let columns = passes.has(Pass::Columns).then(columns).flatten().map(|text| (Pass::Columns, text));
     let logs = passes.has(Pass::Logs).then(|| log_frame(body)).flatten().map(|text| (Pass::Logs, text));
-    [columns, logs]
+    least([columns, logs], body, encoding)
+}
+
+/// Search hits below their paths or as templates, whichever has fewer tokens.
+fn hits_frame(body: &str, passes: PassSet, encoding: &Encoding) -> Option<Frame> {
+    let hits = || hits::encode(body).map(|(args, lines)| format!("@hits {args}\n{lines}"));
+    let hits = passes.has(Pass::Hits).then(hits).flatten().map(|text| (Pass::Hits, text));
+    let logs = || if body.lines().all(span::is_log_line) { log_frame(body) } else { shaped_lines(body) };
+    let logs = passes.has(Pass::Logs).then(logs).flatten().map(|text| (Pass::Logs, text));
+    least([hits, logs], body, encoding)
+}
+
+/// Of two forms that restore the text, the one of fewer tokens.
+fn least(forms: [Option<(Pass, String)>; 2], body: &str, encoding: &Encoding) -> Option<Frame> {
+    forms
         .into_iter()
         .flatten()
         .filter(|(_, text)| codec::decode(text, MAX_EXPANDED).as_deref() == Ok(body))

@@ -26,6 +26,11 @@ pub enum Pass {
     /// column has a constant, a default or runs. Example: 60 trades whose venue, currency and account never change,
     /// 1,680 tokens, become 720.
     Columns,
+    /// Writes the lines of a search or a compiler, `path:line:text`, with each path once above its lines.
+    ///
+    /// Keeps: every line and their order. Does nothing: where no path has two lines in a row.
+    /// Example: 150 lines of `grep -n`, 4,794 tokens, become 3,300.
+    Hits,
     /// Writes log lines and separated rows as templates and their values.
     ///
     /// Keeps: every token whole, the order of lines. Does nothing: on prose, and on lines that share too little.
@@ -57,15 +62,16 @@ pub enum Pass {
 /// Every pass in its order.
 ///
 /// Blobs come first because nothing else may look into them. Forms come next, while the text is still what a program
-/// printed; columns before logs, which read the same rows with less knowledge of them. Edits come after forms, because
+/// printed; columns and hits before logs, which read the same lines with less knowledge of them. Edits come after forms, because
 /// unescaping a string turns it into lines, and before repeats, which would break up a second version into the passages
 /// it shares. Repeats come last of what one text needs: tables and unescaped strings bring more passages into the same
 /// words. Duplicates look at whole segments and are the only pass that sees more than one.
-pub const PASSES: [Pass; 9] = [
+pub const PASSES: [Pass; 10] = [
     Pass::Blobs,
     Pass::Json,
     Pass::JsonLines,
     Pass::Columns,
+    Pass::Hits,
     Pass::Logs,
     Pass::Grids,
     Pass::Edits,
@@ -82,6 +88,7 @@ impl Pass {
             Pass::Json => "json",
             Pass::JsonLines => "jsonl",
             Pass::Columns => "columns",
+            Pass::Hits => "hits",
             Pass::Logs => "logs",
             Pass::Grids => "grids",
             Pass::Edits => "edits",
@@ -100,6 +107,7 @@ impl Pass {
             Pass::Columns => {
                 "wrote separated rows as columns with their constants and defaults in the heading"
             }
+            Pass::Hits => "wrote the path of search hits once above them",
             Pass::Logs => "wrote log lines as templates and their values",
             Pass::Grids => "wrote markdown tables without padding",
             Pass::Edits => "wrote text that stands above in nearly the same words as its changes",

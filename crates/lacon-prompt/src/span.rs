@@ -3,7 +3,7 @@
 //! Nothing here decides what may change; a span only says what its bytes look like. When in doubt a span is prose, which
 //! no lossless pass touches.
 
-use crate::codec::{blobs, columns};
+use crate::codec::{blobs, columns, hits};
 use crate::json;
 use std::ops::Range;
 
@@ -25,6 +25,8 @@ pub enum SpanKind {
     Csv,
     /// Log lines, with the stack traces between them.
     Log,
+    /// Lines of a search or a compiler: `path:line:text`.
+    Hits,
     /// A fenced code block, fences included.
     Code,
     /// Quoted lines (`> …`).
@@ -49,6 +51,7 @@ impl SpanKind {
             SpanKind::JsonLines => "jsonl",
             SpanKind::Csv => "csv",
             SpanKind::Log => "log",
+            SpanKind::Hits => "hits",
             SpanKind::Code => "code",
             SpanKind::Quote => "quote",
             SpanKind::Url => "url",
@@ -235,6 +238,12 @@ fn split_lines(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
     let end_of = |i: usize| lines.get(i).map_or(range.end, |(start, _)| *start);
     let mut i = 0;
     while i < lines.len() {
+        let found = hit_lines(text, &lines[i..], range.end);
+        if found > 0 {
+            out.push(Span { kind: SpanKind::Hits, range: lines[i].0..end_of(i + found) });
+            i += found;
+            continue;
+        }
         if !lines[i].1 {
             let separated = separated_rows(text, &lines[i..], range.end);
             if separated > 0 {
@@ -279,6 +288,16 @@ fn prose_lines(text: &str, lines: &[(usize, bool)], end: usize, out: &mut Vec<Sp
             _ => out.push(Span { kind, range: *start..end }),
         }
     }
+}
+
+/// How many of the lines are hits of a search; 0 below four.
+fn hit_lines(text: &str, lines: &[(usize, bool)], end: usize) -> usize {
+    let line = |i: usize| {
+        let to = lines.get(i + 1).map_or(end, |(next, _)| *next);
+        text[lines[i].0..to].trim_end_matches('\n')
+    };
+    let n = (0..lines.len()).take_while(|i| hits::split(line(*i)).is_some()).count();
+    if n >= 4 { n } else { 0 }
 }
 
 /// Whether a line's commas are those of a sentence.

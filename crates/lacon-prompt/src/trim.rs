@@ -26,13 +26,16 @@ pub struct TrimOptions {
     /// Leave out the oldest groups in strides of so many, so that the next trims cut at the same place and a cached
     /// prefix stays. Zero: leave out what says least, wherever it is.
     pub stride: usize,
+    /// Whether the first user turn may go as well, where the budget cannot be met with it and a later user turn can
+    /// begin the conversation. It often holds what the user wants, so it is kept unless this says otherwise.
+    pub drop_first: bool,
 }
 
 impl TrimOptions {
     /// A budget without anything else.
     #[must_use]
     pub fn new(budget: usize) -> Self {
-        TrimOptions { budget, pinned: Vec::new(), tool_tokens: 0, stride: 0 }
+        TrimOptions { budget, pinned: Vec::new(), tool_tokens: 0, stride: 0, drop_first: false }
     }
 }
 
@@ -141,6 +144,13 @@ pub fn trim_with_store(
     store: Option<&mut dyn Store>,
     encoding: &Encoding,
 ) -> Result<Trimmed> {
+    if options.drop_first {
+        let kept = TrimOptions { drop_first: false, ..options.clone() };
+        return match trim_with_store(messages, &kept, store, encoding) {
+            Err(Error::OverBudget { .. }) => without_first(messages, &kept, encoding),
+            other => other,
+        };
+    }
     let mut turns = read(messages, options, encoding)?;
     let mut groups = group(&turns)?;
     let first_user = groups.iter().position(|group| turns[group.turns.start].role == "user");
@@ -192,6 +202,54 @@ pub fn trim_with_store(
         digested: state.digested.iter().copied().filter(gone).collect(),
         dropped,
     })
+}
+
+/// Trims without the messages from the first user turn to the next one.
+fn without_first(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Trimmed> {
+    let role = |message: &Value| message.get("role").and_then(Value::as_str).map(str::to_owned);
+    let users: Vec<usize> =
+        (0..messages.len()).filter(|i| role(&messages[*i]).as_deref() == Some("user")).collect();
+    let mut best = None;
+    for pair in users.windows(2) {
+        let gone = users[0]..pair[1];
+        let system = messages[gone.clone()].iter().any(|m| role(m).is_some_and(|role| is_system(&role)));
+        if system || options.pinned.iter().any(|pin| gone.contains(pin)) {
+            break;
+        }
+        let rest: Vec<Value> = [&messages[..gone.start], &messages[gone.end..]].concat();
+        let place = |i: usize| if i < gone.start { i } else { i + gone.len() };
+        let pinned = options.pinned.iter().map(|i| if *i < gone.start { *i } else { *i - gone.len() });
+        let options = TrimOptions { pinned: pinned.collect(), ..options.clone() };
+        match trim_with_store(&rest, &options, None, encoding) {
+            Ok(mut trimmed) => {
+                for list in [&mut trimmed.reformed, &mut trimmed.digested, &mut trimmed.dropped] {
+                    list.iter_mut().for_each(|i| *i = place(*i));
+                }
+                trimmed.dropped.extend(gone.clone());
+                trimmed.dropped.sort_unstable();
+                trimmed.tokens_before +=
+                    messages[gone].iter().map(|m| message_tokens(m, encoding)).sum::<usize>();
+                return Ok(trimmed);
+            }
+            Err(error) => best = Some(least(best, error)),
+        }
+    }
+    match best {
+        Some(error) => Err(error),
+        None => trim_with_store(messages, options, None, encoding),
+    }
+}
+
+/// The refusal with the lower minimum.
+fn least(known: Option<Error>, error: Error) -> Error {
+    match (known, error) {
+        (Some(Error::OverBudget { minimum, budget, largest }), Error::OverBudget { minimum: other, .. })
+            if minimum <= other =>
+        {
+            Error::OverBudget { minimum, budget, largest }
+        }
+        (_, error) => error,
+    }
 }
 
 /// The message that stands where the first messages were left out.

@@ -65,6 +65,14 @@ fn rows_become_columns() {
 }
 
 #[test]
+fn hits_stand_below_their_path() {
+    check(
+        "$ grep -n limit\nsrc/budget.rs:12:    let limit = 900;\nsrc/budget.rs:40:    limit - used\nsrc/budget.rs:41:}\nsrc/lib.rs:7:pub mod limit;\nsrc/lib.rs:9:pub use limit::of;\nDone.\n",
+        "$ grep -n limit\n@hits 5\nsrc/budget.rs\n12:    let limit = 900;\n40:    limit - used\n41:}\nsrc/lib.rs\n7:pub mod limit;\n9:pub use limit::of;\nDone.\n",
+    );
+}
+
+#[test]
 fn a_later_version_becomes_its_changes() {
     let step =
         |i: usize, mode: &str| format!("    state.apply(step_{i}, &inputs[{}], {mode})?;\n", i * 37 % 11);
@@ -283,6 +291,38 @@ proptest! {
         }
         let _ = expand(&short[..at], None);
         let _ = expand(&format!("{}{noise}{}", &short[..at], &short[at..]), None);
+    }
+}
+
+/// Whatever comes is given back to the byte, and what is damaged is an error.
+#[test]
+fn hostile_inputs_come_back() {
+    let log = "2026-01-02 10:00:01 INFO \0 took \u{202e}12\u{202c} ms\r\n".repeat(6);
+    let cases = [
+        "[{\"a\": 1}, {\"a\": 2}, {\"a\": ".to_owned(),
+        "{\"a\": \"\\ud800\", \"b\": 1e999}\n".repeat(5),
+        "[".repeat(100_000),
+        "{\"a\":".repeat(50_000) + "1" + &"}".repeat(50_000),
+        "\0".repeat(5_000),
+        format!("a,b,c\r\n1,2,3\n4,5,6\r7,8,9\r\n{log}"),
+        format!("{log}\r\r\n\n\r"),
+        "\u{feff}\u{202e}name\u{2066},x,y\n1,2,3\n1,2,4\n1,2,5\n".to_owned(),
+        "a.rs:1:x\na.rs:2:\0\na.rs:3:\r\na.rs:4:\u{2069}\n".to_owned(),
+        "\u{1F468}\u{200D}\u{1F469}".repeat(3_000),
+        "\n".repeat(20_000),
+        "|a|\n|-|\n".repeat(3_000),
+        "@edit \u{b1}".to_owned(),
+        "@hits 99999999999999999999\n@csv , 4000000000 rows\na=b".to_owned(),
+    ];
+    for text in cases {
+        let short = compress(&text, Options::default(), None, o200k()).expect("compresses");
+        assert_eq!(expand(&short.text, None).expect("expands"), text);
+        assert_eq!(short.tokens_after, o200k().count(&short.text));
+        // As a compressed text it has no meaning or another one, and takes no time.
+        let _ = expand(&text, None);
+    }
+    for bomb in ["@csv , 4000000000 rows\na=b", "@hits 4000000000\na\n1:b\n"] {
+        assert!(expand(bomb, None).is_err());
     }
 }
 

@@ -160,6 +160,12 @@ pub fn mixed() -> impl Strategy<Value = String> {
         log(),
         rows(),
         versions(),
+        prop::collection::vec(
+            (prop::sample::select(vec!["a.rs", "b/c", "x:1"]), 0u32..30, "[ -~]{0,9}"),
+            1..9
+        )
+        .prop_map(|hits| hits.iter().map(|(p, n, text)| format!("{p}:{n}:{text}\n")).collect()),
+        Just("@hits 2\na.rs\n1:x\n2:y".to_owned()),
         Just("@csv , 2 rows\na|b=1\n2\n3".to_owned()),
         any::<String>(),
         Just("@json 2\n{\"a\":1}".to_owned()),

@@ -161,6 +161,28 @@ fn strides_cut_at_the_same_place() {
     assert_eq!(first.dropped, second.dropped);
 }
 
+#[test]
+fn the_first_turn_goes_only_where_it_may() {
+    let messages = vec![
+        say("system", "Rules: never sell."),
+        say("user", &"I would like to talk about my booking. ".repeat(6)),
+        say("assistant", "Which one?"),
+        say("user", "A_1."),
+    ];
+    let least = tokens(&[messages[0].clone(), messages[3].clone()]);
+    let mut options = TrimOptions::new(least);
+    assert!(matches!(trim(&messages, &options, o200k()), Err(Error::OverBudget { .. })));
+    options.drop_first = true;
+    let trimmed = trim(&messages, &options, o200k()).expect("fits");
+    assert_eq!(trimmed.messages, [messages[0].clone(), messages[3].clone()]);
+    assert_eq!((trimmed.dropped, trimmed.tokens_before), (vec![1, 2], tokens(&messages)));
+    options.budget -= 1;
+    let refused = trim(&messages, &options, o200k()).expect_err("is too much");
+    assert!(matches!(refused, Error::OverBudget { minimum, .. } if minimum == least), "{refused}");
+    options.budget = tokens(&messages);
+    assert_eq!(trim(&messages, &options, o200k()).expect("fits").messages, messages);
+}
+
 fn conversation() -> impl Strategy<Value = Vec<Value>> {
     let text = prop_oneof!["[a-z ]{0,40}", Just("{\"id\": \"A_1\", \"n\": 22.5}".repeat(4)), "\\PC{0,30}"];
     let step = (0usize..4, text, 1usize..4);

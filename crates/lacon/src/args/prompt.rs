@@ -121,6 +121,9 @@ pub struct TrimArgs {
     /// Leave out the oldest messages, so many groups at a time, so that cached prefixes stay
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub stride: usize,
+    /// Leave out the first user turn too, rather than refuse, where a later one can begin the conversation
+    #[arg(long)]
+    pub drop_first: bool,
     /// Encoding to count with
     #[arg(long, value_name = "NAME", default_value = "o200k_base")]
     pub encoding: String,

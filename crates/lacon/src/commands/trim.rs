@@ -45,6 +45,7 @@ fn messages_into(
     let mut options = TrimOptions::new(args.tokens);
     options.pinned.clone_from(&args.pin);
     options.stride = args.stride;
+    options.drop_first = args.drop_first;
     let tools = request.as_ref().and_then(|request| request.get("tools")).and_then(Value::as_array);
     options.tool_tokens = tools.map_or(0, |tools| encoding.count(&lacon_tokens::tools_text(tools)));
     let mut lazy = LazyStore::new(&args.store);
