@@ -167,7 +167,7 @@ pub fn compute(bars: &[Bar], semantics: Semantics) -> Vec<Row> {
 /// The same values bar by bar.
 ///
 /// The last bars lie column by column, so that a window is a slice, in buffers that are moved down when full. Sums over
-/// windows are kept by adding what enters and taking off what leaves, with the rounding of each step carried along ([`Sums`]): adding
+/// windows are kept by adding what enters and taking off what leaves, with the rounding of each step carried along (`Sums`): adding
 /// and subtracting alone drifts, adding up each window anew costs 300 additions a bar.
 #[derive(Clone, Debug)]
 pub struct Streaming {
