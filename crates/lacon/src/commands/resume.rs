@@ -45,7 +45,12 @@ pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
     let path = folder.join(JOURNAL);
     let about = RunJournal::about(&path)
         .map_err(|e| Failure::input(crate::world::chain(&e)))?
-        .ok_or_else(|| Failure::input(format!("{} does not say how its run was started", path.display())))?;
+        .ok_or_else(|| {
+            Failure::input(format!(
+                "{} does not say how its run was started\nhint: it was stopped before it began; start it again",
+                path.display()
+            ))
+        })?;
     let text = |key: &str| about[key].as_str().unwrap_or_default().to_owned();
     let settings = about["settings"].as_object().into_iter().flatten().filter_map(|(key, value)| {
         let setting = SETTINGS.iter().find(|s| s.key == key)?;

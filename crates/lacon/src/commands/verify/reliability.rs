@@ -209,6 +209,11 @@ fn journal(folder: &Path) -> (BTreeMap<String, u32>, u64) {
     (keys, tokens)
 }
 
+/// Whether the first line of a run's journal is whole.
+fn begun(folder: &Path) -> bool {
+    std::fs::read(folder.join("journal.jsonl")).is_ok_and(|bytes| bytes.contains(&b'\n'))
+}
+
 /// Starts `lacon` with this line and waits for nothing.
 fn start(line: &[&str]) -> Result<Child, Failure> {
     std::env::current_exe()
@@ -272,8 +277,8 @@ pub fn kill(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         block_on(async { tokio::time::sleep(instant).await })?;
         let _ = process.kill();
         let _ = process.wait();
-        let Some((run, folder)) = found(&name).filter(|(_, folder)| folder.join("journal.jsonl").exists())
-        else {
+        // A run begins with the first line of its journal: before it there is nothing to go on from.
+        let Some((run, folder)) = found(&name).filter(|(_, folder)| begun(folder)) else {
             early += 1;
             continue;
         };
