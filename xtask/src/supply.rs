@@ -37,6 +37,7 @@ const ALLOWED: &[&str] = &[
 const SEVERAL: &[(&str, usize, &str)] = &[
     ("base64", 2, "tiktoken-rs and opentelemetry-proto, for tests and benchmarks"),
     ("bit-vec", 2, "bit-set below regexes of tiktoken-rs, for benchmarks"),
+    ("constant_time_eq", 2, "blake3, and zip, which reads archives of statements"),
     ("cpufeatures", 2, "const-hex below opentelemetry-proto, for tests"),
     ("getrandom", 3, "ring and parquet's hasher"),
     ("num-bigint", 2, "certificates made for tests"),
