@@ -47,7 +47,8 @@ const LONGS: usize = 1 << 12;
 /// The tables begin at this power of two below their full size: a process that counts a few prompts touches a
 /// sixteenth of the pages. Under virtualisation the first touch of one takes 4 µs, as long as counting 2 KB.
 const BEGIN_SMALLER: u32 = 4;
-/// Pieces after which the tables get their full size, and with it begin anew.
+/// Pieces after which the smallest tables become four times as large, and with it begin anew; those get their full
+/// size after eight times as many.
 const SMALL_PIECES: u32 = 1 << 12;
 /// A text of this length gets tables of full size at once.
 const LONG_TEXT: usize = 1 << 16;
@@ -149,10 +150,15 @@ impl PieceCache {
         }
     }
 
-    /// Gives the tables their full size once they are worth it: before a long text, or after many pieces.
+    /// Gives the tables more room once it is worth it: before a long text, or after many pieces.
     pub(crate) fn fit(&mut self, text: &[u8]) {
-        if self.smaller > 0 && (text.len() >= LONG_TEXT || self.stored > SMALL_PIECES) {
+        if self.smaller == 0 {
+            return;
+        }
+        if text.len() >= LONG_TEXT {
             *self = Self::smaller_by(0);
+        } else if self.stored > SMALL_PIECES << (3 * (BEGIN_SMALLER - self.smaller) / 2) {
+            *self = Self::smaller_by(self.smaller - 2);
         }
     }
 
