@@ -77,7 +77,7 @@ fn title(span: &Span) -> String {
 /// Attributes as they are, completed from the typed fields.
 fn attributes_of(span: &Span) -> Map<String, Value> {
     let mut map = span.attributes.clone();
-    map.retain(|key, _| key != "blocks" && key != "state_texts");
+    map.retain(|key, _| key != "blocks");
     let mut set = |key: &str, value: Option<Value>| {
         if let Some(value) = value {
             map.entry(key).or_insert(value);

@@ -107,7 +107,7 @@ fn observation(value: &Value) -> Raw {
             other => other.clone(),
         })
     };
-    let read = parse(&["input"]).as_ref().map(state::held).unwrap_or_default();
+    let read = parse(&["input"]).as_ref().map(state::read).unwrap_or_default();
     if let Some(output) = parse(&["output"]) {
         let gave = state::held(&output);
         let wrote = state::wrote(&read, &gave);

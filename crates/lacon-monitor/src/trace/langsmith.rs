@@ -56,11 +56,11 @@ pub fn run(value: &Value, n_children: Option<usize>, above: Option<&Above>, batc
     let raw = read(value, above);
     if raw.parent.is_none() {
         let mut outer = Outer { id: raw.span.id.clone(), ..Outer::default() };
-        if let Some(Value::Object(map)) = part_of(value, "inputs").as_deref() {
+        if let Some(Value::Object(map)) = part_of(value, INPUTS).as_deref() {
             let short = flags(map).into_iter();
             outer.inputs = Some(short.filter_map(|(k, v)| json::text(&v).map(|text| (k, text))).collect());
         }
-        if let Some(Value::Object(map)) = part_of(value, "outputs").as_deref() {
+        if let Some(Value::Object(map)) = part_of(value, OUTPUTS).as_deref() {
             outer.flags = Some(flags(map).into_iter().collect());
         }
         let total = json::first(value, &["child_runs_total"]).and_then(json::count);
@@ -95,10 +95,15 @@ pub fn finish(trace: &mut Trace, outer: &HashMap<&str, &Outer>, only: Option<&Ou
     spread_completion(trace);
 }
 
+/// What a run read, under one of its names.
+const INPUTS: [&str; 2] = ["inputs", "inputs_summary"];
+/// What a run gave, under one of its names.
+const OUTPUTS: [&str; 2] = ["outputs", "outputs_summary"];
+
 /// Inputs or outputs under one of their names; bulk exports hold them as JSON strings.
-fn part_of<'a>(value: &'a Value, part: &str) -> Option<std::borrow::Cow<'a, Value>> {
-    let short = format!("{part}_summary");
-    let found = value.get(part).filter(|v| !v.is_null()).or(value.get(&short))?;
+fn part_of<'a>(value: &'a Value, names: [&str; 2]) -> Option<std::borrow::Cow<'a, Value>> {
+    let [name, short] = names;
+    let found = json::get(value, name).filter(|v| !v.is_null()).or_else(|| json::get(value, short))?;
     match found {
         Value::String(text) => serde_json::from_str(text).ok().map(std::borrow::Cow::Owned),
         other => Some(std::borrow::Cow::Borrowed(other)),
@@ -146,15 +151,16 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
             .get("time")
             .and_then(when::unix)
     });
-    span.kind = match text(&["run_type"]).as_deref() {
+    span.kind = match json::get(value, "run_type").and_then(Value::as_str) {
         Some("llm") => Kind::Model,
         Some("tool" | "retriever") => Kind::Tool,
         _ => Kind::Other,
     };
-    if let Some(status) = text(&["status"]) {
+    let status = text(&["status"]);
+    let failed = matches!(status.as_deref(), Some("error" | "failed" | "failure"));
+    if let Some(status) = status {
         span.attributes.insert("status".into(), status.into());
     }
-    let failed = matches!(text(&["status"]).as_deref(), Some("error" | "failed" | "failure"));
     span.error = text(&["error"])
         .map(|e| e.chars().take(200).collect())
         .or_else(|| failed.then(|| "failed".to_owned()));
@@ -164,11 +170,16 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
         "extra.invocation_params.model_name",
         "outputs.llm_output.model_name",
     ]);
-    span.role = text(&["extra.metadata.langgraph_node", "metadata.langgraph_node"]);
+    let metadata = [
+        json::get(value, "extra").and_then(|extra| json::get(extra, "metadata")),
+        json::get(value, "metadata"),
+    ];
+    let noted = |key: &str| {
+        metadata.iter().flatten().find_map(|metadata| json::get(metadata, key).filter(|v| !v.is_null()))
+    };
+    span.role = noted("langgraph_node").and_then(json::text).filter(|t| !t.is_empty());
     for key in ["langgraph_step", "langgraph_triggers", "ls_provider", "thread_id"] {
-        if let Some(found) =
-            json::first(value, &[&format!("extra.metadata.{key}"), &format!("metadata.{key}")])
-        {
+        if let Some(found) = noted(key) {
             span.attributes.insert(key.into(), found.clone());
         }
     }
@@ -187,8 +198,8 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
 
 /// What the run read and wrote.
 fn content(value: &Value, span: &mut super::Span) {
-    let (inputs, outputs) = (part_of(value, "inputs"), part_of(value, "outputs"));
-    let read = inputs.as_deref().map(state::held).unwrap_or_default();
+    let (inputs, outputs) = (part_of(value, INPUTS), part_of(value, OUTPUTS));
+    let read = inputs.as_deref().map(state::read).unwrap_or_default();
     let gave = outputs.as_deref().map(state::held).unwrap_or_default();
     let is_root = json::get(value, "child_runs").is_some()
         || json::get(value, "parent_run_id").is_some_and(Value::is_null);
@@ -232,7 +243,9 @@ fn content(value: &Value, span: &mut super::Span) {
     }
     span.asks_tools = wrote.n_calls;
     span.no_data = wrote.no_data;
-    span.attributes.insert("n_with_data".into(), wrote.n_with_data.into());
+    if wrote.n_with_data > 0 {
+        span.attributes.insert("n_with_data".into(), wrote.n_with_data.into());
+    }
     if wrote.call_tokens > 0 {
         span.attributes.insert("call_tokens".into(), wrote.call_tokens.into());
     }
@@ -260,28 +273,12 @@ fn content(value: &Value, span: &mut super::Span) {
     } else {
         wrote.texts
     };
-    if read.n_left_out == 0 && span.kind == Kind::Other && !read.messages.is_empty() && !span.wrote.is_empty()
-    {
-        span.attributes.insert("whole_input".into(), true.into());
-    }
     if span.kind == Kind::Other {
         span.handed = wrote.handed;
         span.read_keys = read.texts.iter().filter(|t| t.chars > 0).map(state::key_digest).collect();
     }
     let n_answers = span.wrote.len() as u32 + u32::from(wrote.n_calls > 0);
     span.hidden_calls = n_answers;
-    if let (Some(from), true) =
-        (json::get(value, "inputs_summary").or(json::get(value, "inputs")), span.kind == Kind::Other)
-    {
-        let known: Vec<Value> = state::held(from)
-            .texts
-            .iter()
-            .filter(|t| t.chars > 200)
-            .map(|t| serde_json::json!([t.key, t.chars, t.tokens]))
-            .take(64)
-            .collect();
-        span.attributes.insert("state_texts".into(), Value::Array(known));
-    }
 }
 
 fn answers(held: &Held) -> String {

@@ -269,7 +269,7 @@ fn content(span: &mut super::Span, map: &Map<String, Value>) {
     let outputs = parsed(&["gen_ai.output.messages", "output.value", "traceloop.entity.output"])
         .or_else(|| old("gen_ai.completion"))
         .or_else(|| old("llm.output_messages"));
-    let read = inputs.as_ref().map(state::held).unwrap_or_default();
+    let read = inputs.as_ref().map(state::read).unwrap_or_default();
     if let Some(outputs) = &outputs {
         let gave = state::held(outputs);
         let wrote = state::wrote(&read, &gave);

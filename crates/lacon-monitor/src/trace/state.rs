@@ -14,7 +14,7 @@ const SAME: usize = 120;
 /// Shorter texts are values, not answers.
 const ANSWER_CHARS: u64 = 24;
 
-/// One message of a conversation.
+/// One message of a conversation; its tokens are counted where it is collected.
 #[derive(Clone, Debug, Default)]
 pub struct Message {
     /// `human`, `ai`, `tool`, `system`.
@@ -46,49 +46,87 @@ pub struct Held {
 
 /// Collects texts and messages of a value.
 pub fn held(value: &Value) -> Held {
-    let mut held = Held::default();
-    collect(value, "", 0, &mut held);
-    held
+    collected(value, true)
 }
 
-fn collect(value: &Value, path: &str, depth: usize, held: &mut Held) {
-    if depth > 12 || held.texts.len() + held.messages.len() > 4096 {
-        return;
-    }
-    let under = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    match value {
-        Value::String(text) => held.texts.push(text_of(path, text, None)),
-        Value::Array(items) => items.iter().for_each(|v| collect(v, path, depth + 1, held)),
-        Value::Object(map) => {
-            if let Some(message) = message(value) {
-                held.messages.push(message);
-            } else if let (Some(Value::String(preview)), Some(length)) =
-                (map.get("text_preview"), map.get("full_length").and_then(json::count))
-            {
-                held.texts.push(text_of(path, preview, Some(length)));
-            } else if let (Some(count), Some(Value::Array(sample))) =
-                (map.get("count").and_then(json::count), map.get("sample"))
-            {
-                let before = held.messages.len();
-                sample.iter().for_each(|v| collect(v, path, depth + 1, held));
-                if held.messages.len() > before {
-                    held.n_left_out += count.saturating_sub(sample.len() as u64);
-                }
-            } else {
-                map.iter().for_each(|(key, v)| collect(v, &under(key), depth + 1, held));
-            }
+/// As [`held`], of something that was read: what it says is compared and never summed up, so its tokens are left at 0.
+pub fn read(value: &Value) -> Held {
+    collected(value, false)
+}
+
+fn collected(value: &Value, counts: bool) -> Held {
+    let mut collector = Collector { counts, last: ("", 0), held: Held::default() };
+    collector.collect(value, "", 0);
+    collector.held
+}
+
+struct Collector<'a> {
+    counts: bool,
+    /// The text that was counted last, and its tokens: answers stand in a span as text and again as a message.
+    last: (&'a str, u64),
+    held: Held,
+}
+
+impl<'a> Collector<'a> {
+    fn collect(&mut self, value: &'a Value, path: &str, depth: usize) {
+        if depth > 12 || self.held.texts.len() + self.held.messages.len() > 4096 {
+            return;
         }
-        _ => {}
+        match value {
+            Value::String(text) => self.text(path, text, None),
+            Value::Array(items) => items.iter().for_each(|v| self.collect(v, path, depth + 1)),
+            Value::Object(map) => {
+                if let Some(mut message) = message(value) {
+                    message.text.tokens = self.tokens(&message.content);
+                    self.held.messages.push(message);
+                } else if let (Some(Value::String(preview)), Some(length)) =
+                    (map.get("text_preview"), map.get("full_length").and_then(json::count))
+                {
+                    self.text(path, preview, Some(length));
+                } else if let (Some(count), Some(Value::Array(sample))) =
+                    (map.get("count").and_then(json::count), map.get("sample"))
+                {
+                    let before = self.held.messages.len();
+                    sample.iter().for_each(|v| self.collect(v, path, depth + 1));
+                    if self.held.messages.len() > before {
+                        self.held.n_left_out += count.saturating_sub(sample.len() as u64);
+                    }
+                } else {
+                    for (key, value) in map {
+                        match path {
+                            "" => self.collect(value, key, depth + 1),
+                            _ => self.collect(value, &format!("{path}.{key}"), depth + 1),
+                        }
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Keeps a text.
+    fn text(&mut self, key: &str, text: &'a str, full_chars: Option<u64>) {
+        let counted = self.tokens(text);
+        self.last = (text, counted);
+        self.held.texts.push(text_of(key, text, full_chars, counted));
+    }
+
+    fn tokens(&self, text: &str) -> u64 {
+        match self.held.messages.last() {
+            _ if !self.counts || text.is_empty() => 0,
+            _ if self.last.0 == text => self.last.1,
+            Some(message) if message.content == text => message.text.tokens,
+            _ => encoding(EncodingName::O200kBase).count(text) as u64,
+        }
     }
 }
 
-/// A text's size, from its beginning where that is all there is.
-fn text_of(key: &str, text: &str, full_chars: Option<u64>) -> Text {
+/// A text of so many tokens; both sizes are extrapolated where it is only the beginning of one.
+fn text_of(key: &str, text: &str, full_chars: Option<u64>, tokens: u64) -> Text {
     let kept_chars = text.chars().count() as u64;
     let chars = full_chars.unwrap_or(kept_chars).max(kept_chars.saturating_sub(3));
     let whole = chars <= kept_chars;
-    let counted = if text.is_empty() { 0 } else { encoding(EncodingName::O200kBase).count(text) as u64 };
-    let tokens = if whole || kept_chars == 0 { counted } else { counted * chars / kept_chars };
+    let tokens = if whole || kept_chars == 0 { tokens } else { tokens * chars / kept_chars };
     Text { key: key.to_owned(), chars, tokens, whole, start: beginning(text, KEPT).to_owned() }
 }
 
@@ -149,7 +187,7 @@ fn message_of(value: &Value, kind: &str) -> Option<Message> {
     }
     Some(Message {
         kind: kind.into(),
-        text: text_of("", &text, None),
+        text: text_of("", &text, None, 0),
         content: text,
         calls,
         model: json::first(value, &["response_metadata.model_name", "response_metadata.model"])

@@ -43,8 +43,8 @@ fn interval(values: &[f64]) -> (f64, f64) {
 
 /// Everything that does not hold, by name.
 ///
-/// `again` is a second run with the draws of the first one: figures that differ are not reproduced.
-pub fn judge(seed: &[Measured], ours: &[Measured], again: Option<&Measured>) -> Vec<String> {
+/// `again` are more runs with the draws of the first one: figures that differ are not reproduced.
+pub fn judge(seed: &[Measured], ours: &[Measured], again: &[Measured]) -> Vec<String> {
     let mut failures = Vec::new();
     let mut require = |holds: bool, failure: String| {
         if !holds {
@@ -116,26 +116,41 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: Option<&Measured>) -> 
             format!("lever: {our_tokens:.0} tokens are not well below the seed profile's {seed_tokens:.0}"),
         );
     }
-    if let (Some(again), Some(first)) = (again, ours.first()) {
+    let Some(first) = ours.first() else { return failures };
+    for again in again {
         let (a, b) = (&first.record, &again.record);
+        let (answered_a, answered_b) = (runs::answered_tokens(a), runs::answered_tokens(b));
         require(
-            a.tokens.prompt == b.tokens.prompt && a.tokens.completion == b.tokens.completion,
+            answered_a == answered_b,
+            format!("reproduced: answers of {answered_a} tokens, then {answered_b} with the same draws"),
+        );
+        // Whether a second request goes out is the clock's affair, and it is paid for.
+        require(
+            a.tokens.total == b.tokens.total || runs::second_request(a) || runs::second_request(b),
             format!("reproduced: {} tokens, then {} with the same draws", a.tokens.total, b.tokens.total),
         );
+        let (a, b) = (a.decision.action.as_str(), b.decision.action.as_str());
+        require(a == b, format!("reproduced: {a}, then {b} with the same draws"));
+    }
+    if !again.is_empty() {
+        let (a, b) = shortest_in_turns(first, again);
         require(
-            a.decision.action == b.decision.action,
-            format!(
-                "reproduced: {}, then {} with the same draws",
-                a.decision.action.as_str(),
-                b.decision.action.as_str()
-            ),
-        );
-        require(
-            (first.seconds - again.seconds).abs() < first.seconds * 0.1 + 2.0,
-            format!("reproduced: {:.1} s, then {:.1} s with the same draws", first.seconds, again.seconds),
+            (a - b).abs() < a.min(b) * 0.1 + 2.0,
+            format!("reproduced: {a:.1} s, then {b:.1} s with the same draws"),
         );
     }
     failures
+}
+
+/// The shortest of runs with the same draws, taken in turns for two sides, the first one for the left. A busy machine
+/// makes a compressed second longer, never shorter.
+fn shortest_in_turns(first: &Measured, again: &[Measured]) -> (f64, f64) {
+    let mut sides = (first.seconds, f64::INFINITY);
+    for (i, run) in again.iter().enumerate() {
+        let side = if i % 2 == 0 { &mut sides.1 } else { &mut sides.0 };
+        *side = side.min(run.seconds);
+    }
+    sides
 }
 
 fn measured(decided: Decided, scale: f64) -> Measured {
@@ -194,19 +209,15 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     };
     let seed = all("seed")?;
     let ours = all("lacon")?;
-    // A busy machine makes a compressed second longer, never shorter: of three tries the nearest counts.
-    let mut again: Option<Measured> = None;
-    for _ in 0..if real { 0 } else { 3 } {
-        let next = measured(block_on(decide(run("lacon", 0)?))?, scale);
-        let off = |m: &Measured| (m.seconds - ours[0].seconds).abs();
-        if again.as_ref().is_none_or(|known| off(&next) < off(known)) {
-            again = Some(next);
-        }
-        if again.as_ref().is_some_and(|known| off(known) < ours[0].seconds * 0.03) {
+    let mut again: Vec<Measured> = Vec::new();
+    while !real && again.len() < 7 {
+        again.push(measured(block_on(decide(run("lacon", 0)?))?, scale));
+        let (a, b) = shortest_in_turns(&ours[0], &again);
+        if (a - b).abs() < a.min(b) * 0.03 {
             break;
         }
     }
-    let mut outcome = Outcome { failures: judge(&seed, &ours, again.as_ref()), ..Outcome::default() };
+    let mut outcome = Outcome { failures: judge(&seed, &ours, &again), ..Outcome::default() };
     outcome.line(if real {
         format!("{n} runs of each profile against {}", args.base_url.as_deref().unwrap_or_default())
     } else {
@@ -299,12 +310,12 @@ mod tests {
     #[test]
     fn each_mutation_fails_by_its_name() {
         let (seed, ours) = (runs("seed"), runs("lacon"));
-        let again = ours[0].clone();
-        assert_eq!(judge(&seed, &ours, Some(&again)), Vec::<String>::new());
+        let again = [ours[0].clone()];
+        assert_eq!(judge(&seed, &ours, &again), Vec::<String>::new());
         let check = |name: &str, mutate: fn(&mut Vec<Measured>)| {
             let mut broken = ours.clone();
             mutate(&mut broken);
-            let failures = judge(&seed, &broken, Some(&again));
+            let failures = judge(&seed, &broken, &again);
             assert!(failures.iter().any(|f| f.starts_with(name)), "{name}: {failures:?}");
         };
         check("report_empty", |runs| runs[1].record.reports[0].words = 0);
@@ -312,9 +323,9 @@ mod tests {
         check("lever", |runs| runs[2].record.levers.get_mut("prefetch").unwrap().on = false);
         check("lever", |runs| runs.iter_mut().for_each(|r| r.seconds = 139.0));
         check("count", |runs| runs[0].record.plan.tokens_sent += 1);
-        check("count", |runs| runs[0].record.tokens.total -= 1);
+        check("count", |runs| runs[0].record.tokens.total = runs::answered_tokens(&runs[0].record) - 1);
         check("plan", |runs| runs[0].record.plan.equal -= 1);
-        check("reproduced", |runs| runs[0].record.tokens.completion += 1);
+        check("reproduced", |runs| *runs[0].record.calls[0].completion.as_mut().unwrap() += 1);
         check("reproduced", |runs| runs[0].seconds += 20.0);
         check("success", |runs| runs[0].record.decision.parsed = false);
         check("success", |runs| runs[0].done = false);

@@ -70,6 +70,11 @@ pub fn answered_tokens(run: &RunRecord) -> u64 {
     answered.map(|c| c.prompt.unwrap_or(0) + c.completion.unwrap_or(0)).sum()
 }
 
+/// Whether a second request went out in a run: the clock of a busy machine decides on that, and it is paid for.
+pub fn second_request(run: &RunRecord) -> bool {
+    run.calls.iter().any(|c| c.attempts > 1)
+}
+
 /// No call holds tokens that its run does not count.
 pub fn calls_within_total(outcome: &mut Outcome, at: &str, run: &RunRecord) {
     let sum = answered_tokens(run);
@@ -167,8 +172,13 @@ fn same(outcome: &mut Outcome, name: &str, a: &RunRecord, b: &RunRecord) {
             )
         },
     );
-    outcome.require(a.tokens.total == b.tokens.total, || {
-        format!("{name}: {} and {} tokens", a.tokens.total, b.tokens.total)
+    let (answered_a, answered_b) = (answered_tokens(a), answered_tokens(b));
+    outcome.require(answered_a == answered_b, || {
+        format!("{name}: answers hold {answered_a} and {answered_b} tokens")
+    });
+    let second = second_request(a) || second_request(b);
+    outcome.require(a.tokens.total == b.tokens.total || second, || {
+        format!("{name}: {} and {} tokens, and no second request went out", a.tokens.total, b.tokens.total)
     });
     let reports =
         |run: &RunRecord| run.reports.iter().map(|r| (r.role.clone(), r.words, r.tokens)).collect::<Vec<_>>();
@@ -349,8 +359,10 @@ pub fn report(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         ));
     }
     let sum: u64 = run.calls.iter().map(|c| c.prompt.unwrap_or(0) + c.completion.unwrap_or(0)).sum();
-    outcome.require(sum == run.tokens.total, || {
-        format!("calls hold {sum} tokens, the run {}", run.tokens.total)
+    let balanced = if second_request(run) { sum <= run.tokens.total } else { sum == run.tokens.total };
+    outcome.require(balanced, || {
+        let n: u32 = run.calls.iter().map(|c| c.attempts).sum();
+        format!("{} calls of {n} requests hold {sum} tokens, the run {}", run.calls.len(), run.tokens.total)
     });
     outcome.data =
         json!({ "calls": run.calls.len(), "tokens": run.tokens.total, "critical_path_s": span / scale });

@@ -18,6 +18,10 @@ use crate::{commands::block_on, failure::Failure, text::thousands};
 
 /// The longest that another task may be delayed.
 const DELAY_LIMIT: Duration = Duration::from_millis(10);
+/// How long a cancelled count may go on.
+const STOP_LIMIT: Duration = Duration::from_millis(1);
+/// Rounds before a limit counts as broken.
+const ROUNDS: u32 = 12;
 
 /// Reports' prose with figures, as long as asked; `salt` makes it another text.
 fn sample(bytes: usize, salt: usize) -> String {
@@ -69,37 +73,45 @@ pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
     // Other processes of a busy machine only ever add delay: the best of a few rounds is what is ours.
     let (mut counts, mut longest, mut took) = round()?;
     let mut rounds = 1;
-    while longest > DELAY_LIMIT && rounds < 7 {
+    while longest > DELAY_LIMIT && rounds < ROUNDS {
         let (again, later, time) = round()?;
         rounds += 1;
         if later < longest {
             (counts, longest, took) = (again, later, time);
         }
     }
-    let mut stops: Vec<Duration> = (0..5)
-        .map(|i| {
-            let text = sample(8_000_000, 1_000 + i);
-            let cancel = Cancel::new();
-            std::thread::scope(|scope| {
-                let worker = scope.spawn(|| (o200k.count_cancellable(&text, &cancel), Instant::now()));
-                // Nothing else is polled by this thread.
-                let _ = block_on(async { tokio::time::sleep(Duration::from_millis(2)).await });
-                let asked = Instant::now();
-                cancel.cancel();
-                let (result, ended) = worker.join().unwrap_or((None, asked));
-                // A machine that counts 8 MB in 2 ms had nothing to stop.
-                if result.is_some() { Duration::ZERO } else { ended.saturating_duration_since(asked) }
-            })
+    let stop = |i: usize| {
+        let text = sample(8_000_000, 1_000 + i);
+        let cancel = Cancel::new();
+        std::thread::scope(|scope| {
+            let worker = scope.spawn(|| (o200k.count_cancellable(&text, &cancel), Instant::now()));
+            // Nothing else is polled by this thread.
+            let _ = block_on(async { tokio::time::sleep(Duration::from_millis(2)).await });
+            let asked = Instant::now();
+            cancel.cancel();
+            let (result, ended) = worker.join().unwrap_or((None, asked));
+            // A machine that counts 8 MB in 2 ms had nothing to stop.
+            if result.is_some() { Duration::ZERO } else { ended.saturating_duration_since(asked) }
         })
-        .collect();
-    stops.sort_unstable();
+    };
+    let median_stop = || {
+        let mut stops: Vec<Duration> = (0..5).map(stop).collect();
+        stops.sort_unstable();
+        stops[2]
+    };
+    let mut stopped = median_stop();
+    let mut stop_rounds = 1;
+    while stopped > STOP_LIMIT && stop_rounds < ROUNDS {
+        stopped = stopped.min(median_stop());
+        stop_rounds += 1;
+    }
     let mut outcome = Outcome::default();
     outcome.require(counts == expected, || "asynchronous counts differ from synchronous ones".into());
     outcome.require(longest <= DELAY_LIMIT, || {
         format!("another task was delayed by {:.1} ms, 10 are allowed", longest.as_secs_f64() * 1e3)
     });
-    outcome.require(stops[2] <= Duration::from_millis(1), || {
-        format!("a cancelled count went on for {:.2} ms, 1 is allowed", stops[2].as_secs_f64() * 1e3)
+    outcome.require(stopped <= STOP_LIMIT, || {
+        format!("a cancelled count went on for {:.2} ms, 1 is allowed", stopped.as_secs_f64() * 1e3)
     });
     let (bytes, ms) = (10_000_000.0, took.as_secs_f64() * 1e3);
     outcome.line(format!(
@@ -111,10 +123,12 @@ pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
         "equal to synchronous counts: {} tokens in all",
         thousands(expected.iter().sum::<usize>() as u64)
     ));
-    outcome
-        .line(format!("a cancelled count stops after {:.3} ms (median of 5)", stops[2].as_secs_f64() * 1e3));
+    outcome.line(format!(
+        "a cancelled count stops after {:.3} ms (median of 5, best of {stop_rounds} rounds)",
+        stopped.as_secs_f64() * 1e3
+    ));
     outcome.data = json!({ "texts": 100, "bytes": 10_000_000, "ms": ms, "longest_delay_ms": longest.as_secs_f64() * 1e3,
-        "cancel_ms": stops[2].as_secs_f64() * 1e3, "tokens": expected.iter().sum::<usize>() });
+        "cancel_ms": stopped.as_secs_f64() * 1e3, "tokens": expected.iter().sum::<usize>() });
     Ok(outcome)
 }
 
