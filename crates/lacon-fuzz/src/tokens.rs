@@ -35,7 +35,14 @@ pub fn vocabularies(data: &[u8]) {
         Encoding::from_tokenizer_json("fuzz", data),
     ];
     for encoding in found.into_iter().flatten() {
-        let text = "many things, 1,234 in few\n\n words' end";
-        assert_eq!(encoding.encode(text), oracle::encode(&encoding, text));
+        let head = String::from_utf8_lossy(&data[..data.len().min(200)]);
+        for text in ["many things, 1,234 in few\n\n words' end", &head] {
+            let expected = oracle::encode(&encoding, text);
+            assert_eq!(encoding.encode(text), expected);
+            assert_eq!(encoding.count(text), expected.len());
+            // Not the text itself: a vocabulary may normalize.
+            let back = encoding.decode(&expected).expect("whole characters");
+            assert_eq!(encoding.encode(&back), expected);
+        }
     }
 }

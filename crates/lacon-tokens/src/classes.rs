@@ -70,6 +70,7 @@ const N_CLASSES: usize = 9;
 
 /// By six bits each of the first and second byte of a character: its page. The third byte chooses within the page; for
 /// a character of two bytes all of the page are alike.
+#[cfg(target_arch = "x86_64")]
 static PAGE_OF: [u16; 1 << 12] = {
     let mut table = [0; 1 << 12];
     let mut i = 0;
@@ -89,9 +90,11 @@ static PAGE_OF: [u16; 1 << 12] = {
     }
     table
 };
+#[cfg(target_arch = "x86_64")]
 const FOUR_BYTES: u16 = u16::MAX;
 
 /// Class number of the non-ASCII character that these bytes begin with.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn class_of_bytes(bytes: [u8; 4]) -> u8 {
     let word = u32::from_be_bytes(bytes);

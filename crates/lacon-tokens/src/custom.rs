@@ -206,6 +206,10 @@ fn merges(model: &Value) -> Result<(MergeTable, Vec<u32>), Error> {
                 .ok_or_else(|| unsupported(format!("{:?} has no id", String::from_utf8_lossy(word))))
         })
         .collect::<Result<Vec<u32>, Error>>()?;
+    let mut given = HashSet::with_capacity(external.len());
+    if let Some(rank) = external.iter().copied().find(|id| !given.insert(*id)) {
+        return Err(Error::RankTwice { rank });
+    }
     let ranks: HashMap<&[u8], u32> = words[..n_merged].iter().map(Vec::as_slice).zip(0..).collect();
     let mut entries = Vec::with_capacity(words.len());
     for (rank, word) in words.iter().enumerate() {

@@ -76,6 +76,18 @@ pub enum Error {
         /// Its halves.
         halves: (u32, u32),
     },
+    /// Two ranks of a vocabulary stand for the same bytes.
+    #[error("ranks {} and {} stand for the same bytes\nhint: a vocabulary gives each piece one rank", ranks.0, ranks.1)]
+    PieceTwice {
+        /// Both ranks, in the order of the file.
+        ranks: (u32, u32),
+    },
+    /// A rank, or an id, stands for two pieces.
+    #[error("rank {rank} stands for two pieces\nhint: a vocabulary gives each rank one piece")]
+    RankTwice {
+        /// The rank.
+        rank: u32,
+    },
     /// A vocabulary cannot be used.
     #[error("vocabulary is unusable: {what}")]
     BadVocabulary {

@@ -27,8 +27,8 @@ use crate::pretokenize::{Pattern, piece_end};
 use crate::scan::{Packed, REACH, Sink, TAIL, WINDOW, unpack};
 use crate::seen::{
     Front, FrontKnown, ID_BITS, ID_MASK, IN_MANY, Ids, MEDIUM, Matches, PROMOTE, PieceCache, SHORT, WORD,
-    WORD_WAYS, count_piece, encode_piece, front_known_place, front_place, short_count, short_key,
-    short_known, word_key,
+    WORD_WAYS, count_piece, encode_piece, front_known_place, front_place, near_count, near_key, near_store,
+    short_count, short_key, short_known, word_key,
 };
 use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
 use crate::vocabulary::Vocabulary;
@@ -281,7 +281,7 @@ impl Sink for CountSink<'_> {
                 let len = (ends_left.trailing_zeros() as usize).wrapping_sub(start);
                 starts_left &= starts_left.wrapping_sub(1);
                 ends_left &= ends_left.wrapping_sub(1);
-                let key = self.front.key(window, start & (WINDOW - 1), len);
+                let key = self.front.key(window, start, len);
                 missed[n_missed as u8 as usize] = (base + start) as u64 + ((len as u64) << LEN_SHIFT);
                 n_missed += usize::from(self.front.keys[front_place(key)] != key);
             }
@@ -333,7 +333,7 @@ impl Sink for EncodeSink<'_> {
                 let len = (ends.trailing_zeros() as usize).wrapping_sub(start);
                 starts &= starts.wrapping_sub(1);
                 ends &= ends.wrapping_sub(1);
-                let key = self.front.key(window, start & (WINDOW - 1), len);
+                let key = self.front.key(window, start, len);
                 let place = front_known_place(key);
                 answers[done % WINDOW + i] = self.front.ids[place];
                 missed[n_missed as u8 as usize] =
@@ -381,8 +381,29 @@ pub(crate) fn count_missed_with(
     n_missed: usize,
 ) -> usize {
     let Scratch { missed, words, shorts, others, tokens, .. } = scratch;
+    let mut n_tokens = 0;
+    let mut n_far = n_missed;
+    let (rests, mut hits) = (cache.near_rests, cache.hits);
+    let (sets, front, _, near) = cache.parts();
+    let ask_near = rests == 0 || n_missed < FULL;
+    if ask_near {
+        n_far = 0;
+        for i in 0..n_missed {
+            let piece = missed[i % MISSED];
+            let (start, len) = unpack(piece);
+            let (low, high) = near_key(text, start, len);
+            let found = near_count(near, low, high, len);
+            n_tokens += found;
+            missed[n_far % MISSED] = piece;
+            n_far += usize::from(found == 0);
+        }
+    }
+    let rests = match rests {
+        0 if 8 * n_far > 5 * n_missed => NEAR_RESTS,
+        n => n.saturating_sub(1),
+    };
     let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
-    for piece in &missed[..n_missed] {
+    for piece in &missed[..n_far] {
         let (_, len) = unpack(*piece);
         words[n_words % MISSED] = *piece;
         n_words += usize::from(len <= WORD);
@@ -394,47 +415,50 @@ pub(crate) fn count_missed_with(
     let (words, shorts, others) = (&words[..n_words], &shorts[..n_shorts], &others[..n_others]);
     for piece in words {
         let (start, len) = unpack(*piece);
-        prefetch(cache.word_set(word_key(text, start, len)));
+        prefetch(sets.word(word_key(text, start, len)));
     }
     for piece in shorts {
         let (start, len) = unpack(*piece);
         let (low, high) = short_key(text, start, len);
-        prefetch(cache.short_set(low, high));
+        prefetch(sets.short(low, high));
     }
     for piece in others {
         let (start, len) = unpack(*piece);
         if len <= MEDIUM {
-            prefetch(cache.medium_home(&text[start..start + len]));
+            prefetch(sets.medium_home(&text[start..start + len]));
         }
     }
-    let mut n_tokens = 0;
     let mut n_unknown = 0;
-    let mut hits = cache.hits;
     for piece in words {
         let (start, len) = unpack(*piece);
         let key = word_key(text, start, len);
-        let set = cache.word_set(key);
-        let matched = matches(set, key);
-        let found = (set[WORD_WAYS] >> (matched.trailing_zeros() * 8 % 64)) as usize & 0xFF;
-        let found = select_unpredictable(matched != 0, found, 0);
+        let set = sets.word(key);
+        let found = (set[WORD_WAYS] >> (matches(set, key).trailing_zeros() * 8 % 64)) as usize & 0xFF;
         n_tokens += found;
         missed[n_unknown % MISSED] = *piece;
         n_unknown += usize::from(found == 0);
         hits = hits.wrapping_add(1);
         if hits.is_multiple_of(PROMOTE) {
-            let slot = &mut cache.front.keys[front_place(key)];
-            *slot = select_unpredictable(found == 1, key, *slot);
+            if found == 1 {
+                front.keys[front_place(key)] = key;
+            } else if found > 1 && ask_near {
+                near_store(near, key, 0, found);
+            }
         }
     }
-    cache.hits = scatter(hits);
     for piece in shorts {
         let (start, len) = unpack(*piece);
         let (low, high) = short_key(text, start, len);
-        let found = short_count(cache.short_set(low, high), low, high);
+        let found = short_count(sets.short(low, high), low, high);
         n_tokens += found;
         missed[n_unknown % MISSED] = *piece;
         n_unknown += usize::from(found == 0);
+        hits = hits.wrapping_add(1);
+        if hits.is_multiple_of(PROMOTE) && found > 0 && ask_near {
+            near_store(near, low, high, found);
+        }
     }
+    (cache.hits, cache.near_rests) = (scatter(hits), rests);
     vocabulary.prefetch_tokens(missed[..n_unknown].iter().map(|piece| {
         let (start, len) = unpack(*piece);
         &text[start..start + len]
@@ -459,6 +483,8 @@ pub(crate) fn encode_missed_with(
     n_missed: usize,
 ) {
     let Scratch { words, shorts, batch: Batch { answers, missed }, resolved, .. } = scratch;
+    let mut hits = cache.hits;
+    let (sets, _, front, _) = cache.parts();
     let (mut n_words, mut n_shorts, mut n_others) = (0, 0, 0);
     for i in 0..n_missed % MISSED {
         let piece = missed[i];
@@ -473,27 +499,26 @@ pub(crate) fn encode_missed_with(
     let (words, shorts) = (&words[..n_words], &shorts[..n_shorts]);
     for piece in words {
         let (start, len, _) = unpack_placed(*piece);
-        prefetch(cache.known_set(word_key(text, start, len)));
+        prefetch(sets.known(word_key(text, start, len)));
     }
     for piece in shorts {
         let (start, len, _) = unpack_placed(*piece);
         let (low, high) = short_key(text, start, len);
-        prefetch(cache.short_set(low, high));
-        prefetch(cache.short_ids(low, high));
+        prefetch(sets.short(low, high));
+        prefetch(sets.short_ids(low, high));
     }
     for piece in &missed[..n_others] {
         let (start, len, _) = unpack_placed(*piece);
         if len <= MEDIUM {
-            prefetch(cache.medium_home(&text[start..start + len]));
+            prefetch(sets.medium_home(&text[start..start + len]));
         }
     }
     let n_long = n_others;
     let mut n_resolved = 0;
-    let mut hits = cache.hits;
     for piece in words {
         let (start, len, at) = unpack_placed(*piece);
         let key = word_key(text, start, len);
-        let set = cache.known_set(key);
+        let set = sets.known(key);
         let matched = matches_known(set, key);
         let ids = set[matched.trailing_zeros() as usize & 6 | 1];
         let ids = select_unpredictable(matched != 0, ids, 0);
@@ -505,18 +530,16 @@ pub(crate) fn encode_missed_with(
         n_others += usize::from(ids == 0);
         hits = hits.wrapping_add(1);
         if hits.is_multiple_of(PROMOTE) {
-            let front = &mut *cache.front_known;
             let place = front_known_place(key);
             let known = (ids != 0) & (ids <= ID_MASK);
             front.keys[place] = select_unpredictable(known, key, front.keys[place]);
             front.ids[place] = select_unpredictable(known, single, front.ids[place]);
         }
     }
-    cache.hits = scatter(hits);
     for piece in shorts {
         let (start, len, at) = unpack_placed(*piece);
         let (low, high) = short_key(text, start, len);
-        let ids = short_known(cache.short_set(low, high), cache.short_ids(low, high), low, high);
+        let ids = short_known(sets.short(low, high), sets.short_ids(low, high), low, high);
         resolved[n_resolved % MISSED] = ids;
         let single = (ids as u32).wrapping_sub(1);
         answers[at] = select_unpredictable(ids <= ID_MASK, single, FLAG | n_resolved as u32);
@@ -524,6 +547,7 @@ pub(crate) fn encode_missed_with(
         missed[n_others % MISSED] = *piece;
         n_others += usize::from(ids == 0);
     }
+    cache.hits = scatter(hits);
     vocabulary.prefetch_tokens(missed[n_long..n_others].iter().map(|piece| {
         let (start, len, _) = unpack_placed(*piece);
         &text[start..start + len]
@@ -543,6 +567,9 @@ pub(crate) fn encode_missed_with(
         };
     }
 }
+
+/// Batches for which the near table is not asked when it knew less than three eighths of one.
+const NEAR_RESTS: u32 = 15;
 
 /// Marks an answer that is not a token but a place in `resolved`.
 const FLAG: u32 = 1 << 31;

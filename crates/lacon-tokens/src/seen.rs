@@ -9,6 +9,9 @@
 //! pages are touched at 2.5 µs each on a virtual machine, but texts in sixty languages lose a quarter of their speed later,
 //! and still a fifth where a full set may spill into the one beside it).
 //!
+//! Counting has a third small table between the two, of pieces of up to 15 bytes that the front cannot hold. It serves
+//! texts of few distinct pieces, short ones above all; where it knows less than three eighths of a batch it rests.
+//!
 //! What gets into the front table is left to chance: one in [`PROMOTE`] hits of the table behind it. Frequent pieces
 //! win, rare ones seldom drive them out, and no figure is kept for it.
 
@@ -23,6 +26,8 @@ pub(crate) const WORD: usize = 8;
 pub(crate) const FRONT: usize = 1 << 12;
 /// Entries of the front table of encoding, which holds the tokens too.
 pub(crate) const FRONT_KNOWN: usize = 1 << 12;
+/// Entries of the table of counting between the front and the others: 16 KB.
+const NEAR: usize = 1 << 10;
 /// Hits of the second table for each that enters the front table.
 pub(crate) const PROMOTE: u32 = 8;
 const WORD_SETS: usize = 1 << 14;
@@ -93,6 +98,9 @@ const MANY_OF_BATCH: usize = 1 << 14;
 pub(crate) struct PieceCache {
     pub(crate) front: Box<Front>,
     pub(crate) front_known: Box<FrontKnown>,
+    pub(crate) near: Box<Near>,
+    /// Batches until the near table, which knew too little of the last, is asked again.
+    pub(crate) near_rests: u32,
     /// Whether ids are kept of pieces of 9 to 15 bytes: until the first text is encoded, none are.
     pub(crate) encodes: bool,
     /// Hits since one entered a front table.
@@ -132,6 +140,8 @@ impl PieceCache {
                 keys: [EMPTY; FRONT_KNOWN],
                 ids: [0; FRONT_KNOWN],
             }),
+            near: Box::new([[0; 2]; NEAR]),
+            near_rests: 0,
             encodes: false,
             hits: 0,
             smaller,
@@ -162,33 +172,61 @@ impl PieceCache {
         }
     }
 
+    /// What the first two passes over missed pieces read, and what they write.
+    #[inline(always)]
+    pub(crate) fn parts(&mut self) -> (Sets<'_>, &mut Front, &mut FrontKnown, &mut Near) {
+        let sets = Sets {
+            smaller: self.smaller,
+            words: self.words.all(),
+            known: self.known.all(),
+            short: self.short.all(),
+            short_ids: &self.short_ids,
+            medium: self.medium.all(),
+        };
+        (sets, &mut self.front, &mut self.front_known, &mut self.near)
+    }
+}
+
+/// The tables behind the front, to be read.
+#[derive(Clone, Copy)]
+pub(crate) struct Sets<'a> {
+    smaller: u32,
+    words: &'a [WordSet],
+    known: &'a [KnownSet],
+    short: &'a [ShortSet],
+    short_ids: &'a [[Ids; SHORT_WAYS]],
+    medium: &'a [Medium],
+}
+
+impl<'a> Sets<'a> {
     /// The set of a piece of up to [`WORD`] bytes.
     #[inline(always)]
-    pub(crate) fn word_set(&self, key: u64) -> &WordSet {
-        self.words.get(word_place(key) >> self.smaller)
+    pub(crate) fn word(&self, key: u64) -> &'a WordSet {
+        &self.words[word_place(key) >> self.smaller]
     }
 
     /// The set of a piece of up to [`WORD`] bytes, with the ids.
     #[inline(always)]
-    pub(crate) fn known_set(&self, key: u64) -> &KnownSet {
-        self.known.get(known_place(key) >> self.smaller)
+    pub(crate) fn known(&self, key: u64) -> &'a KnownSet {
+        &self.known[known_place(key) >> self.smaller]
     }
 
     /// The set of a piece of 9 to [`SHORT`] bytes.
     #[inline(always)]
-    pub(crate) fn short_set(&self, low: u64, high: u64) -> &ShortSet {
-        self.short.get(short_place(low, high) >> self.smaller)
+    pub(crate) fn short(&self, low: u64, high: u64) -> &'a ShortSet {
+        &self.short[short_place(low, high) >> self.smaller]
     }
 
+    /// The ids of such a set.
     #[inline(always)]
-    pub(crate) fn short_ids(&self, low: u64, high: u64) -> &[Ids; SHORT_WAYS] {
+    pub(crate) fn short_ids(&self, low: u64, high: u64) -> &'a [Ids; SHORT_WAYS] {
         &self.short_ids[short_place(low, high) >> self.smaller]
     }
 
     /// The first place of a piece of 16 to [`MEDIUM`] bytes.
     #[inline(always)]
-    pub(crate) fn medium_home(&self, piece: &[u8]) -> &Medium {
-        self.medium.get(medium_place(&medium_key(piece)) >> self.smaller)
+    pub(crate) fn medium_home(&self, piece: &[u8]) -> &'a Medium {
+        &self.medium[medium_place(&medium_key(piece)) >> self.smaller]
     }
 }
 
@@ -207,15 +245,18 @@ impl Lines {
     }
 
     #[inline(always)]
+    fn all(&self) -> &[[u64; 8]] {
+        self.words[self.from..].as_chunks().0
+    }
+
+    #[inline(always)]
     fn get(&self, at: usize) -> &[u64; 8] {
-        let from = self.from + at * 8;
-        self.words[from..from + 8].try_into().expect("the range has this length")
+        &self.all()[at]
     }
 
     #[inline(always)]
     fn get_mut(&mut self, at: usize) -> &mut [u64; 8] {
-        let from = self.from + at * 8;
-        (&mut self.words[from..from + 8]).try_into().expect("the range has this length")
+        &mut self.words[self.from..].as_chunks_mut().0[at]
     }
 }
 
@@ -254,6 +295,41 @@ pub(crate) struct FrontKnown {
     pub(crate) ids: [u32; FRONT_KNOWN],
 }
 
+/// Pieces of up to [`SHORT`] bytes that come often and that the front table cannot hold: of several tokens, or of more
+/// than [`WORD`] bytes. The two words of the key; the last byte is the token count.
+pub(crate) type Near = [[u64; 2]; NEAR];
+
+/// The bits of two words that belong to a piece, by its length.
+const KEEP_SHORT: [u128; SHORT + 1] = {
+    let mut table = [0; SHORT + 1];
+    let mut len = 1;
+    while len <= SHORT {
+        table[len] = u128::MAX >> (128 - 8 * len);
+        len += 1;
+    }
+    table
+};
+
+#[inline(always)]
+fn near_place(low: u64, high: u64) -> usize {
+    (short_hash(low, high) >> (64 - NEAR.trailing_zeros())) as usize
+}
+
+/// Count of the piece with this key and length, or zero.
+#[inline(always)]
+pub(crate) fn near_count(near: &Near, low: u64, high: u64, len: usize) -> usize {
+    let [first, second] = near[near_place(low, high)];
+    let differs = (first ^ low) | ((second ^ high) & !COUNT_MASK);
+    let found = std::hint::select_unpredictable((differs == 0) & (len <= SHORT), second, 0);
+    (found >> COUNT_SHIFT) as usize
+}
+
+/// Puts a piece into the near table.
+#[inline(always)]
+pub(crate) fn near_store(near: &mut Near, low: u64, high: u64, count: usize) {
+    near[near_place(low, high)] = [low, high | (count as u64) << COUNT_SHIFT];
+}
+
 impl Front {
     /// [`word_key`] of a piece of a window; zero, which no table holds, for an empty or longer piece.
     #[inline(always)]
@@ -280,6 +356,11 @@ fn word_hash(key: u64) -> u64 {
     key.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+#[inline(always)]
+fn short_hash(low: u64, high: u64) -> u64 {
+    word_hash(low ^ high.rotate_left(29))
+}
+
 /// Where a key would be in the front table of encoding.
 #[inline(always)]
 pub(crate) fn front_known_place(key: u64) -> usize {
@@ -302,7 +383,7 @@ fn known_place(key: u64) -> usize {
     (word_hash(key) >> (64 - KNOWN_SETS.trailing_zeros())) as usize
 }
 
-/// Key of a piece of 9 to [`SHORT`] bytes; of others something that no table holds or that must not be used.
+/// Key of a piece of up to [`SHORT`] bytes; of a longer one something that must not be used.
 #[inline(always)]
 pub(crate) fn short_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
     let bytes: &[u8; KEY] = text[start..start + KEY].try_into().expect("the range has this length");
@@ -310,9 +391,17 @@ pub(crate) fn short_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
     (both as u64, (both >> 64) as u64 & (u64::MAX >> (128_usize.wrapping_sub(8 * len) & 63)))
 }
 
+/// The same for the near table, by a table of masks: a third of the instructions.
+#[inline(always)]
+pub(crate) fn near_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
+    let bytes: &[u8; KEY] = text[start..start + KEY].try_into().expect("the range has this length");
+    let both = !u128::from_le_bytes(*bytes) & KEEP_SHORT[len % (SHORT + 1)];
+    (both as u64, (both >> 64) as u64)
+}
+
 #[inline(always)]
 fn short_place(low: u64, high: u64) -> usize {
-    (mix(0, low, high) >> 32) as usize % SHORT_SETS
+    (short_hash(low, high) >> (64 - SHORT_SETS.trailing_zeros())) as usize
 }
 
 /// Count of the piece with this key, or zero.
@@ -353,7 +442,7 @@ enum Slot {
     None,
 }
 
-/// `matches` gives a bit for each key of a set that equals the key.
+/// `matches` gives a bit for each key of a set that equals the key, and the bit behind them always.
 pub(crate) trait Matches: Fn(&[u64; 8], u64) -> u32 {}
 impl<F: Fn(&[u64; 8], u64) -> u32> Matches for F {}
 
@@ -414,9 +503,12 @@ pub(crate) fn count_piece(
     let piece = &text[start..start + len];
     let (slot, found) = if len <= WORD {
         let key = word_key(text, start, len);
-        let set = cache.word_set(key);
+        let set: &WordSet = cache.words.get(word_place(key) >> cache.smaller);
         let way = matches(set, key).trailing_zeros();
-        (Slot::Word(key), (way < 8).then(|| (0, (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF)))
+        (
+            Slot::Word(key),
+            (way < WORD_WAYS as u32).then(|| (0, (set[WORD_WAYS] >> (8 * way)) as usize & 0xFF)),
+        )
     } else {
         find(cache, text, start, len)
     };
@@ -443,7 +535,7 @@ pub(crate) fn encode_piece(
     let piece = &text[start..start + len];
     let (slot, found) = if len <= WORD {
         let key = word_key(text, start, len);
-        let set = cache.known_set(key);
+        let set: &KnownSet = cache.known.get(known_place(key) >> cache.smaller);
         let way = (0..KNOWN_WAYS).find(|way| set[2 * way] == key);
         (Slot::Known(key), way.map(|way| (set[2 * way + 1], 0)))
     } else {
@@ -486,7 +578,8 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
         Slot::Word(key) => {
             let at = word_place(key) >> cache.smaller;
             let set: &mut WordSet = cache.words.get_mut(at);
-            let counts = set[WORD_WAYS] << 8 | n as u64;
+            // The last byte stays zero: it is the count where no key matches.
+            let counts = (set[WORD_WAYS] << 8 | n as u64) & (u64::MAX >> 8);
             set.copy_within(..WORD_WAYS - 1, 1);
             (set[0], set[WORD_WAYS]) = (key, counts);
         }

@@ -3,15 +3,21 @@
 //! The one file of this crate with `unsafe`: calling a function compiled for a feature that was detected at run
 //! time. The loop over windows is compiled once per feature level, so that the masks stay in registers.
 
-#![expect(unsafe_code, reason = "vector loads, and calls of functions compiled for detected features")]
+#![cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "vector loads, and calls of functions compiled for detected features")
+)]
 
+#[cfg(target_arch = "x86_64")]
 use crate::classes::class_of_bytes;
 use crate::pieces::{Scratch, count_missed_with, encode_missed_with};
 use crate::pretokenize::Pattern;
 use crate::scan::{
-    Cased, DeepSeek3, Gpt2, Masks, Planes, REACH, Sink, TAIL, Uncased, WINDOW, below, planes_scalar,
-    scan_tail_with, scan_with,
+    Cased, DeepSeek3, Gpt2, Masks, REACH, Sink, TAIL, Uncased, WINDOW, planes_scalar, scan_tail_with,
+    scan_with,
 };
+#[cfg(target_arch = "x86_64")]
+use crate::scan::{Planes, below};
 use crate::seen::{KNOWN_WAYS, KnownSet, PieceCache, WORD_WAYS, WordSet};
 use crate::tables::Bucket;
 use crate::vocabulary::Vocabulary;
@@ -188,10 +194,10 @@ pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
     masks
 }
 
-/// Keys of the set that equal the key, one at a time.
+/// Keys of the set that equal the key, one at a time, and the bit behind them.
 #[inline(always)]
 pub(crate) fn matches_scalar(set: &WordSet, key: u64) -> u32 {
-    let mut matched = 0;
+    let mut matched = 1 << WORD_WAYS;
     for (way, word) in set[..WORD_WAYS].iter().enumerate() {
         matched |= u32::from(*word == key) << way;
     }
@@ -368,7 +374,7 @@ mod x86 {
     fn matches_avx512(set: &WordSet, key: u64) -> u32 {
         // SAFETY: the set has 64 readable bytes and the load needs no alignment.
         let words = unsafe { _mm512_loadu_si512(set.as_ptr().cast()) };
-        u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) & ((1 << WORD_WAYS) - 1)
+        u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) | 1 << WORD_WAYS
     }
 
     #[inline]
@@ -380,7 +386,7 @@ mod x86 {
             let equal = _mm256_cmpeq_epi64(words, _mm256_set1_epi64x(key as i64));
             _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
         };
-        (half(0) | half(4) << 4) & ((1 << WORD_WAYS) - 1)
+        half(0) | half(4) << 4 | 1 << WORD_WAYS
     }
 
     #[inline]
@@ -507,6 +513,7 @@ mod x86 {
 
 /// The class number of each non-ASCII character at all of its bytes and, perhaps, at some behind it; and the first
 /// byte of the one that the window cuts, or 64. `leads` has the first bytes of characters.
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn classes_of(bytes: &[u8; REACH], mut leads: u64) -> ([u8; REACH], u32) {
     let mut classes = [0; REACH];

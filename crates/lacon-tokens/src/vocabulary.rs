@@ -50,11 +50,19 @@ impl MergeTable {
         if size > MAX_TOKENS {
             return Err(Error::TooManyTokens { n_tokens: size, limit: MAX_TOKENS });
         }
-        let by_bytes: HashMap<&[u8], u32> = ranks.iter().map(|(b, r)| (b.as_slice(), *r)).collect();
+        let mut by_bytes: HashMap<&[u8], u32> = HashMap::with_capacity(ranks.len());
+        for (bytes, rank) in ranks {
+            if let Some(earlier) = by_bytes.insert(bytes, *rank) {
+                return Err(Error::PieceTwice { ranks: (earlier, *rank) });
+            }
+        }
         let mut entries = vec![Entry::Gap; size];
         for (bytes, rank) in ranks {
             if bytes.len() > Self::LONGEST {
                 return Err(Error::BadVocabulary { what: "a token is longer than 1,024 bytes" });
+            }
+            if entries[*rank as usize] != Entry::Gap {
+                return Err(Error::RankTwice { rank: *rank });
             }
             entries[*rank as usize] = match canonical_pair(bytes, &by_bytes) {
                 Some((left, right)) if left < *rank && right < *rank => Entry::Merge(left, right),

@@ -112,10 +112,12 @@ impl Flow {
         (!found.is_empty() || names.is_empty()).then_some(found)
     }
 
+    /// Only nodes that began earlier, or stand earlier: of two that began and ended in the same instant each would
+    /// otherwise wait for the other.
     fn inferred(&self, trace: &Trace, u: usize, by_end: &[usize]) -> Vec<usize> {
         let start = self.span(trace, u).start_s + EPS_S;
         let n_before = by_end.partition_point(|v| self.span(trace, *v).end_s <= start);
-        let Some(last) = by_end[..n_before].iter().rev().copied().find(|v| *v != u) else {
+        let Some(last) = by_end[..n_before].iter().rev().copied().find(|v| *v < u) else {
             return Vec::new();
         };
         let since = self.span(trace, last).start_s;
@@ -123,7 +125,7 @@ impl Flow {
             .iter()
             .rev()
             .copied()
-            .filter(|v| *v != u)
+            .filter(|v| *v < u)
             .take_while(|v| self.span(trace, *v).end_s > since + EPS_S || *v == last)
             .take(MOST_WAITS)
             .collect()

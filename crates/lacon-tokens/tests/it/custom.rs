@@ -148,5 +148,7 @@ fn bad_files_are_refused() {
     assert!(matches!(tiktoken("YQ== 0\nno rank\n"), Err(Error::RankLine { line: 2 })));
     assert!(matches!(tiktoken("YQ== 4000000000\n"), Err(Error::RankLine { line: 1 })));
     assert!(matches!(tiktoken("YQ== 0\n"), Err(Error::BadVocabulary { .. })));
+    assert!(matches!(tiktoken("YQ== 7\nYg== 1\nYQ== 0\n"), Err(Error::PieceTwice { ranks: (7, 0) })));
+    assert!(matches!(tiktoken("YQ== 0\nYg== 0\n"), Err(Error::RankTwice { rank: 0 })));
     assert!(matches!(tiktoken(""), Err(Error::BadVocabulary { .. })));
 }
