@@ -106,11 +106,13 @@ pub(crate) fn has_marker(text: &str) -> bool {
 
 /// What may go to the store, in order and apart: bodies, then what lies outside of them.
 fn runs(text: &str, passes: PassSet) -> Vec<(Pass, Run)> {
-    let finders: [(Pass, fn(&str) -> Vec<Run>); 3] =
-        [(Pass::Outline, outline::find), (Pass::Progress, progress::find), (Pass::Blobs, find)];
     let mut all: Vec<(Pass, Run)> = Vec::new();
-    for (pass, find) in finders.into_iter().filter(|(pass, _)| passes.has(*pass)) {
-        let found: Vec<Run> = find(text);
+    for pass in [Pass::Outline, Pass::Progress, Pass::Blobs].into_iter().filter(|pass| passes.has(*pass)) {
+        let found = match pass {
+            Pass::Outline => outline::find(text),
+            Pass::Progress => progress::find(text),
+            _ => find(text),
+        };
         let free = |run: &Run| {
             let at = all.partition_point(|(_, known)| known.end <= run.start);
             all.get(at).is_none_or(|(_, known)| known.start >= run.end)
