@@ -1,8 +1,8 @@
 //! Times the lossless passes, exact counts included, on files: `throughput FILE…`; or, after `--query TEXT`, the
 //! selection of a third for that question.
 //!
-//! Prints for each file megabytes a second and the p50 of the processor time that a call takes; where others work on the
-//! machine the time that passes says little. Every call is one of thirty on the same text by one thread, so the pieces of
+//! Prints for each file megabytes a second of processor time, and the p50 of the time that passes, which says little where
+//! others work on the machine. Every call is one of thirty and more on the same text by one thread, so the pieces of
 //! its words are known to the counter, as they are in a process that has run for a while; `first` is the first call.
 
 use std::time::Instant;
@@ -12,7 +12,8 @@ use lacon_prompt::extract::{ExtractOptions, extract};
 use lacon_prompt::offload::MemoryStore;
 use lacon_tokens::{EncodingName, encoding};
 
-const ROUNDS: u32 = 30;
+/// Bytes that are worked on for each file, so that the clock of the processor, which ticks, has enough to tell.
+const ENOUGH: usize = 4 << 20;
 
 /// Seconds that this thread has had a processor; the time that passes where the system does not tell.
 fn processor_seconds(began: Instant) -> f64 {
@@ -53,10 +54,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         call()?;
         let first = processor_seconds(began) - at;
         let at = processor_seconds(began);
-        for _ in 0..ROUNDS {
+        let rounds = (ENOUGH / text.len().max(1)).clamp(30, 2000) as u32;
+        for _ in 0..rounds {
             call()?;
         }
-        let each = (processor_seconds(began) - at) / f64::from(ROUNDS);
+        let each = (processor_seconds(began) - at) / f64::from(rounds);
         wall.sort_by(f64::total_cmp);
         bytes += text.len();
         seconds += each;

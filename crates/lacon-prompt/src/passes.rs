@@ -8,13 +8,13 @@ pub enum Pass {
     ///
     /// Keeps: every line that is not inside a function, signatures and their comments; a marker for each body of four
     /// lines and more. Does nothing: without a store, or where the store is full.
-    /// Example: a file of 459 lines, 4,300 tokens, becomes 1,400.
+    /// Example: a file of 521 lines, 4,810 tokens, becomes 1,937.
     Outline,
     /// Moves runs of passing tests and of a build's progress, eight lines and more, to the store.
     ///
     /// Keeps: every line with a word of trouble (failed, error, warning, …), totals, and a marker with the number of
     /// lines and what all of them begin and end with. Does nothing: without a store, or where the store is full.
-    /// Example: 77 lines `test … ok`, 1,080 tokens, become a marker of 36.
+    /// Example: 77 lines `test … ok`, 960 tokens, become a marker of 33.
     Progress,
     /// Moves opaque runs (base64, hex, from 160 characters on) to the store.
     ///
@@ -46,7 +46,7 @@ pub enum Pass {
     /// Writes what `git diff` prints with the name of each file once.
     ///
     /// Keeps: hunks line for line, objects and modes. Does nothing: on renames, binary files and changed modes.
-    /// Example: a diff of nine files, 4,120 tokens, becomes 3,700.
+    /// Example: a diff of seven files, 8,094 tokens, becomes 7,808.
     Diffs,
     /// Writes log lines and separated rows as templates and their values.
     ///

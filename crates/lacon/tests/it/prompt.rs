@@ -105,7 +105,7 @@ fn json_diff_and_explain_say_what_changed() {
     assert_eq!(held.text(), QUOTES);
     let unknown = lacon(folder.path(), &["compress", "--disable", "jsn"], QUOTES.as_bytes());
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.err.contains("hint: the passes are blobs, json"), "{}", unknown.err);
+    assert!(unknown.err.contains("hint: the passes are outline, progress, blobs, json"), "{}", unknown.err);
 }
 
 #[test]
