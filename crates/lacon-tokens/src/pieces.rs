@@ -391,8 +391,7 @@ pub(crate) fn count_missed_with(
         for i in 0..n_missed {
             let piece = missed[i % MISSED];
             let (start, len) = unpack(piece);
-            let (low, high) = near_key(text, start, len);
-            let found = near_count(near, low, high, len);
+            let found = near_count(near, near_key(text, start, len));
             n_tokens += found;
             missed[n_far % MISSED] = piece;
             n_far += usize::from(found == 0);

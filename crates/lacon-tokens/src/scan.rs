@@ -63,10 +63,10 @@ pub(crate) struct Window {
 /// Borders of a window.
 pub(crate) struct Found {
     borders: u64,
-    /// Borders at this bit and beyond depend on what follows the window.
-    sure: u32,
-    /// First bit that the masks cannot judge; 64 for none.
-    event: u32,
+    /// The low bits whose borders do not depend on what follows the window.
+    sure: u64,
+    /// Bits that the masks cannot judge.
+    events: u64,
 }
 
 /// What takes the pieces that are found.
@@ -174,21 +174,22 @@ fn step<R: Rules, S: Sink>(
         valid,
         last,
     };
-    let mut sure = if last { left as u32 } else { WINDOW as u32 - 1 };
-    let mut event = 64;
+    let mut sure = if last { valid } else { u64::MAX >> 1 };
+    let mut events = 0;
     if high != 0 {
         let planes = planes(bytes, high);
         let cut = planes.cut;
-        event = classify(&planes, &mut window);
+        events = classify(&planes, &mut window);
         // The character before the cut one can depend on it.
-        sure = if cut < 64 { sure.min(cut.saturating_sub(1)) } else { sure };
+        sure &= if cut < 64 { below(cut.saturating_sub(1)) } else { u64::MAX };
     }
-    let mut found = Found { borders: 0, sure, event };
+    let mut found = Found { borders: 0, sure, events };
     R::borders(&window, text, at, &mut found);
-    let stop = found.sure.min(found.event);
-    let borders = (found.borders & below(stop)) | 1;
+    let Found { borders, sure, events } = found;
+    let before_event = (events & events.wrapping_neg()).wrapping_sub(1);
+    let borders = (borders & sure & before_event) | 1;
     // Where the text ends with the window, its end is the border behind the last piece, unless it is bit 64.
-    let whole = last && found.event >= found.sure && found.sure as usize == left;
+    let whole = last && events & sure == 0 && sure == valid;
     if whole && left < WINDOW {
         let borders = borders | 1 << left;
         sink.between(bytes, at, borders, R::plain(&masks, borders));
@@ -201,8 +202,8 @@ fn step<R: Rules, S: Sink>(
         sink.one(next, text.len());
         return text.len();
     }
-    if found.event <= found.sure && found.event < 64 {
-        let event = at + found.event as usize;
+    if events & (sure << 1 | 1) != 0 {
+        let event = at + events.trailing_zeros() as usize;
         while next <= event && next <= last_start && !sink.is_full() {
             let end = piece_end(R::PATTERN, text, next);
             sink.one(next, end);
@@ -256,9 +257,9 @@ pub(crate) fn planes_scalar(bytes: &[u8; REACH], high: u64) -> Planes {
     Planes { one, two, four, eight, rest, cut }
 }
 
-/// Sets the class bits of the non-ASCII characters; returns the first that is an event, or 64.
+/// Sets the class bits of the non-ASCII characters; returns those that are events.
 #[inline(always)]
-fn classify(planes: &Planes, window: &mut Window) -> u32 {
+fn classify(planes: &Planes, window: &mut Window) -> u64 {
     const { assert!(CharClass::Lower as u8 == 1 && CharClass::Upper as u8 == 2 && CharClass::Letter as u8 == 3) };
     const { assert!(CharClass::Mark as u8 == 4 && CharClass::Digit as u8 == 5 && CharClass::Blank as u8 == 8) };
     let Planes { one, two, four, eight, rest, cut } = *planes;
@@ -272,7 +273,7 @@ fn classify(planes: &Planes, window: &mut Window) -> u32 {
     window.blank |= eight;
     window.other |= seen & !(one | two | four | eight);
     window.rest = rest;
-    ((four & one) | eight).trailing_zeros()
+    (four & one) | eight
 }
 
 #[inline(always)]
@@ -286,7 +287,7 @@ pub(crate) trait Rules {
     const PATTERN: Pattern;
     /// Starts of pieces that are one token by their looks: a single ASCII character, a group of ASCII digits.
     fn plain(masks: &Masks, borders: u64) -> u64;
-    /// Sets the borders of `window`, which begins at `at`; may lower `sure` and `event`.
+    /// Sets the borders of `window`, which begins at `at`; may shorten `sure` and add `events`.
     fn borders(window: &Window, text: &[u8], at: usize, found: &mut Found);
 }
 
@@ -322,7 +323,7 @@ fn shared<const DIGITS: usize>(w: &Window, letter: u64, other: u64, found: &mut 
         | if DIGITS == 1 { w.digit } else { thirds(w.digit) }
 }
 
-/// Lowers `event` to the first line start whose spaces lead to a line end, and `sure` to one that is undecided.
+/// Adds the first line start whose spaces lead to a line end to the events, and ends `sure` at one that is undecided.
 #[cold]
 fn blank_lines(
     starts: u64,
@@ -338,13 +339,13 @@ fn blank_lines(
         let start = todo.trailing_zeros();
         let end = start + (!(inline >> start)).trailing_zeros();
         if end < 64 && newline >> end & 1 != 0 {
-            found.event = found.event.min(start);
+            found.events |= 1 << start;
             return;
         }
         todo &= todo - 1;
     }
     if overflow && !last {
-        found.sure = found.sure.min(63 - starts.leading_zeros());
+        found.sure &= below(63 - starts.leading_zeros());
     }
 }
 
@@ -395,10 +396,8 @@ impl<const DIGITS: usize, const CONTRACTIONS: bool> Rules for Cased<DIGITS, CONT
         let mut borders = shared::<DIGITS>(w, letter, w.other, found) | (w.upper & (w.lower << 1));
         // Events: a mark behind punctuation can belong to either; a capital behind a caseless letter; a slash
         // behind a line end that punctuation took.
-        let events = (w.mark & (w.other << 1)) | (w.upper & (caseless << 1)) | (w.slash & (w.newline << 1));
-        if events != 0 {
-            found.event = found.event.min(events.trailing_zeros());
-        }
+        found.events |=
+            (w.mark & (w.other << 1)) | (w.upper & (caseless << 1)) | (w.slash & (w.newline << 1));
         let mut after_word = w.apostrophe & (letter << 1);
         if CONTRACTIONS && after_word != 0 {
             after_word &= (letter | w.high) >> 1 | 1 << 63;
@@ -411,11 +410,11 @@ impl<const DIGITS: usize, const CONTRACTIONS: bool> Rules for Cased<DIGITS, CONT
                     continue;
                 }
                 if bit > 60 && !w.last {
-                    found.sure = found.sure.min(bit);
+                    found.sure &= below(bit);
                     break;
                 }
                 if w.high >> bit >> 1 & 1 != 0 {
-                    found.event = found.event.min(bit);
+                    found.events |= 1 << bit;
                     break;
                 }
                 let len = contraction(text, at + bit as usize);
@@ -456,7 +455,7 @@ impl<const DIGITS: usize, const TO_END: bool> Rules for Uncased<DIGITS, TO_END> 
             let white = w.newline | w.space | w.blank;
             let end = 64 - (!(white | !w.valid)).leading_zeros();
             if end < 64 && (white >> end & w.newline >> end) != 0 {
-                found.event = found.event.min(end);
+                found.events |= 1 << end;
             }
         }
         contractions_apart(w, text, at, letter, &mut borders, found, contraction);
@@ -510,7 +509,7 @@ impl Rules for DeepSeek3 {
 
     #[inline(always)]
     fn borders(_: &Window, _: &[u8], _: usize, found: &mut Found) {
-        found.event = 0;
+        found.events = 1;
     }
 }
 
@@ -534,11 +533,11 @@ fn contractions_apart(
         let bit = first.trailing_zeros();
         first &= first - 1;
         if bit > 60 && !w.last {
-            found.sure = found.sure.min(bit);
+            found.sure &= below(bit);
             break;
         }
         if w.high >> bit >> 1 & 1 != 0 {
-            found.event = found.event.min(bit);
+            found.events |= 1 << bit;
             break;
         }
         let len = contraction(text, at + bit as usize);

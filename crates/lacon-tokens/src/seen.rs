@@ -41,7 +41,7 @@ pub(crate) const SHORT: usize = 15;
 const SHORT_SETS: usize = 1 << 15;
 const SHORT_WAYS: usize = 4;
 /// Longest piece of the fourth table.
-pub(crate) const MEDIUM: usize = 46;
+pub(crate) const MEDIUM: usize = 48;
 const MEDIUMS: usize = 1 << 16;
 /// Places that a piece of the fourth and fifth table can have.
 const PLACES: usize = 4;
@@ -71,11 +71,13 @@ type ShortSet = [u64; 2 * SHORT_WAYS];
 const COUNT_SHIFT: u32 = 56;
 const COUNT_MASK: u64 = 0xFF << COUNT_SHIFT;
 
-/// A piece of 16 to 46 bytes, a cache line: the bytes, zero-padded, then one byte of length and one of token count,
-/// then the ids.
+/// A piece of 16 to 48 bytes, a cache line: the first sixteen, sixteen behind or among them, and the last; the ids; length
+/// and token count in a byte each. An empty line has no length.
 type Medium = [u64; 8];
-/// Words of a [`Medium`] that hold the bytes, the length and the count.
+/// Words of a [`Medium`] that hold the bytes.
 const MEDIUM_KEY: usize = 6;
+const MEDIUM_IDS: usize = 6;
+const MEDIUM_LEN: usize = 7;
 
 /// Token numbers of a cached piece: up to three, plus one, in 21 bits each; or where they are in `many`.
 ///
@@ -114,7 +116,7 @@ pub(crate) struct PieceCache {
     short: Lines,
     short_ids: Vec<[Ids; SHORT_WAYS]>,
     medium: Lines,
-    /// Pieces of 47 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
+    /// Pieces of 49 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
     long: Vec<u32>,
     long_bytes: Vec<[u8; LONG]>,
     long_ids: Vec<Ids>,
@@ -255,8 +257,13 @@ impl Lines {
     }
 
     #[inline(always)]
+    fn all_mut(&mut self) -> &mut [[u64; 8]] {
+        self.words[self.from..].as_chunks_mut().0
+    }
+
+    #[inline(always)]
     fn get_mut(&mut self, at: usize) -> &mut [u64; 8] {
-        &mut self.words[self.from..].as_chunks_mut().0[at]
+        &mut self.all_mut()[at]
     }
 }
 
@@ -299,9 +306,9 @@ pub(crate) struct FrontKnown {
 /// than [`WORD`] bytes. The two words of the key; the last byte is the token count.
 pub(crate) type Near = [[u64; 2]; NEAR];
 
-/// The bits of two words that belong to a piece, by its length.
-const KEEP_SHORT: [u128; SHORT + 1] = {
-    let mut table = [0; SHORT + 1];
+/// The bits of two words that belong to a piece, by its length; none where they do not hold it.
+const KEEP_SHORT: [u128; SHORT + 2] = {
+    let mut table = [0; SHORT + 2];
     let mut len = 1;
     while len <= SHORT {
         table[len] = u128::MAX >> (128 - 8 * len);
@@ -315,12 +322,12 @@ fn near_place(low: u64, high: u64) -> usize {
     (short_hash(low, high) >> (64 - NEAR.trailing_zeros())) as usize
 }
 
-/// Count of the piece with this key and length, or zero.
+/// Count of the piece with this key, or zero.
 #[inline(always)]
-pub(crate) fn near_count(near: &Near, low: u64, high: u64, len: usize) -> usize {
+pub(crate) fn near_count(near: &Near, (low, high): (u64, u64)) -> usize {
     let [first, second] = near[near_place(low, high)];
     let differs = (first ^ low) | ((second ^ high) & !COUNT_MASK);
-    let found = std::hint::select_unpredictable((differs == 0) & (len <= SHORT), second, 0);
+    let found = std::hint::select_unpredictable(differs == 0, second, 0);
     (found >> COUNT_SHIFT) as usize
 }
 
@@ -391,11 +398,12 @@ pub(crate) fn short_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
     (both as u64, (both >> 64) as u64 & (u64::MAX >> (128_usize.wrapping_sub(8 * len) & 63)))
 }
 
-/// The same for the near table, by a table of masks: a third of the instructions.
+/// The same for the near table, by a table of masks, a third of the instructions; zero, which it does not hold, for a
+/// longer piece.
 #[inline(always)]
 pub(crate) fn near_key(text: &[u8], start: usize, len: usize) -> (u64, u64) {
     let bytes: &[u8; KEY] = text[start..start + KEY].try_into().expect("the range has this length");
-    let both = !u128::from_le_bytes(*bytes) & KEEP_SHORT[len % (SHORT + 1)];
+    let both = !u128::from_le_bytes(*bytes) & KEEP_SHORT[len.min(SHORT + 1)];
     (both as u64, (both >> 64) as u64)
 }
 
@@ -466,10 +474,10 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
             let home = medium_place(&words) >> cache.smaller;
             for place in (0..PLACES).map(|i| home ^ i) {
                 let entry: &Medium = cache.medium.get(place);
-                if entry[..5] == words[..5] && entry[5] & !COUNT_MASK == words[5] {
+                if entry[..MEDIUM_KEY] == words && entry[MEDIUM_LEN] & 0xFF == len as u64 {
                     return (
                         Slot::Medium(place, true, words),
-                        Some((entry[MEDIUM_KEY], (entry[5] >> COUNT_SHIFT) as usize)),
+                        Some((entry[MEDIUM_IDS], (entry[MEDIUM_LEN] >> 8) as usize)),
                     );
                 }
             }
@@ -573,7 +581,7 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
     cache.stored = cache.stored.saturating_add(1);
     match slot {
         Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
-        Slot::Medium(place, true, _) => cache.medium.get_mut(place)[MEDIUM_KEY] = ids,
+        Slot::Medium(place, true, _) => cache.medium.get_mut(place)[MEDIUM_IDS] = ids,
         Slot::Long(place, true) => cache.long_ids[place] = ids,
         Slot::Word(key) => {
             let at = word_place(key) >> cache.smaller;
@@ -599,12 +607,12 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
             }
         }
         Slot::Medium(home, false, words) => {
-            let empty = (0..PLACES).find(|i| cache.medium.get(home ^ i)[MEDIUM_KEY - 1] == 0);
+            let empty = (0..PLACES).find(|i| cache.medium.get(home ^ i)[MEDIUM_LEN] == 0);
             let place = home ^ empty.unwrap_or_else(|| cache.next_turn());
             let entry: &mut Medium = cache.medium.get_mut(place);
             entry[..MEDIUM_KEY].copy_from_slice(&words);
-            entry[MEDIUM_KEY - 1] |= (n as u64) << COUNT_SHIFT;
-            entry[MEDIUM_KEY] = ids;
+            entry[MEDIUM_IDS] = ids;
+            entry[MEDIUM_LEN] = piece.len() as u64 | (n as u64) << 8;
         }
         Slot::Long(home, false) => {
             let empty = (0..PLACES).find(|i| cache.long[home ^ i] == 0);
@@ -617,12 +625,13 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
     }
 }
 
+/// The bytes of a piece of 16 to [`MEDIUM`]; with the length they tell it from all others.
 #[inline(always)]
 fn medium_key(piece: &[u8]) -> [u64; MEDIUM_KEY] {
-    let mut padded = [0; 48];
-    padded[..piece.len()].copy_from_slice(piece);
-    padded[MEDIUM] = piece.len() as u8;
-    std::array::from_fn(|i| u64::from_le_bytes(padded[i * 8..i * 8 + 8].try_into().expect("eight bytes")))
+    let last = piece.len() - 16;
+    let word = |at: usize| u64::from_le_bytes(piece[at..at + 8].try_into().expect("eight bytes"));
+    let between = last.min(16);
+    [word(0), word(8), word(between), word(between + 8), word(last), word(last + 8)]
 }
 
 #[inline(always)]
@@ -656,8 +665,8 @@ impl PieceCache {
         self.kept = 0;
         self.known.words.fill(0);
         self.short_ids.fill([0; SHORT_WAYS]);
-        for at in 0..MEDIUMS {
-            self.medium.get_mut(at)[MEDIUM_KEY] = 0;
+        for entry in self.medium.all_mut() {
+            entry[MEDIUM_IDS] = 0;
         }
         self.long_ids.fill(0);
     }

@@ -102,6 +102,23 @@ fn more_ids_than_a_thread_keeps() {
 }
 
 #[test]
+fn short_texts_of_more_ids_than_a_thread_keeps() {
+    // None is long enough for tables of full size, and together they have too few pieces for them.
+    let encoding = encoding(EncodingName::O200kBase).with_vectors(Vectors::detect());
+    let mut random = Seeded(32);
+    for _ in 0..60 {
+        let words = (0..300).map(|_| {
+            let word: String = (0..200).map(|_| (b'a' + random.below(26) as u8) as char).collect();
+            word + " "
+        });
+        let text: String = words.collect();
+        let ids = encoding.encode(&text);
+        assert_eq!(encoding.count(&text), ids.len());
+        assert_eq!(encoding.decode(&ids).as_deref(), Ok(&text[..]));
+    }
+}
+
+#[test]
 fn a_counter_follows_its_text() {
     let mut random = Seeded(9);
     for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
