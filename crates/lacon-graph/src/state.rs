@@ -2,8 +2,11 @@
 //!
 //! Each write carries a [`Stamp`] that says where in the graph and in which visit it was made. Reducers merge by
 //! stamp and never by arrival, so a run gives the same state however its branches interleave.
+//!
+//! Each running node holds the state as it was at its start, so a state is copied at almost every write: values are shared
+//! between the copies.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -54,7 +57,7 @@ pub trait Reducer: Clone + Default + Send + Sync {
 /// Keeps the value with the highest stamp: the writer that stands later in the graph wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastWins<T> {
-    value: Option<T>,
+    value: Option<Arc<T>>,
     stamp: Stamp,
 }
 
@@ -67,7 +70,7 @@ impl<T> Default for LastWins<T> {
 impl<T> LastWins<T> {
     /// The value, if any was written.
     pub fn get(&self) -> Option<&T> {
-        self.value.as_ref()
+        self.value.as_deref()
     }
 }
 
@@ -77,7 +80,7 @@ impl<T: Clone + Send + Sync> Reducer for LastWins<T> {
 
     fn put(&mut self, item: T, stamp: Stamp) {
         if self.value.is_none() || stamp >= self.stamp {
-            self.value = Some(item);
+            self.value = Some(Arc::new(item));
             self.stamp = stamp;
         }
     }
@@ -86,7 +89,7 @@ impl<T: Clone + Send + Sync> Reducer for LastWins<T> {
 /// Keeps every value, ordered by stamp; nothing is dropped or de-duplicated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append<T> {
-    items: Vec<(Stamp, T)>,
+    items: Vec<(Stamp, Arc<T>)>,
 }
 
 impl<T> Default for Append<T> {
@@ -98,7 +101,7 @@ impl<T> Default for Append<T> {
 impl<T> Append<T> {
     /// The values in the order of their stamps.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
-        self.items.iter().map(|(_, item)| item)
+        self.items.iter().map(|(_, item)| &**item)
     }
 
     /// How many values there are.
@@ -118,7 +121,7 @@ impl<T: Clone + Send + Sync> Reducer for Append<T> {
 
     fn put(&mut self, item: T, stamp: Stamp) {
         let at = self.items.partition_point(|(other, _)| *other <= stamp);
-        self.items.insert(at, (stamp, item));
+        self.items.insert(at, (stamp, Arc::new(item)));
     }
 }
 

@@ -282,9 +282,10 @@ impl Ledger {
     /// A ledger whose own work is timed from `began`, or not at all.
     pub fn starting_at(began: Instant, timed: bool) -> Self {
         Self {
-            calls: Slots::new(32),
-            tools: Slots::new(32),
-            nodes: Slots::new(32),
+            // Enough for a run of thirteen roles; more follow in larger steps.
+            calls: Slots::new(16),
+            tools: Slots::new(16),
+            nodes: Slots::new(16),
             savings: Slots::new(16),
             receipts: Slots::new(8),
             warnings: Slots::new(8),

@@ -38,6 +38,8 @@ pub struct Done {
     digest: Option<(usize, String)>,
     /// Where figures come from, and how many calls of tools there had been by then.
     figures: Option<(usize, Figures)>,
+    /// Kept as long as this is: a hundred runs at once would otherwise hold a hundred rehearsed ends until theirs come.
+    _free: Option<Free>,
 }
 
 /// The rehearsal of a run's end.
@@ -55,7 +57,8 @@ impl Rehearsal {
     }
 
     /// Begins on a thread for blocking work. It does nothing the second time, outside of an event loop, and while another
-    /// run of the process rehearses: with many runs at once the processor is what they wait for, and rehearsing adds to it.
+    /// run of the process has rehearsed and not ended: with many runs at once the processor is what they wait for, and
+    /// rehearsing adds to it.
     pub fn begin(&self, desk: &Arc<Desk>, state: &Arc<TradeState>) {
         let Some((about, folder)) = self.about.get() else { return };
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -66,11 +69,11 @@ impl Rehearsal {
         let (desk, state, about, folder) =
             (Arc::clone(desk), Arc::clone(state), about.clone(), folder.clone());
         let work = move || {
-            let _free = free;
-            let mut done = Done::default();
+            let mut done = Done { _free: Some(free), ..Done::default() };
             let ledger = &desk.run.ledger;
             ledger.ops.time("rehearse the end", || {
                 let quiet = OpLog::new(std::time::Instant::now(), false);
+                done.written.prepare(&folder, &about.cast.roles());
                 // What cannot be written now is tried again at the end, which tells of it.
                 let _ = close(&desk, about, &state, &ledger.facts(), &quiet, &folder, &mut done);
             });
@@ -90,10 +93,11 @@ impl Rehearsal {
     }
 }
 
-/// Whether a run of this process rehearses.
+/// Whether a run of this process has rehearsed its end and not come to it.
 static BUSY: AtomicBool = AtomicBool::new(false);
 
 /// Lets the next one rehearse when it is dropped, also by a task that is dropped before it runs.
+#[derive(Debug)]
 struct Free;
 
 impl Drop for Free {

@@ -133,10 +133,11 @@ impl Memory {
                      ticker TEXT NOT NULL, date TEXT NOT NULL, simulated INTEGER NOT NULL, action TEXT NOT NULL,
                      run_id TEXT NOT NULL, situation TEXT NOT NULL,
                      resolved TEXT, return REAL, alpha REAL, benchmark TEXT, lesson TEXT,
+                     thesis TEXT NOT NULL DEFAULT '', model TEXT, vector BLOB, reflection TEXT,
                      PRIMARY KEY (ticker, date, simulated));",
             )
             .map_err(fail)?;
-        // A file of an earlier version lacks these; adding them twice is the only error here.
+        // A file of an earlier version lacks the last of these; that one is there already is the only error here.
         for column in ["thesis TEXT NOT NULL DEFAULT ''", "model TEXT", "vector BLOB", "reflection TEXT"] {
             let added = connection.execute_batch(&format!("ALTER TABLE decisions ADD COLUMN {column}"));
             if let Err(error) = added

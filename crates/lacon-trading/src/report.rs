@@ -121,6 +121,18 @@ pub fn write_tree(
 }
 
 impl Written {
+    /// Makes the folders of all roles, also of those that have not answered yet.
+    pub fn prepare(&mut self, folder: &Path, roles: &[Role]) {
+        for role in roles {
+            if let Some(parent) = folder.join(role.path()).parent()
+                && !self.folders.contains(parent)
+                && fs::create_dir_all(parent).is_ok()
+            {
+                self.folders.insert(parent.to_owned());
+            }
+        }
+    }
+
     /// Writes one file, unless it is there with this text.
     fn write(&mut self, folder: &Path, name: &str, text: String) -> Result<(), WriteError> {
         if self.texts.get(name) == Some(&text) {

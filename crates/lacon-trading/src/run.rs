@@ -373,6 +373,7 @@ pub async fn decide(settings: Settings) -> Decided {
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
+    drop(done);
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
@@ -385,14 +386,15 @@ pub async fn decide(settings: Settings) -> Decided {
     if failure.is_none() {
         durations.write(&facts);
         let embedding = desk.recall.as_ref().and_then(Recall::embedding).cloned();
-        remember(memory_path.as_deref(), &mut record, &state, embedding);
+        remember(memory_path, &mut record, &state, embedding).await;
     }
     Decided { record, folder, failure, write_error }
 }
 
-/// Keeps a decision for later runs. One that nobody stated teaches nothing.
-fn remember(
-    path: Option<&Path>,
+/// Keeps a decision for later runs. One that nobody stated teaches nothing. The disk is waited for on a thread of its own:
+/// other runs of the process go on.
+async fn remember(
+    path: Option<PathBuf>,
     record: &mut RunRecord,
     state: &TradeState,
     embedding: Option<memory::Embedding>,
@@ -409,9 +411,13 @@ fn remember(
         embedding,
         simulated: record.llm.simulated || record.data.simulated,
     };
-    if let Err(error) = Memory::open(path).and_then(|memory| memory.store(&decided)) {
-        record.warnings.push(format!("the decision is not remembered: {error}"));
-    }
+    let stored =
+        tokio::task::spawn_blocking(move || Memory::open(&path).and_then(|memory| memory.store(&decided)));
+    let problem = match stored.await {
+        Ok(stored) => stored.err().map(|error| error.to_string()),
+        Err(stopped) => Some(stopped.to_string()),
+    };
+    record.warnings.extend(problem.map(|problem| format!("the decision is not remembered: {problem}")));
 }
 
 /// The file of finished calls and nodes in a run's folder.
