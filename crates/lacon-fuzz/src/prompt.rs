@@ -2,7 +2,9 @@
 
 use lacon_prompt::compress::{Options, compress as shorten, expand as restore};
 use lacon_prompt::extract::{ExtractOptions, extract as select};
+use lacon_prompt::marker::Marker;
 use lacon_prompt::offload::MemoryStore;
+use lacon_prompt::passes::PassSet;
 use lacon_prompt::span;
 use lacon_prompt::trim::{TrimOptions, message_tokens, trim as fit};
 use lacon_tokens::{Encoding, EncodingName};
@@ -40,6 +42,11 @@ pub fn versions(data: &[u8]) {
 pub fn expand(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let _ = restore(&text, None);
+    // A marker that can be read prints as itself, and nothing else is one.
+    if let Some(marker) = text.lines().find_map(Marker::parse) {
+        assert_eq!(Marker::parse(&marker.to_string()).as_ref(), Some(&marker));
+        let _ = marker.check(&text);
+    }
     // The grammars behind the control lines deserve most of the time.
     for head in [
         "@json 2\n",
@@ -48,6 +55,7 @@ pub fn expand(data: &[u8]) {
         "@log 3 rows 1 templates 1 aliases\n",
         "@grid 3 rows a\n",
         "@hits 3\n",
+        "@diff 2 files\n",
         "@csv , 3 rows\n",
         "@csv tab 2 rows tab crlf\n",
     ] {
@@ -62,7 +70,8 @@ pub fn compress(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     assert_eq!(span::print(&text, &span::parse(&text)), text);
     let mut store = MemoryStore::new([7; 32], 1 << 26);
-    let short = shorten(&text, Options::default(), Some(&mut store), o200k()).expect("memory does not fail");
+    let all = Options { passes: PassSet::ALL, ..Options::default() };
+    let short = shorten(&text, all, Some(&mut store), o200k()).expect("memory does not fail");
     let back = restore(&short.text, Some(&store)).expect("what was compressed expands");
     if short.exact {
         assert_eq!(back, text);

@@ -7,16 +7,20 @@
 
 pub(crate) mod blobs;
 pub(crate) mod columns;
+pub(crate) mod diffs;
 pub(crate) mod edits;
 pub(crate) mod grid;
 pub(crate) mod hits;
 pub(crate) mod logs;
+pub(crate) mod outline;
+pub(crate) mod progress;
 pub(crate) mod repeats;
 
 use crate::json;
 
 /// Words that begin a control line, after its `@`.
-const WORDS: [&str; 9] = ["json ", "jsonl ", "csv ", "hits ", "log ", "grid ", "ref ", "same ", "edit "];
+const WORDS: [&str; 10] =
+    ["json ", "jsonl ", "csv ", "hits ", "log ", "grid ", "diff ", "ref ", "same ", "edit "];
 
 /// An encoded text that cannot be decoded: what is wrong, and in which byte of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -115,6 +119,7 @@ fn frame(text: &str, word: &str, args: &str, at: usize, limit: usize) -> Result<
         "log " => logs::decode(text, args, at, limit).map_err(fail),
         "csv " => columns::decode(text, args, at, limit).map_err(fail),
         "hits " => hits::decode(text, args, at, limit).map_err(fail),
+        "diff " => diffs::decode(text, args, at, limit).map_err(fail),
         "grid " => grid::decode(text, args, at, limit).map_err(fail),
         _ => Err(fail("@ref, @edit and @same stand only at the start of a text")),
     }

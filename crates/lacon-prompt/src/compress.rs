@@ -1,7 +1,7 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
 use crate::codec::edits::{self, Above};
-use crate::codec::{self, blobs, columns, grid, hits, logs, repeats};
+use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
 use crate::offload::Store;
@@ -82,7 +82,9 @@ pub(crate) fn compress_below(
     encoding: &Encoding,
 ) -> Result<Compressed> {
     let tokens_before = encoding.count(text);
-    let mut store = store.filter(|_| options.passes.has(Pass::Blobs) && !options.audit);
+    let offloads =
+        [Pass::Outline, Pass::Progress, Pass::Blobs].into_iter().any(|pass| options.passes.has(pass));
+    let mut store = store.filter(|_| offloads && !options.audit);
     let mut passes = Vec::new();
     if options.once {
         let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
@@ -93,18 +95,14 @@ pub(crate) fn compress_below(
     }
 
     let started = Instant::now();
-    let (current, runs) = match &mut store {
-        Some(store) => blobs::encode(text, *store)?,
-        None => (blobs::stuff(text), Vec::new()),
+    let current = match &mut store {
+        Some(store) => {
+            let (current, runs) = blobs::encode(text, options.passes, *store)?;
+            offload_reports(text, &current, &runs, tokens_before, encoding, started, &mut passes);
+            current
+        }
+        None => blobs::stuff(text),
     };
-    if !runs.is_empty() {
-        let mut report = PassReport::new(Pass::Blobs);
-        report.spans = runs.len();
-        report.tokens_before = tokens_before;
-        report.tokens_after = encoding.count(&current);
-        report.elapsed = started.elapsed();
-        passes.push(report);
-    }
 
     let spans = span::blocks(&current);
     // What tells the model how to behave is read word by word; its tables and its repetitions stay as they are.
@@ -171,6 +169,40 @@ pub(crate) fn compress_below(
     Ok(Compressed { text, tokens_before, tokens_after, exact: true, passes })
 }
 
+/// Reports what went to the store, a pass each.
+fn offload_reports(
+    text: &str,
+    current: &str,
+    runs: &[blobs::Offloaded],
+    tokens: usize,
+    encoding: &Encoding,
+    started: Instant,
+    reports: &mut Vec<PassReport>,
+) {
+    let Some(first) = runs.first() else { return };
+    if runs.iter().all(|run| run.pass == first.pass) {
+        let mut report = PassReport::new(first.pass);
+        report.spans = runs.len();
+        report.tokens_before = tokens;
+        report.tokens_after = encoding.count(current);
+        report.elapsed = started.elapsed();
+        reports.push(report);
+        return;
+    }
+    for pass in [Pass::Outline, Pass::Progress, Pass::Blobs] {
+        let mut report = PassReport::new(pass);
+        for run in runs.iter().filter(|run| run.pass == pass) {
+            report.spans += 1;
+            report.tokens_before += encoding.count(&text[run.range.clone()]);
+            report.tokens_after += encoding.count(&run.marker);
+        }
+        report.elapsed = started.elapsed();
+        if report.spans > 0 {
+            reports.push(report);
+        }
+    }
+}
+
 /// Whether compressing some other text under these options gives this one, to the byte.
 fn is_result(
     above: &Above,
@@ -214,10 +246,7 @@ pub(crate) fn expand_below(above: &Above, text: &str, store: Option<&dyn Store>)
     let edited = repeats::decode(text, MAX_EXPANDED)?;
     let framed = edits::decode(above, &edited)?;
     let marked = codec::decode(&framed, MAX_EXPANDED)?;
-    match blobs::decode(&marked, store, MAX_EXPANDED)? {
-        Ok(text) => Ok(text),
-        Err(handle) => Err(Error::Missing { handle }),
-    }
+    blobs::decode(&marked, store, MAX_EXPANDED)
 }
 
 /// A text in another form that is shorter by what its report says.
@@ -369,6 +398,9 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
         SpanKind::Csv => return rows_frame(body, passes, encoding),
         SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
         SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
+        SpanKind::Diff if passes.has(Pass::Diffs) => {
+            (Pass::Diffs, diffs::encode(body).map(|(args, body)| format!("@diff {args}\n{body}"))?)
+        }
         SpanKind::Hits => return hits_frame(body, passes, encoding),
         SpanKind::Table if passes.has(Pass::Grids) => {
             (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)

@@ -22,6 +22,16 @@ pub enum Error {
         /// The handle in the marker.
         handle: Handle,
     },
+    /// What the store holds is not what the marker says of it.
+    #[error(
+        "stored content of ref={handle} has {what} than its marker says\nhint: the marker was edited; copy it as it was printed"
+    )]
+    Changed {
+        /// The handle in the marker.
+        handle: Handle,
+        /// What differs.
+        what: &'static str,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -15,7 +15,7 @@ pub(crate) use decode::{read_lines, read_value};
 pub(crate) use encode::{write_lines, write_value};
 pub(crate) use parse::{MAX_DEPTH, Node, parse, parse_prefix};
 pub(crate) use style::{Layout, Style};
-pub(crate) use text::{escape_into, unescape};
+pub(crate) use text::{escape_into, has_control, unescape};
 
 #[cfg(test)]
 mod tests;

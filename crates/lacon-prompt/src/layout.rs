@@ -2,7 +2,13 @@
 //!
 //! A provider caches the longest common prefix of requests, byte for byte. So tools and their schemas get one order,
 //! material that several requests share comes first in one order, and the text that differs by role comes after it.
-//! Nothing is reworded here; [`shared_first`] only moves whole segments.
+//! Nothing is reworded here; [`shared_first`] only moves whole segments, [`volatile_last`] whole lines.
+
+mod refer;
+mod volatile;
+
+pub use refer::{Reference, follow, refer};
+pub use volatile::{Moved, put_back, volatile_last};
 
 use crate::prompt::{Message, Prompt, Role, Segment};
 use lacon_tokens::Encoding;
@@ -122,8 +128,8 @@ pub fn first_difference(a: &Prompt, b: &Prompt) -> Option<Difference> {
 ///
 /// System text that every request has comes first. Then, request by request in the order they are sent, the data that
 /// the longest possible beginning of an earlier request consists of; then other shared data, the most shared first;
-/// then what is each request's own. Segments keep their role and their text. Requests with calls in them are histories
-/// whose order carries meaning; they are left as they are.
+/// then what is each request's own. Segments keep their role and their text. Requests with calls or named speakers in
+/// them are histories whose order carries meaning; they are left as they are.
 #[must_use]
 pub fn shared_first(prompts: &[Prompt]) -> Vec<Prompt> {
     let mut shares: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
@@ -156,6 +162,7 @@ fn front_loaded<'a>(
     let is_history = |message: &Message| {
         !message.tool_calls.is_empty()
             || message.tool_call_id.is_some()
+            || message.name.is_some()
             || !matches!(message.role, Role::System | Role::User)
     };
     if prompt.messages.iter().any(is_history) {

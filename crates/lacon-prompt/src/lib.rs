@@ -13,6 +13,7 @@ pub mod extract;
 pub mod guard;
 mod json;
 pub mod layout;
+pub mod marker;
 pub mod offload;
 pub mod optimize;
 pub mod passes;

@@ -4,6 +4,18 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Pass {
+    /// Moves the bodies of functions to the store, so that source code becomes its outline. Only runs where asked for.
+    ///
+    /// Keeps: every line that is not inside a function, signatures and their comments; a marker for each body of four
+    /// lines and more. Does nothing: without a store, or where the store is full.
+    /// Example: a file of 521 lines, 4,810 tokens, becomes 1,937.
+    Outline,
+    /// Moves runs of passing tests and of a build's progress, eight lines and more, to the store.
+    ///
+    /// Keeps: every line with a word of trouble (failed, error, warning, …), totals, and a marker with the number of
+    /// lines and what all of them begin and end with. Does nothing: without a store, or where the store is full.
+    /// Example: 77 lines `test … ok`, 960 tokens, become a marker of 33.
+    Progress,
     /// Moves opaque runs (base64, hex, from 160 characters on) to the store.
     ///
     /// Keeps: a marker with kind, length and handle. Does nothing: without a store, or where the store is full.
@@ -31,6 +43,11 @@ pub enum Pass {
     /// Keeps: every line and their order. Does nothing: where no path has two lines in a row.
     /// Example: 150 lines of `grep -n`, 4,794 tokens, become 3,300.
     Hits,
+    /// Writes what `git diff` prints with the name of each file once.
+    ///
+    /// Keeps: hunks line for line, objects and modes. Does nothing: on renames, binary files and changed modes.
+    /// Example: a diff of seven files, 8,094 tokens, becomes 7,808.
+    Diffs,
     /// Writes log lines and separated rows as templates and their values.
     ///
     /// Keeps: every token whole, the order of lines. Does nothing: on prose, and on lines that share too little.
@@ -61,17 +78,20 @@ pub enum Pass {
 
 /// Every pass in its order.
 ///
-/// Blobs come first because nothing else may look into them. Forms come next, while the text is still what a program
+/// What goes to the store comes first, because nothing else may look into it; bodies before what may lie in them. Forms come next, while the text is still what a program
 /// printed; columns and hits before logs, which read the same lines with less knowledge of them. Edits come after forms, because
 /// unescaping a string turns it into lines, and before repeats, which would break up a second version into the passages
 /// it shares. Repeats come last of what one text needs: tables and unescaped strings bring more passages into the same
 /// words. Duplicates look at whole segments and are the only pass that sees more than one.
-pub const PASSES: [Pass; 10] = [
+pub const PASSES: [Pass; 13] = [
+    Pass::Outline,
+    Pass::Progress,
     Pass::Blobs,
     Pass::Json,
     Pass::JsonLines,
     Pass::Columns,
     Pass::Hits,
+    Pass::Diffs,
     Pass::Logs,
     Pass::Grids,
     Pass::Edits,
@@ -84,11 +104,14 @@ impl Pass {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Pass::Outline => "outline",
+            Pass::Progress => "progress",
             Pass::Blobs => "blobs",
             Pass::Json => "json",
             Pass::JsonLines => "jsonl",
             Pass::Columns => "columns",
             Pass::Hits => "hits",
+            Pass::Diffs => "diffs",
             Pass::Logs => "logs",
             Pass::Grids => "grids",
             Pass::Edits => "edits",
@@ -101,6 +124,8 @@ impl Pass {
     #[must_use]
     pub fn about(self) -> &'static str {
         match self {
+            Pass::Outline => "moved the bodies of functions to the store; each marker names its entry",
+            Pass::Progress => "moved runs of passing tests and of a build's progress to the store",
             Pass::Blobs => "moved opaque runs (base64, hex) to the store; each marker names its entry",
             Pass::Json => "wrote JSON without its layout and records as tables",
             Pass::JsonLines => "wrote JSON lines as one table",
@@ -108,6 +133,7 @@ impl Pass {
                 "wrote separated rows as columns with their constants and defaults in the heading"
             }
             Pass::Hits => "wrote the path of search hits once above them",
+            Pass::Diffs => "wrote the name of each file of a diff once",
             Pass::Logs => "wrote log lines as templates and their values",
             Pass::Grids => "wrote markdown tables without padding",
             Pass::Edits => "wrote text that stands above in nearly the same words as its changes",
@@ -128,7 +154,7 @@ impl Pass {
 pub struct PassSet(u16);
 
 impl PassSet {
-    /// All passes.
+    /// All passes, also those that only run where they are asked for.
     pub const ALL: PassSet = PassSet(u16::MAX);
     /// No pass.
     pub const NONE: PassSet = PassSet(0);
@@ -153,7 +179,8 @@ impl PassSet {
 }
 
 impl Default for PassSet {
+    /// All passes but the outline, which takes from view what a reader of code may want.
     fn default() -> Self {
-        PassSet::ALL
+        PassSet::ALL.without(Pass::Outline)
     }
 }

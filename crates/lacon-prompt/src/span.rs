@@ -3,7 +3,7 @@
 //! Nothing here decides what may change; a span only says what its bytes look like. When in doubt a span is prose, which
 //! no lossless pass touches.
 
-use crate::codec::{blobs, columns, hits};
+use crate::codec::{blobs, columns, diffs, hits, progress};
 use crate::json;
 use std::ops::Range;
 
@@ -23,10 +23,12 @@ pub enum SpanKind {
     JsonLines,
     /// Comma-, tab- or semicolon-separated rows.
     Csv,
-    /// Log lines, with the stack traces between them.
+    /// Log lines, with the stack traces between them; also runs of passing tests and of a build's progress.
     Log,
     /// Lines of a search or a compiler: `path:line:text`.
     Hits,
+    /// What `git diff` prints for files that were edited, added or deleted.
+    Diff,
     /// A fenced code block, fences included.
     Code,
     /// Quoted lines (`> …`).
@@ -52,6 +54,7 @@ impl SpanKind {
             SpanKind::Csv => "csv",
             SpanKind::Log => "log",
             SpanKind::Hits => "hits",
+            SpanKind::Diff => "diff",
             SpanKind::Code => "code",
             SpanKind::Quote => "quote",
             SpanKind::Url => "url",
@@ -143,6 +146,9 @@ impl Blocks<'_> {
                 Some((SpanKind::Quote, end))
             }
             b'`' if text[at..].starts_with("```") => self.fence(at),
+            b'd' if text[at..].starts_with("diff --git ") => {
+                diffs::block(text, at).map(|end| (SpanKind::Diff, end))
+            }
             _ => None,
         }
     }
@@ -242,6 +248,12 @@ fn split_lines(text: &str, range: Range<usize>, out: &mut Vec<Span>) {
         if found > 0 {
             out.push(Span { kind: SpanKind::Hits, range: lines[i].0..end_of(i + found) });
             i += found;
+            continue;
+        }
+        let steps = progress::leading((i..lines.len()).map(|i| &text[lines[i].0..end_of(i + 1)]));
+        if steps > 0 {
+            out.push(Span { kind: SpanKind::Log, range: lines[i].0..end_of(i + steps) });
+            i += steps;
             continue;
         }
         if !lines[i].1 {

@@ -366,7 +366,7 @@ impl State<'_> {
 
     /// Gives tool results their shorter exact form. Repeats are not named: a later message would change an earlier one.
     fn reform(&mut self) {
-        let passes = PassSet::ALL.without(Pass::Repeats).without(Pass::Blobs).without(Pass::Duplicates);
+        let passes = PassSet::default().without(Pass::Repeats).without(Pass::Duplicates);
         let options = Options { passes, ..Options::default() };
         for i in 0..self.turns.len() {
             let turn = &self.turns[i];

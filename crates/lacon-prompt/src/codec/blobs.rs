@@ -3,20 +3,24 @@
 //! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`. A `[blob` of the input gets a `!` (`[blob!`), so only
 //! markers written here are ever followed.
 
-use crate::offload::{Handle, Store, StoreError};
+use super::{outline, progress};
+use crate::error::{Error, Result};
+use crate::marker::{Marker, OPEN};
+use crate::offload::{Store, StoreError};
+use crate::passes::{Pass, PassSet};
 
 /// Shortest run that is offloaded; a marker costs about twenty tokens, a run this long about sixty.
 pub(crate) const MIN_BLOB: usize = 160;
-const OPEN: &str = "[blob";
 
-/// One offloaded run.
+/// A run that was offloaded: which pass found it, where it was and what stands for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Offloaded {
-    pub(crate) handle: Handle,
-    pub(crate) bytes: usize,
+    pub(crate) pass: Pass,
+    pub(crate) range: std::ops::Range<usize>,
+    pub(crate) marker: String,
 }
 
-/// A run of opaque characters: where it is and what it claims to be.
+/// A run of bytes that may go to the store: where it is and what it claims to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Run {
     pub(crate) start: usize,
@@ -100,35 +104,58 @@ pub(crate) fn has_marker(text: &str) -> bool {
     text.contains(OPEN)
 }
 
-/// Replaces the opaque runs of a text by markers. A run that the store refuses stays.
-pub(crate) fn encode(text: &str, store: &mut dyn Store) -> Result<(String, Vec<Offloaded>), StoreError> {
+/// What may go to the store, in order and apart: bodies, then what lies outside of them.
+fn runs(text: &str, passes: PassSet) -> Vec<(Pass, Run)> {
+    let mut all: Vec<(Pass, Run)> = Vec::new();
+    for pass in [Pass::Outline, Pass::Progress, Pass::Blobs].into_iter().filter(|pass| passes.has(*pass)) {
+        let found = match pass {
+            Pass::Outline => outline::find(text),
+            Pass::Progress => progress::find(text),
+            _ => find(text),
+        };
+        let free = |run: &Run| {
+            let at = all.partition_point(|(_, known)| known.end <= run.start);
+            all.get(at).is_none_or(|(_, known)| known.start >= run.end)
+        };
+        let found: Vec<(Pass, Run)> = found.into_iter().filter(free).map(|run| (pass, run)).collect();
+        if !found.is_empty() {
+            all.extend(found);
+            all.sort_by_key(|(_, run)| run.start);
+        }
+    }
+    all
+}
+
+/// Replaces what may go to the store by markers. A run that the store refuses stays.
+pub(crate) fn encode(
+    text: &str,
+    passes: PassSet,
+    store: &mut dyn Store,
+) -> std::result::Result<(String, Vec<Offloaded>), StoreError> {
     let mut out = String::with_capacity(text.len());
     let mut offloaded = Vec::new();
     let mut at = 0;
-    for run in find(text) {
+    for (pass, run) in runs(text, passes) {
         let content = &text[run.start..run.end];
         let handle = match store.put(content) {
             Ok(handle) => handle,
             Err(StoreError::Full { .. } | StoreError::Collision { .. }) => continue,
             Err(error) => return Err(error),
         };
+        let marker = Marker { label: run.label, chars: content.len(), handle }.to_string();
         out.push_str(&stuff(&text[at..run.start]));
-        out.push_str(&format!("{OPEN} {}, {} chars, ref={handle}]", run.label, content.len()));
-        offloaded.push(Offloaded { handle, bytes: content.len() });
+        out.push_str(&marker);
+        offloaded.push(Offloaded { pass, range: run.start..run.end, marker });
         at = run.end;
     }
     out.push_str(&stuff(&text[at..]));
     Ok((out, offloaded))
 }
 
-/// Undoes [`encode`]; `Ok(Err(handle))` where the store does not hold a handle.
-pub(crate) fn decode(
-    text: &str,
-    store: Option<&dyn Store>,
-    limit: usize,
-) -> Result<Result<String, Handle>, StoreError> {
+/// Undoes [`encode`].
+pub(crate) fn decode(text: &str, store: Option<&dyn Store>, limit: usize) -> Result<String> {
     if !text.contains(OPEN) {
-        return Ok(Ok(text.to_owned()));
+        return Ok(text.to_owned());
     }
     let mut out = String::with_capacity(text.len() * 2);
     let mut rest = text;
@@ -140,13 +167,16 @@ pub(crate) fn decode(
             rest = stuffed;
             continue;
         }
-        match marker(after) {
-            Some((handle, len)) if out.len() <= limit => {
+        match Marker::read(after) {
+            Some((marker, len)) if out.len() <= limit => {
                 let content = match store {
-                    Some(store) => store.get(&handle)?,
+                    Some(store) => store.get(&marker.handle)?,
                     None => None,
                 };
-                let Some(content) = content else { return Ok(Err(handle)) };
+                let content = content.ok_or_else(|| Error::Missing { handle: marker.handle.clone() })?;
+                if let Err(what) = marker.check(&content) {
+                    return Err(Error::Changed { handle: marker.handle, what });
+                }
                 out.push_str(&content);
                 rest = &after[len..];
             }
@@ -157,16 +187,5 @@ pub(crate) fn decode(
         }
     }
     out.push_str(rest);
-    Ok(Ok(out))
-}
-
-/// The handle of the marker that `after` continues, and where the marker ends.
-fn marker(after: &str) -> Option<(Handle, usize)> {
-    if !after.starts_with(' ') {
-        return None;
-    }
-    let end = after.find(']').filter(|end| *end <= 160)?;
-    let inner = &after[1..end];
-    let (_, handle) = inner.rsplit_once(", ref=")?;
-    Some((Handle::parse(handle)?, end + 1))
+    Ok(out)
 }

@@ -21,7 +21,6 @@
 use super::Fault;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 
 const HEAD: &str = "@edit ";
 const SIGNS: [char; 3] = ['±', '¤', '§'];
@@ -51,6 +50,7 @@ struct Places {
 #[derive(Debug, Default)]
 pub(crate) struct Above {
     lines: Vec<String>,
+    hashes: Vec<u64>,
     index: Index,
     bytes: usize,
 }
@@ -63,8 +63,10 @@ impl Above {
         }
         self.bytes += text.len();
         for line in text.split('\n') {
-            note(&mut self.index, line, self.lines.len());
+            let h = hash(line);
+            note(&mut self.index, line, h, self.lines.len());
             self.lines.push(line.to_owned());
+            self.hashes.push(h);
         }
     }
 }
@@ -75,8 +77,19 @@ pub(crate) struct Edited {
     pub(crate) n_lists: usize,
 }
 
+/// A hash of a line. Two lines of one hash are still compared, so a text that is made to have many costs time alone, and
+/// the places that are tried bound that.
 fn hash(line: &str) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(line)
+    let mix = |h: u64, word: u64| (h.rotate_left(23) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut words = line.as_bytes().chunks_exact(8);
+    let mut h = line.len() as u64;
+    for word in &mut words {
+        h = mix(h, u64::from_le_bytes(word.try_into().expect("chunks of eight")));
+    }
+    let mut last = [0; 8];
+    last[..words.remainder().len()].copy_from_slice(words.remainder());
+    h = mix(h, u64::from_le_bytes(last));
+    h ^ (h >> 29)
 }
 
 /// Whether a line says enough to begin a version.
@@ -84,9 +97,9 @@ fn telling(line: &str) -> bool {
     line.trim().len() >= 12
 }
 
-fn note(index: &mut Index, line: &str, at: usize) {
+fn note(index: &mut Index, line: &str, h: u64, at: usize) {
     if telling(line) {
-        let places = index.entry(hash(line)).or_default();
+        let places = index.entry(h).or_default();
         if let Some(place) = places.at.get_mut(places.n) {
             *place = at as u32;
             places.n += 1;
@@ -114,6 +127,8 @@ struct Version {
 struct Lines<'a> {
     above: &'a [String],
     text: Vec<&'a str>,
+    /// Hashes of all of them.
+    hashes: Vec<u64>,
 }
 
 impl<'a> Lines<'a> {
@@ -126,6 +141,10 @@ impl<'a> Lines<'a> {
 
     fn len(&self) -> usize {
         self.above.len() + self.text.len()
+    }
+
+    fn same(&self, a: usize, b: usize) -> bool {
+        self.hashes[a] == self.hashes[b] && self.get(a) == self.get(b)
     }
 
     /// The first words of a line by which it is found first; `None` where an earlier line begins with all of it.
@@ -147,7 +166,9 @@ pub(crate) fn encode(above: &Above, text: &str) -> Option<Edited> {
     if text.len() > MAX_TEXT {
         return None;
     }
-    let lines = Lines { above: &above.lines, text: text.split('\n').collect() };
+    let split: Vec<&str> = text.split('\n').collect();
+    let hashes = above.hashes.iter().copied().chain(split.iter().map(|line| hash(line))).collect();
+    let lines = Lines { above: &above.lines, text: split, hashes };
     let versions = find(above, &lines);
     if versions.is_empty() {
         return None;
@@ -203,12 +224,12 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
     while at < lines.len() {
         let line = lines.get(at);
         if found.len() < MAX_LISTS && telling(line) {
-            let h = hash(line);
+            let h = lines.hashes[at];
             let places = [above.index.get(&h), index.get(&h)].into_iter().flatten();
             let places = places.flat_map(|places| &places.at[..places.n]);
             let best = places
                 .map(|place| *place as usize)
-                .filter(|place| lines.get(*place) == line)
+                .filter(|place| lines.same(*place, at))
                 .filter_map(|place| version(lines, &hidden, place, at))
                 .max_by_key(|(saved, version)| (*saved, std::cmp::Reverse(version.source)));
             if let Some((_, version)) = best {
@@ -218,7 +239,7 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
                 continue;
             }
         }
-        note(&mut index, line, at);
+        note(&mut index, line, lines.hashes[at], at);
         at += 1;
     }
     found
@@ -231,7 +252,7 @@ fn version(lines: &Lines<'_>, hidden: &[bool], source: usize, at: usize) -> Opti
     let mut changes: Vec<Change> = Vec::new();
     let readable = |line: usize| line < at && !hidden[line];
     loop {
-        while readable(a) && b < lines.len() && lines.get(a) == lines.get(b) {
+        while readable(a) && b < lines.len() && lines.same(a, b) {
             (a, b) = (a + 1, b + 1);
         }
         (source_end, end) = (a, b);
@@ -259,7 +280,7 @@ fn version(lines: &Lines<'_>, hidden: &[bool], source: usize, at: usize) -> Opti
 
 /// How many lines of the source and of the version to pass until both say the same again for two lines.
 fn in_step(lines: &Lines<'_>, hidden: &[bool], a: usize, b: usize, at: usize) -> Option<(usize, usize)> {
-    let same = |a: usize, b: usize| a < at && b < lines.len() && !hidden[a] && lines.get(a) == lines.get(b);
+    let same = |a: usize, b: usize| a < at && b < lines.len() && !hidden[a] && lines.same(a, b);
     for distance in 1..=2 * REACH {
         for skip in distance.saturating_sub(REACH)..=distance.min(REACH) {
             let (x, y) = (a + skip, b + distance - skip);

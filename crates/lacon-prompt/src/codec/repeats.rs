@@ -57,7 +57,8 @@ pub(crate) fn encode(text: &str) -> Option<Named> {
 /// Whether a passage may begin here: at a line, a cell, a quoted string, a JSON value or a sentence.
 fn is_start(bytes: &[u8], at: usize) -> bool {
     let Some(before) = at.checked_sub(1).map(|i| bytes[i]) else { return true };
-    if bytes[at].is_ascii_whitespace() || (bytes[at] & 0xc0) == 0x80 {
+    // Most bytes stand inside a word.
+    if before.is_ascii_alphanumeric() || bytes[at].is_ascii_whitespace() || (bytes[at] & 0xc0) == 0x80 {
         return false;
     }
     match before {

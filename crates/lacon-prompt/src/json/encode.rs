@@ -11,7 +11,7 @@
 //! from its shape, never by printing it both ways.
 
 use super::table::{Column, Kind, Schema};
-use super::{Layout, Node, Style, escape_into, parse, unescape};
+use super::{Layout, Node, Style, escape_into, has_control, parse, unescape};
 use std::borrow::Cow;
 
 /// Turns one tree into the notation. `tables` off gives minified JSON with unescaped strings.
@@ -82,8 +82,10 @@ impl Writer {
 
     fn lexeme<'a>(&self, raw: &'a str) -> Lexeme<'a> {
         let Some(text) = unescape(raw) else { return Lexeme::Verbatim };
-        if matches!(text, Cow::Borrowed(_)) && !self.ascii {
-            return Lexeme::Text(text);
+        if matches!(text, Cow::Borrowed(_)) {
+            // Without a backslash only what ASCII cannot say, and the delete character, would be escaped again.
+            let again = self.ascii && raw.bytes().any(|b| b > 0x7e);
+            return if again { Lexeme::Verbatim } else { Lexeme::Text(text) };
         }
         let mut again = String::with_capacity(raw.len());
         escape_into(&mut again, &text, self.ascii);
@@ -280,9 +282,7 @@ fn record<'n, 'a>(node: &'n Node<'a>) -> Option<&'n [(&'a str, Node<'a>)]> {
 /// Whether a text can stand between triple quotes: it must not end or hide the block, and no reader or terminal may
 /// rewrite its control characters.
 fn block_can_hold(text: &str) -> bool {
-    !text.ends_with('"')
-        && !text.contains("\"\"\"")
-        && !text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+    !text.ends_with('"') && !text.contains("\"\"\"") && !has_control(text, b"\n\t")
 }
 
 fn name_is_bare(text: &str) -> bool {
@@ -296,7 +296,8 @@ fn name_is_bare(text: &str) -> bool {
 fn cell_is_bare(text: &str, strings: bool, inner: bool) -> bool {
     if text.is_empty()
         || text.starts_with(['"', '{', '[', '$', '!', '('])
-        || text.chars().any(|c| c == '|' || c.is_control() || (inner && c == ')'))
+        || text.bytes().any(|b| b == b'|' || (inner && b == b')'))
+        || has_control(text, b"")
     {
         return false;
     }

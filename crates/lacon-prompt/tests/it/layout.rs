@@ -1,6 +1,8 @@
 use lacon_prompt::layout::{
-    CacheProfile, canonical_tools, first_difference, net_saving, predict, shared_first,
+    CacheProfile, canonical_tools, first_difference, follow, net_saving, predict, put_back, refer,
+    shared_first, volatile_last,
 };
+use lacon_prompt::offload::MemoryStore;
 use lacon_prompt::prompt::{Message, Prompt, Role, Segment};
 use lacon_tokens::{Encoding, EncodingName};
 use serde_json::json;
@@ -65,6 +67,78 @@ fn shared_material_comes_first_and_nothing_is_lost() {
     assert!(warm[1].cached >= 1024 && warm[1].cached.is_multiple_of(128));
     assert!(net_saving(&cold, &warm) > 0);
     assert_eq!(net_saving(&cold, &cold), 0);
+}
+
+/// What a day's two requests look like when each says when it was made.
+fn dated(date: &str, session: &str) -> Prompt {
+    let rules = format!(
+        "You are a careful analyst.\nToday's date: {date}\n- Session id: {session}\nNever sell before 2027-01-01.\n"
+    );
+    let report =
+        "Apple closed at 232.78 on 2026-01-02 after a week of rising volume.\nDate: 2026-01-02\n".repeat(60);
+    Prompt::new(vec![
+        Message::new(Role::System, vec![Segment::instruction("rules", rules)]),
+        Message::new(
+            Role::User,
+            vec![Segment::data("market_report", report), Segment::instruction("ask", "What now?")],
+        ),
+    ])
+}
+
+#[test]
+fn volatile_lines_go_to_the_end_and_come_back() {
+    let before = [dated("2026-01-02", "7f3a99c2e1"), dated("2026-01-03", "99ab12fe77")];
+    let after: Vec<_> = before.iter().map(volatile_last).collect();
+    let (prompt, moved) = &after[0];
+    assert_eq!(
+        prompt.messages[0].content(),
+        "You are a careful analyst.\nNever sell before 2027-01-01.\n",
+        "a rule with a date in it stays"
+    );
+    assert!(
+        prompt.messages[1]
+            .content()
+            .ends_with("What now?\nToday's date: 2026-01-02\n- Session id: 7f3a99c2e1\n")
+    );
+    assert_eq!(prompt.messages[1].segments[0], before[0].messages[1].segments[0], "data keeps its dates");
+    assert_eq!(moved.iter().map(|m| (m.message, m.segment)).collect::<Vec<_>>(), [(0, 0), (0, 0)]);
+    for (before, (after, moved)) in before.iter().zip(&after) {
+        assert_eq!(put_back(after, moved), *before);
+    }
+    let cold = predict(&before, CacheProfile::OPENAI, o200k());
+    let warm = predict(&[after[0].0.clone(), after[1].0.clone()], CacheProfile::OPENAI, o200k());
+    assert_eq!(cold[1].cached, 0);
+    assert!(warm[1].cached >= 1024);
+}
+
+#[test]
+fn a_history_keeps_its_volatile_lines() {
+    let mut prompt = dated("2026-01-02", "7f3a99c2e1");
+    prompt.messages.push(Message::new(Role::Assistant, vec![Segment::history("answer", "Fine.")]));
+    assert_eq!(volatile_last(&prompt), (prompt.clone(), Vec::new()));
+}
+
+#[test]
+fn what_another_agent_got_is_named_where_no_cache_gives_it_back() {
+    let prompts = shared_first(&team());
+    let mut store = MemoryStore::new([3; 32], 1 << 20);
+    // All of it stands at the beginning of each: nothing to name.
+    let (same, references) = refer(&prompts, &[true; 3], &mut store, o200k()).expect("memory does not fail");
+    assert_eq!((same, references.len()), (prompts.clone(), 0));
+
+    let mut prompts = team();
+    prompts[2].messages[1].segments[1].pinned = true;
+    let (short, references) =
+        refer(&prompts, &[true, false, true], &mut store, o200k()).expect("memory does not fail");
+    assert_eq!(&short[..2], &prompts[..2], "the first has nothing before it, the second cannot retrieve");
+    let [only] = &references[..] else { panic!("one reference: {references:?}") };
+    assert_eq!((only.request, only.message, only.segment, only.sent_in), (2, 1, 2, 0));
+    assert!(
+        short[2].messages[1].segments[2].text.starts_with("[blob news_report of the team, 3840 chars, ref=")
+    );
+    assert!(only.saved > 700);
+    assert_eq!(follow(&short, &references, &store).expect("is stored"), prompts);
+    assert!(follow(&short, &references, &MemoryStore::new([4; 32], 1 << 20)).is_err());
 }
 
 #[test]

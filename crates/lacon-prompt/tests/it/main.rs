@@ -10,4 +10,5 @@ mod optimize;
 mod plan;
 mod snapshots;
 mod span;
+mod tools;
 mod trim;

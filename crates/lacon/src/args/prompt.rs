@@ -49,6 +49,9 @@ pub struct CompressArgs {
     /// Passes to switch off, divided by commas
     #[arg(long, value_name = "PASS,...")]
     pub disable: Option<String>,
+    /// Passes to switch on that only run where asked for, divided by commas: outline
+    #[arg(long, value_name = "PASS,...")]
+    pub enable: Option<String>,
     /// Encoding to count with
     #[arg(long, value_name = "NAME", default_value = "o200k_base")]
     pub encoding: String,
@@ -94,7 +97,7 @@ pub struct ExpandArgs {
 /// Flags of `lacon retrieve`.
 #[derive(Debug, Args)]
 pub struct RetrieveArgs {
-    /// The handle: the hex digits after ref= in a marker
+    /// The handle, the hex digits after ref= in a marker; or the whole marker, so that what it says is checked
     pub handle: String,
     /// Print one JSON object
     #[arg(long)]
@@ -159,12 +162,24 @@ pub struct LayoutArgs {
     /// Whose cache to predict
     #[arg(long, value_enum, default_value_t = CacheRules::Openai)]
     pub provider: CacheRules,
+    /// Move lines of system messages that are a date, a time or an id to the end of the request
+    #[arg(long)]
+    pub volatile_last: bool,
+    /// Requests, by position from 0, whose agents can retrieve: what an earlier one holds and no cache gives back becomes a marker
+    #[arg(long, value_name = "I,...", value_delimiter = ',')]
+    pub refer: Vec<usize>,
+    /// Write the requests as they are laid out to this folder
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
     /// Encoding to count with
     #[arg(long, value_name = "NAME", default_value = "o200k_base")]
     pub encoding: String,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Where the texts behind --refer are kept
+    #[command(flatten)]
+    pub store: StoreArgs,
 }
 
 /// What a batch does to each text.

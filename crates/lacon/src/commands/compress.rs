@@ -48,7 +48,7 @@ impl Outcome {
 /// Runs the subcommand.
 pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
     let encoding = input::encoding(&args.encoding)?;
-    let passes = pass_set(args.disable.as_deref())?;
+    let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
     let share = share(args)?;
     let source = match input::read(args.file.as_deref())? {
         Input::Text(source) => source,
@@ -225,15 +225,17 @@ fn query_of_environment() -> Option<String> {
     std::env::var("COMPRESS_QUERY").ok()
 }
 
-/// All passes without the ones that are switched off.
-fn pass_set(disable: Option<&str>) -> Result<PassSet, Failure> {
-    let mut passes = PassSet::ALL;
-    for name in disable.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty()) {
-        let pass = Pass::named(name).ok_or_else(|| {
-            let known: Vec<&str> = PASSES.iter().map(|pass| pass.name()).collect();
-            Failure::input(format!("unknown pass {name:?}\nhint: the passes are {}", known.join(", ")))
-        })?;
-        passes = passes.without(pass);
+/// The usual passes without the ones that are switched off and with the ones that are switched on.
+fn pass_set(disable: Option<&str>, enable: Option<&str>) -> Result<PassSet, Failure> {
+    let mut passes = PassSet::default();
+    for (list, on) in [(disable, false), (enable, true)] {
+        for name in list.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let pass = Pass::named(name).ok_or_else(|| {
+                let known: Vec<&str> = PASSES.iter().map(|pass| pass.name()).collect();
+                Failure::input(format!("unknown pass {name:?}\nhint: the passes are {}", known.join(", ")))
+            })?;
+            passes = if on { passes.with(pass) } else { passes.without(pass) };
+        }
     }
     Ok(passes)
 }

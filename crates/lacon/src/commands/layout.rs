@@ -3,12 +3,15 @@
 use std::{path::Path, process::ExitCode};
 
 use lacon_prompt::{
-    layout::{CacheProfile, Predicted, first_difference, net_saving, predict, shared_first},
+    layout::{
+        CacheProfile, Predicted, first_difference, net_saving, predict, refer, shared_first, volatile_last,
+    },
     prompt::{Message, Prompt, Role, Segment, ToolCall},
 };
+use lacon_tokens::Encoding;
 use serde_json::{Value, json};
 
-use super::prompt_input as input;
+use super::prompt_input::{self as input, LazyStore};
 use crate::{
     args::prompt::{CacheRules, LayoutArgs},
     failure::Failure,
@@ -19,6 +22,7 @@ use crate::{
 pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
     let encoding = input::encoding(&args.encoding)?;
     let mut requests: Vec<(String, Prompt)> = Vec::new();
+    let mut sources: Vec<String> = Vec::new();
     for file in &args.files {
         let source = input::read_text(Some(file))?;
         let name = file.display().to_string();
@@ -26,9 +30,11 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
             for (i, line) in source.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
                 let name = format!("{name}:{}", i + 1);
                 requests.push((name.clone(), prompt_of(&name, line)?));
+                sources.push(line.to_owned());
             }
         } else {
             requests.push((name.clone(), prompt_of(&name, &source)?));
+            sources.push(source);
         }
     }
     let profile = match args.provider {
@@ -37,7 +43,11 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
     };
     let prompts: Vec<Prompt> = requests.iter().map(|(_, prompt)| prompt.clone()).collect();
     let now = predict(&prompts, profile, encoding);
-    let moved = predict(&shared_first(&prompts), profile, encoding);
+    let laid_out = lay_out(args, &prompts, encoding)?;
+    let moved = predict(&laid_out.prompts, profile, encoding);
+    if let Some(folder) = &args.out {
+        write_all(folder, &laid_out.prompts, &sources)?;
+    }
     let parts: Vec<_> = prompts.windows(2).map(|pair| first_difference(&pair[0], &pair[1])).collect();
     let saving = net_saving(&now, &moved);
     if args.json {
@@ -63,6 +73,8 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
                 "as_sent": list(&now),
                 "shared_first": list(&moved),
                 "net_saving_tokens": saving as f64 / 1e3,
+                "volatile_lines": laid_out.volatile,
+                "referred_tokens": laid_out.referred,
             })
             .to_string(),
         );
@@ -83,6 +95,12 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
             });
         }
     }
+    for line in &laid_out.volatile {
+        text::out(&format!("  moved to the end: {line}"));
+    }
+    if laid_out.referred > 0 {
+        text::out(&format!("  {} tokens that an earlier request holds became markers", laid_out.referred));
+    }
     let cost = |list: &[Predicted]| list.iter().map(|p| p.cost_permille).sum::<u64>() as f64 / 1e3;
     text::out(&format!(
         "effective input: {:.0} tokens as sent, {:.0} with shared material first ({:+.1} %)",
@@ -91,6 +109,84 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
         -100.0 * (saving as f64 / 1e3) / cost(&now).max(1.0)
     ));
     Ok(ExitCode::SUCCESS)
+}
+
+/// The requests in their new order, and what was done beyond it.
+struct LaidOut {
+    prompts: Vec<Prompt>,
+    volatile: Vec<String>,
+    referred: usize,
+}
+
+fn lay_out(args: &LayoutArgs, prompts: &[Prompt], encoding: &Encoding) -> Result<LaidOut, Failure> {
+    let mut volatile = Vec::new();
+    let mut prompts = prompts.to_vec();
+    if args.volatile_last {
+        for prompt in &mut prompts {
+            let (moved, lines) = volatile_last(prompt);
+            *prompt = moved;
+            volatile.extend(lines.into_iter().map(|moved| moved.line.trim().to_owned()));
+        }
+    }
+    prompts = shared_first(&prompts);
+    let mut referred = 0;
+    if let Some(far) = args.refer.iter().find(|i| **i >= prompts.len()) {
+        return Err(Failure::input(format!(
+            "--refer names request {far}, there are {}\nhint: requests are counted from 0",
+            prompts.len()
+        )));
+    }
+    if !args.refer.is_empty() {
+        let can: Vec<bool> = (0..prompts.len()).map(|i| args.refer.contains(&i)).collect();
+        let mut store = LazyStore::new(&args.store);
+        let (short, references) = refer(&prompts, &can, &mut store, encoding).map_err(Failure::input)?;
+        store.finish()?;
+        referred = references.iter().map(|reference| reference.saved).sum();
+        prompts = short;
+    }
+    Ok(LaidOut { prompts, volatile, referred })
+}
+
+/// Writes each request as it came, with its messages and tools in the new layout.
+fn write_all(folder: &Path, prompts: &[Prompt], sources: &[String]) -> Result<(), Failure> {
+    let failed = |e: std::io::Error| Failure::input(format!("cannot write to {}: {e}", folder.display()));
+    std::fs::create_dir_all(folder).map_err(failed)?;
+    for (i, (prompt, source)) in prompts.iter().zip(sources).enumerate() {
+        let request: Value = serde_json::from_str(source).map_err(Failure::input)?;
+        let path = folder.join(format!("{i:03}.json"));
+        std::fs::write(path, request_of(request, prompt).to_string()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// A request with a prompt's messages and tools. One with calls, names or anything but text in it keeps its messages.
+fn request_of(request: Value, prompt: &Prompt) -> Value {
+    let is_text = |message: &Value| {
+        let parts = |parts: &Vec<Value>| parts.iter().all(|part| part["type"] == "text");
+        let content = &message["content"];
+        message.as_object().is_some_and(|members| members.len() == 2)
+            && (content.is_string() || content.as_array().is_some_and(parts))
+    };
+    let old = if request.is_array() { &request } else { &request["messages"] };
+    let plain = old.as_array().is_some_and(|list| list.iter().all(is_text));
+    let developer =
+        old.as_array().is_some_and(|list| list.iter().any(|message| message["role"] == "developer"));
+    let role = |role: Role| if role == Role::System && developer { "developer" } else { role.as_str() };
+    let messages = if plain {
+        prompt.messages.iter().map(|m| json!({"role": role(m.role), "content": m.content()})).collect()
+    } else {
+        old.clone()
+    };
+    match request {
+        Value::Object(mut request) => {
+            request.insert("messages".to_owned(), messages);
+            if !prompt.tools.is_empty() {
+                request.insert("tools".to_owned(), Value::Array(prompt.tools.clone()));
+            }
+            Value::Object(request)
+        }
+        _ => messages,
+    }
 }
 
 fn prompt_of(name: &str, source: &str) -> Result<Prompt, Failure> {

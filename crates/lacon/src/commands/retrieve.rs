@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use lacon_prompt::offload::{HANDLE_LEN, Handle, Store};
+use lacon_prompt::{
+    marker::Marker,
+    offload::{HANDLE_LEN, Handle, Store},
+};
 use serde_json::json;
 
 use super::prompt_input::{self as input, LazyStore};
@@ -10,9 +13,11 @@ use crate::{args::prompt::RetrieveArgs, failure::Failure, text};
 
 /// Runs the subcommand.
 pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
-    let handle = Handle::parse(&args.handle).ok_or_else(|| {
+    let marker = Marker::parse(&args.handle);
+    let handle = marker.as_ref().map(|marker| marker.handle.clone()).or_else(|| Handle::parse(&args.handle));
+    let handle = handle.ok_or_else(|| {
         Failure::input(format!(
-            "{:?} is no handle\nhint: a handle is the {HANDLE_LEN} hex digits after ref= in a marker",
+            "{:?} is no handle\nhint: pass a marker, or the {HANDLE_LEN} hex digits after its ref=",
             args.handle
         ))
     })?;
@@ -23,6 +28,11 @@ pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
             args.store.store.display()
         ))
     })?;
+    if let Some(Err(what)) = marker.map(|marker| marker.check(&content)) {
+        return Err(Failure::input(format!(
+            "stored content of ref={handle} has {what} than its marker says\nhint: the marker was edited; pass the handle alone to have the content"
+        )));
+    }
     if args.json {
         text::out(&json!({"schema_version": 1, "handle": handle.as_str(), "content": content}).to_string());
     } else {

@@ -105,7 +105,7 @@ fn json_diff_and_explain_say_what_changed() {
     assert_eq!(held.text(), QUOTES);
     let unknown = lacon(folder.path(), &["compress", "--disable", "jsn"], QUOTES.as_bytes());
     assert_eq!(unknown.code, Some(2));
-    assert!(unknown.err.contains("hint: the passes are blobs, json"), "{}", unknown.err);
+    assert!(unknown.err.contains("hint: the passes are outline, progress, blobs, json"), "{}", unknown.err);
 }
 
 #[test]
@@ -204,6 +204,78 @@ fn layout_names_the_first_difference() {
     let words = lacon(folder.path(), &["layout", "bull.json", "bear.json"], b"");
     assert!(words.text().contains("effective input:"), "{}", words.text());
     assert_eq!(lacon(folder.path(), &["layout", "none.json"], b"").code, Some(2));
+}
+
+#[test]
+fn layout_moves_volatile_lines_names_what_was_sent_and_writes_the_requests() {
+    let folder = folder();
+    let shared = "Apple closed at 232.78 after a week of rising volume. ".repeat(150);
+    let plan = "Buy in three parts below 230 and stop at 212.40. ".repeat(60);
+    for (i, role) in ["bull", "bear", "trader"].into_iter().enumerate() {
+        let data = if role == "trader" { plan.clone() } else { format!("{plan}{shared}") };
+        let request = serde_json::json!({"model": "gpt-4o", "messages": [
+            {"role": "system", "content": format!("Use the data alone.\nCurrent time: 2026-01-02 10:0{i}:00\n")},
+            {"role": "user", "content": [{"type": "text", "text": format!("You are the {role}.")}, {"type": "text", "text": data}]},
+        ]});
+        let request = if role == "bull" {
+            serde_json::json!({"model": "gpt-4o", "messages": [request["messages"][0], {"role": "user", "content": [
+                {"type": "text", "text": plan}, {"type": "text", "text": shared}]}]})
+        } else {
+            request
+        };
+        std::fs::write(folder.path().join(format!("{role}.json")), request.to_string()).expect("is written");
+    }
+    let args = [
+        "layout",
+        "bull.json",
+        "bear.json",
+        "trader.json",
+        "--volatile-last",
+        "--refer",
+        "2",
+        "--out",
+        "laid",
+    ];
+    let done = lacon(folder.path(), &[&args[..], &["--json"]].concat(), b"");
+    let told: Value = serde_json::from_slice(&done.out).expect("is JSON");
+    assert_eq!(told["volatile_lines"][1], "Current time: 2026-01-02 10:01:00");
+    let laid = |i: usize| -> Value {
+        let text =
+            std::fs::read_to_string(folder.path().join(format!("laid/{i:03}.json"))).expect("is there");
+        serde_json::from_str(&text).expect("is JSON")
+    };
+    assert_eq!(laid(0)["model"], "gpt-4o");
+    assert_eq!(laid(0)["messages"][0]["content"], "Use the data alone.\n");
+    let whole = |i: usize| laid(i)["messages"].to_string();
+    assert!(whole(1).contains("You are the bear.") && whole(1).contains("10:01:00"), "{}", whole(1));
+    assert!(whole(2).contains("[blob ") || told["referred_tokens"] == 0, "{}", whole(2));
+    let bad = lacon(folder.path(), &["layout", "bull.json", "--refer", "4"], b"");
+    assert_eq!(bad.code, Some(2));
+}
+
+#[test]
+fn code_becomes_its_outline_and_a_marker_is_checked() {
+    let folder = folder();
+    let body = "    let mut total = 0;\n    for value in values {\n        total += value * 3;\n        if total > 900 {\n            return None;\n        }\n    }\n    let mean = total / values.len() as u64;\n    log(\"mean\", mean, values.len(), total, 900, \"limit of the desk\");\n    Some(mean)\n";
+    let code = format!(
+        "//! Sums.\n\n/// Adds up.\npub fn sum(values: &[u64]) -> Option<u64> {{\n{body}}}\n\nconst LIMIT: u64 = 900;\n"
+    );
+    let usual = lacon(folder.path(), &["compress"], code.as_bytes());
+    assert_eq!(usual.text(), code, "bodies go only where asked for");
+    let short = lacon(folder.path(), &["compress", "--enable", "outline"], code.as_bytes());
+    let text = short.text();
+    assert!(
+        text.contains("pub fn sum(values: &[u64]) -> Option<u64> {\n    [blob 10 lines of a body, "),
+        "{text}"
+    );
+    assert!(text.ends_with("]\n}\n\nconst LIMIT: u64 = 900;\n"), "{text}");
+    assert_eq!(lacon(folder.path(), &["expand"], &short.out).text(), code);
+    let marker = text.lines().find(|line| line.contains("[blob")).expect("has one").trim().to_owned();
+    assert_eq!(lacon(folder.path(), &["retrieve", &marker], b"").text(), body.trim());
+    let edited = marker.replace("10 lines", "9 lines");
+    let refused = lacon(folder.path(), &["retrieve", &edited], b"");
+    assert_eq!(refused.code, Some(2));
+    assert!(refused.err.contains("another number of lines"), "{}", refused.err);
 }
 
 #[test]

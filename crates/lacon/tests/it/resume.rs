@@ -77,7 +77,9 @@ fn killed_at_any_instant_and_resumed_it_is_the_same_run() {
         child.kill().unwrap();
         child.wait().unwrap();
         if record(out, &name).is_none_or(|r| r["status"] != "done") {
-            if !out.join("results/CRCL/2025-07-30").join(&name).join("journal.jsonl").exists() {
+            // A run that was killed before its journal's first line has not begun; on a busy machine that takes a while.
+            let journal = out.join("results/CRCL/2025-07-30").join(&name).join("journal.jsonl");
+            if !std::fs::read_to_string(journal).is_ok_and(|lines| lines.contains('\n')) {
                 continue;
             }
             let before = answered(out, &name);
