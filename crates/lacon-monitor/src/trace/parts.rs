@@ -52,7 +52,7 @@ pub fn read(text: &str, n: usize) -> Option<(Form, Found)> {
     let (form, found) = if first_lines.next().is_some() && json::is_by_line(first) {
         lines(text, first, size)?
     } else {
-        document(text, size)?
+        list(text, size).or_else(|| document(text, size))?
     };
     // The first value's form was a guess. Analyzer files are small, and each is a run of its own.
     (found.tally.form() == Some(form) && form != Form::Analyzer).then_some((form, found))
@@ -91,6 +91,62 @@ fn lines(text: &str, first: &str, size: usize) -> Option<(Form, Found)> {
     })?;
     // One value alone may be a wrapper around others.
     (found.tally.n_values > 1).then_some((form, found))
+}
+
+/// Reads a document that is one list of objects, cut where an object seems to begin as the first one does: that takes no
+/// pass over the whole text before. Each part must end exactly where the next one begins, or nothing is given: a cut inside
+/// of an element shows in the part before it, which then ends in the middle of a value.
+fn list(text: &str, size: usize) -> Option<(Form, Found)> {
+    let text = text.strip_prefix('[')?.trim_start_matches(SPACE);
+    let mark = text.get(..=text.bytes().take(MOST_MARK).position(|b| b == b':')?)?;
+    if !mark.starts_with('{') {
+        return None;
+    }
+    // One that is longer than a part is taken apart itself.
+    let start = &text[..text.floor_char_boundary(size)];
+    let first: Value = serde_json::Deserializer::from_str(start).into_iter().next()?.ok()?;
+    let form = Tally::of(&first).form()?;
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let cut = next_element(rest, mark, size).unwrap_or(rest.len());
+        let (part, after) = rest.split_at(cut);
+        // Elements that do not begin alike would leave most of the text to one thread.
+        if part.len() > 2 * size {
+            return None;
+        }
+        parts.push((part, after.is_empty()));
+        rest = after;
+    }
+    let found = each(parts, |(part, is_last)| {
+        let mut found = Found::default();
+        let mut rest = part;
+        loop {
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<Value>();
+            found.add(form, values.next()?.ok()?);
+            rest = rest[values.byte_offset()..].trim_start_matches(SPACE);
+            if let Some(end) = rest.strip_prefix(']') {
+                return (is_last && end.trim_start_matches(SPACE).is_empty()).then_some(found);
+            }
+            rest = rest.strip_prefix(',')?.trim_start_matches(SPACE);
+            if rest.is_empty() {
+                return (!is_last).then_some(found);
+            }
+        }
+    })?;
+    Some((form, found))
+}
+
+/// White space of JSON.
+const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+/// The longest beginning of an element, up to the colon behind its first key, that is looked for.
+const MOST_MARK: usize = 64;
+
+/// Where, from byte `from` on, an element seems to begin: behind a comma, as `mark` does.
+fn next_element(text: &str, mark: &str, from: usize) -> Option<usize> {
+    let from = text.floor_char_boundary(from);
+    let mut found = text[from..].match_indices(mark).map(|(i, _)| from + i);
+    found.find(|i| text[..*i].trim_end_matches(SPACE).ends_with(','))
 }
 
 /// A piece of a document that is read alone.

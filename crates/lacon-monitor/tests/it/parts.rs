@@ -155,6 +155,36 @@ fn every_form_is_read_the_same() {
     }
 }
 
+/// Cuts that seem to lie between two elements and do not, and lists that end otherwise than they should.
+#[test]
+fn lists_are_cut_between_elements_only() {
+    let mut all = many(2);
+    for (i, run) in all.iter_mut().enumerate() {
+        // Begins as an element does, in a list and in a text.
+        let first = run.as_object().unwrap().keys().next().unwrap().clone();
+        run["inputs"] = json!({"inner": [1, {first.clone(): "x"}, {first.clone(): i}],
+            "text": format!("a, {{\"{first}\": 1}},{{\"{first}\":2")});
+        run["outputs"] = json!("é".repeat(i * 7 % 40));
+    }
+    let (tight, loose) = (json!(all).to_string(), serde_json::to_string_pretty(&all).unwrap());
+    for list in [&tight, &loose] {
+        check(list.as_bytes());
+        let open = &list[..list.len() - 1];
+        for file in [
+            open.to_owned(),
+            format!("{open},]"),
+            format!("{list} x"),
+            format!("{list}]"),
+            format!("\u{c}{list}"),
+        ] {
+            check(file.as_bytes());
+        }
+        check(list.replace("},", "}\u{c},").as_bytes());
+        check(list.replace("},", "}").as_bytes());
+        check(list.replacen("},", "},7,", 9).as_bytes());
+    }
+}
+
 #[test]
 fn broken_lines_keep_their_numbers() {
     let mut lines: Vec<String> = own(&many(2)).iter().map(ToString::to_string).collect();
