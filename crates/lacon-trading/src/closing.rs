@@ -8,14 +8,14 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use lacon_market::provenance::Provenance;
 use lacon_monitor::{OpFact, OpLog, RunRecord, ledger::Facts};
 
-use tokio::{sync::Semaphore, task::JoinHandle};
+use tokio::task::JoinHandle;
 
 use crate::{
     Role,
@@ -90,43 +90,6 @@ impl Rehearsal {
             Some(running) => running.await.unwrap_or_default(),
             None => Done::default(),
         }
-    }
-}
-
-/// The runs of this process that are under way.
-#[derive(Debug)]
-pub struct Crowd(());
-
-/// How many runs are under way.
-static RUNS: AtomicUsize = AtomicUsize::new(0);
-/// As many ends at once as are of use on two processors, each with memory of its own.
-static ENDS: Semaphore = Semaphore::const_new(2);
-
-impl Crowd {
-    /// One run more, until this is dropped.
-    pub fn join() -> Self {
-        RUNS.fetch_add(1, Ordering::Relaxed);
-        Self(())
-    }
-
-    /// Does a run's last work: at once when it is alone, otherwise on a thread for blocking work, because creating two dozen
-    /// files takes milliseconds on some disks and the other runs have better things to do than to wait for that.
-    pub async fn end<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        if RUNS.load(Ordering::Relaxed) < 2 {
-            return work();
-        }
-        // It is never closed.
-        let _turn = ENDS.acquire().await;
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => done,
-            Err(stopped) => std::panic::resume_unwind(stopped.into_panic()),
-        }
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        RUNS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

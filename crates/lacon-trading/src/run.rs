@@ -24,7 +24,7 @@ use lacon_runtime::{
 use crate::{
     Cast, Levers, Role,
     cast::Order,
-    closing::{self, Crowd, Rehearsal},
+    closing::{self, Rehearsal},
     durations::DurationsFile,
     graph,
     ladder::Ladder,
@@ -200,11 +200,9 @@ pub enum DecideError {
 
 /// Runs the graph and writes the report tree.
 ///
-/// Dropping the future stops every call and leaves no file, unless the files are being written on another thread, which
-/// is finished; a caller who wants the partial results resolves
+/// Dropping the future stops every call and leaves no file; a caller who wants the partial results resolves
 /// [`Settings::stop`] instead.
 pub async fn decide(settings: Settings) -> Decided {
-    let crowd = Crowd::join();
     let (began, clock) = (Instant::now(), tokio::time::Instant::now());
     let before_s = (began - settings.process_start).as_secs_f64();
     let started_at = Timestamp::now().to_string();
@@ -373,30 +371,20 @@ pub async fn decide(settings: Settings) -> Decided {
     }
     let mut done = ops.wrap("wait for rehearsal", desk.rehearsal.end()).await;
     let facts = ops.time("collect facts", || run.ledger.facts());
-    let (about, finished) = (About { status, ..about }, failure.is_none());
-    let end = {
-        let (desk, state, folder) = (Arc::clone(&desk), Arc::clone(&state), folder.clone());
-        move || {
-            let ops = &desk.run.ledger.ops;
-            let (mut record, mut write_error) =
-                closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
-            // Writing is our own time too: the record, written last, says what all of it took.
-            record.wall_s = began.elapsed().as_secs_f64();
-            record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
-            record.peak_rss_mb = peak_rss_mb();
-            record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
-            if write_error.is_none() {
-                let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
-                write_error = report::write_whole(&folder.join("run.json"), &json).err();
-            }
-            if finished {
-                durations.write(&facts);
-            }
-            (record, write_error)
-        }
-    };
-    let (mut record, write_error) = crowd.end(end).await;
-    if finished {
+    let about = About { status, ..about };
+    let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
+    drop(done);
+    // Writing is our own time too: the record, written last, says what all of it took.
+    record.wall_s = began.elapsed().as_secs_f64();
+    record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
+    record.peak_rss_mb = peak_rss_mb();
+    record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
+    if write_error.is_none() {
+        let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
+        write_error = report::write_whole(&folder.join("run.json"), &json).err();
+    }
+    if failure.is_none() {
+        durations.write(&facts);
         let embedding = desk.recall.as_ref().and_then(Recall::embedding).cloned();
         remember(memory_path, &mut record, &state, embedding).await;
     }
