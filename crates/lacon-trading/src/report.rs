@@ -124,13 +124,20 @@ impl Written {
     /// Makes the folders of all roles, also of those that have not answered yet.
     pub fn prepare(&mut self, folder: &Path, roles: &[Role]) {
         for role in roles {
-            if let Some(parent) = folder.join(role.path()).parent()
-                && !self.folders.contains(parent)
-                && fs::create_dir_all(parent).is_ok()
-            {
-                self.folders.insert(parent.to_owned());
+            if let Some(parent) = folder.join(role.path()).parent() {
+                // Writing the first file tries again, and tells.
+                let _ = self.make(parent);
             }
         }
+    }
+
+    /// Makes a folder, unless it was made already.
+    fn make(&mut self, folder: &Path) -> std::io::Result<()> {
+        if !self.folders.contains(folder) {
+            fs::create_dir_all(folder)?;
+            self.folders.insert(folder.to_owned());
+        }
+        Ok(())
     }
 
     /// Writes one file, unless it is there with this text.
@@ -140,11 +147,7 @@ impl Written {
         }
         let path = folder.join(name);
         let failed = |source| WriteError { path: path.clone(), source };
-        let parent = path.parent().unwrap_or(folder);
-        if !self.folders.contains(parent) {
-            fs::create_dir_all(parent).map_err(failed)?;
-            self.folders.insert(parent.to_owned());
-        }
+        self.make(path.parent().unwrap_or(folder)).map_err(failed)?;
         overwrite(&path, text.as_bytes()).map_err(failed)?;
         self.texts.insert(name.to_owned(), text);
         Ok(())

@@ -61,8 +61,7 @@ pub(crate) fn class(line: &str) -> Option<What> {
         b't' | b'o' | b'-' | b'=' | b'P' | b'[' | 0xe2 if is_passing(line) => What::PassingTests,
         b'A'..=b'Z' | b'[' | b'n' if is_step(line) => What::Progress,
         // Tests named by a path or a number.
-        _ if line.ends_with(']') && line.contains("::") && line.contains(" PASSED ") => What::PassingTests,
-        _ if line.ends_with(" PASSED") && line.contains("::") => What::PassingTests,
+        _ if is_passed_path(line) => What::PassingTests,
         _ if line.ends_with("sec") && line.contains(" Test ") && line.contains(" Passed ") => {
             What::PassingTests
         }
@@ -87,8 +86,12 @@ fn is_passing(line: &str) -> bool {
         || line.starts_with("[       OK ] ")
         || line.starts_with("[ RUN      ] ")
         || (line.starts_with(['✓', '✔', '√']) && line.ends_with("s)"))
-        || (line.contains("::")
-            && (line.ends_with(" PASSED") || line.ends_with(']') && line.contains(" PASSED ")))
+        || is_passed_path(line)
+}
+
+/// `tests/a.py::test_b PASSED`, with `[ 12%]` behind it or not.
+fn is_passed_path(line: &str) -> bool {
+    line.contains("::") && (line.ends_with(" PASSED") || line.ends_with(']') && line.contains(" PASSED "))
 }
 
 fn is_step(line: &str) -> bool {
