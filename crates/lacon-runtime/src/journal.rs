@@ -376,3 +376,61 @@ impl RunJournal {
 pub(crate) fn call_key(role: &str, turn: u32, digest: &str) -> String {
     format!("{role}/{turn}/{digest}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn asked(journal: &RunJournal) {
+        let response = Response::new("model", "answer");
+        let fact = CallFact::answered("bull", 1, Duration::ZERO, "x".into(), Some(7), &response);
+        journal.call("bull/1/x", Some(&response), &fact);
+    }
+
+    #[tokio::test]
+    async fn what_is_written_while_the_file_is_made_is_in_it_in_order() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a/b/journal.jsonl");
+        let journal = RunJournal::begin(path.clone(), &json!({"ticker": "CRCL"}));
+        asked(&journal);
+        journal.opened().await;
+        asked(&journal);
+        assert_eq!(journal.problem(), None);
+        drop(journal);
+        let (journal, restored) = RunJournal::open(&path, &json!(null)).expect("a journal");
+        assert_eq!(restored.about, Some(json!({"ticker": "CRCL"})));
+        assert_eq!(restored.calls.len(), 2);
+        for _ in 0..2 {
+            assert_eq!(journal.answer("bull/1/x").map(|r| r.text), Some("answer".into()));
+        }
+        assert!(journal.answer("bull/1/x").is_none());
+    }
+
+    #[test]
+    fn outside_of_an_event_loop_the_file_is_there_at_once_and_replaces_the_one_before() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("journal.jsonl");
+        fs::write(&path, "of another run").expect("a file");
+        drop(RunJournal::begin(path.clone(), &json!(1)));
+        assert_eq!(RunJournal::about(&path).expect("a journal"), Some(json!(1)));
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_made_is_told_and_ends_nothing() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("file");
+        fs::write(&file, "").expect("a file");
+        let journal = RunJournal::begin(file.join("journal.jsonl"), &json!(1));
+        journal.opened().await;
+        asked(&journal);
+        assert!(
+            journal.problem().is_some_and(|p| p.contains("cannot use journal")),
+            "{:?}",
+            journal.problem()
+        );
+    }
+}
