@@ -22,6 +22,8 @@ pub struct Optimized {
     pub tokens_after: usize,
     /// Tokens above the budget that remain; trimming or a larger budget must take care of them.
     pub over_budget: usize,
+    /// Whether [`restore`] gives back every byte; otherwise some JSON comes back in another layout.
+    pub exact: bool,
     /// What each pass did to each segment.
     pub passes: Vec<PassReport>,
 }
@@ -49,6 +51,7 @@ pub fn optimize(
     let mut shorter = prompt.clone();
     let mut passes = Vec::new();
     let mut replaced = Vec::new();
+    let mut exact = true;
     if options.passes.has(Pass::Duplicates) {
         replaced = duplicates(&mut shorter, encoding, &mut passes);
     }
@@ -69,6 +72,7 @@ pub fn optimize(
             },
             encoding,
         )?;
+        exact &= short.exact;
         passes.extend(
             short.passes.into_iter().map(|report| PassReport { segment: segment.name.clone(), ..report }),
         );
@@ -83,6 +87,7 @@ pub fn optimize(
         && !same_values(&shorter, prompt, shared)
     {
         shorter = prompt.clone();
+        exact = true;
         for report in &mut passes {
             report.outcome = Outcome::RolledBack("the prompt could not be restored");
         }
@@ -90,7 +95,7 @@ pub fn optimize(
     let result = if options.audit { prompt.clone() } else { shorter };
     let tokens_after = result.count(encoding);
     let over_budget = budget.map_or(0, |budget| tokens_after.saturating_sub(budget));
-    Ok(Optimized { prompt: result, tokens_before, tokens_after, over_budget, passes })
+    Ok(Optimized { prompt: result, tokens_before, tokens_after, over_budget, exact, passes })
 }
 
 /// Undoes [`optimize`].

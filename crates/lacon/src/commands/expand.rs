@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::prompt_input::{self as input, Input, LazyStore};
+use super::prompt_input::{self as input, Input};
 use crate::{args::prompt::ExpandArgs, failure::Failure, text};
 
 /// Runs the subcommand.
@@ -16,7 +16,7 @@ pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let store = LazyStore::new(&args.store);
+    let store = input::store(&args.store);
     let text = lacon_prompt::compress::expand(&source, Some(&store)).map_err(Failure::input)?;
     if args.json {
         text::out(&json!({"schema_version": 1, "text": text}).to_string());
