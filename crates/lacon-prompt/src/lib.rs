@@ -1,8 +1,8 @@
 //! Prompts as data: typed spans, budgets and the passes that shrink them without losing a fact.
 //!
 //! [`compress::compress`] shortens one text and [`compress::expand`] restores it byte for byte; [`optimize::optimize`]
-//! does the same to a whole [`prompt::Prompt`] and leaves instructions alone. Nothing here reads a file, a clock of the
-//! world or the network.
+//! does the same to a whole [`prompt::Prompt`] and leaves instructions alone; [`request::Request`] does it to a request as it
+//! goes over the wire. Nothing here reads a file, a clock of the world or the network.
 
 pub mod batch;
 pub mod budget;
@@ -20,6 +20,7 @@ pub mod passes;
 pub mod plan;
 pub mod prompt;
 pub mod receipt;
+pub mod request;
 pub mod response;
 pub mod span;
 pub mod trim;

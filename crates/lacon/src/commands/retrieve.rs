@@ -13,6 +13,17 @@ use crate::{args::prompt::RetrieveArgs, failure::Failure, text};
 
 /// Runs the subcommand.
 pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
+    let (handle, content) = retrieved(args)?;
+    if args.json {
+        text::out(&json!({"schema_version": 1, "handle": handle.as_str(), "content": content}).to_string());
+    } else {
+        input::write_raw(content.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The handle and what the store holds behind it, checked against its marker; prints nothing.
+pub(in crate::commands) fn retrieved(args: &RetrieveArgs) -> Result<(Handle, String), Failure> {
     let marker = Marker::parse(&args.handle);
     let handle = marker.as_ref().map(|marker| marker.handle.clone()).or_else(|| Handle::parse(&args.handle));
     let handle = handle.ok_or_else(|| {
@@ -33,10 +44,5 @@ pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
             "stored content of ref={handle} has {what} than its marker says\nhint: the marker was edited; pass the handle alone to have the content"
         )));
     }
-    if args.json {
-        text::out(&json!({"schema_version": 1, "handle": handle.as_str(), "content": content}).to_string());
-    } else {
-        input::write_raw(content.as_bytes())?;
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok((handle, content))
 }
