@@ -1,40 +1,17 @@
-//! Lists of chat messages as they go over the wire, in JSON: the same list in fewer tokens and back, and what it is metered at.
+//! Lists of chat messages as values: the same list in fewer tokens and back, and what it is metered at.
 //!
-//! Read are the messages of OpenAI's chat requests, the results among the items of its Responses, and the blocks of Anthropic's
-//! messages. Nothing but text changes: order, roles, calls, pictures and members that are not known here stay as they came.
-//!
-//! Which texts may change depends on their role alone, and a text's form on the texts above it alone. So a conversation that
-//! goes on begins with the same bytes as before, and a provider's cache still holds them.
+//! What may change, and how, is said in [`request`](crate::request), which works on the text of a request; this is for programs that
+//! hold messages as values. Counted are the messages of OpenAI's chat requests, the items of its Responses, and the blocks of
+//! Anthropic's messages.
 
-use crate::compress::Options;
 use crate::error::{Error, Result};
 use crate::offload::Store;
-use crate::optimize::{optimize, restore};
-use crate::prompt::{Message, Prompt, Role, Segment};
 use crate::receipt::PassReport;
-use crate::shorten::{Policy, ShortenOptions, shorten};
-use crate::trim::{TrimOptions, trim};
+use crate::request::{Edit, Request as Wire, RequestOptions, splice};
 use lacon_tokens::{
     ChatMessage, Encoding, Exactness, Image, ModelEncoding, Request, RequestCount, count_request,
 };
-use serde_json::{Map, Value, json};
-
-/// Whose texts may change. The system's never do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roles {
-    /// Results of tools.
-    pub tool: bool,
-    /// What the user says; off by default, since it may say what to do with the very form of its data.
-    pub user: bool,
-    /// Earlier answers; off by default, since a model takes them for its own way of writing.
-    pub assistant: bool,
-}
-
-impl Default for Roles {
-    fn default() -> Self {
-        Roles { tool: true, user: false, assistant: false }
-    }
-}
+use serde_json::{Map, Value};
 
 /// A list in fewer tokens.
 #[derive(Debug, Clone)]
@@ -42,78 +19,75 @@ impl Default for Roles {
 pub struct CompressedChat {
     /// The messages to send.
     pub messages: Vec<Value>,
+    /// Places of the texts that changed, as JSON pointers; [`expand`] needs them.
+    pub changed: Vec<String>,
     /// Tokens of the list it was made from, framing included.
     pub tokens_before: usize,
     /// Tokens of `messages`; in an audit, of what they would be.
     pub tokens_after: usize,
-    /// Whether [`expand`] gives back every text byte for byte.
+    /// Whether [`expand`] gives back every text byte for byte; otherwise some JSON comes back in another layout.
     pub exact: bool,
-    /// What was done, one object a pass and text; `segment` says which text.
-    pub receipt: Vec<Value>,
-    /// Whether the store was too full to keep what an extract leaves out.
-    pub unkept: bool,
+    /// What each pass did to each text, which is named by its pointer.
+    pub passes: Vec<PassReport>,
 }
 
-/// Shortens the texts of those roles by a policy. Where the budget is not met, a lossy policy goes on to [`trim`] the list; the
-/// receipt then names what is gone.
+/// Shortens the texts of a list that may change; with a store, opaque runs go there.
 ///
 /// # Errors
-/// When an item of the list is no message, the store's medium fails, the share is none, or the list is longer than the budget.
+/// When an item of the list is no message, the store's medium fails, or the result has more tokens than the budget.
 pub fn compress(
     messages: &[Value],
-    options: &ShortenOptions<'_>,
-    roles: Roles,
-    store: Option<&mut dyn Store>,
+    options: &RequestOptions<'_>,
+    budget: Option<usize>,
+    mut store: Option<&mut dyn Store>,
     encoding: &'static Encoding,
 ) -> Result<CompressedChat> {
-    let mut shorter = messages.to_vec();
-    let mut done = match options.policy {
-        Policy::Lossy => selected(&mut shorter, options, roles, store, encoding)?,
-        Policy::Safe => rewritten(&mut shorter, options.exact, roles, store, encoding)?,
-        Policy::Lossless => rewritten(&mut shorter, options.exact, roles, None, encoding)?,
+    let tokens_before = total(messages, encoding)?;
+    let json = Value::Array(messages.to_vec()).to_string();
+    let reborrowed = store.as_mut().map(|store| &mut **store as &mut dyn Store);
+    let shrunk = wire(&json).shrink(options, reborrowed, encoding)?;
+    let shorter = edited(&json, &shrunk.edits);
+    let changed: Vec<String> = shrunk.edits.into_iter().map(|edit| edit.pointer).collect();
+    let tokens_after = if options.compress.audit {
+        tokens_before.saturating_sub(shrunk.tokens_before.saturating_sub(shrunk.tokens_after))
+    } else {
+        total(&shorter, encoding)?
     };
-    done.tokens_before = total(messages, encoding)?;
-    done.tokens_after = total(&shorter, encoding)?;
-    if options.exact.audit {
-        shorter = messages.to_vec();
+    if let Some(budget) = budget.filter(|budget| tokens_after > *budget) {
+        return Err(Error::TooLong { tokens: tokens_after, budget });
     }
-    done.messages = shorter;
-    match options.budget {
-        Some(budget) if done.tokens_after > budget && options.policy == Policy::Lossy => {
-            let trimmed = trim(&done.messages, &TrimOptions::new(budget), encoding)?;
-            done.receipt.push(json!({
-                "pass": "trim",
-                "reformed": trimmed.reformed,
-                "digested": trimmed.digested,
-                "dropped": trimmed.dropped,
-                "tokens_before": trimmed.tokens_before,
-                "tokens_after": trimmed.tokens_after,
-                "outcome": if options.exact.audit { "audited" } else { "kept" },
-            }));
-            done.tokens_after = total(&trimmed.messages, encoding)?;
-            if !options.exact.audit {
-                done.messages = trimmed.messages;
-                done.exact = false;
-            }
-        }
-        Some(budget) if done.tokens_after > budget => {
-            return Err(Error::TooLong { tokens: done.tokens_after, budget });
-        }
-        _ => {}
-    }
-    Ok(done)
+    let exact = expand(&shorter, &changed, store.as_deref().map(|store| store as &dyn Store))? == messages;
+    Ok(CompressedChat {
+        messages: shorter,
+        changed,
+        tokens_before,
+        tokens_after,
+        exact,
+        passes: shrunk.passes,
+    })
 }
 
-/// Undoes [`compress`] under the same roles; only exact forms can be undone.
+/// Undoes [`compress`], given what it changed.
 ///
 /// # Errors
 /// When an item is no message, a text was edited since, or a marker's content is not in the store.
-pub fn expand(messages: &[Value], roles: Roles, store: Option<&dyn Store>) -> Result<Vec<Value>> {
-    let mut whole = messages.to_vec();
-    let texts = texts(&mut whole, roles)?;
-    let prompt = restore(&prompt_of(&texts), store)?;
-    put_back(texts, prompt);
-    Ok(whole)
+pub fn expand(messages: &[Value], changed: &[String], store: Option<&dyn Store>) -> Result<Vec<Value>> {
+    for (index, message) in messages.iter().enumerate() {
+        object(index, message)?;
+    }
+    if changed.is_empty() {
+        return Ok(messages.to_vec());
+    }
+    let json = Value::Array(messages.to_vec()).to_string();
+    Ok(edited(&json, &wire(&json).restore(changed, store)?))
+}
+
+fn wire(json: &str) -> Wire<'_> {
+    Wire::parse(json).expect("an array is a list of messages")
+}
+
+fn edited(json: &str, edits: &[Edit]) -> Vec<Value> {
+    serde_json::from_str(&splice(json, edits)).expect("strings of a JSON were replaced by strings")
 }
 
 /// What a list with its declared tools is metered at for a model. Pictures count by their size where the request holds it; one
@@ -159,95 +133,6 @@ fn total(messages: &[Value], encoding: &'static Encoding) -> Result<usize> {
     count(messages, &[], None, &model).map(|counted| counted.total)
 }
 
-/// The exact short forms of all texts of a list, which see what stands above them.
-fn rewritten(
-    messages: &mut [Value],
-    options: Options,
-    roles: Roles,
-    store: Option<&mut dyn Store>,
-    encoding: &'static Encoding,
-) -> Result<CompressedChat> {
-    let texts = texts(messages, roles)?;
-    // An audit's forms are wanted too, for their count; the caller gives the input back.
-    let audit = options.audit;
-    let store = store.filter(|_| !audit);
-    let short = optimize(&prompt_of(&texts), None, Options { audit: false, ..options }, store, encoding)?;
-    put_back(texts, short.prompt);
-    let receipt = short.passes.iter().map(PassReport::to_json).map(|mut report| {
-        if audit && report["outcome"] == "kept" {
-            report["outcome"] = "audited".into();
-        }
-        report
-    });
-    Ok(CompressedChat {
-        messages: Vec::new(),
-        tokens_before: 0,
-        tokens_after: 0,
-        exact: short.exact,
-        receipt: receipt.collect(),
-        unkept: false,
-    })
-}
-
-/// Extracts of all texts of a list.
-fn selected(
-    messages: &mut [Value],
-    options: &ShortenOptions<'_>,
-    roles: Roles,
-    mut store: Option<&mut dyn Store>,
-    encoding: &'static Encoding,
-) -> Result<CompressedChat> {
-    let mut done = CompressedChat {
-        messages: Vec::new(),
-        tokens_before: 0,
-        tokens_after: 0,
-        exact: true,
-        receipt: Vec::new(),
-        unkept: false,
-    };
-    // The list's budget is no text's own; an audit's extract is wanted for its count.
-    let audit = options.exact.audit;
-    let exact = Options { audit: false, ..options.exact };
-    let options = ShortenOptions { budget: None, exact, ..*options };
-    for Text { name, text } in texts(messages, roles)? {
-        let store = match &mut store {
-            Some(store) if !audit => Some(&mut **store as &mut dyn Store),
-            _ => None,
-        };
-        let short = shorten(text, &options, store, encoding)?;
-        done.exact &= short.exact;
-        done.unkept |= short.unkept;
-        for mut report in short.receipt {
-            report["segment"] = name.clone().into();
-            if audit {
-                report["outcome"] = "audited".into();
-            }
-            done.receipt.push(report);
-        }
-        *text = short.text;
-    }
-    Ok(done)
-}
-
-/// A text that may change, and where it stands.
-struct Text<'m> {
-    name: String,
-    text: &'m mut String,
-}
-
-/// The texts as data of one prompt.
-fn prompt_of(texts: &[Text<'_>]) -> Prompt {
-    let segments = texts.iter().map(|text| Segment::data(text.name.clone(), text.text.clone())).collect();
-    Prompt::new(vec![Message::new(Role::Tool, segments)])
-}
-
-fn put_back(texts: Vec<Text<'_>>, prompt: Prompt) {
-    let segments = prompt.messages.into_iter().flat_map(|message| message.segments);
-    for (text, segment) in texts.into_iter().zip(segments) {
-        *text.text = segment.text;
-    }
-}
-
 fn object(index: usize, message: &Value) -> Result<&Map<String, Value>> {
     let bad = |what: &str, hint| Error::BadMessage { index, what: what.to_owned(), hint };
     let object = message
@@ -258,57 +143,6 @@ fn object(index: usize, message: &Value) -> Result<&Map<String, Value>> {
         return Err(bad("has no role", "give each message a \"role\""));
     }
     Ok(object)
-}
-
-fn texts(messages: &mut [Value], roles: Roles) -> Result<Vec<Text<'_>>> {
-    let mut found = Vec::new();
-    for (index, message) in messages.iter_mut().enumerate() {
-        let known = object(index, message)?;
-        let word = |key: &str| known.get(key).and_then(Value::as_str).unwrap_or("").to_owned();
-        let (role, kind) = (word("role"), word("type"));
-        let open = match role.as_str() {
-            "tool" | "function" => roles.tool,
-            "user" => roles.user,
-            "assistant" => roles.assistant,
-            _ => false,
-        };
-        let name = format!("message {index}");
-        if role.is_empty() && kind == "function_call_output" && roles.tool {
-            if let Some(output) = message.get_mut("output") {
-                content(output, &name, true, false, &mut found);
-            }
-        } else if let Some(inner) = message.get_mut("content") {
-            content(inner, &name, open, roles.tool, &mut found);
-        }
-    }
-    Ok(found)
-}
-
-/// The texts of a message's content: itself, or its parts of text where they are `open`, and its results of tools.
-fn content<'m>(value: &'m mut Value, name: &str, open: bool, results: bool, found: &mut Vec<Text<'m>>) {
-    match value {
-        Value::String(text) if open => found.push(Text { name: name.to_owned(), text }),
-        Value::Array(parts) => {
-            for (i, part) in parts.iter_mut().enumerate() {
-                let kind = part.get("type").and_then(Value::as_str).unwrap_or("").to_owned();
-                let name = format!("{name} part {i}");
-                match kind.as_str() {
-                    "text" | "input_text" | "output_text" if open => {
-                        if let Some(Value::String(text)) = part.get_mut("text") {
-                            found.push(Text { name, text });
-                        }
-                    }
-                    "tool_result" if results => {
-                        if let Some(inner) = part.get_mut("content") {
-                            content(inner, &name, true, false, found);
-                        }
-                    }
-                    _ => {}
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 /// What is counted of a message.

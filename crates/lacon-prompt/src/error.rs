@@ -84,6 +84,16 @@ pub enum Error {
         /// The text as given, its beginning where it is long.
         text: String,
     },
+    /// A request has no text at a place that is said to have changed.
+    #[error(
+        "request has no text at {pointer:?}, it has {known}\nhint: pass the messages and the list of changes as `compress` gave them"
+    )]
+    NoText {
+        /// The place, as a JSON pointer.
+        pointer: String,
+        /// Number of its texts.
+        known: usize,
+    },
     /// A list of messages is not one that can be sent.
     #[error("message {index} {what}\nhint: {hint}")]
     BadMessage {

@@ -131,6 +131,13 @@ impl fmt::Display for Lines {
     }
 }
 
+/// Handles of all markers in a compressed text, in order.
+#[must_use]
+pub fn handles(text: &str) -> Vec<Handle> {
+    let markers = text.match_indices(OPEN).filter_map(|(at, _)| Marker::read(&text[at + OPEN.len()..]));
+    markers.map(|(marker, _)| marker.handle).collect()
+}
+
 /// A marker as it stands in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Marker {

@@ -22,14 +22,14 @@ pub struct Optimized {
     pub tokens_after: usize,
     /// Tokens above the budget that remain; trimming or a larger budget must take care of them.
     pub over_budget: usize,
-    /// Whether [`restore`] gives back every byte; otherwise some JSON comes back in another layout.
-    pub exact: bool,
     /// What each pass did to each segment.
     pub passes: Vec<PassReport>,
 }
 
 /// A duplicate is worth its line from this many bytes on.
 const MIN_DUPLICATE: usize = 240;
+/// Fewest bytes of a first line that tell a text from others.
+const MIN_OPENING: usize = 12;
 const SAME: &str = "@same text as the one above that begins ";
 
 /// Shortens the segments that may change: data and history that are not pinned. Facts, order and number of messages
@@ -51,7 +51,6 @@ pub fn optimize(
     let mut shorter = prompt.clone();
     let mut passes = Vec::new();
     let mut replaced = Vec::new();
-    let mut exact = true;
     if options.passes.has(Pass::Duplicates) {
         replaced = duplicates(&mut shorter, encoding, &mut passes);
     }
@@ -72,7 +71,6 @@ pub fn optimize(
             },
             encoding,
         )?;
-        exact &= short.exact;
         passes.extend(
             short.passes.into_iter().map(|report| PassReport { segment: segment.name.clone(), ..report }),
         );
@@ -87,7 +85,6 @@ pub fn optimize(
         && !same_values(&shorter, prompt, shared)
     {
         shorter = prompt.clone();
-        exact = true;
         for report in &mut passes {
             report.outcome = Outcome::RolledBack("the prompt could not be restored");
         }
@@ -95,7 +92,7 @@ pub fn optimize(
     let result = if options.audit { prompt.clone() } else { shorter };
     let tokens_after = result.count(encoding);
     let over_budget = budget.map_or(0, |budget| tokens_after.saturating_sub(budget));
-    Ok(Optimized { prompt: result, tokens_before, tokens_after, over_budget, exact, passes })
+    Ok(Optimized { prompt: result, tokens_before, tokens_after, over_budget, passes })
 }
 
 /// Undoes [`optimize`].
@@ -107,13 +104,8 @@ pub fn restore(prompt: &Prompt, store: Option<&dyn Store>) -> Result<Prompt> {
     let mut seen: Vec<String> = Vec::new();
     let mut above = Above::default();
     for segment in changeable(&mut whole) {
-        let text = match segment.text.strip_prefix(SAME) {
-            Some(quoted) => {
-                let missing = Error::Damaged { at: 0, what: "no text above begins so" };
-                let start = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')).ok_or(missing)?;
-                let missing = Error::Damaged { at: 0, what: "no text above begins so" };
-                seen.iter().find(|text| text.starts_with(start)).ok_or(missing)?.clone()
-            }
+        let text = match follow_same(seen.iter(), &segment.text)? {
+            Some(text) => text,
             None => compress::expand_below(&above, &segment.text, store)?,
         };
         if text == segment.text {
@@ -154,14 +146,8 @@ fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassRep
     let started = Instant::now();
     let mut seen: Vec<String> = Vec::new();
     for (i, segment) in changeable(prompt).into_iter().enumerate() {
-        let Some(start) = opening(&segment.text) else {
-            seen.push(segment.text.clone());
-            continue;
-        };
-        // The quoted words must lead to this text and no other one.
-        match seen.iter().find(|text| text.starts_with(start)) {
-            Some(first) if *first == segment.text => {
-                let line = format!("{SAME}\"{start}\"");
+        match same_line(seen.iter(), &segment.text) {
+            Some(line) => {
                 let mut report = PassReport::new(Pass::Duplicates);
                 report.segment.clone_from(&segment.name);
                 report.spans = 1;
@@ -174,10 +160,29 @@ fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassRep
                     passes.push(report);
                 }
             }
-            _ => seen.push(segment.text.clone()),
+            None => seen.push(segment.text.clone()),
         }
     }
     replaced
+}
+
+/// The line that stands for a text which is among those above; `None` where it is not, or no line can say which.
+pub(crate) fn same_line<'a>(mut above: impl Iterator<Item = &'a String>, text: &str) -> Option<String> {
+    let start = opening(text)?;
+    // The quoted words must lead to this text and no other one.
+    let first = above.find(|text| text.starts_with(start))?;
+    (first == text).then(|| format!("{SAME}\"{start}\""))
+}
+
+/// The text that such a line stands for; `None` for any other line.
+pub(crate) fn follow_same<'a>(
+    mut above: impl Iterator<Item = &'a String>,
+    line: &str,
+) -> Result<Option<String>> {
+    let Some(quoted) = line.strip_prefix(SAME) else { return Ok(None) };
+    let start = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"'));
+    let found = start.and_then(|start| above.find(|text| text.starts_with(start)).cloned());
+    found.map(Some).ok_or(Error::Damaged { at: 0, what: "no text above begins so" })
 }
 
 /// The first words of a long text, on one line.
@@ -185,7 +190,7 @@ fn opening(text: &str) -> Option<&str> {
     if text.len() < MIN_DUPLICATE {
         return None;
     }
-    let end = text.char_indices().map(|(i, _)| i).find(|i| *i >= 60)?;
+    let end = text.char_indices().find(|(i, c)| *i >= 60 || *c == '\n')?.0;
     let start = &text[..end];
-    (!start.contains(['\n', '"']) && !start.trim().is_empty()).then_some(start)
+    (!start.contains('"') && start.trim().len() >= MIN_OPENING).then_some(start)
 }

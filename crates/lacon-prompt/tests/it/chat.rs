@@ -1,7 +1,7 @@
 use lacon_prompt::Error;
-use lacon_prompt::chat::{Roles, compress, count, expand};
+use lacon_prompt::chat::{compress, count, expand};
 use lacon_prompt::offload::MemoryStore;
-use lacon_prompt::shorten::{Policy, ShortenOptions};
+use lacon_prompt::request::RequestOptions;
 use lacon_tokens::{Encoding, EncodingName, Exactness, for_model};
 use serde_json::{Value, json};
 
@@ -30,58 +30,32 @@ fn conversation() -> Vec<Value> {
 }
 
 #[test]
-fn only_results_of_tools_change_and_come_back() {
+fn material_changes_and_comes_back() {
     let messages = conversation();
-    let options = ShortenOptions::new(Policy::Lossless);
-    let short = compress(&messages, &options, Roles::default(), None, o200k()).expect("no store can fail");
+    let options = RequestOptions::default();
+    let short = compress(&messages, &options, None, None, o200k()).expect("no store can fail");
     assert!(short.exact && short.tokens_after < short.tokens_before, "{short:?}");
-    for same in [0, 1, 2] {
-        assert_eq!(short.messages[same], messages[same]);
-    }
-    assert!(short.messages[3]["content"].as_str().is_some_and(|text| text.starts_with("@json")));
+    assert_eq!([&short.messages[0], &short.messages[2]], [&messages[0], &messages[2]]);
+    assert!(short.messages[3]["content"].as_str().is_some_and(|text| text.starts_with('@')));
     assert_eq!(short.messages[3]["unknown"], messages[3]["unknown"]);
-    assert_ne!(short.messages[4]["content"][0], messages[4]["content"][0]);
-    assert_eq!(short.messages[4]["content"][1], messages[4]["content"][1]);
-    assert_ne!(short.messages[5], messages[5]);
-    let places: Vec<&str> = short.receipt.iter().filter_map(|report| report["segment"].as_str()).collect();
-    assert!(places.contains(&"message 3") && places.contains(&"message 4 part 0 part 0"), "{places:?}");
-    assert_eq!(expand(&short.messages, Roles::default(), None).expect("is whole"), messages);
-    let all = Roles { tool: true, user: true, assistant: true };
-    let more = compress(&messages, &options, all, None, o200k()).expect("no store can fail");
-    assert_eq!(more.messages[0], messages[0]);
-    assert_ne!(more.messages[1], messages[1]);
-    assert_eq!(expand(&more.messages, all, None).expect("is whole"), messages);
-}
-
-#[test]
-fn a_conversation_that_goes_on_begins_as_before() {
-    let messages = conversation();
-    let options = ShortenOptions::new(Policy::Lossless);
-    let all = Roles { tool: true, user: true, assistant: true };
-    let whole = compress(&messages, &options, all, None, o200k()).expect("no store can fail").messages;
-    for n in 0..messages.len() {
-        let begun =
-            compress(&messages[..n], &options, all, None, o200k()).expect("no store can fail").messages;
-        assert_eq!(begun, whole[..n]);
-    }
+    assert!(short.changed.contains(&"/5/output".to_owned()), "{:?}", short.changed);
+    assert_eq!(expand(&short.messages, &short.changed, None).expect("is whole"), messages);
+    assert_eq!(expand(&messages, &[], None).expect("is whole"), messages);
+    let protect = ["user".to_owned()];
+    let less = compress(&messages, &RequestOptions { protect: &protect, ..options }, None, None, o200k());
+    let less = less.expect("no store can fail");
+    assert_eq!(less.messages[1], messages[1]);
+    assert_ne!(less.messages[3], messages[3]);
 }
 
 #[test]
 fn a_budget_is_met_or_refused() {
     let messages = conversation();
-    let tight = |policy, budget| {
-        let options = ShortenOptions { budget: Some(budget), ..ShortenOptions::new(policy) };
-        compress(&messages[..4], &options, Roles::default(), None, o200k())
-    };
-    let plain = tight(Policy::Lossless, 100_000).expect("fits");
-    assert!(matches!(tight(Policy::Lossless, 100), Err(Error::TooLong { budget: 100, .. })));
-    assert!(matches!(tight(Policy::Lossy, 100), Err(Error::OverBudget { budget: 100, .. })));
-    let long: Vec<Value> =
-        [messages[..4].to_vec(), vec![json!({"role": "user", "content": "And now?"})]].concat();
-    let options =
-        ShortenOptions { budget: Some(plain.tokens_after - 50), ..ShortenOptions::new(Policy::Lossy) };
-    let fitted = compress(&long, &options, Roles::default(), None, o200k()).expect("can be trimmed");
-    assert!(!fitted.exact && fitted.tokens_after <= plain.tokens_after - 50, "{fitted:?}");
+    let within = |budget| compress(&messages, &RequestOptions::default(), Some(budget), None, o200k());
+    let plain = within(100_000).expect("fits");
+    assert!(
+        matches!(within(100), Err(Error::TooLong { budget: 100, tokens }) if tokens == plain.tokens_after)
+    );
 }
 
 #[test]
@@ -93,25 +67,19 @@ fn an_audit_gives_the_input_and_stores_nothing() {
     messages.push(
         json!({"role": "tool", "tool_call_id": "d", "content": format!("data:image/png;base64,{blob}")}),
     );
-    for policy in Policy::ALL {
-        let mut store = MemoryStore::new([7; 32], 1 << 20);
-        let mut options = ShortenOptions::new(policy);
-        options.exact.audit = true;
-        let audited =
-            compress(&messages, &options, Roles::default(), Some(&mut store), o200k()).expect("works");
-        assert_eq!(audited.messages, messages);
-        assert!(store.is_empty() && audited.tokens_after <= audited.tokens_before);
-        assert!(policy == Policy::Lossy || audited.tokens_after < audited.tokens_before);
-        assert!(audited.receipt.iter().all(|report| report["outcome"] == "audited"), "{:?}", audited.receipt);
-    }
+    let mut store = MemoryStore::new([7; 32], 1 << 20);
+    let mut options = RequestOptions::default();
+    options.compress.audit = true;
+    let audited = compress(&messages, &options, None, Some(&mut store), o200k()).expect("works");
+    assert_eq!(audited.messages, messages);
+    assert!(store.is_empty() && audited.tokens_after < audited.tokens_before, "{audited:?}");
 }
 
 #[test]
 fn what_is_no_message_is_refused_by_its_place() {
     for bad in [json!("text"), json!({"content": "no role"}), json!(null)] {
         let messages = [json!({"role": "user", "content": "hello"}), bad];
-        let refused =
-            compress(&messages, &ShortenOptions::new(Policy::Safe), Roles::default(), None, o200k());
+        let refused = compress(&messages, &RequestOptions::default(), None, None, o200k());
         assert!(matches!(refused, Err(Error::BadMessage { index: 1, .. })), "{refused:?}");
         assert!(matches!(
             count(&messages, &[], None, &for_model("gpt-4o")),

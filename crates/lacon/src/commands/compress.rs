@@ -1,31 +1,51 @@
 //! `lacon compress`: the same text in fewer tokens, or an extract for a question.
 
-use std::{io::Write, process::ExitCode, time::Instant};
+use std::{
+    io::Write,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use lacon_prompt::{
     Error,
     compress::{Options, held_out},
+    offload::Handle,
     passes::PassSet,
     response::{role_limit, word_limit_line},
     shorten::{Policy, ShortenOptions, shorten},
 };
 use lacon_tokens::Encoding;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::prompt_input::{self as input, Input};
 use crate::{args::prompt::CompressArgs, failure::Failure, text};
 
 /// What a policy made of the text.
-struct Outcome {
+pub(in crate::commands) struct Outcome {
     text: String,
     before: usize,
     after: usize,
-    reports: Vec<serde_json::Value>,
+    reports: Vec<Value>,
     explanation: String,
     exact: bool,
+    elapsed: Duration,
 }
 
 impl Outcome {
+    /// The result with its receipt.
+    pub(in crate::commands) fn to_json(&self) -> Value {
+        json!({
+            "schema_version": 1,
+            "text": self.text,
+            "tokens_before": self.before,
+            "tokens_after": self.after,
+            "exact": self.exact,
+            "elapsed_us": u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX),
+            "handles": lacon_prompt::marker::handles(&self.text).iter().map(Handle::as_str).collect::<Vec<_>>(),
+            "passes": self.reports,
+        })
+    }
+
     /// A text that belongs to the share that is left alone.
     fn untouched(source: &str, encoding: &Encoding) -> Self {
         let tokens = encoding.count(source);
@@ -36,14 +56,13 @@ impl Outcome {
             reports: vec![json!({"pass": "holdout", "tokens_before": tokens, "tokens_after": tokens})],
             explanation: "holdout: this text is left alone for comparison\n".to_owned(),
             exact: true,
+            elapsed: Duration::ZERO,
         }
     }
 }
 
 /// Runs the subcommand.
 pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
-    let encoding = input::encoding(&args.encoding)?;
-    let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
     let source = match input::read(args.file.as_deref())? {
         Input::Text(source) => source,
         Input::Other { head, rest, why } => {
@@ -51,25 +70,7 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let started = Instant::now();
-    if !(0.0..=1.0).contains(&args.holdout) {
-        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
-    }
-    let held_out = held_out(&source, (args.holdout * 1000.0) as u16);
-    let mut done = match args.policy {
-        _ if held_out => Outcome::untouched(&source, encoding),
-        policy => shortened(&source, args, policy.into(), passes, encoding)?,
-    };
-    let elapsed = started.elapsed();
-    if let Some(role) = &args.agent {
-        let line = word_limit_line(role_limit(role));
-        if !done.text.is_empty() && !done.text.ends_with('\n') {
-            done.text.push('\n');
-        }
-        done.text.push_str(&line);
-        done.after = encoding.count(&done.text);
-        done.explanation.push_str(&format!("limit: appended {line:?}\n"));
-    }
+    let done = compressed(&source, args)?;
     if let Some(path) = &args.receipts {
         let lines: String = done.reports.iter().map(|report| format!("{report}\n")).collect();
         let mut options = std::fs::OpenOptions::new();
@@ -89,28 +90,43 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
             done.before,
             done.after,
             100.0 * (1.0 - done.after as f64 / done.before.max(1) as f64),
-            elapsed.as_secs_f64() * 1e3
+            done.elapsed.as_secs_f64() * 1e3
         ));
     }
     if args.json {
-        text::out(
-            &json!({
-                "schema_version": 1,
-                "text": done.text,
-                "tokens_before": done.before,
-                "tokens_after": done.after,
-                "exact": done.exact,
-                "elapsed_us": u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-                "passes": done.reports,
-            })
-            .to_string(),
-        );
+        text::out(&done.to_json().to_string());
     } else if args.diff {
         input::write_raw(input::diff(&source, &done.text).as_bytes())?;
     } else {
         input::write_raw(done.text.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compresses a text as the flags say; prints nothing.
+pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Result<Outcome, Failure> {
+    let encoding = input::encoding(&args.encoding)?;
+    let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
+    let started = Instant::now();
+    if !(0.0..=1.0).contains(&args.holdout) {
+        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
+    }
+    let held_out = held_out(source, (args.holdout * 1000.0) as u16);
+    let mut done = match args.policy {
+        _ if held_out => Outcome::untouched(source, encoding),
+        policy => shortened(source, args, policy.into(), passes, encoding)?,
+    };
+    done.elapsed = started.elapsed();
+    if let Some(role) = &args.agent {
+        let line = word_limit_line(role_limit(role));
+        if !done.text.is_empty() && !done.text.ends_with('\n') {
+            done.text.push('\n');
+        }
+        done.text.push_str(&line);
+        done.after = encoding.count(&done.text);
+        done.explanation.push_str(&format!("limit: appended {line:?}\n"));
+    }
+    Ok(done)
 }
 
 fn shortened(
@@ -145,6 +161,7 @@ fn shortened(
         before: short.tokens_before,
         after: short.tokens_after,
         exact: short.exact,
+        elapsed: Duration::ZERO,
     })
 }
 
@@ -157,7 +174,7 @@ fn query_of_environment() -> Option<String> {
 }
 
 /// The usual passes without the ones that are switched off and with the ones that are switched on.
-fn pass_set(disable: Option<&str>, enable: Option<&str>) -> Result<PassSet, Failure> {
+pub(in crate::commands) fn pass_set(disable: Option<&str>, enable: Option<&str>) -> Result<PassSet, Failure> {
     PassSet::usual(names(disable), names(enable)).map_err(Failure::input)
 }
 

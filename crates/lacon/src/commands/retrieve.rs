@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use lacon_prompt::{Error, marker::retrieve};
+use lacon_prompt::{Error, marker::retrieve, offload::Handle};
 use serde_json::json;
 
 use super::prompt_input as input;
@@ -10,8 +10,18 @@ use crate::{args::prompt::RetrieveArgs, failure::Failure, text};
 
 /// Runs the subcommand.
 pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
-    let found = retrieve(&input::store(&args.store), &args.handle);
-    let (handle, content) = found.map_err(|error| match error {
+    let (handle, content) = retrieved(args)?;
+    if args.json {
+        text::out(&json!({"schema_version": 1, "handle": handle.as_str(), "content": content}).to_string());
+    } else {
+        input::write_raw(content.as_bytes())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The handle and what the store holds behind it, checked against its marker; prints nothing.
+pub(in crate::commands) fn retrieved(args: &RetrieveArgs) -> Result<(Handle, String), Failure> {
+    retrieve(&input::store(&args.store), &args.handle).map_err(|error| match error {
         Error::Missing { handle } => Failure::input(format!(
             "session {:?} of {} holds nothing as {handle}\nhint: use the --store and --session of the compression",
             args.store.session,
@@ -21,11 +31,5 @@ pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
             Failure::input(format!("{error}, or pass the handle alone to have the content"))
         }
         error => Failure::input(error),
-    })?;
-    if args.json {
-        text::out(&json!({"schema_version": 1, "handle": handle.as_str(), "content": content}).to_string());
-    } else {
-        input::write_raw(content.as_bytes())?;
-    }
-    Ok(ExitCode::SUCCESS)
+    })
 }
