@@ -28,6 +28,8 @@ pub struct Optimized {
 
 /// A duplicate is worth its line from this many bytes on.
 const MIN_DUPLICATE: usize = 240;
+/// Fewest bytes of a first line that tell a text from others.
+const MIN_OPENING: usize = 12;
 const SAME: &str = "@same text as the one above that begins ";
 
 /// Shortens the segments that may change: data and history that are not pinned. Facts, order and number of messages
@@ -102,13 +104,8 @@ pub fn restore(prompt: &Prompt, store: Option<&dyn Store>) -> Result<Prompt> {
     let mut seen: Vec<String> = Vec::new();
     let mut above = Above::default();
     for segment in changeable(&mut whole) {
-        let text = match segment.text.strip_prefix(SAME) {
-            Some(quoted) => {
-                let missing = Error::Damaged { at: 0, what: "no text above begins so" };
-                let start = quoted.strip_prefix('"').and_then(|s| s.strip_suffix('"')).ok_or(missing)?;
-                let missing = Error::Damaged { at: 0, what: "no text above begins so" };
-                seen.iter().find(|text| text.starts_with(start)).ok_or(missing)?.clone()
-            }
+        let text = match follow_same(seen.iter(), &segment.text)? {
+            Some(text) => text,
             None => compress::expand_below(&above, &segment.text, store)?,
         };
         if text == segment.text {
@@ -149,14 +146,8 @@ fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassRep
     let started = Instant::now();
     let mut seen: Vec<String> = Vec::new();
     for (i, segment) in changeable(prompt).into_iter().enumerate() {
-        let Some(start) = opening(&segment.text) else {
-            seen.push(segment.text.clone());
-            continue;
-        };
-        // The quoted words must lead to this text and no other one.
-        match seen.iter().find(|text| text.starts_with(start)) {
-            Some(first) if *first == segment.text => {
-                let line = format!("{SAME}\"{start}\"");
+        match same_line(seen.iter(), &segment.text) {
+            Some(line) => {
                 let mut report = PassReport::new(Pass::Duplicates);
                 report.segment.clone_from(&segment.name);
                 report.spans = 1;
@@ -169,10 +160,29 @@ fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassRep
                     passes.push(report);
                 }
             }
-            _ => seen.push(segment.text.clone()),
+            None => seen.push(segment.text.clone()),
         }
     }
     replaced
+}
+
+/// The line that stands for a text which is among those above; `None` where it is not, or no line can say which.
+pub(crate) fn same_line<'a>(mut above: impl Iterator<Item = &'a String>, text: &str) -> Option<String> {
+    let start = opening(text)?;
+    // The quoted words must lead to this text and no other one.
+    let first = above.find(|text| text.starts_with(start))?;
+    (first == text).then(|| format!("{SAME}\"{start}\""))
+}
+
+/// The text that such a line stands for; `None` for any other line.
+pub(crate) fn follow_same<'a>(
+    mut above: impl Iterator<Item = &'a String>,
+    line: &str,
+) -> Result<Option<String>> {
+    let Some(quoted) = line.strip_prefix(SAME) else { return Ok(None) };
+    let start = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"'));
+    let found = start.and_then(|start| above.find(|text| text.starts_with(start)).cloned());
+    found.map(Some).ok_or(Error::Damaged { at: 0, what: "no text above begins so" })
 }
 
 /// The first words of a long text, on one line.
@@ -180,7 +190,7 @@ fn opening(text: &str) -> Option<&str> {
     if text.len() < MIN_DUPLICATE {
         return None;
     }
-    let end = text.char_indices().map(|(i, _)| i).find(|i| *i >= 60)?;
+    let end = text.char_indices().find(|(i, c)| *i >= 60 || *c == '\n')?.0;
     let start = &text[..end];
-    (!start.contains(['\n', '"']) && !start.trim().is_empty()).then_some(start)
+    (!start.contains('"') && start.trim().len() >= MIN_OPENING).then_some(start)
 }

@@ -2,12 +2,14 @@
 
 mod batch;
 mod budget;
+mod chat;
 mod compress;
 mod extract;
 mod inputs;
 mod layout;
 mod optimize;
 mod plan;
+mod request;
 mod snapshots;
 mod span;
 mod tools;

@@ -1,36 +1,51 @@
 //! `lacon compress`: the same text in fewer tokens, or an extract for a question.
 
-use std::{io::Write, process::ExitCode, time::Instant};
+use std::{
+    io::Write,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use lacon_prompt::{
-    compress::{Options, compress, held_out},
-    extract::{ExtractOptions, extract},
-    offload::{Store, StoreError},
-    passes::{PASSES, Pass, PassSet},
-    receipt,
+    Error,
+    compress::{Options, held_out},
+    offload::Handle,
+    passes::PassSet,
     response::{role_limit, word_limit_line},
+    shorten::{Policy, ShortenOptions, shorten},
 };
 use lacon_tokens::Encoding;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::prompt_input::{self as input, Input, LazyStore};
-use crate::{
-    args::prompt::{CompressArgs, Policy},
-    failure::Failure,
-    text,
-};
+use super::prompt_input::{self as input, Input};
+use crate::{args::prompt::CompressArgs, failure::Failure, text};
 
 /// What a policy made of the text.
-struct Outcome {
+pub(in crate::commands) struct Outcome {
     text: String,
     before: usize,
     after: usize,
-    reports: Vec<serde_json::Value>,
+    reports: Vec<Value>,
     explanation: String,
     exact: bool,
+    elapsed: Duration,
 }
 
 impl Outcome {
+    /// The result with its receipt.
+    pub(in crate::commands) fn to_json(&self) -> Value {
+        json!({
+            "schema_version": 1,
+            "text": self.text,
+            "tokens_before": self.before,
+            "tokens_after": self.after,
+            "exact": self.exact,
+            "elapsed_us": u64::try_from(self.elapsed.as_micros()).unwrap_or(u64::MAX),
+            "handles": lacon_prompt::marker::handles(&self.text).iter().map(Handle::as_str).collect::<Vec<_>>(),
+            "passes": self.reports,
+        })
+    }
+
     /// A text that belongs to the share that is left alone.
     fn untouched(source: &str, encoding: &Encoding) -> Self {
         let tokens = encoding.count(source);
@@ -41,15 +56,13 @@ impl Outcome {
             reports: vec![json!({"pass": "holdout", "tokens_before": tokens, "tokens_after": tokens})],
             explanation: "holdout: this text is left alone for comparison\n".to_owned(),
             exact: true,
+            elapsed: Duration::ZERO,
         }
     }
 }
 
 /// Runs the subcommand.
 pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
-    let encoding = input::encoding(&args.encoding)?;
-    let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
-    let share = share(args)?;
     let source = match input::read(args.file.as_deref())? {
         Input::Text(source) => source,
         Input::Other { head, rest, why } => {
@@ -57,26 +70,7 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let started = Instant::now();
-    if !(0.0..=1.0).contains(&args.holdout) {
-        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
-    }
-    let held_out = held_out(&source, (args.holdout * 1000.0) as u16);
-    let mut done = match args.policy {
-        _ if held_out => Outcome::untouched(&source, encoding),
-        Policy::Lossy => extracted(&source, args, passes, share, encoding)?,
-        policy => shortened(&source, args, policy, passes, encoding)?,
-    };
-    let elapsed = started.elapsed();
-    if let Some(role) = &args.agent {
-        let line = word_limit_line(role_limit(role));
-        if !done.text.is_empty() && !done.text.ends_with('\n') {
-            done.text.push('\n');
-        }
-        done.text.push_str(&line);
-        done.after = encoding.count(&done.text);
-        done.explanation.push_str(&format!("limit: appended {line:?}\n"));
-    }
+    let done = compressed(&source, args)?;
     if let Some(path) = &args.receipts {
         let lines: String = done.reports.iter().map(|report| format!("{report}\n")).collect();
         let mut options = std::fs::OpenOptions::new();
@@ -96,28 +90,43 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
             done.before,
             done.after,
             100.0 * (1.0 - done.after as f64 / done.before.max(1) as f64),
-            elapsed.as_secs_f64() * 1e3
+            done.elapsed.as_secs_f64() * 1e3
         ));
     }
     if args.json {
-        text::out(
-            &json!({
-                "schema_version": 1,
-                "text": done.text,
-                "tokens_before": done.before,
-                "tokens_after": done.after,
-                "exact": done.exact,
-                "elapsed_us": u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
-                "passes": done.reports,
-            })
-            .to_string(),
-        );
+        text::out(&done.to_json().to_string());
     } else if args.diff {
         input::write_raw(input::diff(&source, &done.text).as_bytes())?;
     } else {
         input::write_raw(done.text.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Compresses a text as the flags say; prints nothing.
+pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Result<Outcome, Failure> {
+    let encoding = input::encoding(&args.encoding)?;
+    let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
+    let started = Instant::now();
+    if !(0.0..=1.0).contains(&args.holdout) {
+        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
+    }
+    let held_out = held_out(source, (args.holdout * 1000.0) as u16);
+    let mut done = match args.policy {
+        _ if held_out => Outcome::untouched(source, encoding),
+        policy => shortened(source, args, policy.into(), passes, encoding)?,
+    };
+    done.elapsed = started.elapsed();
+    if let Some(role) = &args.agent {
+        let line = word_limit_line(role_limit(role));
+        if !done.text.is_empty() && !done.text.ends_with('\n') {
+            done.text.push('\n');
+        }
+        done.text.push_str(&line);
+        done.after = encoding.count(&done.text);
+        done.explanation.push_str(&format!("limit: appended {line:?}\n"));
+    }
+    Ok(done)
 }
 
 fn shortened(
@@ -127,94 +136,33 @@ fn shortened(
     passes: PassSet,
     encoding: &Encoding,
 ) -> Result<Outcome, Failure> {
-    let mut lazy = LazyStore::new(&args.store);
-    let store = (policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
-    let options = Options { passes, audit: args.audit, once: args.once };
-    let short = compress(source, options, store, encoding).map_err(|e| {
-        Failure::input(format!(
-            "{e}\nhint: give another file by --store, or --policy lossless to do without one"
-        ))
+    let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
+    let options = ShortenOptions {
+        exact: Options { passes, audit: args.audit, once: args.once },
+        query: &query,
+        share: args.ratio.or(args.target.map(|target| 1.0 - target)),
+        ..ShortenOptions::new(policy)
+    };
+    let mut store = input::store(&args.store);
+    let short = shorten(source, &options, Some(&mut store), encoding).map_err(|error| match error {
+        Error::Store(error) => Failure::input(format!(
+            "{error}\nhint: give another file by --store, or --policy lossless to do without one"
+        )),
+        error => Failure::input(error),
     })?;
-    lazy.finish()?;
+    store.commit().map_err(Failure::input)?;
+    if short.unkept {
+        text::warn("the store is full; what the extract leaves out is not kept");
+    }
     Ok(Outcome {
-        reports: short.passes.iter().map(receipt::PassReport::to_json).collect(),
-        explanation: receipt::explain(&short.passes),
+        reports: short.receipt,
+        explanation: short.explanation,
         text: short.text,
         before: short.tokens_before,
         after: short.tokens_after,
         exact: short.exact,
+        elapsed: Duration::ZERO,
     })
-}
-
-/// Texts of so many tokens are kept whole in the store when an extract of them is made; the marker costs about twenty.
-const MIN_STORED: usize = 1500;
-
-fn extracted(
-    source: &str,
-    args: &CompressArgs,
-    passes: PassSet,
-    share: f64,
-    encoding: &Encoding,
-) -> Result<Outcome, Failure> {
-    let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
-    // Whoever names a share wants it for texts of moderate length too; below this nothing is left out.
-    let asked = args.ratio.is_some() || args.target.is_some();
-    let min_tokens = if asked { 100 } else { ExtractOptions::default().min_tokens };
-    let mut marker = String::new();
-    let mut share = share;
-    let before = encoding.count(source);
-    if before >= MIN_STORED && share < 1.0 && passes.has(Pass::Blobs) && !args.audit {
-        let mut store = LazyStore::new(&args.store);
-        match store.put(source) {
-            Ok(handle) => {
-                store.finish()?;
-                marker = format!("\n[extract; full text: ref={handle}]");
-                share = (share - (encoding.count(&marker) + 1) as f64 / before as f64).max(0.0);
-            }
-            Err(StoreError::Full { .. }) => {
-                text::warn("the store is full; what the extract leaves out is not kept")
-            }
-            Err(error) => return Err(Failure::input(error)),
-        }
-    }
-    let mut found = extract(source, &query, ExtractOptions { share, min_tokens }, encoding);
-    if !found.left_out.is_empty() {
-        found.text.push_str(&marker);
-        found.tokens_after = encoding.count(&found.text);
-    }
-    let report = json!({
-        "pass": "extract",
-        "units": found.units,
-        "kept": found.kept,
-        "tokens_before": found.tokens_before,
-        "tokens_after": found.tokens_after,
-        "left_out": found.left_out.iter().map(|range| [range.start, range.end]).collect::<Vec<_>>(),
-        "outcome": if args.audit { "audited" } else { "kept" },
-    });
-    let explanation =
-        format!("extract: kept {} of {} rows and sentences for {query:?}\n", found.kept, found.units);
-    Ok(Outcome {
-        exact: found.left_out.is_empty() || args.audit,
-        text: if args.audit { source.to_owned() } else { found.text },
-        before: found.tokens_before,
-        after: found.tokens_after,
-        reports: vec![report],
-        explanation,
-    })
-}
-
-fn share(args: &CompressArgs) -> Result<f64, Failure> {
-    let share = match (args.ratio, args.target) {
-        (Some(ratio), _) => ratio,
-        (None, Some(target)) => 1.0 - target,
-        (None, None) => 0.5,
-    };
-    if (0.0..=1.0).contains(&share) {
-        return Ok(share);
-    }
-    Err(Failure::input(format!(
-        "the share to keep is {share}, it must lie between 0 and 1\nhint: --ratio 0.3 keeps 30 %"
-    )))
 }
 
 #[expect(
@@ -226,16 +174,10 @@ fn query_of_environment() -> Option<String> {
 }
 
 /// The usual passes without the ones that are switched off and with the ones that are switched on.
-fn pass_set(disable: Option<&str>, enable: Option<&str>) -> Result<PassSet, Failure> {
-    let mut passes = PassSet::default();
-    for (list, on) in [(disable, false), (enable, true)] {
-        for name in list.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let pass = Pass::named(name).ok_or_else(|| {
-                let known: Vec<&str> = PASSES.iter().map(|pass| pass.name()).collect();
-                Failure::input(format!("unknown pass {name:?}\nhint: the passes are {}", known.join(", ")))
-            })?;
-            passes = if on { passes.with(pass) } else { passes.without(pass) };
-        }
-    }
-    Ok(passes)
+pub(in crate::commands) fn pass_set(disable: Option<&str>, enable: Option<&str>) -> Result<PassSet, Failure> {
+    PassSet::usual(names(disable), names(enable)).map_err(Failure::input)
+}
+
+fn names(list: Option<&str>) -> impl Iterator<Item = &str> {
+    list.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty())
 }

@@ -14,9 +14,7 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
     super::models::add(args.models_file.as_deref())?;
     let columns = columns(args)?;
-    let inputs = inputs(&args.files)?;
-    let rows: Vec<Row> = inputs.iter().map(|input| Row::new(input, &columns)).collect();
-    let totals: Vec<usize> = (0..columns.len()).map(|i| rows.iter().map(|row| row.counts[i]).sum()).collect();
+    let (rows, totals) = counted(&columns, &inputs(&args.files)?);
     if args.json {
         text::out(&as_json(&columns, &rows, &totals, args).to_string());
     } else {
@@ -32,6 +30,20 @@ pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
         }
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Counts one text as the flags say, as the JSON of `--json`; prints nothing.
+#[cfg(feature = "mcp")]
+pub(in crate::commands) fn count_text(args: &CountArgs, text: &str) -> Result<Value, Failure> {
+    let columns = columns(args)?;
+    let (rows, totals) = counted(&columns, &[Input { path: "text".into(), text: text.to_owned() }]);
+    Ok(as_json(&columns, &rows, &totals, args))
+}
+
+fn counted(columns: &[Column], inputs: &[Input]) -> (Vec<Row>, Vec<usize>) {
+    let rows: Vec<Row> = inputs.iter().map(|input| Row::new(input, columns)).collect();
+    let totals = (0..columns.len()).map(|i| rows.iter().map(|row| row.counts[i]).sum()).collect();
+    (rows, totals)
 }
 
 /// One way to count.

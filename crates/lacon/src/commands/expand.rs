@@ -4,8 +4,12 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::prompt_input::{self as input, Input, LazyStore};
-use crate::{args::prompt::ExpandArgs, failure::Failure, text};
+use super::prompt_input::{self as input, Input};
+use crate::{
+    args::prompt::{ExpandArgs, StoreArgs},
+    failure::Failure,
+    text,
+};
 
 /// Runs the subcommand.
 pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
@@ -16,12 +20,16 @@ pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let store = LazyStore::new(&args.store);
-    let text = lacon_prompt::compress::expand(&source, Some(&store)).map_err(Failure::input)?;
+    let text = expanded(&source, &args.store)?;
     if args.json {
         text::out(&json!({"schema_version": 1, "text": text}).to_string());
     } else {
         input::write_raw(text.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a compressed text was made from; prints nothing.
+pub(in crate::commands) fn expanded(source: &str, store: &StoreArgs) -> Result<String, Failure> {
+    lacon_prompt::compress::expand(source, Some(&input::store(store))).map_err(Failure::input)
 }

@@ -1,8 +1,10 @@
-//! `lacon mcp`: the market tools and `run` for other programs, as a server of the Model Context Protocol over standard input and
-//! output.
+//! `lacon mcp`: the market tools, `run` and the prompt tools for other programs, as a server of the Model Context Protocol over
+//! standard input and output.
 //!
 //! Standard output belongs to the protocol: nothing else may be printed there. A call is one run's worth of settings, made from
 //! the flags behind `--` and the call's own ticker and day, so that what a client is shown keeps the same rules on dates.
+
+mod prompt;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
@@ -20,7 +22,10 @@ use rmcp::{
 use serde_json::{Map, Value, json};
 
 use super::{Common, batch_run::settings_of, block_on};
-use crate::{args::mcp::McpArgs, failure::Failure};
+use crate::{
+    args::{mcp::McpArgs, prompt::StoreArgs},
+    failure::Failure,
+};
 
 /// The tool that decides.
 const RUN: &str = "run";
@@ -29,7 +34,7 @@ const RUN: &str = "run";
 pub fn run(common: Common, args: &McpArgs, started: Instant) -> Result<ExitCode, Failure> {
     // A wrong flag must show before a client waits for an answer.
     settings_of(&common, &args.run_flags, &["CRCL"], started)?;
-    let server = Server { common, flags: args.run_flags.clone(), started };
+    let server = Server { common, flags: args.run_flags.clone(), store: args.store.clone(), started };
     block_on(async {
         let failed = |e: &dyn std::fmt::Display| Failure::input(format!("the client cannot be served: {e}"));
         let service = server.serve(rmcp::transport::stdio()).await.map_err(|e| failed(&e))?;
@@ -41,6 +46,7 @@ pub fn run(common: Common, args: &McpArgs, started: Instant) -> Result<ExitCode,
 struct Server {
     common: Common,
     flags: Vec<String>,
+    store: StoreArgs,
     started: Instant,
 }
 
@@ -49,7 +55,8 @@ impl ServerHandler for Server {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("lacon", env!("CARGO_PKG_VERSION")))
             .with_instructions(
-                "Market data as it was known on a day, and a decision by a graph of agents. Nothing dated after \"as_of\" is shown. Not advice.",
+                "Market data as it was known on a day, and a decision by a graph of agents. Nothing dated after \"as_of\" is shown. Not advice. \
+                 Texts and messages in fewer tokens, and back: what a marker [blob …, ref=…] stands for, \"retrieve\" gives.",
             )
     }
 
@@ -62,12 +69,15 @@ impl ServerHandler for Server {
             let schema = schema(tool);
             Tool::new(tool.name, tool.description, Arc::new(schema))
         });
-        Ok(ListToolsResult::with_all_items(market.chain([run_tool()]).collect()))
+        Ok(ListToolsResult::with_all_items(market.chain([run_tool()]).chain(prompt::tools()).collect()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
         if name == RUN {
             return Some(run_tool());
+        }
+        if let Some(tool) = prompt::tools().into_iter().find(|tool| tool.name == name) {
+            return Some(tool);
         }
         catalog::find(name).map(|tool| Tool::new(tool.name, tool.description, Arc::new(schema(tool))))
     }
@@ -80,9 +90,12 @@ impl ServerHandler for Server {
         let arguments = request.arguments.unwrap_or_default();
         let answered = match (request.name.as_ref(), catalog::find(&request.name)) {
             (RUN, _) => self.decide(&arguments, context).await,
+            (name, _) if prompt::NAMES.contains(&name) => {
+                prompt::call(name.to_owned(), arguments, self.store.clone()).await
+            }
             (_, Some(tool)) => self.look_up(tool, arguments).await,
             (name, None) => {
-                let known = catalog::TOOLS.iter().map(|t| t.name).chain([RUN]);
+                let known = catalog::TOOLS.iter().map(|t| t.name).chain([RUN]).chain(prompt::NAMES);
                 let near = lacon_runtime::config::nearest(name, known);
                 let hint = near.map(|n| format!(", did you mean {n}?")).unwrap_or_default();
                 return Err(ErrorData::invalid_params(format!("unknown tool {name:?}{hint}"), None));

@@ -132,3 +132,50 @@ fn bad_calls_are_told_and_the_server_goes_on() {
     client.close();
     folder.lacon(&["mcp", "--", "--profil", "x"]).fails(2, "--profil");
 }
+
+#[test]
+fn prompts_are_compressed_retrieved_and_expanded() {
+    let folder = Folder::new();
+    let mut client = Client::start(&folder, &["--time-scale", "0"]);
+    let blob: String = (0..600u32)
+        .map(|i| char::from(b"aB3xYz9QkL+/mN7p0RtUvW2CdEfGh"[(i * i % 29 + i % 3) as usize % 29]))
+        .collect();
+    let rows: Vec<Value> = (0..30).map(|i| json!({"ticker": format!("T{i}"), "price": i})).collect();
+    let text = format!("Attached: {blob}\nand {}\n", json!(rows));
+
+    let short = client.call("compress", json!({"text": text}))["result"]["structuredContent"].clone();
+    let handle = short["handles"][0].as_str().unwrap_or_else(|| panic!("{short}"));
+    assert!(short["tokens_after"].as_u64() < short["tokens_before"].as_u64(), "{short}");
+    assert_eq!(said(&client.call("retrieve", json!({"handle": handle}))), blob);
+    // What the tools store, the commands find.
+    assert_eq!(folder.lacon(&["retrieve", handle]).out, blob);
+    assert_eq!(said(&client.call("expand", json!({"text": short["text"]}))), text);
+
+    let messages = json!([
+        {"role": "system", "content": text}, {"role": "user", "content": "What is the price of T7?"},
+        {"role": "tool", "tool_call_id": "c", "content": text, "extra": 1.5},
+    ]);
+    let short = client.call("compress", json!({"messages": messages}))["result"]["structuredContent"].clone();
+    assert_eq!(short["changed"], json!(["/2/content"]), "{short}");
+    assert_eq!((&short["messages"][0], &short["messages"][1]), (&messages[0], &messages[1]));
+    let back = client.call("expand", json!({"messages": short["messages"], "changed": short["changed"]}));
+    assert_eq!(back["result"]["structuredContent"]["messages"], messages);
+
+    let count = client.call("count", json!({"text": "many things in few words", "encoding": ["o200k_base"]}));
+    assert_eq!(count["result"]["structuredContent"]["counts"][0]["tokens"], 5, "{count}");
+    for (name, arguments, expected) in [
+        ("compress", json!({}), "needs either a text or messages"),
+        ("compress", json!({"text": "a", "store": "/etc/passwd"}), "has no argument \"store\""),
+        ("compress", json!({"text": "a", "policy": "best"}), "possible values"),
+        ("compress", json!({"messages": messages, "policy": "lossy"}), "not compressed with loss"),
+        ("expand", json!({"messages": messages, "changed": ["/9"]}), "no text at \"/9\""),
+        ("retrieve", json!({"handle": "0123456789abcdef"}), "holds nothing as 0123456789abcdef"),
+        ("retrieve", json!({"handle": "--json"}), "is no handle"),
+        ("count", json!({"text": "a", "encoding": "none"}), "none"),
+    ] {
+        let answer = client.call(name, arguments.clone());
+        assert_eq!(answer["result"]["isError"], true, "{name} {arguments}: {answer}");
+        assert!(said(&answer).contains(expected), "{name} {arguments}: {answer}");
+    }
+    client.close();
+}

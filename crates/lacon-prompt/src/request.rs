@@ -1,0 +1,432 @@
+//! A request as it goes over the wire, made shorter in place: the JSON of a chat, a response or a message array, of which
+//! only strings that hold material change and every other byte stays.
+//!
+//! Material is what a user's or a tool's message says. Texts of the system, of developers and of the model, calls, tool
+//! schemas and whatever is not known here stay as they are; within a user's text [`compress`](crate::compress) leaves
+//! instructions and prose alone. What becomes of a text depends on it and on the texts above it, never on what follows, so
+//! a conversation that grows keeps its beginning byte for byte, and with it the provider's cache.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use lacon_tokens::Encoding;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::batch::ProcessedCache;
+use crate::codec::edits::Above;
+use crate::compress::{self, Compressed, Options};
+use crate::error::{Error, Result};
+use crate::marker;
+use crate::offload::{Handle, Store};
+use crate::optimize;
+use crate::passes::Pass;
+use crate::receipt::PassReport;
+
+/// Names under which a model calls for what was offloaded: as a tool of its own, and as the one of `lacon mcp`.
+pub const RETRIEVERS: [&str; 2] = ["lacon_retrieve", "mcp__lacon__retrieve"];
+
+/// Who says a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Owner {
+    /// A user.
+    User,
+    /// A tool; its name where the request says it.
+    Tool(Option<String>),
+}
+
+/// A string of a request that may change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Text {
+    /// Its place in the JSON, quotes included.
+    range: Range<usize>,
+    /// Its place as a JSON pointer.
+    pointer: String,
+    owner: Owner,
+}
+
+/// A request whose texts were found.
+#[derive(Debug, Clone)]
+pub struct Request<'j> {
+    json: &'j str,
+    texts: Vec<Text>,
+    tools: HashSet<String>,
+    free_choice: bool,
+    cut_upstream: bool,
+    model: Option<String>,
+}
+
+/// How to shorten a request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RequestOptions<'a> {
+    /// How to shorten each text.
+    pub compress: Options,
+    /// Whose texts stay as they are: `user`, `tool`, or the name of a tool.
+    pub protect: &'a [String],
+    /// Results of texts that were seen before. One cache goes with one store.
+    pub cache: Option<&'a ProcessedCache>,
+}
+
+/// A string that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The bytes of the JSON that it replaces, quotes included.
+    pub range: Range<usize>,
+    /// Where that is, as a JSON pointer.
+    pub pointer: String,
+    /// The text to be there.
+    pub text: String,
+}
+
+/// What [`Request::shrink`] did.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Shrunk {
+    /// The strings that change, in their order.
+    pub edits: Vec<Edit>,
+    /// Tokens of all texts that could have changed.
+    pub tokens_before: usize,
+    /// Tokens of the same texts after.
+    pub tokens_after: usize,
+    /// What each pass did to each text, which is named by its pointer.
+    pub passes: Vec<PassReport>,
+}
+
+impl<'j> Request<'j> {
+    /// Finds the texts of a request: an object with `messages` or `input`, or an array of messages. `None` for all else.
+    #[must_use]
+    pub fn parse(json: &'j str) -> Option<Self> {
+        let mut request = Request {
+            json,
+            texts: Vec::new(),
+            tools: HashSet::new(),
+            free_choice: true,
+            cut_upstream: false,
+            model: None,
+        };
+        let mut calls = HashMap::new();
+        if json.trim_start().starts_with('[') {
+            request.messages("", array(json)?, &mut calls);
+            return Some(request);
+        }
+        let body = object(json)?;
+        match (body.get("messages"), body.get("input")) {
+            (Some(messages), _) => request.messages("/messages", array(messages.get())?, &mut calls),
+            (None, Some(input)) if is_string(input) => request.found("/input".into(), input, Owner::User),
+            (None, Some(input)) => request.messages("/input", array(input.get())?, &mut calls),
+            (None, None) => return None,
+        }
+        for tool in body.get("tools").and_then(|tools| array(tools.get())).unwrap_or_default() {
+            let Some(tool) = object(tool.get()) else { continue };
+            let function = tool.get("function").and_then(|function| object(function.get()));
+            let name = function.as_ref().and_then(|function| string(function, "name"));
+            request.tools.extend(name.or_else(|| string(&tool, "name")));
+        }
+        request.free_choice = body.get("tool_choice").is_none_or(|choice| {
+            let kind = |choice: HashMap<String, &RawValue>| string(&choice, "type");
+            let word =
+                serde_json::from_str(choice.get()).ok().or_else(|| object(choice.get()).and_then(kind));
+            word.is_some_and(|word: String| matches!(word.as_str(), "auto" | "required" | "any"))
+        });
+        // Where the provider takes messages out of the middle, no text may lean on one above it.
+        let present = |name: &str| body.get(name).is_some_and(|value| value.get() != "null");
+        request.cut_upstream =
+            present("context_management") || string(&body, "truncation").is_some_and(|how| how == "auto");
+        request.model = string(&body, "model");
+        Some(request)
+    }
+
+    /// The model that is asked.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Whether the model can ask for what was offloaded: the request declares one of [`RETRIEVERS`] and its `tool_choice`
+    /// lets the model call it.
+    #[must_use]
+    pub fn can_retrieve(&self) -> bool {
+        self.free_choice && RETRIEVERS.iter().any(|name| self.tools.contains(*name))
+    }
+
+    /// Writes the texts that may change in their shorter exact form; with a store, opaque runs go there.
+    ///
+    /// Only the texts of this request are looked at, so that whoever reads it needs nothing else; equal requests give equal
+    /// results, and so does the beginning that two requests share.
+    ///
+    /// # Errors
+    /// When the store's medium fails.
+    pub fn shrink(
+        &self,
+        options: &RequestOptions<'_>,
+        mut store: Option<&mut dyn Store>,
+        encoding: &'static Encoding,
+    ) -> Result<Shrunk> {
+        let mut shrunk = Shrunk::default();
+        let mut reader = Reader::default();
+        let stored = store.is_some();
+        for text in &self.texts {
+            let Some(source) = unquoted(self.json, text).filter(|_| !protected(options.protect, &text.owner))
+            else {
+                continue;
+            };
+            let same = (!self.cut_upstream && options.compress.passes.has(Pass::Duplicates))
+                .then(|| reader.same(&source, encoding))
+                .flatten();
+            let short = match same {
+                Some(short) => short,
+                None => {
+                    let mut compute = |reader: &mut Reader| {
+                        let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
+                        compress::compress_below(reader.above(), &source, options.compress, store, encoding)
+                    };
+                    match options.cache {
+                        Some(cache) => {
+                            let settings = format!(
+                                "{}/{:?}/{}/{}",
+                                encoding.name(),
+                                options.compress,
+                                stored,
+                                reader.chain.to_hex()
+                            );
+                            cache.get_or(&settings, &source, || compute(&mut reader))?
+                        }
+                        None => compute(&mut reader)?,
+                    }
+                }
+            };
+            shrunk.tokens_before += short.tokens_before;
+            let named = |report: PassReport| PassReport { segment: text.pointer.clone(), ..report };
+            shrunk.passes.extend(short.passes.into_iter().map(named));
+            let saves = !options.compress.audit && short.tokens_after < short.tokens_before;
+            let counted = saves || options.compress.audit;
+            shrunk.tokens_after += if counted { short.tokens_after } else { short.tokens_before };
+            reader.read(source, !saves && !self.cut_upstream, short.tokens_before);
+            if saves {
+                shrunk.edits.push(Edit {
+                    range: text.range.clone(),
+                    pointer: text.pointer.clone(),
+                    text: short.text,
+                });
+            }
+        }
+        Ok(shrunk)
+    }
+
+    /// Undoes [`Request::shrink`], given the pointers of what it changed: the edits that give each text back.
+    ///
+    /// # Errors
+    /// When a text was edited since, or a marker's content is not in the store.
+    pub fn restore(&self, changed: &[String], store: Option<&dyn Store>) -> Result<Vec<Edit>> {
+        let mut edits = Vec::new();
+        let mut reader = Reader::default();
+        for text in &self.texts {
+            let Some(short) = unquoted(self.json, text) else { continue };
+            if !changed.contains(&text.pointer) {
+                reader.read(short, !self.cut_upstream, 0);
+                continue;
+            }
+            let original = match optimize::follow_same(reader.texts.iter().map(|(text, _)| text), &short)? {
+                Some(original) => original,
+                None => compress::expand_below(reader.above(), &short, store)?,
+            };
+            reader.read(original.clone(), false, 0);
+            edits.push(Edit { range: text.range.clone(), pointer: text.pointer.clone(), text: original });
+        }
+        if let Some(missing) = changed.iter().find(|pointer| !edits.iter().any(|e| e.pointer == **pointer)) {
+            let known = self.texts.len();
+            return Err(Error::NoText { pointer: missing.clone(), known });
+        }
+        Ok(edits)
+    }
+
+    fn messages(&mut self, at: &str, messages: Vec<&'j RawValue>, calls: &mut HashMap<String, String>) {
+        for (i, message) in messages.into_iter().enumerate() {
+            let Some(message) = object(message.get()) else { continue };
+            let at = format!("{at}/{i}");
+            let named = |calls: &HashMap<String, String>, key: &str| {
+                string(&message, key)
+                    .and_then(|id| calls.get(&id).cloned())
+                    .or_else(|| string(&message, "name"))
+            };
+            match (string(&message, "role").as_deref(), string(&message, "type").as_deref()) {
+                (Some("user"), _) => self.content(&at, "content", &message, &Owner::User, calls),
+                (Some("tool" | "function"), _) => {
+                    let owner = Owner::Tool(named(calls, "tool_call_id"));
+                    self.content(&at, "content", &message, &owner, calls);
+                }
+                (Some("assistant"), _) => note_calls(&message, calls),
+                (None, Some("function_call" | "custom_tool_call")) => {
+                    calls.extend(string(&message, "call_id").zip(string(&message, "name")));
+                }
+                (None, Some("function_call_output" | "custom_tool_call_output")) => {
+                    let owner = Owner::Tool(named(calls, "call_id"));
+                    self.content(&at, "output", &message, &owner, calls);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A string, or parts of which those that are text or a tool's result count.
+    fn content(
+        &mut self,
+        at: &str,
+        key: &str,
+        holder: &HashMap<String, &'j RawValue>,
+        owner: &Owner,
+        calls: &HashMap<String, String>,
+    ) {
+        let Some(content) = holder.get(key) else { return };
+        let at = format!("{at}/{key}");
+        if is_string(content) {
+            return self.found(at, content, owner.clone());
+        }
+        for (i, part) in array(content.get()).unwrap_or_default().into_iter().enumerate() {
+            let Some(part) = object(part.get()) else { continue };
+            match string(&part, "type").as_deref() {
+                // Citations point into the text by position.
+                Some("text" | "input_text") if !part.contains_key("citations") => {
+                    if let Some(text) = part.get("text").filter(|text| is_string(text)) {
+                        self.found(format!("{at}/{i}/text"), text, owner.clone());
+                    }
+                }
+                Some("tool_result") if *owner == Owner::User => {
+                    let name = string(&part, "tool_use_id").and_then(|id| calls.get(&id).cloned());
+                    self.content(&format!("{at}/{i}"), "content", &part, &Owner::Tool(name), calls);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn found(&mut self, pointer: String, text: &RawValue, owner: Owner) {
+        // The value lies within the text that was parsed, so its place is the distance of the two addresses.
+        let start = text.get().as_ptr() as usize - self.json.as_ptr() as usize;
+        self.texts.push(Text { range: start..start + text.get().len(), pointer, owner });
+    }
+}
+
+impl Shrunk {
+    /// Handles of what the new texts refer to in the store, each once, in order.
+    #[must_use]
+    pub fn handles(&self) -> Vec<Handle> {
+        let mut handles = Vec::new();
+        for handle in self.edits.iter().flat_map(|edit| marker::handles(&edit.text)) {
+            if !handles.contains(&handle) {
+                handles.push(handle);
+            }
+        }
+        handles
+    }
+}
+
+/// The JSON with some of its strings replaced. The edits are in order, of strings of this JSON.
+#[must_use]
+pub fn splice(json: &str, edits: &[Edit]) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut end = 0;
+    for edit in edits {
+        out.push_str(&json[end..edit.range.start]);
+        out.push_str(&Value::String(edit.text.clone()).to_string());
+        end = edit.range.end;
+    }
+    out.push_str(&json[end..]);
+    out
+}
+
+/// What a reader of the request has read at some place of it.
+struct Reader {
+    /// The texts above, as they were, with their tokens.
+    texts: Vec<(String, usize)>,
+    /// Which of them stand there word for word and are not in `above` yet.
+    verbatim: Vec<usize>,
+    above: Above,
+    /// Stands for all texts above.
+    chain: blake3::Hash,
+}
+
+impl Default for Reader {
+    fn default() -> Self {
+        let chain = blake3::hash(b"");
+        Reader { texts: Vec::new(), verbatim: Vec::new(), above: Above::default(), chain }
+    }
+}
+
+impl Reader {
+    fn above(&mut self) -> &Above {
+        for i in self.verbatim.drain(..) {
+            self.above.push(&self.texts[i].0);
+        }
+        &self.above
+    }
+
+    fn read(&mut self, text: String, verbatim: bool, tokens: usize) {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(self.chain.as_bytes());
+        hasher.update(&[u8::from(verbatim)]);
+        hasher.update(text.as_bytes());
+        self.chain = hasher.finalize();
+        if verbatim {
+            self.verbatim.push(self.texts.len());
+        }
+        self.texts.push((text, tokens));
+    }
+
+    /// The line for a text that stands above.
+    fn same(&self, text: &str, encoding: &Encoding) -> Option<Compressed> {
+        let line = optimize::same_line(self.texts.iter().map(|(text, _)| text), text)?;
+        let tokens_before = self.texts.iter().find(|(above, _)| above == text)?.1;
+        let tokens_after = encoding.count(&line);
+        let mut report = PassReport::new(Pass::Duplicates);
+        report.spans = 1;
+        (report.tokens_before, report.tokens_after) = (tokens_before, tokens_after);
+        let found = Compressed { text: line, tokens_before, tokens_after, exact: true, passes: vec![report] };
+        (tokens_after < tokens_before).then_some(found)
+    }
+}
+
+fn protected(protect: &[String], owner: &Owner) -> bool {
+    let listed = |name: &str| protect.iter().any(|p| p == name);
+    match owner {
+        Owner::User => listed("user"),
+        // What a model asked for in full must not be taken from it again.
+        Owner::Tool(Some(name)) => RETRIEVERS.contains(&name.as_str()) || listed("tool") || listed(name),
+        Owner::Tool(None) => listed("tool"),
+    }
+}
+
+/// Remembers which call is of which tool.
+fn note_calls(message: &HashMap<String, &RawValue>, calls: &mut HashMap<String, String>) {
+    let list = |key: &str| message.get(key).and_then(|list| array(list.get())).unwrap_or_default();
+    for call in list("tool_calls").into_iter().filter_map(|call| object(call.get())) {
+        let function = call.get("function").and_then(|function| object(function.get()));
+        calls.extend(string(&call, "id").zip(function.and_then(|function| string(&function, "name"))));
+    }
+    for part in list("content").into_iter().filter_map(|part| object(part.get())) {
+        if string(&part, "type").is_some_and(|kind| kind == "tool_use") {
+            calls.extend(string(&part, "id").zip(string(&part, "name")));
+        }
+    }
+}
+
+fn object(json: &str) -> Option<HashMap<String, &RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+fn array(json: &str) -> Option<Vec<&RawValue>> {
+    serde_json::from_str(json).ok()
+}
+
+fn string(object: &HashMap<String, &RawValue>, key: &str) -> Option<String> {
+    serde_json::from_str(object.get(key)?.get()).ok()
+}
+
+fn is_string(value: &RawValue) -> bool {
+    value.get().starts_with('"')
+}
+
+/// `None` for a string that is no text, such as half of a surrogate pair.
+fn unquoted(json: &str, text: &Text) -> Option<String> {
+    serde_json::from_str(&json[text.range.clone()]).ok()
+}
