@@ -42,6 +42,7 @@ struct Answer<'a> {
 /// One line of the file, borrowed where it is written. `U` is what a node added to the state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "one lives at a time, and is borrowed where it is written")]
 enum Line<'a, U> {
     /// What the run was started with.
     Run { about: Cow<'a, Value> },
