@@ -104,6 +104,8 @@ def test_messages_change_where_they_hold_material():
         assert (old == new) == (old["role"] != "tool")
     assert lacon.expand(done.messages, changed=done.changed) == done.expand() == messages
     assert done.receipt[0]["segment"] == done.changed[0] == "/3/content"
+    with pytest.raises(ValueError, match="no text at"):
+        lacon.expand(done.messages, changed=["/9/nothing"])
     said = [{"role": "user", "content": ROWS}]
     asked = lacon.compress(said)
     assert asked.messages[0]["content"].startswith("@json") and asked.expand()[0]["content"] == ROWS
