@@ -2,12 +2,14 @@
 //!
 //! `cargo xtask ci` runs every check, `cargo xtask tidy` the ones that need no build, `cargo xtask fixtures` writes what
 //! is generated from the source, `cargo xtask fuzz` runs every fuzz target for a while, `cargo xtask shuttle` the
-//! tests that try orders of threads, `cargo xtask miri` those of unsafe code, `cargo xtask supply` looks at the dependencies.
+//! tests that try orders of threads, `cargo xtask miri` those of unsafe code, `cargo xtask python` builds and tests the Python package,
+//! `cargo xtask supply` looks at the dependencies.
 
 mod ci;
 mod fixtures;
 mod fuzz;
 mod miri;
+mod python;
 mod shuttle;
 mod supply;
 mod tidy;
@@ -37,10 +39,11 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["fuzz", seconds] => fuzz::run(seconds, "all"),
         ["fuzz", seconds, target] => fuzz::run(seconds, target),
         ["miri"] => miri::run(),
+        ["python"] => python::run(),
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
         _ => bail!(
-            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | supply"
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply"
         ),
     }
 }

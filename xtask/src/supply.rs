@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use semver::{Version, VersionReq};
 use serde_json::Value;
 
-use crate::{root, say};
+use crate::{root, say, tidy::BESIDE};
 
 /// Licences that a dependency may be under, alone or as one choice of several.
 const ALLOWED: &[&str] = &[
@@ -49,17 +49,16 @@ const SEVERAL: &[(&str, usize, &str)] = &[
     ("windows-sys", 3, "ring and shuttle, on Windows alone"),
 ];
 
-/// Reads the lock file's packages as cargo resolves them.
+/// Reads the lock files' packages as cargo resolves them.
 pub fn run() -> Result<()> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked"])
-        .current_dir(root())
-        .output()
-        .context("cannot start cargo metadata")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).with_context(|| {
-        format!("cargo metadata printed no JSON: {}", String::from_utf8_lossy(&output.stderr).trim())
-    })?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let mut packages = resolved("Cargo.toml")?;
+    for manifest in BESIDE {
+        match resolved(manifest) {
+            Ok(more) => packages.extend(more),
+            // What only it needs is not fetched by the workspace's own build.
+            Err(why) => say(&format!("   {manifest}: not looked at, {why:#}")),
+        }
+    }
     let mut faults = Vec::new();
     let mut versions: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for package in packages.iter().filter(|p| !p["source"].is_null()) {
@@ -100,6 +99,18 @@ pub fn run() -> Result<()> {
         bail!("{}", faults.join("\n  "));
     }
     Ok(())
+}
+
+fn resolved(manifest: &str) -> Result<Vec<Value>> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest])
+        .current_dir(root())
+        .output()
+        .context("cannot start cargo metadata")?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).with_context(|| {
+        format!("cargo metadata printed no JSON: {}", String::from_utf8_lossy(&output.stderr).trim())
+    })?;
+    Ok(metadata["packages"].as_array().context("cargo metadata lists no packages")?.clone())
 }
 
 fn text<'a>(package: &'a Value, key: &str) -> &'a str {

@@ -33,15 +33,30 @@ pub fn run() -> Result<()> {
     bail!("tidy found {} fault(s)", faults.len());
 }
 
-/// Each workspace crate with the workspace crates that it depends on (tests and builds left out).
+/// Crates beside the workspace that the layers hold for too.
+pub const BESIDE: [&str; 1] = ["crates/lacon-python/Cargo.toml"];
+
+/// Each crate of ours with those that it depends on (tests and builds left out).
 fn dependencies() -> Result<BTreeMap<String, Vec<String>>> {
-    let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
-        .current_dir(root())
-        .output()
-        .context("cannot start cargo metadata")?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("cargo metadata gave no JSON")?;
-    let packages = metadata["packages"].as_array().context("cargo metadata lists no packages")?;
+    let mut packages = Vec::new();
+    for manifest in ["Cargo.toml"].into_iter().chain(BESIDE) {
+        let output = Command::new("cargo")
+            .args([
+                "metadata",
+                "--format-version",
+                "1",
+                "--no-deps",
+                "--offline",
+                "--manifest-path",
+                manifest,
+            ])
+            .current_dir(root())
+            .output()
+            .context("cannot start cargo metadata")?;
+        let metadata: Value =
+            serde_json::from_slice(&output.stdout).context("cargo metadata gave no JSON")?;
+        packages.extend(metadata["packages"].as_array().context("cargo metadata lists no packages")?.clone());
+    }
     let name = |v: &Value| v["name"].as_str().unwrap_or_default().to_owned();
     let names: Vec<String> = packages.iter().map(name).collect();
     Ok(packages

@@ -1,6 +1,7 @@
 //! What can go wrong in this crate.
 
-use crate::offload::{Handle, StoreError};
+use crate::offload::{HANDLE_LEN, Handle, StoreError};
+use crate::passes::PASSES;
 
 /// An error of this crate.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +48,42 @@ pub enum Error {
         /// The largest part that must be kept.
         largest: String,
     },
+    /// What is left has more tokens than it may have.
+    #[error(
+        "{tokens} tokens are left, budget is {budget}\nhint: raise the budget, or allow a loss: trim it, or compress by the lossy policy"
+    )]
+    TooLong {
+        /// Tokens of the shorter form.
+        tokens: usize,
+        /// The tokens allowed.
+        budget: usize,
+    },
+    /// A text cannot be cut to so few tokens.
+    #[error("text needs at least {minimum} tokens to be cut, the budget is {budget}\nhint: raise the budget")]
+    Uncuttable {
+        /// Fewest tokens that the line about what is missing leaves room in.
+        minimum: usize,
+        /// The tokens allowed.
+        budget: usize,
+    },
+    /// A share is no share.
+    #[error("the share to keep is {share}, it must lie between 0 and 1\nhint: 0.3 keeps 30 %")]
+    BadShare {
+        /// The share as given.
+        share: f64,
+    },
+    /// No pass has this name.
+    #[error("unknown pass {name:?}\nhint: the passes are {}", pass_names())]
+    UnknownPass {
+        /// The name as given.
+        name: String,
+    },
+    /// A text is neither a handle nor a marker.
+    #[error("{text:?} is no handle\nhint: pass a marker, or the {HANDLE_LEN} hex digits after its ref=")]
+    NoHandle {
+        /// The text as given, its beginning where it is long.
+        text: String,
+    },
     /// A request has no text at a place that is said to have changed.
     #[error(
         "request has no text at {pointer:?}, it has {known}\nhint: pass the messages and the list of changes as `compress` gave them"
@@ -67,6 +104,10 @@ pub enum Error {
         /// How to repair it.
         hint: &'static str,
     },
+}
+
+fn pass_names() -> String {
+    PASSES.map(|pass| pass.name()).join(", ")
 }
 
 /// A result of this crate.

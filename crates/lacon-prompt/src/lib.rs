@@ -2,10 +2,12 @@
 //!
 //! [`compress::compress`] shortens one text and [`compress::expand`] restores it byte for byte; [`optimize::optimize`]
 //! does the same to a whole [`prompt::Prompt`] and leaves instructions alone; [`request::Request`] does it to a request as it
-//! goes over the wire. Nothing here reads a file, a clock of the world or the network.
+//! goes over the wire, [`chat`] to a list of messages. Nothing here reads a clock of the world or the network, and only the
+//! feature `sqlite` opens a file: the store of [`offload`] on disk.
 
 pub mod batch;
 pub mod budget;
+pub mod chat;
 mod codec;
 pub mod compress;
 pub mod error;
@@ -22,6 +24,7 @@ pub mod prompt;
 pub mod receipt;
 pub mod request;
 pub mod response;
+pub mod shorten;
 pub mod span;
 pub mod trim;
 

@@ -5,7 +5,8 @@
 //! the content when it was written; [`Marker::check`] says whether it still is.
 
 use crate::codec::progress;
-use crate::offload::Handle;
+use crate::error::{Error, Result as CrateResult};
+use crate::offload::{Handle, Store};
 use std::fmt;
 
 /// Begins every marker.
@@ -183,4 +184,20 @@ impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{OPEN} {}, {} chars, ref={}]", self.label, self.chars, self.handle)
     }
+}
+
+/// The content behind a handle or a whole marker, as a user or a model copied it; what a marker says is checked.
+///
+/// # Errors
+/// When the text is neither, the store holds nothing under the handle or something else than the marker says, or its medium
+/// fails.
+pub fn retrieve(store: &dyn Store, text: &str) -> CrateResult<(Handle, String)> {
+    let marker = Marker::parse(text);
+    let handle = marker.as_ref().map(|marker| marker.handle.clone()).or_else(|| Handle::parse(text));
+    let handle = handle.ok_or_else(|| Error::NoHandle { text: text.chars().take(200).collect() })?;
+    let content = store.get(&handle)?.ok_or_else(|| Error::Missing { handle: handle.clone() })?;
+    if let Some(Err(what)) = marker.map(|marker| marker.check(&content)) {
+        return Err(Error::Changed { handle, what });
+    }
+    Ok((handle, content))
 }

@@ -3,6 +3,9 @@
 //! A handle is a keyed hash of the content under the session's key, so text from outside cannot name an entry it has
 //! not been given, a handle of one session means nothing in another, and equal content has one entry.
 
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+
 use std::collections::HashMap;
 
 /// A handle's length in hex digits.

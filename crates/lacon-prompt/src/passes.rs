@@ -1,5 +1,7 @@
 //! The list of passes, in the order they run.
 
+use crate::error::{Error, Result};
+
 /// One pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -169,6 +171,26 @@ impl PassSet {
     #[must_use]
     pub fn with(self, pass: Pass) -> PassSet {
         PassSet(self.0 | (1 << pass as u16))
+    }
+
+    /// The usual passes without the named ones of `disable` and with those of `enable`.
+    ///
+    /// # Errors
+    /// When a name is none of a pass.
+    pub fn usual<'n>(
+        disable: impl IntoIterator<Item = &'n str>,
+        enable: impl IntoIterator<Item = &'n str>,
+    ) -> Result<PassSet> {
+        let named =
+            |name: &str| Pass::named(name).ok_or_else(|| Error::UnknownPass { name: name.to_owned() });
+        let mut passes = PassSet::default();
+        for name in disable {
+            passes = passes.without(named(name)?);
+        }
+        for name in enable {
+            passes = passes.with(named(name)?);
+        }
+        Ok(passes)
     }
 
     /// Whether a pass is in the set.

@@ -10,7 +10,7 @@ use crate::guard;
 use crate::json::escape_into;
 use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
-use lacon_tokens::Encoding;
+use lacon_tokens::{Encoding, Side};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -55,6 +55,61 @@ pub struct Trimmed {
     pub digested: Vec<usize>,
     /// Indexes of messages that are gone.
     pub dropped: Vec<usize>,
+}
+
+/// A text that was fitted into a budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrimmedText {
+    /// The text, its exact short form, or its start and end.
+    pub text: String,
+    /// Tokens before.
+    pub tokens_before: usize,
+    /// Tokens after.
+    pub tokens_after: usize,
+    /// Tokens that were left out of the middle.
+    pub left_out: usize,
+}
+
+/// Fits a text into a budget: as it is, else in its exact short form, else its start and end with a line between them that says
+/// how much is missing.
+///
+/// # Errors
+/// When the budget has no room for that line and something beside it.
+pub fn trim_text(text: &str, budget: usize, encoding: &Encoding) -> Result<TrimmedText> {
+    let tokens_before = encoding.count(text);
+    let short = compress(text, Options::default(), None, encoding)?;
+    let (text, left_out) = if tokens_before <= budget {
+        (text.to_owned(), 0)
+    } else if short.tokens_after <= budget {
+        (short.text, 0)
+    } else {
+        cut(text, tokens_before, budget, encoding)?
+    };
+    Ok(TrimmedText { tokens_before, tokens_after: encoding.count(&text), text, left_out })
+}
+
+/// The start and the end of a text, whole lines of both, and between them a line that says what is missing.
+fn cut(text: &str, tokens: usize, budget: usize, encoding: &Encoding) -> Result<(String, usize)> {
+    let mark = |n: usize| format!("[… {n} tokens left out …]\n");
+    // Seams may cost a token or two more than their sides; the loop takes them off again.
+    let mut room = budget.saturating_sub(encoding.count(&mark(tokens)) + 1);
+    loop {
+        if room < 2 {
+            return Err(Error::Uncuttable { minimum: encoding.count(&mark(tokens)) + 3, budget });
+        }
+        let head = encoding.truncate(text, room * 7 / 10, Side::Back);
+        let tail = encoding.truncate(text, room - room * 7 / 10, Side::Front);
+        let head = head.rfind('\n').filter(|i| i * 2 > head.len()).map_or(&*head, |i| &head[..=i]);
+        let tail = tail.find('\n').filter(|i| i * 2 < tail.len()).map_or(&*tail, |i| &tail[i + 1..]);
+        let left_out = tokens.saturating_sub(encoding.count(head) + encoding.count(tail));
+        let seam = if head.ends_with('\n') { "" } else { "\n" };
+        let result = format!("{head}{seam}{}{tail}", mark(left_out));
+        if encoding.count(&result) <= budget {
+            return Ok((result, left_out));
+        }
+        room -= 1;
+    }
 }
 
 /// Tokens of one chat message: four of framing, its content, name and calls. Calls are counted as JSON text, which is

@@ -40,6 +40,10 @@ impl Upstream {
     /// The upstream's address of a request. Clients send `/v1/…`, whether the upstream's address ends in `/v1` or not.
     fn address(&self, uri: &Uri) -> Option<Uri> {
         let path = uri.path_and_query()?.as_str();
+        // `OPTIONS *` and its like have no place below a base.
+        if !path.starts_with('/') {
+            return None;
+        }
         let base = match self.base.strip_suffix("/v1") {
             Some(base) if path.starts_with("/v1/") || path == "/v1" => base,
             _ => &self.base,

@@ -8,7 +8,6 @@ pub mod agent;
 pub mod config;
 pub mod http_tools;
 pub mod journal;
-pub mod offload_store;
 pub mod run;
 pub mod settings;
 pub mod shared_cache;

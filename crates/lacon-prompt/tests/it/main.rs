@@ -2,6 +2,7 @@
 
 mod batch;
 mod budget;
+mod chat;
 mod compress;
 mod extract;
 mod inputs;

@@ -33,6 +33,7 @@ async fn other_paths_pass_as_they_are() {
     assert_eq!((got.status, got.body()), (418, &b"\x00\xffodd\n"[..]));
     assert_eq!((got.header("x-request-id"), got.header("x-gone")), (Some("r1"), None));
     assert!(got.header("x-lacon-overhead-us").is_some() && got.header("x-lacon-tokens-before").is_none());
+    world.send("OPTIONS", "*", "", b"").await.refused(400, "bad_path", "is no path");
     let listed = world.send("GET", "/v1/models", "", b"").await;
     assert_eq!(listed.status, 418);
     let seen = world.seen.lock().unwrap();

@@ -26,6 +26,16 @@ pub enum Policy {
     Lossy,
 }
 
+impl From<Policy> for lacon_prompt::shorten::Policy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Lossless => Self::Lossless,
+            Policy::Safe => Self::Safe,
+            Policy::Lossy => Self::Lossy,
+        }
+    }
+}
+
 /// Flags of `lacon compress`.
 #[derive(Debug, Args)]
 pub struct CompressArgs {

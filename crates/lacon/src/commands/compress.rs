@@ -7,22 +7,18 @@ use std::{
 };
 
 use lacon_prompt::{
-    compress::{Options, compress, held_out},
-    extract::{ExtractOptions, extract},
-    offload::{Handle, Store, StoreError},
-    passes::{PASSES, Pass, PassSet},
-    receipt,
+    Error,
+    compress::{Options, held_out},
+    offload::Handle,
+    passes::PassSet,
     response::{role_limit, word_limit_line},
+    shorten::{Policy, ShortenOptions, shorten},
 };
 use lacon_tokens::Encoding;
 use serde_json::{Value, json};
 
-use super::prompt_input::{self as input, Input, LazyStore};
-use crate::{
-    args::prompt::{CompressArgs, Policy},
-    failure::Failure,
-    text,
-};
+use super::prompt_input::{self as input, Input};
+use crate::{args::prompt::CompressArgs, failure::Failure, text};
 
 /// What a policy made of the text.
 pub(in crate::commands) struct Outcome {
@@ -111,7 +107,6 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
 pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Result<Outcome, Failure> {
     let encoding = input::encoding(&args.encoding)?;
     let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
-    let share = share(args)?;
     let started = Instant::now();
     if !(0.0..=1.0).contains(&args.holdout) {
         return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
@@ -119,8 +114,7 @@ pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Resu
     let held_out = held_out(source, (args.holdout * 1000.0) as u16);
     let mut done = match args.policy {
         _ if held_out => Outcome::untouched(source, encoding),
-        Policy::Lossy => extracted(source, args, passes, share, encoding)?,
-        policy => shortened(source, args, policy, passes, encoding)?,
+        policy => shortened(source, args, policy.into(), passes, encoding)?,
     };
     done.elapsed = started.elapsed();
     if let Some(role) = &args.agent {
@@ -142,96 +136,33 @@ fn shortened(
     passes: PassSet,
     encoding: &Encoding,
 ) -> Result<Outcome, Failure> {
-    let mut lazy = LazyStore::new(&args.store);
-    let store = (policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
-    let options = Options { passes, audit: args.audit, once: args.once };
-    let short = compress(source, options, store, encoding).map_err(|e| {
-        Failure::input(format!(
-            "{e}\nhint: give another file by --store, or --policy lossless to do without one"
-        ))
+    let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
+    let options = ShortenOptions {
+        exact: Options { passes, audit: args.audit, once: args.once },
+        query: &query,
+        share: args.ratio.or(args.target.map(|target| 1.0 - target)),
+        ..ShortenOptions::new(policy)
+    };
+    let mut store = input::store(&args.store);
+    let short = shorten(source, &options, Some(&mut store), encoding).map_err(|error| match error {
+        Error::Store(error) => Failure::input(format!(
+            "{error}\nhint: give another file by --store, or --policy lossless to do without one"
+        )),
+        error => Failure::input(error),
     })?;
-    lazy.finish()?;
+    store.commit().map_err(Failure::input)?;
+    if short.unkept {
+        text::warn("the store is full; what the extract leaves out is not kept");
+    }
     Ok(Outcome {
-        reports: short.passes.iter().map(receipt::PassReport::to_json).collect(),
-        explanation: receipt::explain(&short.passes),
+        reports: short.receipt,
+        explanation: short.explanation,
         text: short.text,
         before: short.tokens_before,
         after: short.tokens_after,
         exact: short.exact,
         elapsed: Duration::ZERO,
     })
-}
-
-/// Texts of so many tokens are kept whole in the store when an extract of them is made; the marker costs about twenty.
-const MIN_STORED: usize = 1500;
-
-fn extracted(
-    source: &str,
-    args: &CompressArgs,
-    passes: PassSet,
-    share: f64,
-    encoding: &Encoding,
-) -> Result<Outcome, Failure> {
-    let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
-    // Whoever names a share wants it for texts of moderate length too; below this nothing is left out.
-    let asked = args.ratio.is_some() || args.target.is_some();
-    let min_tokens = if asked { 100 } else { ExtractOptions::default().min_tokens };
-    let mut marker = String::new();
-    let mut share = share;
-    let before = encoding.count(source);
-    if before >= MIN_STORED && share < 1.0 && passes.has(Pass::Blobs) && !args.audit {
-        let mut store = LazyStore::new(&args.store);
-        match store.put(source) {
-            Ok(handle) => {
-                store.finish()?;
-                marker = format!("\n[extract; full text: ref={handle}]");
-                share = (share - (encoding.count(&marker) + 1) as f64 / before as f64).max(0.0);
-            }
-            Err(StoreError::Full { .. }) => {
-                text::warn("the store is full; what the extract leaves out is not kept")
-            }
-            Err(error) => return Err(Failure::input(error)),
-        }
-    }
-    let mut found = extract(source, &query, ExtractOptions { share, min_tokens }, encoding);
-    if !found.left_out.is_empty() {
-        found.text.push_str(&marker);
-        found.tokens_after = encoding.count(&found.text);
-    }
-    let report = json!({
-        "pass": "extract",
-        "units": found.units,
-        "kept": found.kept,
-        "tokens_before": found.tokens_before,
-        "tokens_after": found.tokens_after,
-        "left_out": found.left_out.iter().map(|range| [range.start, range.end]).collect::<Vec<_>>(),
-        "outcome": if args.audit { "audited" } else { "kept" },
-    });
-    let explanation =
-        format!("extract: kept {} of {} rows and sentences for {query:?}\n", found.kept, found.units);
-    Ok(Outcome {
-        exact: found.left_out.is_empty() || args.audit,
-        text: if args.audit { source.to_owned() } else { found.text },
-        before: found.tokens_before,
-        after: found.tokens_after,
-        reports: vec![report],
-        explanation,
-        elapsed: Duration::ZERO,
-    })
-}
-
-fn share(args: &CompressArgs) -> Result<f64, Failure> {
-    let share = match (args.ratio, args.target) {
-        (Some(ratio), _) => ratio,
-        (None, Some(target)) => 1.0 - target,
-        (None, None) => 0.5,
-    };
-    if (0.0..=1.0).contains(&share) {
-        return Ok(share);
-    }
-    Err(Failure::input(format!(
-        "the share to keep is {share}, it must lie between 0 and 1\nhint: --ratio 0.3 keeps 30 %"
-    )))
 }
 
 #[expect(
@@ -244,15 +175,9 @@ fn query_of_environment() -> Option<String> {
 
 /// The usual passes without the ones that are switched off and with the ones that are switched on.
 pub(in crate::commands) fn pass_set(disable: Option<&str>, enable: Option<&str>) -> Result<PassSet, Failure> {
-    let mut passes = PassSet::default();
-    for (list, on) in [(disable, false), (enable, true)] {
-        for name in list.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let pass = Pass::named(name).ok_or_else(|| {
-                let known: Vec<&str> = PASSES.iter().map(|pass| pass.name()).collect();
-                Failure::input(format!("unknown pass {name:?}\nhint: the passes are {}", known.join(", ")))
-            })?;
-            passes = if on { passes.with(pass) } else { passes.without(pass) };
-        }
-    }
-    Ok(passes)
+    PassSet::usual(names(disable), names(enable)).map_err(Failure::input)
+}
+
+fn names(list: Option<&str>) -> impl Iterator<Item = &str> {
+    list.unwrap_or("").split(',').map(str::trim).filter(|name| !name.is_empty())
 }

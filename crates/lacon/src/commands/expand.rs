@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use serde_json::json;
 
-use super::prompt_input::{self as input, Input, LazyStore};
+use super::prompt_input::{self as input, Input};
 use crate::{
     args::prompt::{ExpandArgs, StoreArgs},
     failure::Failure,
@@ -31,5 +31,5 @@ pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
 
 /// What a compressed text was made from; prints nothing.
 pub(in crate::commands) fn expanded(source: &str, store: &StoreArgs) -> Result<String, Failure> {
-    lacon_prompt::compress::expand(source, Some(&LazyStore::new(store))).map_err(Failure::input)
+    lacon_prompt::compress::expand(source, Some(&input::store(store))).map_err(Failure::input)
 }

@@ -11,7 +11,7 @@ use lacon_prompt::{
 use lacon_tokens::Encoding;
 use serde_json::{Value, json};
 
-use super::prompt_input::{self as input, LazyStore};
+use super::prompt_input as input;
 use crate::{
     args::prompt::{CacheRules, LayoutArgs},
     failure::Failure,
@@ -138,9 +138,9 @@ fn lay_out(args: &LayoutArgs, prompts: &[Prompt], encoding: &Encoding) -> Result
     }
     if !args.refer.is_empty() {
         let can: Vec<bool> = (0..prompts.len()).map(|i| args.refer.contains(&i)).collect();
-        let mut store = LazyStore::new(&args.store);
+        let mut store = input::store(&args.store);
         let (short, references) = refer(&prompts, &can, &mut store, encoding).map_err(Failure::input)?;
-        store.finish()?;
+        store.commit().map_err(Failure::input)?;
         referred = references.iter().map(|reference| reference.saved).sum();
         prompts = short;
     }

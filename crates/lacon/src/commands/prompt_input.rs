@@ -6,8 +6,7 @@ use std::{
     path::Path,
 };
 
-use lacon_prompt::offload::{Handle, Store, StoreError};
-use lacon_runtime::offload_store::OffloadStore;
+use lacon_prompt::offload::sqlite::LazyStore;
 use lacon_tokens::{Encoding, EncodingName};
 
 use crate::{args::prompt::StoreArgs, failure::Failure, text};
@@ -101,49 +100,9 @@ pub fn encoding(name: &str) -> Result<&'static Encoding, Failure> {
     Ok(lacon_tokens::encoding(name))
 }
 
-/// A store that is opened by the first thing put into it, so that a text without blobs leaves no file behind.
-pub struct LazyStore {
-    args: StoreArgs,
-    open: Option<OffloadStore>,
-}
-
-impl LazyStore {
-    /// A store that is not open yet.
-    pub fn new(args: &StoreArgs) -> Self {
-        Self { args: args.clone(), open: None }
-    }
-
-    /// Makes what was put durable; to be called before a marker is printed.
-    pub fn finish(mut self) -> Result<(), Failure> {
-        match &mut self.open {
-            Some(store) => store.commit().map_err(Failure::input),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Store for LazyStore {
-    fn put(&mut self, content: &str) -> Result<Handle, StoreError> {
-        if self.open.is_none() {
-            let mut store = OffloadStore::open(&self.args.store, &self.args.session, STORE_LIMIT)?;
-            store.begin()?;
-            self.open = Some(store);
-        }
-        match &mut self.open {
-            Some(store) => store.put(content),
-            None => unreachable!("the store was opened above"),
-        }
-    }
-
-    fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
-        match &self.open {
-            Some(store) => store.get(handle),
-            None => match OffloadStore::open_for_reading(&self.args.store, &self.args.session)? {
-                Some(store) => store.get(handle),
-                None => Ok(None),
-            },
-        }
-    }
+/// The store of the flags, which is made by the first thing put into it.
+pub fn store(args: &StoreArgs) -> LazyStore {
+    LazyStore::new(&args.store, &args.session, STORE_LIMIT)
 }
 
 /// The lines that differ, `-` before and `+` after, in color on a terminal.

@@ -2,13 +2,10 @@
 
 use std::process::ExitCode;
 
-use lacon_prompt::{
-    marker::Marker,
-    offload::{HANDLE_LEN, Handle, Store},
-};
+use lacon_prompt::{Error, marker::retrieve, offload::Handle};
 use serde_json::json;
 
-use super::prompt_input::{self as input, LazyStore};
+use super::prompt_input as input;
 use crate::{args::prompt::RetrieveArgs, failure::Failure, text};
 
 /// Runs the subcommand.
@@ -24,25 +21,15 @@ pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
 
 /// The handle and what the store holds behind it, checked against its marker; prints nothing.
 pub(in crate::commands) fn retrieved(args: &RetrieveArgs) -> Result<(Handle, String), Failure> {
-    let marker = Marker::parse(&args.handle);
-    let handle = marker.as_ref().map(|marker| marker.handle.clone()).or_else(|| Handle::parse(&args.handle));
-    let handle = handle.ok_or_else(|| {
-        Failure::input(format!(
-            "{:?} is no handle\nhint: pass a marker, or the {HANDLE_LEN} hex digits after its ref=",
-            args.handle
-        ))
-    })?;
-    let content = LazyStore::new(&args.store).get(&handle).map_err(Failure::input)?.ok_or_else(|| {
-        Failure::input(format!(
+    retrieve(&input::store(&args.store), &args.handle).map_err(|error| match error {
+        Error::Missing { handle } => Failure::input(format!(
             "session {:?} of {} holds nothing as {handle}\nhint: use the --store and --session of the compression",
             args.store.session,
             args.store.store.display()
-        ))
-    })?;
-    if let Some(Err(what)) = marker.map(|marker| marker.check(&content)) {
-        return Err(Failure::input(format!(
-            "stored content of ref={handle} has {what} than its marker says\nhint: the marker was edited; pass the handle alone to have the content"
-        )));
-    }
-    Ok((handle, content))
+        )),
+        Error::Changed { .. } => {
+            Failure::input(format!("{error}, or pass the handle alone to have the content"))
+        }
+        error => Failure::input(error),
+    })
 }

@@ -15,9 +15,8 @@ use std::{
 
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
-use lacon_prompt::receipt::PassReport;
+use lacon_prompt::{offload::OffloadStore, receipt::PassReport};
 use lacon_proxy::{Policy, Proxy, ProxyOptions, Served};
-use lacon_runtime::offload_store::OffloadStore;
 use serde_json::json;
 
 use super::{compress::pass_set, prompt_input::STORE_LIMIT};

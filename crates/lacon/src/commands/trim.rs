@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use lacon_prompt::{
-    compress::{Options, compress},
     offload::Store,
-    trim::{TrimOptions, trim_with_store},
+    trim::{TrimOptions, TrimmedText, trim_text, trim_with_store},
 };
-use lacon_tokens::{Encoding, Side};
+use lacon_tokens::Encoding;
 use serde_json::{Value, json};
 
-use super::prompt_input::{self as input, LazyStore};
+use super::prompt_input as input;
 use crate::{args::prompt::TrimArgs, failure::Failure, text};
 
 /// Runs the subcommand.
@@ -48,10 +47,10 @@ fn messages_into(
     options.drop_first = args.drop_first;
     let tools = request.as_ref().and_then(|request| request.get("tools")).and_then(Value::as_array);
     options.tool_tokens = tools.map_or(0, |tools| encoding.count(&lacon_tokens::tools_text(tools)));
-    let mut lazy = LazyStore::new(&args.store);
+    let mut lazy = input::store(&args.store);
     let store = args.offload.then_some(&mut lazy as &mut dyn Store);
     let trimmed = trim_with_store(&messages, &options, store, encoding).map_err(Failure::input)?;
-    lazy.finish()?;
+    lazy.commit().map_err(Failure::input)?;
     if args.explain {
         text::note(&format!(
             "{} → {} tokens; other form: {:?}; only values left: {:?}; left out: {:?}",
@@ -90,16 +89,8 @@ fn messages_into(
 }
 
 fn text_into(args: &TrimArgs, source: &str, encoding: &'static Encoding) -> Result<ExitCode, Failure> {
-    let before = encoding.count(source);
-    let short = compress(source, Options::default(), None, encoding).map_err(Failure::input)?;
-    let (result, left_out) = if before <= args.tokens {
-        (source.to_owned(), 0)
-    } else if short.tokens_after <= args.tokens {
-        (short.text, 0)
-    } else {
-        cut(source, args.tokens, encoding)?
-    };
-    let after = encoding.count(&result);
+    let trimmed = trim_text(source, args.tokens, encoding).map_err(Failure::input)?;
+    let TrimmedText { text: result, tokens_before: before, tokens_after: after, left_out, .. } = trimmed;
     if args.explain {
         text::note(&format!("{before} → {after} tokens; {left_out} tokens left out of the middle"));
     }
@@ -120,31 +111,4 @@ fn text_into(args: &TrimArgs, source: &str, encoding: &'static Encoding) -> Resu
         input::write_raw(result.as_bytes())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// The start and the end of a text, whole lines of both, and between them a line that says what is missing.
-fn cut(source: &str, tokens: usize, encoding: &Encoding) -> Result<(String, usize), Failure> {
-    let before = encoding.count(source);
-    let mark = |n: usize| format!("[… {n} tokens left out …]\n");
-    // Seams may cost a token or two more than their sides; the loop takes them off again.
-    let mut room = tokens.saturating_sub(encoding.count(&mark(before)) + 1);
-    loop {
-        if room < 2 {
-            let least = encoding.count(&mark(before)) + 3;
-            return Err(Failure::input(format!(
-                "text needs at least {least} tokens to be cut, the budget is {tokens}\nhint: raise --tokens"
-            )));
-        }
-        let head = encoding.truncate(source, room * 7 / 10, Side::Back);
-        let tail = encoding.truncate(source, room - room * 7 / 10, Side::Front);
-        let head = head.rfind('\n').filter(|i| i * 2 > head.len()).map_or(&*head, |i| &head[..=i]);
-        let tail = tail.find('\n').filter(|i| i * 2 < tail.len()).map_or(&*tail, |i| &tail[i + 1..]);
-        let left_out = before.saturating_sub(encoding.count(head) + encoding.count(tail));
-        let seam = if head.ends_with('\n') { "" } else { "\n" };
-        let result = format!("{head}{seam}{}{tail}", mark(left_out));
-        if encoding.count(&result) <= tokens {
-            return Ok((result, left_out));
-        }
-        room -= 1;
-    }
 }

@@ -24,7 +24,7 @@ use crate::{
         compress::{compressed, pass_set},
         count::count_text,
         expand::expanded,
-        prompt_input::{LazyStore, MAX_INPUT, encoding},
+        prompt_input::{self, MAX_INPUT, encoding},
         retrieve::retrieved,
     },
     failure::Failure,
@@ -138,10 +138,10 @@ fn compressed_messages(json: &str, args: &CompressArgs) -> Result<Value, Failure
     let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
     let compress = Options { passes, audit: false, once: args.once };
     let options = RequestOptions { compress, ..RequestOptions::default() };
-    let mut lazy = LazyStore::new(&args.store);
+    let mut lazy = prompt_input::store(&args.store);
     let store = (args.policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
     let shrunk = request.shrink(&options, store, encoding(&args.encoding)?).map_err(Failure::input)?;
-    lazy.finish()?;
+    lazy.commit().map_err(Failure::input)?;
     Ok(json!({
         "schema_version": 1,
         "messages": messages(json, &shrunk.edits)?,
@@ -161,7 +161,7 @@ fn expand(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolResul
     match source {
         Source::Text(text) => Ok(CallToolResult::success(vec![ContentBlock::text(expanded(&text, store)?)])),
         Source::Messages(json) => {
-            let store = LazyStore::new(store);
+            let store = prompt_input::store(store);
             let edits = request(&json)?.restore(&changed, Some(&store)).map_err(Failure::input)?;
             let messages = messages(&json, &edits)?;
             Ok(CallToolResult::structured(json!({"schema_version": 1, "messages": messages})))

@@ -4,9 +4,9 @@
 //! session, or one that a text made up, names nothing in another. Entries are never changed, only added; a write that
 //! would exceed the limit is refused before anything is written.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use lacon_prompt::offload::{Handle, Store, StoreError};
+use crate::offload::{Handle, Store, StoreError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
 /// A session's part of a store file.
@@ -169,6 +169,55 @@ impl Store for OffloadStore {
     }
 }
 
+/// A session of a store file that is opened by the first thing put into it, so that a text without anything to offload
+/// leaves no file behind.
+#[derive(Debug)]
+pub struct LazyStore {
+    path: PathBuf,
+    session: String,
+    limit: u64,
+    open: Option<OffloadStore>,
+}
+
+impl LazyStore {
+    /// A store that is not open yet; its arguments are those of [`OffloadStore::open`].
+    #[must_use]
+    pub fn new(path: impl Into<PathBuf>, session: impl Into<String>, limit: u64) -> Self {
+        Self { path: path.into(), session: session.into(), limit, open: None }
+    }
+
+    /// Makes what was put durable; to be called before a marker is shown to anyone.
+    ///
+    /// # Errors
+    /// When the file cannot be written; nothing put since the last call is kept then.
+    pub fn commit(&mut self) -> Result<(), StoreError> {
+        self.open.as_mut().map_or(Ok(()), OffloadStore::commit)
+    }
+}
+
+impl Store for LazyStore {
+    fn put(&mut self, content: &str) -> Result<Handle, StoreError> {
+        let store = match &mut self.open {
+            Some(store) => store,
+            None => self.open.insert(OffloadStore::open(&self.path, &self.session, self.limit)?),
+        };
+        if store.db.is_autocommit() {
+            store.begin()?;
+        }
+        store.put(content)
+    }
+
+    fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
+        match &self.open {
+            Some(store) => store.get(handle),
+            None => match OffloadStore::open_for_reading(&self.path, &self.session)? {
+                Some(store) => store.get(handle),
+                None => Ok(None),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,5 +272,23 @@ mod tests {
         std::fs::write(&path, "this is a text and no database, whatever its name says").unwrap();
         assert!(matches!(OffloadStore::open(&path, "a", 10), Err(StoreError::Medium(_))));
         assert!(matches!(OffloadStore::open_for_reading(&path, "a"), Err(StoreError::Medium(_))));
+    }
+
+    #[test]
+    fn a_lazy_store_is_made_by_the_first_put_and_kept_by_the_commit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut store = LazyStore::new(&path, "a", 100);
+        assert_eq!(store.get(&Handle::of(&[0; 32], "x")).unwrap(), None);
+        store.commit().unwrap();
+        assert!(!path.exists());
+        let first = store.put("first").unwrap();
+        assert_eq!(store.get(&first).unwrap().as_deref(), Some("first"));
+        assert_eq!(LazyStore::new(&path, "a", 100).get(&first).unwrap(), None);
+        store.commit().unwrap();
+        assert_eq!(LazyStore::new(&path, "a", 100).get(&first).unwrap().as_deref(), Some("first"));
+        let second = store.put("second").unwrap();
+        store.commit().unwrap();
+        assert_eq!(LazyStore::new(&path, "a", 100).get(&second).unwrap().as_deref(), Some("second"));
     }
 }

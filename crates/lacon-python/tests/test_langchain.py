@@ -1,0 +1,96 @@
+"""`lacon.langchain`, where langchain-core is installed."""
+
+import json
+
+import pytest
+
+import lacon
+
+pytest.importorskip("langchain_core")
+
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import trim_messages as their_trim
+
+from lacon.langchain import compress_messages, compressor, pre_model_hook, token_counter, trim_messages
+
+ROWS = json.dumps([{"day": i, "close": i * 7, "venue": "XNAS"} for i in range(40)], indent=1)
+
+
+def history(n=6):
+    messages = [SystemMessage("You are a trader."), HumanMessage("What is it worth?")]
+    for i in range(n):
+        call = {"name": "prices", "args": {"day": i}, "id": f"c{i}", "type": "tool_call"}
+        messages += [AIMessage("", tool_calls=[call]), ToolMessage(f"{i}\n{ROWS}", tool_call_id=f"c{i}")]
+    return [*messages, HumanMessage("Decide.")]
+
+
+def test_results_of_tools_are_shorter_and_all_else_is_the_same_object():
+    messages = history()
+    copies = [message.model_copy(deep=True) for message in messages]
+    short = compress_messages(messages)
+    assert messages == copies
+    for old, new in zip(messages, short, strict=True):
+        assert type(old) is type(new)
+        assert (old is new) != isinstance(old, ToolMessage)
+    assert lacon.expand(short[3].content) == messages[3].content
+    assert short[3].tool_call_id == "c0"
+    with pytest.raises(ValueError, match="trim_messages"):
+        compress_messages(messages, budget=100)
+
+
+def test_trimmed_messages_keep_calls_with_their_results():
+    messages = history()
+    count = token_counter("gpt-4o")
+    for budget in (1200, 800, 400, 220):
+        fitted = trim_messages(messages, budget)
+        assert count(fitted) <= budget
+        open_calls = []
+        for message in fitted:
+            if isinstance(message, ToolMessage):
+                assert message.tool_call_id in open_calls
+            open_calls = [c["id"] for c in message.tool_calls] if isinstance(message, AIMessage) else open_calls
+        assert fitted[0] is messages[0] and fitted[1] is messages[1] and fitted[-1] is messages[-1]
+    assert trim_messages(messages, 100_000) == messages
+
+
+def test_a_counter_for_their_trimming():
+    messages = history()
+    fitted = their_trim(messages, max_tokens=900, token_counter=token_counter("gpt-4o"), include_system=True)
+    assert token_counter("gpt-4o")(fitted) <= 900
+
+
+def test_before_a_model_and_in_a_graph():
+    seen = []
+
+    class Model(GenericFakeChatModel):
+        def _generate(self, messages, *args, **kwargs):
+            seen.append(messages)
+            return super()._generate(messages, *args, **kwargs)
+
+    model = Model(messages=iter([AIMessage("HOLD"), AIMessage("HOLD")]))
+    assert (compressor() | model).invoke(history()).content == "HOLD"
+    assert seen[0][3].content.split("\n")[0] != "" and len(seen[0][3].content) < len(history()[3].content)
+    state = {"messages": history()}
+    update = pre_model_hook(max_tokens=800)(state)
+    assert state["messages"] == history()
+    assert token_counter()(update["llm_input_messages"]) <= 800
+
+
+def test_an_agent_of_langgraph_sees_the_shorter_messages():
+    prebuilt = pytest.importorskip("langgraph.prebuilt")
+    seen = []
+
+    class Model(GenericFakeChatModel):
+        def _generate(self, messages, *args, **kwargs):
+            seen.append(messages)
+            return super()._generate(messages, *args, **kwargs)
+
+        def bind_tools(self, *args, **kwargs):
+            return self
+
+    model = Model(messages=iter([AIMessage("HOLD")]))
+    agent = prebuilt.create_react_agent(model, [], pre_model_hook=pre_model_hook())
+    state = agent.invoke({"messages": history()})
+    assert state["messages"][3].content == history()[3].content
+    assert len(seen[0][3].content) < len(history()[3].content)

@@ -1,0 +1,153 @@
+//! The Python package: built, installed into an environment of its own below `target/`, tested there.
+//!
+//! Where there is no Python, or no package index to have maturin and pytest from, that is said and passes: nothing else here needs
+//! either.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{root, say};
+
+/// The oldest Python that one wheel serves.
+const OLDEST: &str = "(3, 10)";
+/// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.
+const BOUNDED: &str = "import subprocess, sys\n\
+    try: sys.exit(subprocess.run(sys.argv[2:], timeout=float(sys.argv[1])).returncode)\n\
+    except subprocess.TimeoutExpired: sys.exit('took longer than ' + sys.argv[1] + ' s')";
+
+/// Builds the wheel (development profile; the counting and compressing crates are optimized there too), installs and tests it.
+pub fn run() -> Result<()> {
+    let began = Instant::now();
+    let Some(python) = interpreter() else {
+        say("== python: skipped, there is no Python 3.10 or later with venv here");
+        return Ok(());
+    };
+    let folder = target()?.join("python");
+    let tools = folder.join("venv").join(if cfg!(windows) { "Scripts" } else { "bin" });
+    let inside = tools.join("python");
+    if !inside.exists() {
+        let made = bounded(&python, "120", &[&python, "-m", "venv", &text(&folder.join("venv"))])?;
+        if !made.status.success() {
+            bail!("no environment could be made: {}", last_line(&made));
+        }
+    }
+    let inside = text(&inside);
+    if !bounded(&inside, "60", &[&inside, "-c", "import maturin, pytest"])?.status.success() {
+        let wanted = [
+            &*inside,
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--timeout",
+            "15",
+            "--retries",
+            "1",
+            "maturin>=1.16,<2",
+            "pytest>=8",
+        ];
+        let installed = bounded(&inside, "300", &wanted)?;
+        if !installed.status.success() {
+            say(&format!("== python: skipped, maturin and pytest cannot be had: {}", last_line(&installed)));
+            return Ok(());
+        }
+    }
+    let package = text(&root().join("crates/lacon-python"));
+    let wheels = text(&folder.join("wheels"));
+    let _ = std::fs::remove_dir_all(&wheels);
+    let manifest = format!("{package}/Cargo.toml");
+    say("== python: maturin build");
+    let build = [
+        &*inside,
+        "-m",
+        "maturin",
+        "build",
+        "--quiet",
+        "--locked",
+        "--profile",
+        "dev",
+        "--out",
+        &wheels,
+        "-m",
+        &manifest,
+    ];
+    show(&inside, "1800", &build, &folder)?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--force-reinstall",
+        "--find-links",
+        &wheels,
+        "lacon",
+    ];
+    show(&inside, "120", &[&[&*inside], &install[..]].concat(), &folder)?;
+    say("== python: pytest");
+    let tests = format!("{package}/tests");
+    show(
+        &inside,
+        "900",
+        &[&inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", &package, &tests],
+        &folder,
+    )?;
+    say(&format!("== python: ok in {:.0} s", began.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// A Python that can make environments.
+fn interpreter() -> Option<String> {
+    let test = format!("import ensurepip, sys, venv; sys.exit(sys.version_info < {OLDEST})");
+    ["python3", "python"].into_iter().map(str::to_owned).find(|python| {
+        Command::new(python).args(["-c", &test]).output().is_ok_and(|output| output.status.success())
+    })
+}
+
+/// Cargo's folder for what is built.
+fn target() -> Result<PathBuf> {
+    let output = Command::new("cargo")
+        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()
+        .context("cannot start cargo metadata")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("cargo metadata gave no JSON")?;
+    Ok(PathBuf::from(metadata["target_directory"].as_str().context("cargo metadata names no folder")?))
+}
+
+fn command(python: &str, seconds: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(python);
+    command.args(["-c", BOUNDED, seconds]).args(arguments).current_dir(root());
+    command
+}
+
+fn bounded(python: &str, seconds: &str, arguments: &[&str]) -> Result<Output> {
+    command(python, seconds, arguments).output().with_context(|| format!("cannot start {python}"))
+}
+
+/// Runs a step whose output is shown; its failure is one.
+fn show(python: &str, seconds: &str, arguments: &[&str], folder: &Path) -> Result<()> {
+    let mut command = command(python, seconds, arguments);
+    // A folder of its own: the package is a workspace of its own, and would build the same crates anew again and again.
+    command.env("CARGO_TARGET_DIR", folder.join("build")).env("PYTHONDONTWRITEBYTECODE", "1");
+    let status = command.status().with_context(|| format!("cannot start {python}"))?;
+    if !status.success() {
+        bail!("{} failed", arguments[1..].join(" "));
+    }
+    Ok(())
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn last_line(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("it says nothing").to_owned()
+}
