@@ -102,7 +102,7 @@ fn chat(texts: &[String]) -> Vec<u8> {
 fn rows(seed: usize, bytes: usize) -> String {
     let row = |i: usize| {
         let x = (seed * 7919 + i * 104_729) % 100_003;
-        json!({"ticker": format!("T{x}"), "price": x as f64 / 7.0, "venue": "XNAS", "volume": x * i, "halted": x % 50 == 0})
+        json!({"ticker": format!("T{x}"), "price": x as f64 / 7.0, "venue": "XNAS", "volume": x * i, "halted": x.is_multiple_of(50)})
     };
     let mut list = Vec::new();
     let mut size = 0;
@@ -124,7 +124,7 @@ fn prose(seed: usize, bytes: usize) -> String {
     while text.len() < bytes {
         x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         text.push_str(WORDS[(x >> 33) % WORDS.len()]);
-        text.push(if (x >> 40) % 11 == 0 { '\n' } else { ' ' });
+        text.push(if (x >> 40).is_multiple_of(11) { '\n' } else { ' ' });
     }
     text
 }

@@ -15,7 +15,7 @@ use std::{
 
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
-use lacon_prompt::{offload::OffloadStore, receipt::PassReport};
+use lacon_prompt::{offload::sqlite::OffloadStore, receipt::PassReport};
 use lacon_proxy::{Policy, Proxy, ProxyOptions, Served};
 use serde_json::json;
 
