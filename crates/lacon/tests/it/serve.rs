@@ -102,7 +102,7 @@ fn wrong_flags_are_told() {
     for (flags, expected) in [
         (&["--upstream", "ftp://h"][..], "neither http nor https"),
         (&["--upstream", "https://h/v1?key=1"], "has a query"),
-        (&["--drain", "-1"], "--drain is -1"),
+        (&["--drain", "0"], "--drain is 0"),
         (&["--disable", "jsn"], "unknown pass \"jsn\""),
         (&["--listen", "8787"], "invalid"),
         (&["--store", "."], "hint: give another file by --store"),
