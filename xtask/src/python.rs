@@ -61,6 +61,13 @@ pub fn run() -> Result<()> {
     let wheels = text(&folder.join("wheels"));
     let _ = std::fs::remove_dir_all(&wheels);
     let manifest = format!("{package}/Cargo.toml");
+    for check in [
+        &["fmt", "--check", "--manifest-path", &*manifest][..],
+        &["clippy", "--quiet", "--locked", "--manifest-path", &manifest, "--", "-D", "warnings"],
+    ] {
+        say(&format!("== python: cargo {}", check[0]));
+        show(&inside, "1800", &[&["cargo"], check].concat(), &folder)?;
+    }
     say("== python: maturin build");
     let build = [
         &*inside,
@@ -139,7 +146,7 @@ fn show(python: &str, seconds: &str, arguments: &[&str], folder: &Path) -> Resul
     command.env("CARGO_TARGET_DIR", folder.join("build")).env("PYTHONDONTWRITEBYTECODE", "1");
     let status = command.status().with_context(|| format!("cannot start {python}"))?;
     if !status.success() {
-        bail!("{} failed", arguments[1..].join(" "));
+        bail!("{} failed", arguments.join(" "));
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 //! only strings that hold material change and every other byte stays.
 //!
 //! Material is what a user's or a tool's message says. Texts of the system, of developers and of the model, calls, tool
-//! schemas and whatever is not known here stay as they are; within a user's text [`compress`](crate::compress) leaves
+//! schemas and whatever is not known here stay as they are; within a user's text [`compress`] leaves
 //! instructions and prose alone. What becomes of a text depends on it and on the texts above it, never on what follows, so
 //! a conversation that grows keeps its beginning byte for byte, and with it the provider's cache.
 

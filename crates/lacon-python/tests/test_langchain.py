@@ -1,5 +1,6 @@
 """`lacon.langchain`, where langchain-core is installed."""
 
+import asyncio
 import json
 
 import pytest
@@ -12,7 +13,7 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages import trim_messages as their_trim
 
-from lacon.langchain import compress_messages, compressor, pre_model_hook, token_counter, trim_messages
+from lacon.langchain import compress_messages, compressor, middleware, pre_model_hook, token_counter, trim_messages
 
 ROWS = json.dumps([{"day": i, "close": i * 7, "venue": "XNAS"} for i in range(40)], indent=1)
 
@@ -60,25 +61,8 @@ def test_a_counter_for_their_trimming():
     assert token_counter("gpt-4o")(fitted) <= 900
 
 
-def test_before_a_model_and_in_a_graph():
-    seen = []
-
-    class Model(GenericFakeChatModel):
-        def _generate(self, messages, *args, **kwargs):
-            seen.append(messages)
-            return super()._generate(messages, *args, **kwargs)
-
-    model = Model(messages=iter([AIMessage("HOLD"), AIMessage("HOLD")]))
-    assert (compressor() | model).invoke(history()).content == "HOLD"
-    assert seen[0][3].content.split("\n")[0] != "" and len(seen[0][3].content) < len(history()[3].content)
-    state = {"messages": history()}
-    update = pre_model_hook(max_tokens=800)(state)
-    assert state["messages"] == history()
-    assert token_counter()(update["llm_input_messages"]) <= 800
-
-
-def test_an_agent_of_langgraph_sees_the_shorter_messages():
-    prebuilt = pytest.importorskip("langgraph.prebuilt")
+def watched():
+    """A model that is asked twice, and what it was asked."""
     seen = []
 
     class Model(GenericFakeChatModel):
@@ -89,8 +73,35 @@ def test_an_agent_of_langgraph_sees_the_shorter_messages():
         def bind_tools(self, *args, **kwargs):
             return self
 
-    model = Model(messages=iter([AIMessage("HOLD")]))
+    return Model(messages=iter([AIMessage("HOLD"), AIMessage("HOLD")])), seen
+
+
+def test_before_a_model_and_in_a_graph():
+    model, seen = watched()
+    assert (compressor() | model).invoke(history()).content == "HOLD"
+    assert len(seen[0][3].content) < len(history()[3].content)
+    state = {"messages": history()}
+    update = pre_model_hook(max_tokens=800)(state)
+    assert state["messages"] == history()
+    assert token_counter()(update["llm_input_messages"]) <= 800
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_agent_of_langgraph_sees_the_shorter_messages():
+    prebuilt = pytest.importorskip("langgraph.prebuilt")
+    model, seen = watched()
     agent = prebuilt.create_react_agent(model, [], pre_model_hook=pre_model_hook())
     state = agent.invoke({"messages": history()})
     assert state["messages"][3].content == history()[3].content
     assert len(seen[0][3].content) < len(history()[3].content)
+
+
+def test_an_agent_of_langchain_sees_the_shorter_messages():
+    agents = pytest.importorskip("langchain.agents")
+    model, seen = watched()
+    agent = agents.create_agent(model, [], middleware=[middleware()])
+    state = agent.invoke({"messages": history()})
+    again = asyncio.run(agent.ainvoke({"messages": history()}))
+    for kept, asked in zip((state, again), seen, strict=True):
+        assert kept["messages"][3].content == history()[3].content
+        assert len(asked[3].content) < len(history()[3].content)

@@ -147,10 +147,12 @@ fn cpus() -> usize {
 
 /// Which texts stood in whose prompts. A text that is there in part counts as long as most of its numbers are.
 fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Read> {
-    let size = |name: &str| {
-        let role: Role = name.parse().ok()?;
-        Some(encoding.count(&state.text(role)?.text) as u64)
+    let count = |name: &str| {
+        let text = state.text(name.parse().ok()?)?;
+        Some(encoding.count(&text.text) as u64)
     };
+    // Six others read a report: it is counted once.
+    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
     roles
         .iter()
         .copied()
@@ -161,7 +163,7 @@ fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Read> {
             reader: reader.name().into(),
             text: of.clone(),
             share,
-            tokens: size(of).unwrap_or(0),
+            tokens: *counted.entry(of).or_insert_with(|| count(of).unwrap_or(0)),
         })
         .collect()
 }

@@ -7,13 +7,13 @@ its result is dropped. Short texts are done at once: handing them over would tak
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from . import _native
 
+# Importing typing takes longer than all of this package; type checkers know the name.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from ._native import Compressed, RequestCount, Trimmed
     from ._types import Json, Source

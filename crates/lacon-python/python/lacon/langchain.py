@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 from . import _native
 
 if TYPE_CHECKING:
+    from langchain.agents.middleware import AgentMiddleware
     from langchain_core.messages import BaseMessage
     from langchain_core.runnables import Runnable
 
-__all__ = ["compress_messages", "compressor", "pre_model_hook", "token_counter", "trim_messages"]
+__all__ = ["compress_messages", "compressor", "middleware", "pre_model_hook", "token_counter", "trim_messages"]
 
 
 def _wire(messages: Sequence[BaseMessage]) -> list[dict[str, Any]]:
@@ -93,6 +94,27 @@ def compressor(*, max_tokens: int | None = None, **options: Any) -> Runnable[Any
         return short if max_tokens is None else trim_messages(short, max_tokens)
 
     return RunnableLambda(run, name="lacon")
+
+
+def middleware(*, max_tokens: int | None = None, **options: Any) -> AgentMiddleware[Any, Any]:
+    """A middleware for ``langchain.agents.create_agent``: the model gets the shorter messages, the state keeps the whole ones.
+
+    Needs ``langchain``. Options are those of ``compressor``; an agent that awaits has the work done in a thread.
+    """
+    from langchain.agents.middleware import AgentMiddleware
+
+    shorten = compressor(max_tokens=max_tokens, **options)
+
+    class Shorter(AgentMiddleware):  # type: ignore[misc, type-arg, unused-ignore]
+        name = "lacon"
+
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return handler(request.override(messages=shorten.invoke(request.messages)))
+
+        async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+            return await handler(request.override(messages=await shorten.ainvoke(request.messages)))
+
+    return Shorter()
 
 
 def pre_model_hook(
