@@ -133,6 +133,17 @@ fn total(messages: &[Value], encoding: &'static Encoding) -> Result<usize> {
     count(messages, &[], None, &model).map(|counted| counted.total)
 }
 
+/// Levels of lists and objects in a member of a message. JSON text is read back up to 128 levels and no further.
+const MAX_DEPTH: usize = 100;
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Array(items) => levels == 0 || items.iter().any(|item| is_deeper(item, levels - 1)),
+        Value::Object(members) => levels == 0 || members.values().any(|item| is_deeper(item, levels - 1)),
+        _ => false,
+    }
+}
+
 fn object(index: usize, message: &Value) -> Result<&Map<String, Value>> {
     let bad = |what: &str, hint| Error::BadMessage { index, what: what.to_owned(), hint };
     let object = message
@@ -141,6 +152,9 @@ fn object(index: usize, message: &Value) -> Result<&Map<String, Value>> {
     if !object.get("role").is_some_and(Value::is_string) && !object.get("type").is_some_and(Value::is_string)
     {
         return Err(bad("has no role", "give each message a \"role\""));
+    }
+    if object.values().any(|value| is_deeper(value, MAX_DEPTH)) {
+        return Err(bad("is nested too deep", "a message may hold 100 levels of lists and objects"));
     }
     Ok(object)
 }

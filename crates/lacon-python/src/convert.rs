@@ -106,6 +106,23 @@ pub fn python<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>
     })
 }
 
+/// Ids of a list that are made before others may run.
+const IDS_AT_ONCE: usize = 16 << 10;
+
+/// Token ids as a Python list. A million of them take tens of milliseconds with the interpreter's lock; whoever waits for it gets it
+/// in between.
+pub fn ids<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
+    if ids.len() <= IDS_AT_ONCE {
+        return PyList::new(py, ids);
+    }
+    let out = PyList::empty(py);
+    for part in ids.chunks(IDS_AT_ONCE) {
+        out.call_method1("extend", (PyList::new(py, part)?,))?;
+        py.detach(std::thread::yield_now);
+    }
+    Ok(out)
+}
+
 /// Values as a Python list.
 pub fn list<'py>(py: Python<'py>, values: &[Value]) -> PyResult<Bound<'py, PyList>> {
     let out = PyList::empty(py);

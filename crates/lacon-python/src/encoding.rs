@@ -7,9 +7,9 @@ use pyo3::exceptions::{PyKeyError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBytes, PySet, PyString};
+use pyo3::types::{PyBytes, PyList, PySet, PyString};
 
-use crate::convert::lenient;
+use crate::convert::{self, lenient};
 use crate::errors::{disallowed, inexact, of_tokens};
 use crate::tokens::side;
 use crate::work;
@@ -186,24 +186,28 @@ impl Encoding {
 
     /// Token ids; literals of `allowed_special` become their ids, others of `disallowed_special` raise ValueError.
     #[pyo3(signature = (text, *, allowed_special=None, disallowed_special=None))]
-    fn encode(
+    fn encode<'py>(
         &self,
-        py: Python<'_>,
+        py: Python<'py>,
         text: &Bound<'_, PyString>,
         allowed_special: Option<&Bound<'_, PyAny>>,
         disallowed_special: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Vec<u32>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let text = lenient(text)?;
         let allowed = Specials::read(allowed_special, Specials::These(Vec::new()))?;
         let refused = Specials::read(disallowed_special, Specials::All)?;
         let mut ids = work::run(py, text.len(), || self.ids(&[&text], &allowed, &refused, 1))??;
-        Ok(ids.pop().unwrap_or_default())
+        convert::ids(py, &ids.pop().unwrap_or_default())
     }
 
     /// Token ids of a text in which no literal is special.
-    fn encode_ordinary(&self, py: Python<'_>, text: &Bound<'_, PyString>) -> PyResult<Vec<u32>> {
+    fn encode_ordinary<'py>(
+        &self,
+        py: Python<'py>,
+        text: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyList>> {
         let text = lenient(text)?;
-        work::run(py, text.len(), || self.inner.encode(&text))
+        convert::ids(py, &work::run(py, text.len(), || self.inner.encode(&text))?)
     }
 
     /// `encode` of many texts over threads, in their order.

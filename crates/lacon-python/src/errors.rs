@@ -56,9 +56,10 @@ pub fn of_prompt(error: lacon_prompt::Error) -> PyErr {
         }
         Error::TooLong { tokens, budget } => classes::BudgetError::new_err((message, tokens, budget)),
         Error::BadMessage { index, .. } => classes::MessageError::new_err((message, index)),
-        Error::BadShare { .. } | Error::UnknownPass { .. } | Error::NoHandle { .. } => {
-            PyValueError::new_err(message)
-        }
+        Error::BadShare { .. }
+        | Error::UnknownPass { .. }
+        | Error::NoHandle { .. }
+        | Error::NoText { .. } => PyValueError::new_err(message),
         _ => classes::LaconError::new_err(message),
     }
 }

@@ -4,7 +4,7 @@ use lacon_tokens::{Side, for_model};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use crate::convert;
 use crate::encoding::chosen;
@@ -72,9 +72,14 @@ pub fn count_batch(
 /// Token ids of a text; literals of special tokens are text.
 #[pyfunction]
 #[pyo3(signature = (text, *, encoding=None, model=None))]
-pub fn encode(py: Python<'_>, text: &str, encoding: Option<&str>, model: Option<&str>) -> PyResult<Vec<u32>> {
+pub fn encode<'py>(
+    py: Python<'py>,
+    text: &str,
+    encoding: Option<&str>,
+    model: Option<&str>,
+) -> PyResult<Bound<'py, PyList>> {
     let encoding = chosen(encoding, model)?;
-    work::run(py, text.len(), || encoding.encode(text))
+    convert::ids(py, &work::run(py, text.len(), || encoding.encode(text))?)
 }
 
 /// Token ids of each text, over at most `num_threads` threads (one per processor when not given), in their order.

@@ -104,6 +104,8 @@ def test_messages_change_where_they_hold_material():
         assert (old == new) == (old["role"] != "tool")
     assert lacon.expand(done.messages, changed=done.changed) == done.expand() == messages
     assert done.receipt[0]["segment"] == done.changed[0] == "/3/content"
+    with pytest.raises(ValueError, match="no text at"):
+        lacon.expand(done.messages, changed=["/9/nothing"])
     said = [{"role": "user", "content": ROWS}]
     asked = lacon.compress(said)
     assert asked.messages[0]["content"].startswith("@json") and asked.expand()[0]["content"] == ROWS
@@ -195,6 +197,16 @@ def test_values_that_are_no_json():
     for members, error in cases:
         with pytest.raises(error):
             lacon.compress([{"role": "user", "content": "a", **{str(k) if k == "x" else k: v for k, v in members.items()}}])
+    for levels in (20, 99, 101, 110, 127, 128, 129, 1000):
+        deep = [1]
+        for _ in range(levels - 1):
+            deep = [deep]
+        nested = [{"role": "user", "content": "a", "x": deep}]
+        if levels <= 100:
+            assert lacon.compress(nested).messages == nested
+        else:
+            with pytest.raises(ValueError, match="nested"):
+                lacon.compress(nested)
     whole = {"role": "user", "content": "a", "n": [2**63, -(2**63), 0.1, 1e300, True, None, "é☕😀", {"b": 1, "a": 2}]}
     assert lacon.compress([whole]).messages == [whole]
     assert list(lacon.compress([whole]).messages[0]["n"][-1]) == ["b", "a"]

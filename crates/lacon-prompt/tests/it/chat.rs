@@ -77,7 +77,9 @@ fn an_audit_gives_the_input_and_stores_nothing() {
 
 #[test]
 fn what_is_no_message_is_refused_by_its_place() {
-    for bad in [json!("text"), json!({"content": "no role"}), json!(null)] {
+    let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+    for bad in [json!("text"), json!({"content": "no role"}), json!(null), json!({"role": "user", "x": deep})]
+    {
         let messages = [json!({"role": "user", "content": "hello"}), bad];
         let refused = compress(&messages, &RequestOptions::default(), None, None, o200k());
         assert!(matches!(refused, Err(Error::BadMessage { index: 1, .. })), "{refused:?}");

@@ -46,7 +46,7 @@ async def count_async(text: str, *, encoding: str | None = None, model: str | No
 
 
 async def encode_async(text: str, *, encoding: str | None = None, model: str | None = None) -> list[int]:
-    """``encode`` off the event loop. Building a list of a million ids alone holds the lock for some tens of milliseconds."""
+    """``encode`` off the event loop."""
     if len(text) <= _INLINE_CHARS:
         return _native.encode(text, encoding=encoding, model=model)
     return await _in_thread(_native.encode, text, encoding=encoding, model=model)
