@@ -12,7 +12,7 @@ mod tokens;
 mod vendors;
 
 pub use files::{toml, traces};
-pub use prompt::{compress, expand, extract, trim, versions};
+pub use prompt::{compress, expand, extract, requests, trim, versions};
 pub use tokens::{tokens, vocabularies};
 pub use vendors::vendors;
 
@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     target("compress", compress, false, PROMPTS),
     target("versions", versions, true, PROMPTS),
     target("trim", trim, false, PROMPTS),
+    target("requests", requests, false, &[]),
     target("extract", extract, true, PROMPTS),
     target("vendors", vendors, true, &["testdata/vendors"]),
     target("toml", toml, false, &["crates/lacon-trading/prompts"]),

@@ -5,6 +5,7 @@ use lacon_prompt::extract::{ExtractOptions, extract as select};
 use lacon_prompt::marker::Marker;
 use lacon_prompt::offload::MemoryStore;
 use lacon_prompt::passes::PassSet;
+use lacon_prompt::request::{Request, RequestOptions, splice};
 use lacon_prompt::span;
 use lacon_prompt::trim::{TrimOptions, message_tokens, trim as fit};
 use lacon_tokens::{Encoding, EncodingName};
@@ -89,6 +90,33 @@ pub fn trim(data: &[u8]) {
     let budget = tokens(&messages) * usize::from(share) / 255;
     if let Ok(trimmed) = fit(&messages, &TrimOptions::new(budget), o200k()) {
         assert!(tokens(&trimmed.messages) <= budget);
+    }
+}
+
+/// Of any request only texts change: each comes back, and all around them stays.
+pub fn requests(data: &[u8]) {
+    let Ok(json) = std::str::from_utf8(data) else { return };
+    let Some(request) = Request::parse(json) else { return };
+    let mut store = MemoryStore::new([7; 32], 1 << 26);
+    let options = RequestOptions::default();
+    let shrunk = request.shrink(&options, Some(&mut store), o200k()).expect("memory does not fail");
+    assert!(shrunk.tokens_after <= shrunk.tokens_before);
+    let after = splice(json, &shrunk.edits);
+    let changed: Vec<String> = shrunk.edits.iter().map(|edit| edit.pointer.clone()).collect();
+    let short = Request::parse(&after).expect("what was a request is one");
+    assert_eq!(short.can_retrieve(), request.can_retrieve());
+    let back = short.restore(&changed, Some(&store)).expect("what was shortened comes back");
+    let value = |json: &str| serde_json::from_str::<serde_json::Value>(json).ok();
+    if shrunk.edits.iter().zip(&back).all(|(edit, back)| {
+        serde_json::from_str::<String>(&json[edit.range.clone()]).is_ok_and(|text| text == back.text)
+    }) {
+        assert_eq!(value(&splice(&after, &back)), value(json));
+    } else {
+        // A text that is JSON laid out by hand comes back as the same value in another layout.
+        for (edit, back) in shrunk.edits.iter().zip(&back) {
+            let text: String = serde_json::from_str(&json[edit.range.clone()]).expect("it was read");
+            assert!(text == back.text || value(&text) == value(&back.text));
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Uri;
+use hyper::body::Body;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
@@ -54,20 +55,30 @@ impl Default for TransportOptions {
     }
 }
 
-/// A pool of connections; clones share it.
-#[derive(Clone)]
-pub struct Transport {
-    client: HyperClient<Timed<HttpsConnector<HttpConnector>>, Full<Bytes>>,
+/// A pool of connections; clones share it. `B` is the body of requests: whole, unless said otherwise.
+pub struct Transport<B = Full<Bytes>> {
+    client: HyperClient<Timed<HttpsConnector<HttpConnector>>, B>,
     connect: Duration,
 }
 
-impl fmt::Debug for Transport {
+impl<B> Clone for Transport<B> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), connect: self.connect }
+    }
+}
+
+impl<B> fmt::Debug for Transport<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("connect", &self.connect).finish_non_exhaustive()
     }
 }
 
-impl Transport {
+impl<B> Transport<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
     /// Prepares a pool; connects nowhere yet.
     pub fn new(options: &TransportOptions) -> Result<Self, Error> {
         let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
@@ -116,11 +127,14 @@ impl Transport {
         Ok(Self { client, connect: options.connect })
     }
 
-    /// Sends a request and waits for the head of the answer. `connected` is told how long it took until there was a
+    /// Sends a request once and waits for the head of the answer. Dropping the future ends the call. `connected` is told how long it took until there was a
     /// connection to send it on, made for it or found unused.
-    pub(crate) async fn send(
+    ///
+    /// # Errors
+    /// When there is no connection, or it breaks before an answer begins.
+    pub async fn send(
         &self,
-        mut request: hyper::Request<Full<Bytes>>,
+        mut request: hyper::Request<B>,
         connected: &mut Option<Duration>,
     ) -> Result<hyper::Response<hyper::body::Incoming>, Error> {
         let authority =

@@ -3,6 +3,8 @@
 //! Names and buckets are those of the OpenTelemetry GenAI conventions in Prometheus spelling. No run, user or
 //! key is ever a label.
 
+pub mod proxy;
+
 use std::{
     fmt::Write as _,
     sync::atomic::{AtomicU64, Ordering},
@@ -60,10 +62,11 @@ impl Histogram {
 
     fn text(&self, name: &str, labels: &str, out: &mut String) {
         let mut sum = 0;
+        let comma = if labels.is_empty() { "" } else { "," };
         for (i, count) in self.counts.iter().enumerate() {
             sum += count.load(Ordering::Relaxed);
             let bound = self.bounds.get(i).map_or_else(|| "+Inf".to_owned(), ToString::to_string);
-            let _ = writeln!(out, "{name}_bucket{{{labels},le=\"{bound}\"}} {sum}");
+            let _ = writeln!(out, "{name}_bucket{{{labels}{comma}le=\"{bound}\"}} {sum}");
         }
         let _ = writeln!(out, "{name}_sum{{{labels}}} {}", self.sum.load(Ordering::Relaxed) as f64 / 1e6);
         let _ = writeln!(out, "{name}_count{{{labels}}} {sum}");

@@ -203,6 +203,7 @@ impl<'j> Request<'j> {
             shrunk.tokens_after += if counted { short.tokens_after } else { short.tokens_before };
             reader.read(source, !saves && !self.cut_upstream, short.tokens_before);
             if saves {
+                reader.inexact |= !short.exact;
                 shrunk.edits.push(Edit {
                     range: text.range.clone(),
                     pointer: text.pointer.clone(),
@@ -342,6 +343,8 @@ struct Reader {
     /// Which of them stand there word for word and are not in `above` yet.
     verbatim: Vec<usize>,
     above: Above,
+    /// Whether a text above would come back in another layout, so that a copy of it could not be found by its words.
+    inexact: bool,
     /// Stands for all texts above.
     chain: blake3::Hash,
 }
@@ -349,7 +352,7 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         let chain = blake3::hash(b"");
-        Reader { texts: Vec::new(), verbatim: Vec::new(), above: Above::default(), chain }
+        Reader { texts: Vec::new(), verbatim: Vec::new(), above: Above::default(), inexact: false, chain }
     }
 }
 
@@ -375,6 +378,9 @@ impl Reader {
 
     /// The line for a text that stands above.
     fn same(&self, text: &str, encoding: &Encoding) -> Option<Compressed> {
+        if self.inexact {
+            return None;
+        }
         let line = optimize::same_line(self.texts.iter().map(|(text, _)| text), text)?;
         let tokens_before = self.texts.iter().find(|(above, _)| above == text)?.1;
         let tokens_after = encoding.count(&line);

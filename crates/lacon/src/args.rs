@@ -6,6 +6,7 @@ pub mod many;
 #[cfg(feature = "mcp")]
 pub mod mcp;
 pub mod prompt;
+pub mod serve;
 pub mod trace;
 pub mod verify;
 
@@ -81,6 +82,8 @@ pub enum Command {
     /// Serve the market tools and `run` to other programs over standard input and output (MCP)
     #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
+    /// Shorten requests on their way to a provider, as an OpenAI-compatible server
+    Serve(serve::ServeArgs),
     /// List decisions with what came of them, and have a model look back at them
     Memory(many::MemoryArgs),
     /// Say why a run decided as it did, and what would turn it

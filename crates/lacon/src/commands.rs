@@ -28,6 +28,7 @@ mod resume;
 mod retrieve;
 mod run;
 mod schema;
+mod serve;
 mod sim;
 mod trace;
 mod trim;
@@ -70,6 +71,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Backtest(args) => backtest::run(&common, &args, started),
         #[cfg(feature = "mcp")]
         Command::Mcp(args) => mcp::run(common, &args, started),
+        Command::Serve(args) => serve::run(&args),
         Command::Memory(args) => memory::run(&common, &args),
         Command::Explain(args) => explain::run(&common, &args),
         Command::Verify(args) => verify::run(&common, &args),

@@ -180,6 +180,20 @@ fn a_second_reading_leans_on_the_first_unless_the_provider_cuts_there() {
 }
 
 #[test]
+fn a_copy_of_what_comes_back_in_another_layout_is_no_duplicate() {
+    let odd = format!("[ {} ]", (0..90).map(|i| format!("{i},   {i}  ")).collect::<Vec<_>>().join(","));
+    let json =
+        json!({"messages": [{"role": "tool", "content": odd}, {"role": "tool", "content": odd}]}).to_string();
+    let shrunk = shrink(&json);
+    assert!(shrunk.edits.len() == 2 && !shrunk.edits[1].text.starts_with("@same"), "{shrunk:?}");
+    let after = splice(&json, &shrunk.edits);
+    let pointers: Vec<String> = shrunk.edits.iter().map(|edit| edit.pointer.clone()).collect();
+    let back = Request::parse(&after).unwrap().restore(&pointers, None).unwrap();
+    let value = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+    assert!(back.iter().all(|edit| value(&edit.text) == value(&odd)), "{back:?}");
+}
+
+#[test]
 fn half_a_surrogate_and_unknown_escapes_stay() {
     let json = r#"{"messages": [{"role": "user", "content": "\ud800 half"}, {"role":"user","content":"\u0041\/b"}], "x" : 1e400}"#;
     assert!(shrink(json).edits.is_empty());

@@ -14,7 +14,7 @@ use crate::{args::prompt::StoreArgs, failure::Failure, text};
 /// Largest input that is worked on; anything larger passes through.
 pub const MAX_INPUT: u64 = 256 << 20;
 /// All sessions of a store together.
-const STORE_LIMIT: u64 = 512 << 20;
+pub const STORE_LIMIT: u64 = 512 << 20;
 
 /// An input as it was found.
 pub enum Input {

@@ -16,6 +16,7 @@ mod readme;
 mod report;
 mod resume;
 mod run;
+mod serve;
 mod server;
 mod support;
 mod vendors;

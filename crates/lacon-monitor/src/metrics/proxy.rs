@@ -1,0 +1,164 @@
+//! Metrics of `lacon serve`: requests by route, tokens before and after, our own time.
+
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use super::{Histogram, head};
+
+/// The way a request takes through the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `/v1/chat/completions`.
+    Chat,
+    /// `/v1/responses`.
+    Responses,
+    /// `/v1/messages`.
+    Messages,
+    /// `/v1/compress`.
+    Compress,
+    /// `/v1/retrieve/…`.
+    Retrieve,
+    /// Everything else, which is passed through.
+    Other,
+}
+
+impl Route {
+    /// All of them.
+    pub const ALL: [Route; 6] =
+        [Route::Chat, Route::Responses, Route::Messages, Route::Compress, Route::Retrieve, Route::Other];
+
+    /// Its name in labels and receipts.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Route::Chat => "chat",
+            Route::Responses => "responses",
+            Route::Messages => "messages",
+            Route::Compress => "compress",
+            Route::Retrieve => "retrieve",
+            Route::Other => "other",
+        }
+    }
+}
+
+/// Upper bounds in seconds: from a body that is only passed on to one of megabytes.
+const OVERHEAD: &[f64] = &[
+    0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+];
+
+/// Counters and the histogram of one proxy.
+#[derive(Debug)]
+pub struct ProxyMetrics {
+    requests: [AtomicU64; Route::ALL.len()],
+    tokens_before: AtomicU64,
+    tokens_after: AtomicU64,
+    unreachable: AtomicU64,
+    cut: AtomicU64,
+    overhead: Histogram,
+}
+
+impl Default for ProxyMetrics {
+    fn default() -> Self {
+        Self {
+            requests: [const { AtomicU64::new(0) }; Route::ALL.len()],
+            tokens_before: AtomicU64::new(0),
+            tokens_after: AtomicU64::new(0),
+            unreachable: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+            overhead: Histogram::new(OVERHEAD),
+        }
+    }
+}
+
+impl ProxyMetrics {
+    /// Takes a request in: its tokens where its texts were looked at, and our own time.
+    pub fn served(&self, route: Route, tokens: Option<(usize, usize)>, overhead: Duration) {
+        self.requests[route as usize].fetch_add(1, Ordering::Relaxed);
+        if let Some((before, after)) = tokens {
+            self.tokens_before.fetch_add(before as u64, Ordering::Relaxed);
+            self.tokens_after.fetch_add(after as u64, Ordering::Relaxed);
+        }
+        self.overhead.observe(overhead.as_secs_f64());
+    }
+
+    /// Takes in that the upstream gave no answer.
+    pub fn unreachable(&self) {
+        self.unreachable.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes in that an answer of the upstream broke off.
+    pub fn cut(&self) {
+        self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Prometheus text (exposition format 0.0.4).
+    pub fn prometheus(&self) -> String {
+        let mut out = String::new();
+        let mut counter = |name: &str, help: &str, values: &[(&str, &AtomicU64)]| {
+            let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} counter");
+            for (labels, value) in values {
+                let _ = writeln!(out, "{name}{labels} {}", value.load(Ordering::Relaxed));
+            }
+        };
+        let labels = Route::ALL.map(|route| format!("{{route=\"{}\"}}", route.as_str()));
+        let requests: Vec<(&str, &AtomicU64)> =
+            labels.iter().map(String::as_str).zip(&self.requests).collect();
+        counter("lacon_proxy_requests_total", "requests by route", &requests);
+        for (name, help, value) in [
+            (
+                "lacon_proxy_tokens_before_total",
+                "tokens of texts that may change, as they came",
+                &self.tokens_before,
+            ),
+            (
+                "lacon_proxy_tokens_after_total",
+                "tokens of the same texts as they were sent on",
+                &self.tokens_after,
+            ),
+            (
+                "lacon_proxy_unreachable_total",
+                "calls to which the upstream gave no answer",
+                &self.unreachable,
+            ),
+            ("lacon_proxy_cut_total", "answers of the upstream that broke off", &self.cut),
+        ] {
+            counter(name, help, &[("", value)]);
+        }
+        let name = head(
+            &mut out,
+            "lacon_proxy_overhead",
+            "_seconds",
+            "Own seconds between a body's last byte and the call.",
+        );
+        self.overhead.text(&name, "", &mut out);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_served_is_told() {
+        let metrics = ProxyMetrics::default();
+        metrics.served(Route::Chat, Some((100, 60)), Duration::from_micros(40));
+        metrics.served(Route::Other, None, Duration::ZERO);
+        metrics.cut();
+        let text = metrics.prometheus();
+        for line in [
+            "lacon_proxy_requests_total{route=\"chat\"} 1",
+            "lacon_proxy_requests_total{route=\"other\"} 1",
+            "lacon_proxy_tokens_before_total 100",
+            "lacon_proxy_tokens_after_total 60",
+            "lacon_proxy_cut_total 1",
+            "lacon_proxy_overhead_seconds_bucket{le=\"0.000025\"} 1",
+            "lacon_proxy_overhead_seconds_bucket{le=\"0.00005\"} 2",
+            "lacon_proxy_overhead_seconds_count{} 2",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line}\n{text}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The body of an answer: our own, or the upstream's frame by frame.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use lacon_monitor::metrics::proxy::ProxyMetrics;
+
+/// The body of an answer.
+pub enum Answer {
+    /// Ours.
+    Own(Full<Bytes>),
+    /// The upstream's, passed on as it comes. Dropping it ends the call.
+    Upstream(Incoming, Arc<ProxyMetrics>),
+}
+
+impl Body for Answer {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut *self {
+            Answer::Own(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
+            }
+            Answer::Upstream(body, metrics) => {
+                let frame = ready!(Pin::new(body).poll_frame(context));
+                // The error ends the client's connection, so that it sees the cut too and never a clean end.
+                if matches!(frame, Some(Err(_))) {
+                    metrics.cut();
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Answer::Own(body) => body.is_end_stream(),
+            Answer::Upstream(body, _) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Answer::Own(body) => body.size_hint(),
+            Answer::Upstream(body, _) => body.size_hint(),
+        }
+    }
+}

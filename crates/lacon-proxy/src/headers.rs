@@ -1,0 +1,54 @@
+//! Which headers go on, and which belong to one connection.
+
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName};
+
+/// Says that the client can call `/v1/retrieve` for what a marker stands for.
+pub const RETRIEVE: HeaderName = HeaderName::from_static("x-lacon-retrieve");
+/// Another policy for this request: `off`, `lossless` or `safe`.
+pub const POLICY: HeaderName = HeaderName::from_static("x-lacon-policy");
+/// Tokens of the texts that may change, as they came.
+pub const TOKENS_BEFORE: HeaderName = HeaderName::from_static("x-lacon-tokens-before");
+/// Tokens of the same texts as they were sent on.
+pub const TOKENS_AFTER: HeaderName = HeaderName::from_static("x-lacon-tokens-after");
+/// Our own time in millionths of a second.
+pub const OVERHEAD: HeaderName = HeaderName::from_static("x-lacon-overhead-us");
+
+/// Headers of one connection, by RFC 9110.
+const HOP: [&str; 8] = [
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// Takes out what belongs to the connection that the message came on, also what `connection` names.
+fn without_hops(headers: &mut HeaderMap) {
+    let named: Vec<String> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|name| name.trim().to_ascii_lowercase())
+        .collect();
+    for name in named.iter().map(String::as_str).chain(HOP) {
+        headers.remove(name);
+    }
+    headers.remove(CONNECTION);
+}
+
+/// The client's headers as they go to the upstream. The body's length is set anew where the body is.
+pub fn onward(headers: &mut HeaderMap) {
+    without_hops(headers);
+    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY] {
+        headers.remove(name);
+    }
+}
+
+/// The upstream's headers as they go to the client.
+pub fn back(headers: &mut HeaderMap) {
+    without_hops(headers);
+}

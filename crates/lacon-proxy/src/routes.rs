@@ -1,0 +1,147 @@
+//! What stands at which path; this list is the index.
+
+mod compress;
+mod retrieve;
+mod status;
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Body, Incoming},
+    header::HeaderValue,
+};
+use lacon_monitor::metrics::proxy::Route;
+
+use crate::{
+    answer::Answer,
+    forward::too_large,
+    headers,
+    refusal::invalid,
+    server::{Figures, Policy, Served, State},
+};
+
+/// Answers a request.
+pub async fn respond(state: Arc<State>, request: Request<Incoming>) -> Response<Answer> {
+    let path = request.uri().path();
+    match (path, request.method()) {
+        ("/healthz", &Method::GET) => return status::health(),
+        ("/metrics", &Method::GET) => return status::metrics(&state),
+        ("/v1/compress", &Method::POST) => return compress::respond(&state, request).await,
+        ("/v1/compress", _) => {
+            let what = format!("{} /v1/compress\nhint: POST it", request.method());
+            return invalid(StatusCode::METHOD_NOT_ALLOWED, "method", what);
+        }
+        (_, &Method::GET) if path.starts_with("/v1/retrieve/") => {
+            let handle = path["/v1/retrieve/".len()..].to_owned();
+            return retrieve::respond(&state, &handle).await;
+        }
+        (_, &Method::CONNECT) => {
+            return invalid(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method",
+                "this is no tunnel\nhint: use its address as the base url",
+            );
+        }
+        _ => {}
+    }
+    let route = match (request.method(), path) {
+        (&Method::POST, "/v1/chat/completions") => Route::Chat,
+        (&Method::POST, "/v1/responses") => Route::Responses,
+        (&Method::POST, "/v1/messages") => Route::Messages,
+        _ => Route::Other,
+    };
+    if route == Route::Other || state.shrinker.policy(request.headers()) == Policy::Off {
+        return through(&state, request, route).await;
+    }
+    shortened(&state, request, route).await
+}
+
+/// Passes a request on as it comes.
+async fn through(state: &Arc<State>, request: Request<Incoming>, route: Route) -> Response<Answer> {
+    let (head, body) = request.into_parts();
+    if let Some(bytes) = body.size_hint().exact().filter(|bytes| *bytes > state.max_body as u64) {
+        return finished(
+            state,
+            route,
+            too_large(state.max_body, Some(bytes)),
+            None,
+            None,
+            Instant::now(),
+            Instant::now(),
+        );
+    }
+    let started = Instant::now();
+    let body = if body.is_end_stream() {
+        Either::Left(Full::default())
+    } else {
+        Either::Right(Limited::new(body, state.max_body))
+    };
+    let sent = Instant::now();
+    let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
+    finished(state, route, answer, None, None, started, sent)
+}
+
+/// Reads a request's body, shortens it and passes it on.
+async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route) -> Response<Answer> {
+    let (head, body) = request.into_parts();
+    let body = match read(state, body).await {
+        Ok(body) => body,
+        Err(refusal) => return finished(state, route, *refusal, None, None, Instant::now(), Instant::now()),
+    };
+    let started = Instant::now();
+    let done = state.shrinker.body(body, &head.headers).await;
+    let sent = Instant::now();
+    let body = Either::Left(Full::new(done.body));
+    let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
+    finished(state, route, answer, done.figures, done.unchanged, started, sent)
+}
+
+/// A body within the limits of size and time.
+async fn read(state: &State, body: Incoming) -> Result<Bytes, Box<Response<Answer>>> {
+    let limit = state.max_body;
+    if let Some(bytes) = body.size_hint().exact().filter(|bytes| *bytes > limit as u64) {
+        return Err(Box::new(too_large(limit, Some(bytes))));
+    }
+    match tokio::time::timeout(state.body_timeout, Limited::new(body, limit).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Box::new(too_large(limit, None))),
+        Ok(Err(error)) => {
+            let what = format!("the body ended early: {error}");
+            Err(Box::new(invalid(StatusCode::BAD_REQUEST, "body_cut", what)))
+        }
+        Err(_) => {
+            let limit = state.body_timeout.as_secs_f64();
+            let what = format!("the body did not come within {limit} s\nhint: raise --body-timeout");
+            Err(Box::new(invalid(StatusCode::REQUEST_TIMEOUT, "body_timeout", what)))
+        }
+    }
+}
+
+/// Says on the answer, in the metrics and to whoever listens what a request cost and saved.
+fn finished(
+    state: &State,
+    route: Route,
+    mut answer: Response<Answer>,
+    figures: Option<Figures>,
+    unchanged: Option<&'static str>,
+    started: Instant,
+    sent: Instant,
+) -> Response<Answer> {
+    let overhead = sent - started;
+    let tokens = figures.as_ref().map(|figures| (figures.tokens_before, figures.tokens_after));
+    let headers = answer.headers_mut();
+    if let Some((before, after)) = tokens {
+        headers.insert(headers::TOKENS_BEFORE, HeaderValue::from(before));
+        headers.insert(headers::TOKENS_AFTER, HeaderValue::from(after));
+    }
+    let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
+    headers.insert(headers::OVERHEAD, HeaderValue::from(micros));
+    state.metrics.served(route, tokens, overhead);
+    if let Some(on_served) = &state.on_served {
+        on_served(&Served { route, status: answer.status().as_u16(), figures, unchanged, overhead });
+    }
+    answer
+}

@@ -1,0 +1,95 @@
+//! `POST /v1/compress`: a whole array of messages, shortened for a gateway that sends it on itself.
+//!
+//! Takes `{"messages": […], "model": …, "tools": […], "config": {"mode": "ccr"}}` and gives the messages with the handles
+//! of what was offloaded. Offloads under the policy `safe` where the body declares a retriever: a tool of that name, the
+//! mode `ccr`, or the header.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Request as HttpRequest, Response, StatusCode, body::Incoming};
+use lacon_monitor::metrics::proxy::Route;
+use lacon_prompt::request::{Request, splice};
+use serde_json::{Value, json, value::RawValue};
+
+use super::{finished, read};
+use crate::{
+    answer::Answer,
+    refusal::{invalid, json_answer, refuse},
+    server::{Figures, Policy, State},
+    shrink::declares,
+};
+
+/// Shortens and answers.
+pub async fn respond(state: &Arc<State>, request: HttpRequest<Incoming>) -> Response<Answer> {
+    let (head, body) = request.into_parts();
+    let body = match read(state, body).await {
+        Ok(body) => body,
+        Err(refusal) => {
+            return finished(state, Route::Compress, *refusal, None, None, Instant::now(), Instant::now());
+        }
+    };
+    let started = Instant::now();
+    let shared = Arc::clone(state);
+    let work = tokio::task::spawn_blocking(move || shortened(&shared, &body, &head.headers));
+    let (answer, figures) = work.await.unwrap_or_else(|error| {
+        (refuse(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "work_broke", error), None)
+    });
+    finished(state, Route::Compress, answer, figures, None, started, Instant::now())
+}
+
+fn shortened(state: &State, body: &Bytes, headers: &HeaderMap) -> (Response<Answer>, Option<Figures>) {
+    let bad = |what: &str| {
+        let hint = "hint: send {\"messages\": [{\"role\": …, \"content\": …}], \"model\": …}";
+        (invalid(StatusCode::BAD_REQUEST, "bad_messages", format!("{what}\n{hint}")), None)
+    };
+    let Ok(json) = std::str::from_utf8(body) else { return bad("the body is no UTF-8") };
+    let Some(request) = Request::parse(json) else { return bad("the body holds no list of messages") };
+    let policy = state.shrinker.policy(headers);
+    let declared = declares(headers) || mode(json).as_deref() == Some("ccr");
+    let shrunk = match policy {
+        Policy::Off => Ok(Default::default()),
+        policy => state.shrinker.request(&request, policy, declared),
+    };
+    let shrunk = match shrunk {
+        Ok(shrunk) => shrunk,
+        Err(error) => {
+            return (refuse(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "store_failed", error), None);
+        }
+    };
+    let figures = Figures::of(&shrunk);
+    let after = splice(json, &shrunk.edits);
+    let Some(messages) = messages(&after) else { return bad("the body has no \"messages\"") };
+    let mut transforms: Vec<&str> = figures.passes.iter().map(|pass| pass.pass.name()).collect();
+    transforms.dedup();
+    let report = json!({
+        "tokens_before": figures.tokens_before,
+        "tokens_after": figures.tokens_after,
+        "tokens_saved": figures.tokens_before - figures.tokens_after,
+        "compression_ratio": figures.tokens_after as f64 / figures.tokens_before.max(1) as f64,
+        "transforms_applied": transforms,
+        "ccr_hashes": figures.handles.iter().map(|handle| handle.as_str()).collect::<Vec<_>>(),
+        "changed": shrunk.edits.iter().map(|edit| &edit.pointer).collect::<Vec<_>>(),
+    });
+    // The messages go out as the bytes they are.
+    let rest = report.to_string();
+    let answer = format!("{{\"messages\":{messages},{}", &rest[1..]);
+    (json_answer(StatusCode::OK, answer), Some(figures))
+}
+
+fn member<'j>(json: &'j str, name: &str) -> Option<&'j RawValue> {
+    let body: std::collections::HashMap<String, &RawValue> = serde_json::from_str(json).ok()?;
+    body.get(name).copied()
+}
+
+fn messages(json: &str) -> Option<&str> {
+    if json.trim_start().starts_with('[') {
+        return Some(json.trim());
+    }
+    member(json, "messages").map(RawValue::get)
+}
+
+fn mode(json: &str) -> Option<String> {
+    let config: Value = serde_json::from_str(member(json, "config")?.get()).ok()?;
+    Some(config.get("mode")?.as_str()?.to_owned())
+}

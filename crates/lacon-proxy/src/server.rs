@@ -1,0 +1,245 @@
+//! Options, what is told of each request, and the loop that takes connections.
+
+use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use lacon_llm::TransportOptions;
+use lacon_monitor::metrics::proxy::{ProxyMetrics, Route};
+use lacon_prompt::{
+    offload::{Handle, Store},
+    passes::PassSet,
+    receipt::PassReport,
+    request::Shrunk,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+
+use crate::{error::Error, forward::Upstream, routes, shrink::Shrinker};
+
+/// How far requests may be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Policy {
+    /// Everything passes through as it is.
+    Off,
+    /// Exact forms only.
+    Lossless,
+    /// Exact forms, and opaque runs moved to the store where the request says that they can be had from there.
+    Safe,
+}
+
+/// What a request saved.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Figures {
+    /// Tokens of the texts that may change, as they came.
+    pub tokens_before: usize,
+    /// Tokens of the same texts as they were sent on.
+    pub tokens_after: usize,
+    /// What each pass did to each text, which is named by its place in the body.
+    pub passes: Vec<PassReport>,
+    /// What the new texts refer to in the store.
+    pub handles: Vec<Handle>,
+}
+
+impl Figures {
+    pub(crate) fn of(shrunk: &Shrunk) -> Self {
+        Self {
+            tokens_before: shrunk.tokens_before,
+            tokens_after: shrunk.tokens_after,
+            passes: shrunk.passes.clone(),
+            handles: shrunk.handles(),
+        }
+    }
+}
+
+/// What is told of a request when its answer begins. It holds no text, no header and no key.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Served {
+    /// Which route it took.
+    pub route: Route,
+    /// The answer's status.
+    pub status: u16,
+    /// What was saved; `None` where nothing was looked at.
+    pub figures: Option<Figures>,
+    /// Why the body went on as it came, where it should have been shortened.
+    pub unchanged: Option<&'static str>,
+    /// Our own time between the body's last byte and the upstream's call.
+    pub overhead: Duration,
+}
+
+/// Is told of each request.
+pub type OnServed = Box<dyn Fn(&Served) + Send + Sync>;
+
+/// How to serve.
+pub struct ProxyOptions {
+    /// The provider's address, such as `https://api.openai.com/v1`.
+    pub upstream: String,
+    /// How far requests may be changed.
+    pub policy: Policy,
+    /// The passes that may run.
+    pub passes: PassSet,
+    /// Whose texts stay as they are: `user`, `tool` or the name of a tool.
+    pub protect: Vec<String>,
+    /// Where opaque runs go.
+    pub store: Box<dyn Store + Send>,
+    /// Most bytes of texts that were seen before and of their results.
+    pub cache: usize,
+    /// Most bytes of a request's body.
+    pub max_body: usize,
+    /// Most connections at once; more wait to be accepted.
+    pub max_connections: usize,
+    /// Longest wait for a request's head, also on a connection that is kept open.
+    pub header_timeout: Duration,
+    /// Longest wait for a request's body.
+    pub body_timeout: Duration,
+    /// Longest wait for the head of the upstream's answer.
+    pub answer_timeout: Duration,
+    /// How long requests under way may take once the server is to stop.
+    pub drain: Duration,
+    /// Connections to the upstream.
+    pub transport: TransportOptions,
+    /// Is told of each request.
+    pub on_served: Option<OnServed>,
+}
+
+impl ProxyOptions {
+    /// The usual limits.
+    #[must_use]
+    pub fn new(upstream: impl Into<String>, policy: Policy, store: Box<dyn Store + Send>) -> Self {
+        Self {
+            upstream: upstream.into(),
+            policy,
+            passes: PassSet::default(),
+            protect: Vec::new(),
+            store,
+            cache: 32 << 20,
+            max_body: 32 << 20,
+            max_connections: 1024,
+            header_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(600),
+            drain: Duration::from_secs(30),
+            transport: TransportOptions::default(),
+            on_served: None,
+        }
+    }
+}
+
+pub(crate) struct State {
+    pub(crate) upstream: Upstream,
+    pub(crate) shrinker: Arc<Shrinker>,
+    pub(crate) metrics: Arc<ProxyMetrics>,
+    pub(crate) max_body: usize,
+    pub(crate) body_timeout: Duration,
+    pub(crate) on_served: Option<OnServed>,
+    header_timeout: Duration,
+    max_connections: usize,
+    drain: Duration,
+}
+
+/// A proxy that is ready to serve.
+pub struct Proxy(Arc<State>);
+
+impl Proxy {
+    /// Checks the options; connects nowhere yet.
+    ///
+    /// # Errors
+    /// When the upstream's address cannot be used.
+    pub fn new(options: ProxyOptions) -> Result<Self, Error> {
+        let ProxyOptions { policy, passes, protect, store, cache, .. } = options;
+        Ok(Self(Arc::new(State {
+            upstream: Upstream::new(&options.upstream, &options.transport, options.answer_timeout)?,
+            shrinker: Arc::new(Shrinker::new(policy, passes, protect, store, cache)),
+            metrics: Arc::default(),
+            max_body: options.max_body,
+            body_timeout: options.body_timeout,
+            on_served: options.on_served,
+            header_timeout: options.header_timeout,
+            max_connections: options.max_connections.max(1),
+            drain: options.drain,
+        })))
+    }
+
+    /// Serves until `stop` is ready, then lets requests under way finish for as long as the options say.
+    ///
+    /// Dropping the future ends every connection and every call at the upstream.
+    ///
+    /// # Errors
+    /// When the listener fails for good.
+    pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let places = Arc::new(Semaphore::new(self.0.max_connections));
+        let (closing, closed) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut stop = pin!(stop);
+        loop {
+            let (socket, place) = tokio::select! {
+                () = &mut stop => break,
+                accepted = accept(&listener, &places) => accepted?,
+            };
+            connections.spawn(connection(Arc::clone(&self.0), socket, place, closed.clone()));
+            while connections.try_join_next().is_some() {}
+        }
+        drop(listener);
+        closing.send_replace(true);
+        let rest = async { while connections.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(self.0.drain, rest).await;
+        Ok(())
+    }
+}
+
+/// The next connection, once there is a place for it.
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, OwnedSemaphorePermit)> {
+    loop {
+        let Ok(place) = Arc::clone(places).acquire_owned().await else {
+            return Err(std::io::Error::other("no places"));
+        };
+        match listener.accept().await {
+            Ok((socket, _)) => return Ok((socket, place)),
+            // A peer that left before it was accepted is no reason to stop; running out of files is one to wait.
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => {}
+            Err(error) if matches!(error.raw_os_error(), Some(23 | 24)) => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn connection(
+    state: Arc<State>,
+    socket: TcpStream,
+    place: OwnedSemaphorePermit,
+    mut closed: watch::Receiver<bool>,
+) {
+    // Without it a fast answer waits for the client's delayed acknowledgement, 40 ms each time.
+    let _ = socket.set_nodelay(true);
+    let header_timeout = state.header_timeout;
+    let service = service_fn(move |request| {
+        let state = Arc::clone(&state);
+        async move { Ok::<_, Infallible>(routes::respond(state, request).await) }
+    });
+    let mut serving = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(header_timeout)
+            .max_buf_size(128 << 10)
+            .serve_connection(TokioIo::new(socket), service)
+    );
+    let asked = tokio::select! {
+        _ = &mut serving => false,
+        _ = async { closed.wait_for(|closed| *closed).await.is_ok() } => true,
+    };
+    if asked {
+        serving.as_mut().graceful_shutdown();
+        let _ = serving.await;
+    }
+    drop(place);
+}

@@ -1,0 +1,10 @@
+//! The proxy between a client and an upstream that are nothing but sockets, so that bytes can be compared.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod compress;
+mod limits;
+mod shorten;
+mod stream;
+mod support;
+mod through;

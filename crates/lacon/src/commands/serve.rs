@@ -1,0 +1,158 @@
+//! `lacon serve`: an OpenAI-compatible server that shortens requests on their way to a provider.
+
+use std::{
+    cell::Cell,
+    fs::File,
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::{Either, select};
+use jiff::Timestamp;
+use lacon_prompt::{offload::sqlite::OffloadStore, receipt::PassReport};
+use lacon_proxy::{Policy, Proxy, ProxyOptions, Served};
+use serde_json::json;
+
+use super::{compress::pass_set, prompt_input::STORE_LIMIT};
+use crate::{
+    args::serve::{ServeArgs, ServePolicy},
+    failure::{Failure, INTERRUPTED},
+    text,
+};
+
+/// Runs the subcommand.
+pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+    // A store in memory is one of the same kind without a file.
+    let path = if args.store == "memory" { Path::new(":memory:") } else { Path::new(&args.store) };
+    let store = OffloadStore::open(path, &args.session, STORE_LIMIT).map_err(|e| {
+        Failure::input(format!("{}: {e}\nhint: give another file by --store, or --store memory", args.store))
+    })?;
+    let policy = match args.policy {
+        ServePolicy::Off => Policy::Off,
+        ServePolicy::Lossless => Policy::Lossless,
+        ServePolicy::Safe => Policy::Safe,
+    };
+    let mut options = ProxyOptions::new(&args.upstream, policy, Box::new(store));
+    options.passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
+    options.protect.clone_from(&args.protect);
+    options.max_body = args.max_body;
+    options.max_connections = args.max_connections;
+    options.header_timeout = seconds("--header-timeout", args.header_timeout)?;
+    options.body_timeout = seconds("--body-timeout", args.body_timeout)?;
+    options.answer_timeout = seconds("--answer-timeout", args.answer_timeout)?;
+    options.drain = seconds("--drain", args.drain)?;
+    if let Some(path) = &args.receipts {
+        let file = File::options().create(true).append(true).open(path);
+        let file = file.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+        let receipts = Receipts { file: Mutex::new(file), warned: AtomicBool::new(false) };
+        options.on_served = Some(Box::new(move |served| receipts.write(served)));
+    }
+    let proxy = Proxy::new(options).map_err(Failure::input)?;
+    // Loaded before the first request waits for it.
+    lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::input(format!("cannot start the event loop: {e}")))?;
+    runtime.block_on(serve(args, &proxy))
+}
+
+async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
+    let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|e| {
+        Failure::input(format!("cannot listen on {}: {e}\nhint: another address with --listen", args.listen))
+    })?;
+    let address =
+        listener.local_addr().map_err(|e| Failure::input(format!("the listener has no address: {e}")))?;
+    if !address.ip().is_loopback() {
+        text::warn(&format!(
+            "{address} can be reached from outside, by anyone, with keys of their own and what the store holds"
+        ));
+    }
+    let policy = format!("{:?}", args.policy).to_lowercase();
+    text::out(&format!("proxy at http://{address}, upstream {}, policy {policy}", args.upstream));
+    text::note(&format!("OPENAI_BASE_URL=http://{address}/v1 points a client at it"));
+    let code = Cell::new(0);
+    let told = tokio::sync::Notify::new();
+    let stop = async {
+        code.set(signalled().await);
+        text::note("stopping: answers under way may end; once more stops at once");
+        told.notify_one();
+    };
+    let again = async {
+        told.notified().await;
+        signalled().await;
+    };
+    let (serving, again) = (std::pin::pin!(proxy.serve(listener, stop)), std::pin::pin!(again));
+    if let Either::Left((Err(error), _)) = select(serving, again).await {
+        return Err(Failure::input(error));
+    }
+    Ok(ExitCode::from(code.get()))
+}
+
+/// Waits for a signal to stop and gives the exit code for it.
+#[cfg(unix)]
+async fn signalled() -> u8 {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return interrupted().await };
+    let (terminate, interrupt) = (std::pin::pin!(terminate.recv()), std::pin::pin!(interrupted()));
+    match select(terminate, interrupt).await {
+        Either::Left(_) => 0,
+        Either::Right((code, _)) => code,
+    }
+}
+
+#[cfg(not(unix))]
+async fn signalled() -> u8 {
+    interrupted().await
+}
+
+async fn interrupted() -> u8 {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+    INTERRUPTED
+}
+
+fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| Failure::input(format!("{flag} is {value}\nhint: give seconds above 0, such as 30")))
+}
+
+/// One line a request: figures and places, never a text or a key.
+struct Receipts {
+    file: Mutex<File>,
+    warned: AtomicBool,
+}
+
+impl Receipts {
+    fn write(&self, served: &Served) {
+        let mut line = json!({
+            "schema_version": 1,
+            "at": Timestamp::now().to_string(),
+            "route": served.route.as_str(),
+            "status": served.status,
+            "overhead_us": u64::try_from(served.overhead.as_micros()).unwrap_or(u64::MAX),
+            "unchanged": served.unchanged,
+        });
+        if let Some(figures) = &served.figures {
+            line["tokens_before"] = json!(figures.tokens_before);
+            line["tokens_after"] = json!(figures.tokens_after);
+            line["handles"] = figures.handles.iter().map(|handle| handle.as_str()).collect();
+            line["passes"] = figures.passes.iter().map(PassReport::to_json).collect();
+        }
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = file.write_all(format!("{line}\n").as_bytes())
+            && !self.warned.swap(true, Ordering::Relaxed)
+        {
+            text::warn(&format!("receipts cannot be written: {error}"));
+        }
+    }
+}

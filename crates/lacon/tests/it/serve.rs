@@ -1,0 +1,113 @@
+//! `lacon serve` before the synthetic world, as a user starts it.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Stdio},
+};
+
+use serde_json::{Value, json};
+
+use crate::support::Folder;
+
+struct Server(Child, String);
+
+impl Server {
+    /// Starts a server and reads its address from the first line.
+    fn start(folder: &Folder, args: &[&str]) -> Self {
+        let mut child = folder.command(args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let at = line.split("http://").nth(1).unwrap_or_else(|| panic!("{line}"));
+        let address = at.split([',', ' ', '\n']).next().unwrap().to_owned();
+        Self(child, address)
+    }
+
+    fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
+        let mut socket = TcpStream::connect(&self.1).unwrap();
+        let length = body.len();
+        write!(socket, "{method} {path} HTTP/1.1\r\nhost: p\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").unwrap();
+        let mut all = String::new();
+        socket.read_to_string(&mut all).unwrap();
+        let (head, body) = all.split_once("\r\n\r\n").unwrap();
+        (head.to_owned(), body.to_owned())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn requests_are_shortened_on_their_way_and_told_of() {
+    let folder = Folder::new();
+    let world = Server::start(&folder, &["sim", "serve", "--port", "0", "--time-scale", "0"]);
+    let upstream = format!("http://{}/v1", world.1);
+    let flags = ["--policy", "safe", "--store", "kept.db", "--receipts", "receipts.jsonl"];
+    let proxy = Server::start(
+        &folder,
+        &[&["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream], &flags[..]].concat(),
+    );
+    let rows: Vec<Value> = (0..40).map(|i| json!({"ticker": format!("T{i}"), "price": i})).collect();
+    let blob: String = (0..600u32)
+        .map(|i| char::from(b"aB3xYz9QkL+/mN7p0RtUvW2CdEfGh"[(i * i % 29 + i % 3) as usize % 29]))
+        .collect();
+    let body = json!({"model": "gpt-5-mini", "messages": [
+        {"role": "user", "content": "Which is dearest?"},
+        {"role": "user", "content": format!("{}\n", json!(rows))},
+        {"role": "user", "content": format!("Attached: {blob}\n")},
+    ]})
+    .to_string();
+    let (head, answer) = proxy.ask(
+        "POST",
+        "/v1/chat/completions",
+        "x-lacon-retrieve: 1\r\nauthorization: Bearer sk-secret\r\n",
+        &body,
+    );
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}\n{answer}");
+    assert!(answer.contains("\"choices\""), "{answer}");
+    assert!(head.contains("x-lacon-tokens-after"), "{head}");
+
+    let receipts = std::fs::read_to_string(folder.path().join("receipts.jsonl")).unwrap();
+    let receipt: Value = serde_json::from_str(receipts.trim()).unwrap();
+    assert!(receipt["tokens_after"].as_u64() < receipt["tokens_before"].as_u64(), "{receipt}");
+    assert!(!receipts.contains("sk-secret") && !receipts.contains("dearest"), "{receipts}");
+    let handle = receipt["handles"][0].as_str().unwrap();
+    let (_, found) = proxy.ask("GET", &format!("/v1/retrieve/{handle}"), "", "");
+    assert_eq!(serde_json::from_str::<Value>(&found).unwrap()["original_content"], json!(blob));
+    // The store is that of the commands.
+    assert_eq!(folder.lacon(&["retrieve", handle, "--store", "kept.db"]).out, blob);
+    let (_, metrics) = proxy.ask("GET", "/metrics", "", "");
+    assert!(metrics.contains("lacon_proxy_requests_total{route=\"chat\"} 1"), "{metrics}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_ends_it() {
+    let folder = Folder::new();
+    let mut server =
+        Server::start(&folder, &["serve", "--listen", "127.0.0.1:0", "--upstream", "http://127.0.0.1:9"]);
+    assert!(server.ask("GET", "/healthz", "", "").1.contains("ok"));
+    let id = server.0.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+    assert_eq!(server.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn wrong_flags_are_told() {
+    let folder = Folder::new();
+    for (flags, expected) in [
+        (&["--upstream", "ftp://h"][..], "neither http nor https"),
+        (&["--upstream", "https://h/v1?key=1"], "has a query"),
+        (&["--drain", "0"], "--drain is 0"),
+        (&["--disable", "jsn"], "unknown pass \"jsn\""),
+        (&["--listen", "8787"], "invalid"),
+        (&["--store", "."], "hint: give another file by --store"),
+        (&["--policy", "lossy"], "possible values: off, lossless, safe"),
+    ] {
+        folder.lacon(&[&["serve"], flags].concat()).fails(2, expected);
+    }
+}
