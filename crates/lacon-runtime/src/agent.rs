@@ -165,16 +165,14 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             // The clock of the run is the one that the books are kept by.
             fact.call.end_s = end.as_secs_f64();
             if let Some(journal) = &options.journal {
-                journal.opened().await;
-                ops.time("journal", || journal.call(&key, Some(response), &fact));
+                ops.time("journal", || journal.call(key, Some(response), &fact));
             }
             run.ledger.call(fact);
         }
         Err(error) => {
             let fact = CallFact::failed(role, turn, &request.model, (start, end), digest, error);
             if let Some(journal) = &options.journal {
-                journal.opened().await;
-                ops.time("journal", || journal.call(&key, None, &fact));
+                ops.time("journal", || journal.call(key, None, &fact));
             }
             run.ledger.call(fact);
         }
@@ -271,8 +269,7 @@ pub async fn fetch(
         },
     };
     if let Some(journal) = &options.journal {
-        journal.opened().await;
-        ops.time("journal", || journal.tool(&journal_key, result.as_ref().ok().map(|(text, _)| text), &fact));
+        ops.time("journal", || journal.tool(journal_key, result.as_ref().ok().map(|(text, _)| text), &fact));
     }
     run.ledger.tool(fact);
     result.map(|(text, _)| text.text)

@@ -232,7 +232,7 @@ pub async fn decide(settings: Settings) -> Decided {
         simulated: describe.simulated,
     };
     let (journal, restored, journal_problem) =
-        open_journal(&folder, settings.journal, settings.resume, &settings.about);
+        open_journal(&folder, settings.journal, settings.resume, settings.about);
     let durations = DurationsFile::read(&settings.out, &settings.profile, settings.time_scale);
     // Last, so that its thread does not take the processor from what the first request waits for.
     let counter = if settings.async_loading {
@@ -364,9 +364,6 @@ pub async fn decide(settings: Settings) -> Decided {
     {
         run.ledger.warn(warning.clone());
     }
-    if let Some(journal) = &run.options.journal {
-        journal.opened().await;
-    }
     if let Some(problem) =
         journal_problem.or_else(|| run.options.journal.as_ref().and_then(RunJournal::problem))
     {
@@ -431,20 +428,24 @@ fn open_journal(
     folder: &Path,
     wanted: bool,
     resume: bool,
-    about: &serde_json::Value,
+    about: serde_json::Value,
 ) -> (Option<RunJournal>, Restored, Option<String>) {
+    if !wanted {
+        return (None, Restored::default(), None);
+    }
     let path = folder.join(JOURNAL);
-    match (wanted, resume) {
-        (false, _) => (None, Restored::default(), None),
-        // A run that is begun again under the same name is another run.
-        (true, false) => (Some(RunJournal::begin(path, about)), Restored::default(), None),
-        (true, true) => {
-            let made = std::fs::create_dir_all(folder).map_err(|e| e.to_string());
-            match made.and_then(|()| RunJournal::open(&path, about).map_err(|e| e.to_string())) {
-                Ok((journal, restored)) => (Some(journal), restored, None),
-                Err(problem) => (None, Restored::default(), Some(problem)),
-            }
-        }
+    let opened = std::fs::create_dir_all(folder)
+        .and_then(|()| match std::fs::remove_file(&path) {
+            // A run that is begun again under the same name is another run.
+            _ if resume => Ok(()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .map_err(|e| e.to_string())
+        .and_then(|()| RunJournal::open(&path, about).map_err(|e| e.to_string()));
+    match opened {
+        Ok((journal, restored)) => (Some(journal), restored, None),
+        Err(problem) => (None, Restored::default(), Some(problem)),
     }
 }
 
