@@ -1,6 +1,6 @@
 //! An append-only, checksummed journal of outputs: a killed run goes on where it stopped.
 //!
-//! One line per finished node: an eight-digit checksum, a space, a JSON object. A line is written before its output
+//! One line per finished node: an eight-digit checksum (CRC-32 of IEEE 802.3), a space, a JSON object. A line is written before its output
 //! enters the state, in one write, so a killed process leaves at most one torn line at the end, which is ignored.
 //! The journal is not synced to disk at each line: it survives the process, not a power cut.
 
@@ -108,13 +108,32 @@ impl Log {
     /// # Errors
     /// When the value cannot be encoded or the disk does not take the line.
     pub fn append<T: Serialize>(&mut self, about: &str, value: &T) -> Result<(), JournalError> {
-        let json = serde_json::to_string(value)
-            .map_err(|source| JournalError::Encode { node: about.into(), source })?;
-        let line = format!("{:08x} {json}\n", checksum(json.as_bytes()));
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        self.append_lines(&line(about, value)?)
     }
+
+    /// Adds whole lines, each made by [`line`], in one write.
+    ///
+    /// # Errors
+    /// When the disk does not take them.
+    pub fn append_lines(&mut self, lines: &str) -> Result<(), JournalError> {
+        let written = self.file.write_all(lines.as_bytes());
+        written.map_err(|source| JournalError::Io { path: self.path.clone(), source })
+    }
+}
+
+/// A value as a line of a [`Log`], with its checksum and its line end. `about` names it in an error.
+///
+/// # Errors
+/// When the value cannot be encoded.
+pub fn line<T: Serialize>(about: &str, value: &T) -> Result<String, JournalError> {
+    // The checksum stands before what it is of: its place is kept.
+    let mut line = b"00000000 ".to_vec();
+    let encode = |source| JournalError::Encode { node: about.into(), source };
+    serde_json::to_writer(&mut line, value).map_err(encode)?;
+    let sum = format!("{:08x}", crc32fast::hash(&line[9..]));
+    line[..8].copy_from_slice(sum.as_bytes());
+    line.push(b'\n');
+    String::from_utf8(line).map_err(|e| encode(serde::ser::Error::custom(e)))
 }
 
 /// An open journal of finished nodes.
@@ -166,25 +185,5 @@ fn parse<T: DeserializeOwned>(line: &[u8]) -> Option<T> {
     let line = line.strip_suffix(b"\n")?;
     let (sum, json) = (line.get(..8)?, line.get(9..)?);
     let sum = u32::from_str_radix(std::str::from_utf8(sum).ok()?, 16).ok()?;
-    (checksum(json) == sum).then(|| serde_json::from_slice(json).ok()).flatten()
-}
-
-/// CRC-32 (IEEE 802.3, reflected), bit by bit: journals are small and this needs no table.
-fn checksum(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0u32, |crc, byte| {
-        (0..8).fold(
-            crc ^ u32::from(*byte),
-            |crc, _| if crc & 1 == 1 { crc >> 1 ^ 0xEDB8_8320 } else { crc >> 1 },
-        )
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::checksum;
-
-    #[test]
-    fn checksum_equals_the_published_check_value() {
-        assert_eq!(checksum(b"123456789"), 0xCBF4_3926);
-    }
+    (crc32fast::hash(json) == sum).then(|| serde_json::from_slice(json).ok()).flatten()
 }

@@ -63,13 +63,14 @@ pub fn numbers(text: &str) -> BTreeSet<&str> {
     found
 }
 
-/// The share of the numbers of `text` that stand in `prompt`; 1 when the text has none.
-pub fn share_held(text: &str, prompt: &str) -> f64 {
+/// The share of the numbers of `text` that stand in one of `prompts`; 1 when the text has none.
+pub fn share_held(text: &str, prompts: &[&str]) -> f64 {
     let all = numbers(text);
     if all.is_empty() {
         return 1.0;
     }
-    all.iter().filter(|n| prompt.contains(**n)).count() as f64 / all.len() as f64
+    let held = |number: &&&str| prompts.iter().any(|prompt| prompt.contains(**number));
+    all.iter().filter(held).count() as f64 / all.len() as f64
 }
 
 #[cfg(test)]
@@ -85,7 +86,7 @@ mod tests {
             numbers("volume of 10 million, 5 basis points").into_iter().collect::<Vec<_>>(),
             ["10", "5"]
         );
-        assert_eq!(share_held(text, "181.64 and 3 % and 35x"), 0.75);
-        assert_eq!(share_held("none", ""), 1.0);
+        assert_eq!(share_held(text, &["181.64 and 3 %", "and 35x"]), 0.75);
+        assert_eq!(share_held("none", &[]), 1.0);
     }
 }

@@ -28,6 +28,8 @@ pub struct TraceLines {
     calls: Vec<Kept<CallFact>>,
     tools: Vec<Kept<ToolFact>>,
     ops: Vec<Kept<OpFact>>,
+    /// Bytes of the last one.
+    length: usize,
 }
 
 /// The lines of one fact: of a call also those of its phases.
@@ -67,7 +69,7 @@ impl TraceLines {
         let ids = Ids::new(&run.run_id);
         let trace_id = ids.of("trace", 0, 32);
         let root = ids.of("run", 0, 16);
-        let mut out = String::with_capacity(1 << 16);
+        let mut out = String::with_capacity(self.length.max(1 << 16) + (1 << 14));
         let push = |out: &mut String, span: &Span<'_>, attributes: Attributes| {
             let line = Line {
                 attributes,
@@ -141,6 +143,7 @@ impl TraceLines {
                 push(out, &span, object([(names::KIND, json!("own"))]));
             });
         }
+        self.length = out.len();
         out
     }
 }

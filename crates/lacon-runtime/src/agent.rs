@@ -94,6 +94,9 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     if let Some(answered) = options.journal.as_ref().and_then(|journal| journal.answer(&key)) {
         return Ok(answered);
     }
+    if let Some(journal) = &options.journal {
+        journal.settle();
+    }
     let request = &*request;
     let count = async {
         let encoding = ops.wrap("vocabulary", options.counter.ready()).await;
@@ -165,14 +168,14 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             // The clock of the run is the one that the books are kept by.
             fact.call.end_s = end.as_secs_f64();
             if let Some(journal) = &options.journal {
-                ops.time("journal", || journal.call(key, Some(response), &fact));
+                ops.time("journal", || journal.call(&key, Some(response), &fact));
             }
             run.ledger.call(fact);
         }
         Err(error) => {
             let fact = CallFact::failed(role, turn, &request.model, (start, end), digest, error);
             if let Some(journal) = &options.journal {
-                ops.time("journal", || journal.call(key, None, &fact));
+                ops.time("journal", || journal.call(&key, None, &fact));
             }
             run.ledger.call(fact);
         }
@@ -218,6 +221,9 @@ pub async fn fetch(
     let journal_key = format!("{role}/{}", ToolCache::key(&request));
     if let Some(text) = options.journal.as_ref().and_then(|journal| journal.text(&journal_key)) {
         return Ok(text.text);
+    }
+    if let Some(journal) = &options.journal {
+        journal.settle();
     }
     let start = run.now();
     run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
@@ -269,7 +275,7 @@ pub async fn fetch(
         },
     };
     if let Some(journal) = &options.journal {
-        ops.time("journal", || journal.tool(journal_key, result.as_ref().ok().map(|(text, _)| text), &fact));
+        ops.time("journal", || journal.tool(&journal_key, result.as_ref().ok().map(|(text, _)| text), &fact));
     }
     run.ledger.tool(fact);
     result.map(|(text, _)| text.text)

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use lacon_graph::{EventKind, Graph, Options, Outcome, Record, State, StepError};
+use lacon_graph::{EventKind, Graph, Options, Outcome, Record, State};
 use lacon_llm::Client;
 use lacon_monitor::{Ledger, NodeFact, ledger::Facts};
 use lacon_tokens::{ModelEncoding, for_model};
@@ -318,7 +318,11 @@ where
                 observer.progress(Progress::NodeStarted(names[i].clone()));
             }
             EventKind::Finished => ended(None),
-            EventKind::Failed { error, .. } => ended(Some(error)),
+            EventKind::Failed { error, .. } => {
+                // No line follows that its calls could wait for.
+                observer.options.journal.iter().for_each(RunJournal::settle);
+                ended(Some(error));
+            }
             _ => {}
         }
     };
@@ -327,18 +331,9 @@ where
     let writer = Arc::clone(run);
     let on_output = move |record: &Record<&S::Update>| {
         let Some(journal) = &writer.options.journal else { return Ok(()) };
-        let update = serde_json::to_value(record.update)
-            .map_err(|e| StepError::with_source("cannot write the output as JSON", e))?;
-        let node = record.node.clone();
-        let line =
-            Record { node, visit: record.visit, item: record.item, route: record.route.clone(), update };
-        let ledger = &writer.ledger;
-        let of = |name: &str| name == record.node;
-        let fact = ledger.nodes().filter(|n| of(&n.node) && n.visit == record.visit).last().cloned();
-        let savings = ledger.savings().filter(|s| of(&s.node)).cloned().collect();
-        let receipts = ledger.receipts().filter(|r| r["node"].as_str().is_some_and(of)).cloned().collect();
-        let warnings = ledger.warnings().cloned().collect();
-        ledger.ops.time("journal", || journal.node(line, fact, savings, receipts, warnings));
+        let (node, route) = (record.node.clone(), record.route.clone());
+        let line = Record { node, visit: record.visit, item: record.item, route, update: record.update };
+        writer.ledger.ops.time("journal", || journal.node(line, &writer.ledger));
         Ok(())
     };
     let options = Options {

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use crate::{
     Role,
     cast::Order,
-    outcome::{self, About},
+    outcome::{self, About, Lengths},
     plan::{self, Compared},
     report::{self, Figures, WriteError, Written},
     run::JOURNAL,
@@ -33,6 +33,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Done {
     written: Written,
+    lengths: Lengths,
     compared: Vec<Compared>,
     /// The plan's digest, and how much had been given up of the plan by then.
     digest: Option<(usize, String)>,
@@ -75,7 +76,9 @@ impl Rehearsal {
                 let quiet = OpLog::new(std::time::Instant::now(), false);
                 done.written.prepare(&folder, &about.cast.roles());
                 // What cannot be written now is tried again at the end, which tells of it.
+                let last = last(about.cast.order());
                 let _ = close(&desk, about, &state, &ledger.facts(), &quiet, &folder, &mut done);
+                done.written.reserve(&folder, last);
             });
             done
         };
@@ -126,7 +129,7 @@ pub fn close(
 ) -> (RunRecord, Option<WriteError>) {
     let model = desk.run.options.counter.get();
     let began = about.began;
-    let mut record = ops.time("record", || outcome::record(about, state, facts, model));
+    let mut record = ops.time("record", || outcome::record(about, state, facts, model, &mut done.lengths));
     let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.compared));
     record.degraded = desk.ladder.given_up();
     let given_up = record.degraded.len();

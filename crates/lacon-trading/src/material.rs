@@ -6,7 +6,10 @@ use std::{
 };
 
 use lacon_llm::{Message, Request};
-use lacon_monitor::{Action, signal};
+use lacon_monitor::{
+    Action,
+    signal::{self, Signal},
+};
 use lacon_tokens::Encoding;
 
 use crate::{Role, plan::Form, state::TradeState};
@@ -57,6 +60,22 @@ impl Shorts {
     }
 }
 
+/// What the texts of a run state, each read once, however many prompts say whether they agree.
+#[derive(Debug, Default)]
+pub struct Stated(Mutex<BTreeMap<Role, (String, Option<Signal>)>>);
+
+impl Stated {
+    fn by(&self, role: Role, text: &str) -> Option<Signal> {
+        let mut stated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = || (text.to_owned(), signal::parse(text));
+        let known = stated.entry(role).or_insert_with(read);
+        if known.0 != text {
+            *known = read();
+        }
+        known.1
+    }
+}
+
 /// What a role said in its first `heard` rounds, under its title, in a form, and the tokens that the form saved. A role
 /// without an answer is named, with the reason.
 pub fn block(
@@ -94,7 +113,7 @@ pub fn block(
 
 /// One paragraph on what the reports leave open: which of them state different actions, which are missing or cut.
 /// Empty when they agree and all are there. The same text for every reader.
-pub fn contradictions(state: &TradeState, analysts: &[Role]) -> String {
+pub fn contradictions(state: &TradeState, analysts: &[Role], known: &Stated) -> String {
     let mut stated: Vec<(Action, Vec<&str>)> = Vec::new();
     let mut gaps = Vec::new();
     for role in analysts.iter().copied() {
@@ -105,7 +124,7 @@ pub fn contradictions(state: &TradeState, analysts: &[Role]) -> String {
         if text.cut {
             gaps.push(format!("the {role} report is cut off"));
         }
-        let Some(signal) = signal::parse(&text.text) else { continue };
+        let Some(signal) = known.by(role, &text.text) else { continue };
         match stated.iter_mut().find(|(action, _)| *action == signal.action) {
             Some((_, roles)) => roles.push(role.name()),
             None => stated.push((signal.action, vec![role.name()])),

@@ -15,7 +15,7 @@ use lacon_monitor::{
         DataInfo, Decision, Degraded, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord,
         SCHEMA_VERSION,
     },
-    signal,
+    signal::{self, Signal},
 };
 use lacon_runtime::facts;
 use lacon_tokens::{Encoding, Exactness, ModelEncoding};
@@ -57,8 +57,41 @@ pub struct About {
     pub time_scale: f64,
 }
 
+/// Words and tokens of what was said, by role and round: most of it is counted when the run's end is rehearsed.
+#[derive(Debug, Default)]
+pub struct Lengths(BTreeMap<(Role, usize), Length>);
+
+#[derive(Debug)]
+struct Length {
+    /// The text, so that another one under the same place is not taken for it.
+    of: String,
+    words: u64,
+    tokens: u64,
+}
+
+impl Lengths {
+    fn of(&mut self, place: (Role, usize), text: &str, encoding: &Encoding) -> &Length {
+        let count = || Length {
+            of: text.to_owned(),
+            words: text.split_whitespace().count() as u64,
+            tokens: encoding.count(text) as u64,
+        };
+        let known = self.0.entry(place).or_insert_with(count);
+        if known.of != text {
+            *known = count();
+        }
+        known
+    }
+}
+
 /// Puts the record together; `model` is how the deep model's tokens are counted. Memory and the books are entered last.
-pub fn record(about: About, state: &TradeState, facts: &Facts, model: &ModelEncoding) -> RunRecord {
+pub fn record(
+    about: About,
+    state: &TradeState,
+    facts: &Facts,
+    model: &ModelEncoding,
+    lengths: &mut Lengths,
+) -> RunRecord {
     let encoding = model.encoding;
     let counts_are_exact = !about.llm.simulated && model.how != Exactness::Heuristic;
     let wall_s = about.began.elapsed().as_secs_f64();
@@ -87,7 +120,8 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, model: &ModelEnco
             warnings.push(format!("{role} gave no answer: {failure}"));
         }
     }
-    let decision = decide(state, about.cast.order(), &mut warnings);
+    let stated = stated(state);
+    let decision = decide(state, about.cast.order(), &stated, &mut warnings);
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
         run_id: about.run_id,
@@ -108,10 +142,10 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, model: &ModelEnco
         cost_usd: ledger::cost_usd(&facts.calls),
         calls,
         tools,
-        reports: reports(&roles, state, encoding),
+        reports: reports(&roles, state, encoding, lengths),
         critical_path: critical::path(&facts.nodes),
         books: Books::default(),
-        reads: reads(&roles, state, encoding),
+        reads: reads(&roles, state, encoding, lengths),
         levers: levers(&about.levers, about.cast.analysts(), facts),
         plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
         degraded: Vec::new(),
@@ -124,7 +158,7 @@ pub fn record(about: About, state: &TradeState, facts: &Facts, model: &ModelEnco
             time_scale: about.time_scale,
         },
     };
-    run.grade = grades(&run, &about.cast, state, facts);
+    run.grade = grades(&run, &about.cast, (state, &stated), facts);
     run
 }
 
@@ -146,13 +180,13 @@ fn cpus() -> usize {
 }
 
 /// Which texts stood in whose prompts. A text that is there in part counts as long as most of its numbers are.
-fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Read> {
-    let count = |name: &str| {
-        let text = state.text(name.parse().ok()?)?;
-        Some(encoding.count(&text.text) as u64)
+fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mut Lengths) -> Vec<Read> {
+    let mut tokens = |name: &str| {
+        let role: Role = name.parse().ok()?;
+        let texts = state.texts(role);
+        let last = texts.last()?;
+        Some(lengths.of((role, texts.len() - 1), &last.text, encoding).tokens)
     };
-    // Six others read a report: it is counted once.
-    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
     roles
         .iter()
         .copied()
@@ -163,24 +197,28 @@ fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Read> {
             reader: reader.name().into(),
             text: of.clone(),
             share,
-            tokens: *counted.entry(of).or_insert_with(|| count(of).unwrap_or(0)),
+            tokens: tokens(of).unwrap_or(0),
         })
         .collect()
 }
 
-fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Report> {
+fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mut Lengths) -> Vec<Report> {
     roles
         .iter()
         .copied()
         .filter_map(|role| {
             let texts = state.texts(role);
             let last = texts.last()?;
-            let words = texts.iter().map(|t| t.text.split_whitespace().count() as u64).sum();
+            let (mut words, mut tokens) = (0, 0);
+            for (round, text) in texts.iter().enumerate() {
+                let length = lengths.of((role, round), &text.text, encoding);
+                (words, tokens) = (words + length.words, tokens + length.tokens);
+            }
             Some(Report {
                 role: role.name().into(),
                 path: role.path(),
                 words,
-                tokens: texts.iter().map(|t| encoding.count(&t.text) as u64).sum(),
+                tokens,
                 complete: last.failure.is_none() && !last.cut && last.missing.is_empty() && words > 0,
                 missing_sections: last.missing.clone(),
             })
@@ -188,12 +226,20 @@ fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Vec<Repor
         .collect()
 }
 
+/// What those whose word may count state, in the order in which it does.
+fn stated(state: &TradeState) -> Vec<(Role, Signal)> {
+    let read = |role: Role| state.text(role).and_then(|t| signal::parse(&t.text)).map(|s| (role, s));
+    [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan].into_iter().filter_map(read).collect()
+}
+
 /// The risk manager decides; where its answer states nothing the trader's does, then the signal call's, then the
 /// plan's. The trader never overrules the risk manager.
-fn decide(state: &TradeState, order: Order, warnings: &mut Vec<String>) -> Decision {
-    let read = |role: Role| state.text(role).and_then(|t| signal::parse(&t.text)).map(|s| (role, s));
-    let sources = [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan];
-    let found: Vec<_> = sources.into_iter().filter_map(read).collect();
+fn decide(
+    state: &TradeState,
+    order: Order,
+    found: &[(Role, Signal)],
+    warnings: &mut Vec<String>,
+) -> Decision {
     let Some((role, decided)) = found.first() else {
         warnings.push("no answer states BUY, SELL or HOLD: HOLD stands in, unparsed".into());
         return Decision {
@@ -290,7 +336,12 @@ fn levers(levers: &Levers, analysts: &[Role], facts: &Facts) -> BTreeMap<String,
         .collect()
 }
 
-fn grades(run: &RunRecord, cast: &Cast, state: &TradeState, facts: &Facts) -> Grade {
+fn grades(
+    run: &RunRecord,
+    cast: &Cast,
+    (state, stated): (&TradeState, &[(Role, Signal)]),
+    facts: &Facts,
+) -> Grade {
     let failed = facts.nodes.iter().filter(|n| n.error.is_some()).count();
     let (_, origin) = origin_grade(facts.nodes.len(), failed, facts.nodes.len());
     let mut content = Content {
@@ -311,7 +362,7 @@ fn grades(run: &RunRecord, cast: &Cast, state: &TradeState, facts: &Facts) -> Gr
             Order::Lacon => matches!(role, Role::Plan | Role::RiskManager | Role::Trader),
             Order::Upstream => role == Role::RiskManager,
         };
-        if states && let Some(signal) = signal::parse(&text.text) {
+        if states && let Some((_, signal)) = stated.iter().find(|(by, _)| *by == role) {
             content.actions.push((role.name().into(), signal.action.as_str()));
         }
     }

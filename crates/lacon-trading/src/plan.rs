@@ -405,7 +405,7 @@ fn shared(a: &[u8], b: &[u8]) -> usize {
 
 /// The digest of a plan: every choice and every text that is known before the run.
 pub fn digest(desk: &Desk) -> String {
-    let mut parts: Vec<String> = vec![desk.cast.rules().into_owned(), desk.identity()];
+    let mut parts: Vec<String> = vec![desk.cast.rules().into_owned(), desk.identity().to_owned()];
     for role in desk.plan.words.keys() {
         let file = desk.cast.file(*role);
         parts.push(format!("{role} {} {}", desk.model(file), requests::instruction(desk, *role)));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans::TraceLines};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::{Role, sources::Sources, state::TradeState};
 
@@ -60,6 +60,8 @@ pub struct Written {
     texts: BTreeMap<String, String>,
     folders: BTreeSet<PathBuf>,
     trace: TraceLines,
+    /// A file that was made empty for a text that is still to come.
+    reserved: Option<String>,
 }
 
 /// Where the figures of a run come from.
@@ -117,6 +119,7 @@ pub fn write_tree(
     if let Some(books) = figures.books.take() {
         written.write(folder, "provenance.json", books)?;
     }
+    written.give_up_reserved(folder);
     Ok(())
 }
 
@@ -128,6 +131,23 @@ impl Written {
                 // Writing the first file tries again, and tells.
                 let _ = self.make(parent);
             }
+        }
+    }
+
+    /// Makes the empty file of a text that is still to come: making a file takes longer than writing it. The tree that is
+    /// written next fills it or takes it away.
+    pub fn reserve(&mut self, folder: &Path, role: Role) {
+        let name = role.path();
+        // One that is there already is not ours to take away.
+        if File::create_new(folder.join(&name)).is_ok() {
+            self.reserved = Some(name);
+        }
+    }
+
+    fn give_up_reserved(&mut self, folder: &Path) {
+        if let Some(name) = self.reserved.take() {
+            // An empty report that stays says nothing wrong.
+            let _ = fs::remove_file(folder.join(name));
         }
     }
 
@@ -149,6 +169,7 @@ impl Written {
         let failed = |source| WriteError { path: path.clone(), source };
         self.make(path.parent().unwrap_or(folder)).map_err(failed)?;
         overwrite(&path, text.as_bytes()).map_err(failed)?;
+        self.reserved.take_if(|reserved| *reserved == name);
         self.texts.insert(name.to_owned(), text);
         Ok(())
     }
@@ -172,22 +193,27 @@ fn lines(lines: Vec<String>) -> String {
     lines.into_iter().map(|l| l + "\n").collect()
 }
 
+/// A line of `events.jsonl`.
+#[derive(Serialize)]
+struct Event<'a> {
+    at_s: f64,
+    node: &'a str,
+    visit: u32,
+    event: &'a str,
+    error: Option<&'a str>,
+}
+
 fn events(facts: &Facts) -> Vec<String> {
-    let mut events: Vec<(f64, String)> = Vec::new();
-    for node in &facts.nodes {
-        let event = |at: f64, kind: &str, error: Option<&String>| {
-            (
-                at,
-                json!({"at_s": at, "node": node.node, "visit": node.visit, "event": kind, "error": error})
-                    .to_string(),
-            )
-        };
-        events.push(event(node.start_s, "started", None));
-        let kind = if node.error.is_some() { "failed" } else { "finished" };
-        events.push(event(node.end_s, kind, node.error.as_ref()));
+    let mut events = Vec::with_capacity(2 * facts.nodes.len());
+    for fact in &facts.nodes {
+        let (node, visit, error) = (fact.node.as_str(), fact.visit, fact.error.as_deref());
+        events.push(Event { at_s: fact.start_s, node, visit, event: "started", error: None });
+        let event = if error.is_some() { "failed" } else { "finished" };
+        events.push(Event { at_s: fact.end_s, node, visit, event, error });
     }
-    events.sort_by(|a, b| a.0.total_cmp(&b.0));
-    events.into_iter().map(|(_, line)| line).collect()
+    events.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
+    // A value of JSON types cannot fail to be written.
+    events.iter().map(|event| serde_json::to_string(event).unwrap_or_default()).collect()
 }
 
 /// Says in the first line of every file what is not real.

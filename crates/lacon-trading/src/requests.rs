@@ -47,7 +47,7 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
     let encoding = desk.run.options.counter.get().encoding;
     let (mut shared, mut own) = (Vec::new(), Vec::new());
     if role != Role::Signal {
-        shared.push(desk.identity());
+        shared.push(desk.identity().to_owned());
     }
     let mut digested = 0;
     let cast = &desk.cast;
@@ -60,7 +60,8 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
     }
     // Behind the reports, in the part that siblings share: everybody is told the same.
     if desk.levers.has("contradictions") && shared.len() > 1 {
-        shared.extend(Some(material::contradictions(state, cast.analysts())).filter(|text| !text.is_empty()));
+        let text = material::contradictions(state, cast.analysts(), &desk.stated);
+        shared.extend(Some(text).filter(|text| !text.is_empty()));
     }
     if digested != 0 {
         built.savings.push(("digests", digested));
@@ -102,13 +103,14 @@ pub fn ahead(desk: &Desk, state: &TradeState) {
         pieces.map(move |piece| (piece.source, desk.plan.form(role, piece.source)))
     });
     desk.shorts.ahead(state, pieces, encoding);
+    material::contradictions(state, desk.cast.analysts(), &desk.stated);
 }
 
 /// What an analyst is sent that is to say which tools to call.
 pub fn analyst_call(desk: &Desk, role: Role) -> Request {
     let layout = desk.levers.has("prefix_layout");
     let mut request =
-        material::request(&desk.cast.rules(), &desk.identity(), "", &instruction(desk, role), layout);
+        material::request(&desk.cast.rules(), desk.identity(), "", &instruction(desk, role), layout);
     desk.prepare(role, &mut request);
     // A turn of tool calls is no answer: the answer's limit does not bound it.
     request.max_tokens = None;

@@ -3,12 +3,12 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
 use jiff::{Timestamp, civil::Date};
-use lacon_graph::Status;
+use lacon_graph::{Graph, Outcome, Status};
 use lacon_llm::{Client, Effort};
 use lacon_market::{Bar, Kind, catalog};
 use lacon_monitor::{
@@ -28,7 +28,7 @@ use crate::{
     durations::DurationsFile,
     graph,
     ladder::Ladder,
-    material::Shorts,
+    material::{Shorts, Stated},
     memory::{self, Memory},
     outcome::About,
     plan::{self, Plan, PlanOptions},
@@ -232,7 +232,7 @@ pub async fn decide(settings: Settings) -> Decided {
         simulated: describe.simulated,
     };
     let (journal, restored, journal_problem) =
-        open_journal(&folder, settings.journal, settings.resume, settings.about);
+        open_journal(&folder, settings.journal, settings.resume, &settings.about);
     let durations = DurationsFile::read(&settings.out, &settings.profile, settings.time_scale);
     // Last, so that its thread does not take the processor from what the first request waits for.
     let counter = if settings.async_loading {
@@ -304,6 +304,7 @@ pub async fn decide(settings: Settings) -> Decided {
         run: Arc::clone(&run),
         rehearsal,
         shorts: Shorts::default(),
+        stated: Stated::default(),
         keep_text: settings.keep_text,
         models: settings.models,
         plan,
@@ -316,6 +317,7 @@ pub async fn decide(settings: Settings) -> Decided {
         company: settings.company,
         listing: settings.listing,
         date: settings.date,
+        identity: OnceLock::new(),
         quick_model: settings.quick_model,
         deep_model: settings.deep_model,
         effort: settings.effort,
@@ -335,7 +337,7 @@ pub async fn decide(settings: Settings) -> Decided {
             (Arc::new(TradeState::default()), Some(DecideError::Plan(message)))
         }
         Err(faults) => (Arc::new(TradeState::default()), Some(DecideError::Graph(faults.to_string()))),
-        Ok(graph) => match execute(&run, &graph, TradeState::default(), options).await {
+        Ok(graph) => match executed(&run, &graph, options).await {
             Err(error) => (Arc::new(TradeState::default()), Some(DecideError::Graph(error.to_string()))),
             Ok(outcome) => {
                 let failure = match outcome.status {
@@ -373,11 +375,11 @@ pub async fn decide(settings: Settings) -> Decided {
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
-    drop(done);
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
     record.peak_rss_mb = peak_rss_mb();
+    drop(done);
     record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
     if write_error.is_none() {
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
@@ -389,6 +391,21 @@ pub async fn decide(settings: Settings) -> Decided {
         remember(memory_path, &mut record, &state, embedding).await;
     }
     Decided { record, folder, failure, write_error }
+}
+
+/// Runs the graph; the journal's file is made when the first calls are under way.
+async fn executed(
+    run: &Arc<Run>,
+    graph: &Graph<TradeState>,
+    options: ExecuteOptions,
+) -> Result<Outcome<TradeState>, serde_json::Error> {
+    let make = async {
+        tokio::task::yield_now().await;
+        if let Some(journal) = &run.options.journal {
+            run.ledger.ops.time("make journal", || journal.make());
+        }
+    };
+    futures_util::future::join(execute(run, graph, TradeState::default(), options), make).await.0
 }
 
 /// Keeps a decision for later runs. One that nobody stated teaches nothing. The disk is waited for on a thread of its own:
@@ -428,21 +445,19 @@ fn open_journal(
     folder: &Path,
     wanted: bool,
     resume: bool,
-    about: serde_json::Value,
+    about: &serde_json::Value,
 ) -> (Option<RunJournal>, Restored, Option<String>) {
     if !wanted {
         return (None, Restored::default(), None);
     }
     let path = folder.join(JOURNAL);
-    let opened = std::fs::create_dir_all(folder)
-        .and_then(|()| match std::fs::remove_file(&path) {
-            // A run that is begun again under the same name is another run.
-            _ if resume => Ok(()),
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        })
-        .map_err(|e| e.to_string())
-        .and_then(|()| RunJournal::open(&path, about).map_err(|e| e.to_string()));
+    let opened = if resume {
+        let made = std::fs::create_dir_all(folder).map_err(|e| e.to_string());
+        made.and_then(|()| RunJournal::open(&path, about).map_err(|e| e.to_string()))
+    } else {
+        // A run that is begun again under the same name is another run.
+        Ok((RunJournal::begin(path, about), Restored::default()))
+    };
     match opened {
         Ok((journal, restored)) => (Some(journal), restored, None),
         Err(problem) => (None, Restored::default(), Some(problem)),

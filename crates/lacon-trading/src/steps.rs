@@ -1,6 +1,6 @@
 //! The work of each node: what the role reads, what it is asked, what its answer becomes.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::civil::Date;
 use lacon_graph::{Context, Output, Step, StepError, step};
@@ -13,7 +13,7 @@ use crate::{
     closing::{self, Rehearsal},
     forms::AnswerForm,
     ladder::Ladder,
-    material::Shorts,
+    material::{Shorts, Stated},
     plan::Plan,
     prompts::{self, RoleFile},
     recall::{self, Embedder, Recall},
@@ -36,6 +36,8 @@ pub struct Desk {
     pub listing: String,
     /// The run's date.
     pub date: Date,
+    /// Who it is about, once it was put together.
+    pub identity: OnceLock<String>,
     /// The model of the analysts.
     pub quick_model: String,
     /// The model of all other roles.
@@ -66,14 +68,19 @@ pub struct Desk {
     pub rehearsal: Rehearsal,
     /// The texts that prompts hold in a shorter form.
     pub shorts: Shorts,
+    /// What the reports state.
+    pub stated: Stated,
 }
 
 impl Desk {
     /// Who it is about.
-    pub fn identity(&self) -> String {
-        let name = if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
-        let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
-        format!("{}: {}{name}.{listing} Date: {}.", self.cast.label(), self.ticker, self.date)
+    pub fn identity(&self) -> &str {
+        self.identity.get_or_init(|| {
+            let name =
+                if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
+            let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
+            format!("{}: {}{name}.{listing} Date: {}.", self.cast.label(), self.ticker, self.date)
+        })
     }
 
     /// The model that a role is asked with.
@@ -145,7 +152,7 @@ async fn finish(
     request: &Request,
     answer: Answer,
     turn: u32,
-    read: &[(Role, String)],
+    read: Vec<(String, f64)>,
 ) -> Result<Text, Error> {
     let file = desk.cast.file(role);
     let form = file.form.as_deref().and_then(AnswerForm::find);
@@ -179,20 +186,19 @@ async fn finish(
         missing.clear();
     }
     let ops = &desk.run.ledger.ops;
-    let prompt: String = answer.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
-    ops.time("trace numbers", || {
-        Ok(Text {
-            failure: None,
-            cut,
-            missing,
-            read: read
-                .iter()
-                .map(|(role, text)| (role.name().to_owned(), facts::share_held(text, &prompt)))
-                .collect(),
-            traceable: Some(facts::share_held(&text, &prompt)),
-            text,
-        })
-    })
+    let prompts: Vec<&str> = answer.messages.iter().map(|m| m.content.as_str()).collect();
+    let traceable = ops.time("trace numbers", || Some(facts::share_held(&text, &prompts)));
+    Ok(Text { failure: None, cut, missing, read, traceable, text })
+}
+
+/// How much of what a role reads stands in its prompt: each text's share of its numbers.
+fn shares_read(desk: &Desk, role: Role, state: &TradeState, request: &Request) -> Vec<(String, f64)> {
+    let prompts: Vec<&str> = request.messages.iter().map(|m| m.content.as_str()).collect();
+    let said = |of: Role| state.text(of).filter(|text| text.failure.is_none());
+    let reads = desk.cast.reads(role, &desk.levers).into_iter();
+    reads
+        .filter_map(|of| Some((of.name().to_owned(), facts::share_held(&said(of)?.text, &prompts))))
+        .collect()
 }
 
 /// Asks the analyst which tools to call; the calls stay open.
@@ -311,7 +317,8 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
             };
             let text = match agent::ask(&desk.run, ask).await {
                 Ok(answer) => {
-                    match finish(&desk, role, &request, answer, first_turn + desk.tool_rounds + 1, &[]).await
+                    match finish(&desk, role, &request, answer, first_turn + desk.tool_rounds + 1, vec![])
+                        .await
                     {
                         Ok(text) => text,
                         Err(error) => settle(role, error)?,
@@ -380,12 +387,6 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 role,
                 ops.time("render prompt", || requests::reader(&desk, role, state, context.visit)),
             );
-            let read: Vec<(Role, String)> = desk
-                .cast
-                .reads(role, &desk.levers)
-                .into_iter()
-                .filter_map(|r| state.text(r).filter(|t| t.failure.is_none()).map(|t| (r, t.text.clone())))
-                .collect();
             let ask = Ask {
                 role: role.name().into(),
                 request: request.clone(),
@@ -399,12 +400,13 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 } else {
                     // Behind the siblings' requests too.
                     tokio::task::yield_now().await;
-                    desk.run.ledger.ops.time("prompts ahead", || requests::ahead(&desk, state));
+                    ops.time("prompts ahead", || requests::ahead(&desk, state));
                 }
+                ops.time("trace numbers", || shares_read(&desk, role, state, &request))
             };
-            let (answer, ()) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
+            let (answer, read) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
             let text = match answer {
-                Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, &read).await {
+                Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, read).await {
                     Ok(text) => text,
                     Err(error) => settle(role, error)?,
                 },

@@ -119,7 +119,7 @@ fn observation(value: &Value) -> Raw {
             let answer: String =
                 gave.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
             if !prompt.is_empty() && answer.len() > 80 {
-                span.traceable = Some(facts::share_held(&answer, &prompt));
+                span.traceable = Some(facts::share_held(&answer, &[&prompt]));
             }
         }
         span.wrote = if raw.parent.is_none() { gave.texts } else { wrote.texts };

@@ -227,7 +227,7 @@ fn content(value: &Value, span: &mut super::Span) {
         let answer: String = answers(&gave);
         let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
         if read.n_left_out == 0 && !prompt.is_empty() && answer.len() > 80 {
-            span.traceable = Some(facts::share_held(&answer, &prompt));
+            span.traceable = Some(facts::share_held(&answer, &[&prompt]));
         }
         repeats(&read, span);
     } else {
