@@ -3,6 +3,25 @@
 
 use std::collections::BTreeSet;
 
+/// Words that make a number before them a fact.
+const UNITS: [&str; 15] = [
+    "million",
+    "billion",
+    "trillion",
+    "thousand",
+    "percent",
+    "percentage",
+    "bps",
+    "basis",
+    "shares",
+    "usd",
+    "eur",
+    "dollars",
+    "mm",
+    "bn",
+    "tn",
+];
+
 /// The numbers of a text that carry a fact: with a decimal point, a thousands separator, a unit or a currency sign
 /// beside them, or of at least three digits. Years and list numbers are not facts.
 pub fn numbers(text: &str) -> BTreeSet<&str> {
@@ -25,31 +44,10 @@ pub fn numbers(text: &str) -> BTreeSet<&str> {
         }
         let number = &text[start..i];
         let before = text[..start].chars().next_back();
-        let after = text[i..].trim_start_matches(' ').chars().next();
-        let word: String = text[i..]
-            .trim_start_matches(' ')
-            .chars()
-            .take_while(|c| c.is_alphabetic())
-            .collect::<String>()
-            .to_lowercase();
-        let unit_word = matches!(
-            word.as_str(),
-            "million"
-                | "billion"
-                | "trillion"
-                | "thousand"
-                | "percent"
-                | "percentage"
-                | "bps"
-                | "basis"
-                | "shares"
-                | "usd"
-                | "eur"
-                | "dollars"
-                | "mm"
-                | "bn"
-                | "tn"
-        );
+        let rest = text[i..].trim_start_matches(' ');
+        let after = rest.chars().next();
+        let word = rest.split(|c: char| !c.is_alphabetic()).next().unwrap_or_default();
+        let unit_word = UNITS.iter().any(|unit| word.eq_ignore_ascii_case(unit));
         let has_unit = unit_word
             || before.is_some_and(|c| "$€£¥".contains(c))
             || after.is_some_and(|c| "%$€£x×".contains(c));

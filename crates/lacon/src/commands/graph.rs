@@ -59,6 +59,8 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     let desk = Desk {
         keep_text: false,
         rehearsal: lacon_trading::closing::Rehearsal::default(),
+        stated: Default::default(),
+        identity: Default::default(),
         shorts: lacon_trading::material::Shorts::default(),
         run: Arc::new(run),
         models: Vec::new(),
