@@ -137,16 +137,19 @@ pub(crate) fn compress_below(
         }
         None => vec![named],
     };
+    // One frame that stands for the whole text was decoded when it was made.
+    let mut decoded = framed.tokens.is_some() && exact && current == text && !blobs::has_marker(&out);
     for layer in layers.into_iter().flatten() {
         if layer.report.outcome == Outcome::Kept {
             tokens = layer.report.tokens_after;
             out = layer.text;
+            decoded = false;
         }
         passes.push(layer.report);
     }
 
     let shared = store.as_deref().map(|store| store as &dyn Store);
-    let whole = tokens < tokens_before && restores(above, &out, text, exact, shared)?;
+    let whole = tokens < tokens_before && (decoded || restores(above, &out, text, exact, shared)?);
     if whole && !options.audit {
         return Ok(Compressed { text: out, tokens_before, tokens_after: tokens, exact, passes });
     }
@@ -407,9 +410,14 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
         }
         _ => return None,
     };
-    let back = codec::decode(&candidates, MAX_EXPANDED).ok()?;
-    (back == body).then_some(())?;
-    finish(pass, body, candidates, None, true, encoding)
+    // Counting costs less than decoding, so what is not shorter is not decoded.
+    let frame = finish(pass, body, candidates, None, true, encoding)?;
+    gives(&frame.text, body).then_some(frame)
+}
+
+/// Whether a frame decodes to what it stands for, to the byte.
+fn gives(frame: &str, body: &str) -> bool {
+    codec::decode(frame, MAX_EXPANDED).as_deref() == Ok(body)
 }
 
 /// Separated rows as columns or as templates, whichever has fewer tokens.
@@ -431,12 +439,10 @@ fn hits_frame(body: &str, passes: PassSet, encoding: &Encoding) -> Option<Frame>
 
 /// Of two forms that restore the text, the one of fewer tokens.
 fn least(forms: [Option<(Pass, String)>; 2], body: &str, encoding: &Encoding) -> Option<Frame> {
-    forms
-        .into_iter()
-        .flatten()
-        .filter(|(_, text)| codec::decode(text, MAX_EXPANDED).as_deref() == Ok(body))
-        .filter_map(|(pass, text)| finish(pass, body, text, None, true, encoding))
-        .min_by_key(|frame| frame.tokens_after)
+    let shorter = |(pass, text)| finish(pass, body, text, None, true, encoding);
+    let mut frames: Vec<Frame> = forms.into_iter().flatten().filter_map(shorter).collect();
+    frames.sort_by_key(|frame| frame.tokens_after);
+    frames.into_iter().find(|frame| gives(&frame.text, body))
 }
 
 /// Keeps a frame that has fewer tokens than what it stands for.
@@ -463,11 +469,13 @@ fn shaped_lines(body: &str) -> Option<String> {
     if body.split('\n').any(laid_out) {
         return None;
     }
-    let (args, rows) = logs::encode(body)?;
+    // An alias is a line of its own, as a template is.
+    let few = |n_lines: usize, names: usize| names * 8 <= n_lines;
+    let (args, rows) =
+        logs::encode_if(body, |found| found.plain * 5 <= found.lines && few(found.lines, found.templates))?;
     let n_lines = body.split('\n').count();
-    let n_plain = rows.split('\n').filter(|row| row.starts_with('=')).count();
-    let n_templates = rows.split('\n').count() - n_lines;
-    let clear = rows.len() * 4 <= body.len() * 3 && n_plain * 5 <= n_lines && n_templates * 8 <= n_lines;
+    let names = rows.split('\n').count() - n_lines;
+    let clear = rows.len() * 4 <= body.len() * 3 && few(n_lines, names);
     clear.then(|| format!("@log {args}\n{rows}"))
 }
 
@@ -490,16 +498,15 @@ fn json_frame(body: &str, whole: bool, encoding: &Encoding) -> Option<Frame> {
     if candidates[0].len() * 4 > plain.len() * 3 && candidates[0] != plain {
         candidates.push(plain);
     }
-    let restored = |frame: &String| match codec::decode(frame, MAX_EXPANDED) {
+    let restored = |frame: &str| match codec::decode(frame, MAX_EXPANDED) {
         Ok(back) if exact => back == body,
         Ok(back) => json::parse(&back).as_ref() == Some(&node),
         Err(_) => false,
     };
-    let (tokens, best) = candidates
-        .into_iter()
-        .filter(restored)
-        .map(|frame| (encoding.count(&frame), frame))
-        .min_by_key(|(tokens, _)| *tokens)?;
+    let mut counted: Vec<(usize, String)> =
+        candidates.into_iter().map(|frame| (encoding.count(&frame), frame)).collect();
+    counted.sort_by_key(|(tokens, _)| *tokens);
+    let (tokens, best) = counted.into_iter().find(|(_, frame)| restored(frame))?;
     finish(Pass::Json, body, best, Some(tokens), exact, encoding)
 }
 

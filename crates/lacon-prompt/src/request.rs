@@ -10,7 +10,7 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use lacon_tokens::Encoding;
-use serde_json::Value;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::batch::ProcessedCache;
@@ -106,33 +106,35 @@ impl<'j> Request<'j> {
         };
         let mut calls = HashMap::new();
         if json.trim_start().starts_with('[') {
-            request.messages("", array(json)?, &mut calls);
+            request.messages("", objects(json)?, &mut calls);
             return Some(request);
         }
-        let body = object(json)?;
-        match (body.get("messages"), body.get("input")) {
-            (Some(messages), _) => request.messages("/messages", array(messages.get())?, &mut calls),
-            (None, Some(input)) if is_string(input) => request.found("/input".into(), input, Owner::User),
-            (None, Some(input)) => request.messages("/input", array(input.get())?, &mut calls),
-            (None, None) => return None,
+        let body = Body::parse(json)?;
+        match (body.messages, body.input) {
+            (Some(Turns::List(messages)), _) => request.messages("/messages", messages, &mut calls),
+            (None, Some(Turns::List(input))) => request.messages("/input", input, &mut calls),
+            (None, Some(Turns::Other(input))) if is_string(input) => {
+                request.found("/input".into(), input, Owner::User);
+            }
+            _ => return None,
         }
-        for tool in body.get("tools").and_then(|tools| array(tools.get())).unwrap_or_default() {
+        for tool in body.tools.and_then(|tools| array(tools.get())).unwrap_or_default() {
             let Some(tool) = object(tool.get()) else { continue };
             let function = tool.get("function").and_then(|function| object(function.get()));
             let name = function.as_ref().and_then(|function| string(function, "name"));
             request.tools.extend(name.or_else(|| string(&tool, "name")));
         }
-        request.free_choice = body.get("tool_choice").is_none_or(|choice| {
-            let kind = |choice: HashMap<String, &RawValue>| string(&choice, "type");
+        request.free_choice = body.tool_choice.is_none_or(|choice| {
+            let kind = |choice: Object<'_>| string(&choice, "type");
             let word =
                 serde_json::from_str(choice.get()).ok().or_else(|| object(choice.get()).and_then(kind));
             word.is_some_and(|word: String| matches!(word.as_str(), "auto" | "required" | "any"))
         });
         // Where the provider takes messages out of the middle, no text may lean on one above it.
-        let present = |name: &str| body.get(name).is_some_and(|value| value.get() != "null");
-        request.cut_upstream =
-            present("context_management") || string(&body, "truncation").is_some_and(|how| how == "auto");
-        request.model = string(&body, "model");
+        let word = |value: Option<&RawValue>| serde_json::from_str::<String>(value?.get()).ok();
+        request.cut_upstream = body.context_management.is_some_and(|value| value.get() != "null")
+            || word(body.truncation).is_some_and(|how| how == "auto");
+        request.model = word(body.model);
         Some(request)
     }
 
@@ -241,9 +243,9 @@ impl<'j> Request<'j> {
         Ok(edits)
     }
 
-    fn messages(&mut self, at: &str, messages: Vec<&'j RawValue>, calls: &mut HashMap<String, String>) {
+    fn messages(&mut self, at: &str, messages: Vec<Option<Object<'j>>>, calls: &mut HashMap<String, String>) {
         for (i, message) in messages.into_iter().enumerate() {
-            let Some(message) = object(message.get()) else { continue };
+            let Some(message) = message else { continue };
             let at = format!("{at}/{i}");
             let named = |calls: &HashMap<String, String>, key: &str| {
                 string(&message, key)
@@ -274,7 +276,7 @@ impl<'j> Request<'j> {
         &mut self,
         at: &str,
         key: &str,
-        holder: &HashMap<String, &'j RawValue>,
+        holder: &Object<'j>,
         owner: &Owner,
         calls: &HashMap<String, String>,
     ) {
@@ -329,7 +331,7 @@ pub fn splice(json: &str, edits: &[Edit]) -> String {
     let mut end = 0;
     for edit in edits {
         out.push_str(&json[end..edit.range.start]);
-        out.push_str(&Value::String(edit.text.clone()).to_string());
+        out.push_str(&serde_json::to_string(&edit.text).expect("a string is always JSON"));
         end = edit.range.end;
     }
     out.push_str(&json[end..]);
@@ -403,7 +405,7 @@ fn protected(protect: &[String], owner: &Owner) -> bool {
 }
 
 /// Remembers which call is of which tool.
-fn note_calls(message: &HashMap<String, &RawValue>, calls: &mut HashMap<String, String>) {
+fn note_calls(message: &Object<'_>, calls: &mut HashMap<String, String>) {
     let list = |key: &str| message.get(key).and_then(|list| array(list.get())).unwrap_or_default();
     for call in list("tool_calls").into_iter().filter_map(|call| object(call.get())) {
         let function = call.get("function").and_then(|function| object(function.get()));
@@ -416,7 +418,75 @@ fn note_calls(message: &HashMap<String, &RawValue>, calls: &mut HashMap<String, 
     }
 }
 
-fn object(json: &str) -> Option<HashMap<String, &RawValue>> {
+/// An object's members, not read yet.
+type Object<'j> = HashMap<String, &'j RawValue>;
+
+/// What is looked at of a request.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body<'j> {
+    #[serde(borrow, deserialize_with = "turns")]
+    messages: Option<Turns<'j>>,
+    #[serde(borrow, deserialize_with = "turns")]
+    input: Option<Turns<'j>>,
+    #[serde(borrow, deserialize_with = "present")]
+    tools: Option<&'j RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    tool_choice: Option<&'j RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    context_management: Option<&'j RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    truncation: Option<&'j RawValue>,
+    #[serde(borrow, deserialize_with = "present")]
+    model: Option<&'j RawValue>,
+}
+
+/// A list of messages, of which those that are no object are `None`, or what stands in its place.
+enum Turns<'j> {
+    List(Vec<Option<Object<'j>>>),
+    Other(&'j RawValue),
+}
+
+impl<'j> Body<'j> {
+    /// Reads the usual body in one pass; a second one, member by member, is for any other.
+    fn parse(json: &'j str) -> Option<Self> {
+        if let Ok(body) = serde_json::from_str(json) {
+            return Some(body);
+        }
+        let members = object(json)?;
+        let get = |name: &str| members.get(name).copied();
+        let turns =
+            |name: &str| get(name).map(|value| objects(value.get()).map_or(Turns::Other(value), Turns::List));
+        Some(Body {
+            messages: turns("messages"),
+            input: turns("input"),
+            tools: get("tools"),
+            tool_choice: get("tool_choice"),
+            context_management: get("context_management"),
+            truncation: get("truncation"),
+            model: get("model"),
+        })
+    }
+}
+
+/// Reads a list of objects; anything else is for the second pass.
+fn turns<'j, D: Deserializer<'j>>(json: D) -> std::result::Result<Option<Turns<'j>>, D::Error> {
+    Vec::deserialize(json).map(|list| Some(Turns::List(list)))
+}
+
+/// Reads a member that is there, also one that is `null`.
+fn present<'j, D: Deserializer<'j>>(json: D) -> std::result::Result<Option<&'j RawValue>, D::Error> {
+    <&RawValue>::deserialize(json).map(Some)
+}
+
+fn objects(json: &str) -> Option<Vec<Option<Object<'_>>>> {
+    if let Ok(list) = serde_json::from_str(json) {
+        return Some(list);
+    }
+    Some(array(json)?.into_iter().map(|value| object(value.get())).collect())
+}
+
+fn object(json: &str) -> Option<Object<'_>> {
     serde_json::from_str(json).ok()
 }
 
@@ -424,7 +494,7 @@ fn array(json: &str) -> Option<Vec<&RawValue>> {
     serde_json::from_str(json).ok()
 }
 
-fn string(object: &HashMap<String, &RawValue>, key: &str) -> Option<String> {
+fn string(object: &Object<'_>, key: &str) -> Option<String> {
     serde_json::from_str(object.get(key)?.get()).ok()
 }
 

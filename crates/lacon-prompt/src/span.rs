@@ -186,7 +186,7 @@ impl Blocks<'_> {
 }
 
 fn line_end(text: &str, at: usize) -> usize {
-    text[at..].find('\n').map_or(text.len(), |i| at + i + 1)
+    memchr::memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |i| at + i + 1)
 }
 
 /// A JSON value that begins a line and ends one, and the JSON lines after it.
@@ -377,7 +377,10 @@ pub(crate) fn is_log_line(line: &str) -> bool {
     }
     const LEVELS: [&[u8]; 8] =
         [b"INFO", b"WARN", b"ERROR", b"DEBUG", b"FATAL", b"TRACE", b"error ", b"warning "];
-    LEVELS.iter().any(|level| head.windows(level.len()).any(|window| window == *level))
+    head.iter().enumerate().any(|(i, b)| {
+        matches!(b, b'I' | b'W' | b'E' | b'D' | b'F' | b'T' | b'e' | b'w')
+            && LEVELS.iter().any(|level| head[i..].starts_with(level))
+    })
 }
 
 /// BGL-style logs begin with `- 1117838570`.
@@ -407,16 +410,38 @@ const DIRECTIVES: [&str; 16] = [
 
 /// Whether a line tells its reader what to do.
 pub(crate) fn is_instruction(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
-    DIRECTIVES.iter().any(|word| lower.contains(word))
+    let bytes = line.as_bytes();
+    bytes.windows(2).enumerate().any(|(i, pair)| {
+        let [a, b] = [pair[0] | 0x20, pair[1] | 0x20];
+        // Most pairs of letters begin none of them.
+        OPENINGS[usize::from(a & 31)] & (1 << (b & 31)) != 0
+            && DIRECTIVES.iter().any(|word| begins(&bytes[i..], word))
+    })
+}
+
+/// For each first letter of [`DIRECTIVES`] the letters that follow it in one of them, as bits.
+const OPENINGS: [u32; 32] = {
+    let mut openings = [0; 32];
+    let mut i = 0;
+    while i < DIRECTIVES.len() {
+        let word = DIRECTIVES[i].as_bytes();
+        openings[(word[0] & 31) as usize] |= 1 << (word[1] & 31);
+        i += 1;
+    }
+    openings
+};
+
+/// Whether a text begins with a word, in whatever case.
+fn begins(text: &[u8], word: &str) -> bool {
+    text.get(..word.len()).is_some_and(|start| start.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Whether a line speaks to the model (`You must …`), rather than about a subject (`… must be paid`).
 pub(crate) fn is_order(line: &str) -> bool {
-    let lower = line.to_ascii_lowercase();
+    let line = line.trim_start_matches(['-', '*', ' ', '#']).as_bytes();
     ["you are ", "you must", "do not ", "never ", "always ", "your task", "respond ", "answer ", "only use"]
         .iter()
-        .any(|start| lower.trim_start_matches(['-', '*', ' ', '#']).starts_with(start))
+        .any(|start| begins(line, start))
 }
 
 /// Splits prose into addresses, placeholders, blobs and the text between them.

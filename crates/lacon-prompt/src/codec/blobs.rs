@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::marker::{Marker, OPEN};
 use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
+use memchr::memmem;
 
 /// Shortest run that is offloaded; a marker costs about twenty tokens, a run this long about sixty.
 pub(crate) const MIN_BLOB: usize = 160;
@@ -96,12 +97,20 @@ fn with_data_head(text: &str, from: usize, start: usize, kind: &str) -> (usize, 
 
 /// Escapes what looks like a marker, so that decoding leaves it alone.
 pub(crate) fn stuff(text: &str) -> String {
-    text.replace(OPEN, "[blob!")
+    let mut out = String::with_capacity(text.len());
+    let mut at = 0;
+    for i in memmem::find_iter(text.as_bytes(), OPEN) {
+        out.push_str(&text[at..i]);
+        out.push_str("[blob!");
+        at = i + OPEN.len();
+    }
+    out.push_str(&text[at..]);
+    out
 }
 
 /// Whether a text holds a marker or something that was stuffed because it looks like one.
 pub(crate) fn has_marker(text: &str) -> bool {
-    text.contains(OPEN)
+    memmem::find(text.as_bytes(), OPEN.as_bytes()).is_some()
 }
 
 /// What may go to the store, in order and apart: bodies, then what lies outside of them.
@@ -154,7 +163,7 @@ pub(crate) fn encode(
 
 /// Undoes [`encode`].
 pub(crate) fn decode(text: &str, store: Option<&dyn Store>, limit: usize) -> Result<String> {
-    if !text.contains(OPEN) {
+    if !has_marker(text) {
         return Ok(text.to_owned());
     }
     let mut out = String::with_capacity(text.len() * 2);

@@ -6,7 +6,7 @@
 //!
 //! Cost: one pass to cut, one per column to choose its heading.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 /// Marks of a heading that must not be part of a name.
 const MARKS: [char; 3] = ['=', '~', '^'];

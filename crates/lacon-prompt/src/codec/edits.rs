@@ -19,7 +19,7 @@
 //! within [`REACH`] lines. A shortest edit list (Myers) would be found in quadratic time and save a line now and then.
 
 use super::Fault;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
 const HEAD: &str = "@edit ";

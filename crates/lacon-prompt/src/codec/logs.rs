@@ -9,7 +9,7 @@
 //! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
 //! prefixes (as in Drain) was not needed: the joined groups find the same templates.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
 /// Most lines in one frame; more are encoded as several.
@@ -28,15 +28,37 @@ struct Cluster<'a> {
 
 /// Encodes lines (without their last newline) as a frame's arguments and body, or `None` where it would not be shorter.
 pub(crate) fn encode(text: &str) -> Option<(String, String)> {
+    encode_if(text, |_| true)
+}
+
+/// What was found of templates in lines, before they are written.
+pub(crate) struct Found {
+    pub(crate) lines: usize,
+    /// Lines that follow none.
+    pub(crate) plain: usize,
+    pub(crate) templates: usize,
+}
+
+/// As [`encode`], where what was found is worth it.
+pub(crate) fn encode_if(text: &str, worth: impl Fn(&Found) -> bool) -> Option<(String, String)> {
     let lines: Vec<&str> = text.split('\n').take(MAX_LINES + 1).collect();
     if lines.len() < 4 || lines.len() > MAX_LINES {
         return None;
     }
     let split: Vec<Vec<&str>> = lines.iter().map(|line| tokens(line)).collect();
     let (mut clusters, of_line) = cluster(&split);
+    let alone = clusters.iter().filter(|cluster| cluster.lines == 1).count();
+    if !worth(&Found { lines: lines.len(), plain: alone, templates: 0 }) {
+        return None;
+    }
     mark_constants(&mut clusters, &split, &of_line);
     mark_same(&mut clusters, &split, &of_line);
     let letters = name_clusters(&clusters);
+    let templates = letters.iter().filter(|letters| !letters.is_empty()).count();
+    let plain = of_line.iter().filter(|id| letters[**id].is_empty()).count();
+    if templates == 0 || !worth(&Found { lines: lines.len(), plain, templates }) {
+        return None;
+    }
     let aliases = find_aliases(&clusters, &letters, &split, &of_line);
 
     let mut body = String::with_capacity(text.len() / 2);
@@ -89,9 +111,8 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
         }
         above = values;
     }
-    let n_templates = letters.iter().filter(|l| !l.is_empty()).count();
-    let args = format!("{} rows {} templates {} aliases", lines.len(), n_templates, aliases.values.len());
-    (n_templates > 0 && body.len() + args.len() + 8 < text.len()).then_some((args, body))
+    let args = format!("{} rows {templates} templates {} aliases", lines.len(), aliases.values.len());
+    (body.len() + args.len() + 8 < text.len()).then_some((args, body))
 }
 
 fn push_value(out: &mut String, value: &str, aliases: &Aliases<'_>) {
@@ -170,7 +191,7 @@ fn push_word<'a>(out: &mut Vec<&'a str>, word: &'a str) {
 
 /// Where the colon of `10.0.0.1:50010` or `host:8020` stands; times such as `10:42:01` have none.
 fn host_and_port(word: &str) -> Option<usize> {
-    let colon = word.rfind(':')?;
+    let colon = word.bytes().rposition(|b| b == b':')?;
     let (host, port) = (&word[..colon], &word[colon + 1..]);
     (!host.contains(':')
         && !port.is_empty()
@@ -190,14 +211,19 @@ fn is_word(token: &str) -> bool {
 fn cluster<'a>(split: &[Vec<&'a str>]) -> (Vec<Cluster<'a>>, Vec<usize>) {
     let mut groups: Vec<Cluster<'a>> = Vec::new();
     let mut of_line = Vec::with_capacity(split.len());
-    let mut by_key: HashMap<Vec<&'a str>, usize> = HashMap::new();
+    let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut key = Vec::new();
     for parts in split {
-        let key: Vec<&str> = parts.iter().map(|token| if is_open(token) { "" } else { *token }).collect();
-        let id = *by_key.entry(key).or_insert_with(|| {
-            let open = parts.iter().map(|token| is_open(token)).collect();
-            groups.push(Cluster { tokens: parts.clone(), open, same: vec![0; parts.len()], lines: 0 });
-            groups.len() - 1
-        });
+        put_key(&mut key, parts, is_open);
+        let id = match by_key.get(key.as_slice()) {
+            Some(id) => *id,
+            None => {
+                let open = parts.iter().map(|token| is_open(token)).collect();
+                groups.push(Cluster { tokens: parts.clone(), open, same: vec![0; parts.len()], lines: 0 });
+                by_key.insert(key.clone(), groups.len() - 1);
+                groups.len() - 1
+            }
+        };
         groups[id].lines += 1;
         of_line.push(id);
     }
@@ -211,12 +237,18 @@ fn cluster<'a>(split: &[Vec<&'a str>]) -> (Vec<Cluster<'a>>, Vec<usize>) {
 /// Joins groups of one shape (same delimiters at the same places) that share most of their words.
 fn join_small(groups: &mut [Cluster<'_>]) -> Vec<usize> {
     let mut target: Vec<usize> = (0..groups.len()).collect();
-    let mut by_shape: HashMap<Vec<&str>, Vec<usize>> = HashMap::new();
+    let words = words_of(groups);
+    let mut by_shape: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
+    let mut shape = Vec::new();
     for i in 0..groups.len() {
-        let shape: Vec<&str> =
-            groups[i].tokens.iter().map(|token| if is_word(token) { "" } else { *token }).collect();
-        let peers = by_shape.entry(shape).or_default();
-        let peer = peers.iter().copied().take(64).find(|peer| may_join(&groups[*peer], &groups[i]));
+        put_key(&mut shape, &groups[i].tokens, is_word);
+        if !by_shape.contains_key(shape.as_slice()) {
+            by_shape.insert(shape.clone(), Vec::new());
+        }
+        let peers = by_shape.get_mut(shape.as_slice()).expect("just put there");
+        let peer = peers.iter().copied().take(64).find(|peer| {
+            (groups[*peer].lines < 8 || groups[i].lines < 8) && are_kin(&words[*peer], &words[i])
+        });
         match peer {
             Some(peer) => {
                 for at in 0..groups[i].tokens.len() {
@@ -234,18 +266,53 @@ fn join_small(groups: &mut [Cluster<'_>]) -> Vec<usize> {
     target
 }
 
-fn may_join(a: &Cluster<'_>, b: &Cluster<'_>) -> bool {
-    if a.lines >= 8 && b.lines >= 8 {
-        return false;
-    }
-    let (mut words, mut same) = (0, 0);
-    for (x, y) in a.tokens.iter().zip(&b.tokens) {
-        if is_word(x) && !is_open(x) {
-            words += 1;
-            same += usize::from(x == y);
+/// Writes tokens so that two lines have one key if they differ at most in tokens that are left out.
+fn put_key(key: &mut Vec<u8>, tokens: &[&str], left_out: impl Fn(&str) -> bool) {
+    key.clear();
+    for token in tokens {
+        // Bytes that are in no text stand for a token and end one.
+        if left_out(token) {
+            key.push(0xfe);
+        } else {
+            key.extend_from_slice(token.as_bytes());
+            key.push(0xff);
         }
     }
-    words - same <= 3 && same * 5 >= words * 3 && same > 0
+}
+
+/// Stands for a word with a digit.
+const OPEN_WORD: u32 = u32::MAX;
+
+/// The words of each group as numbers, one for each word: groups are compared by them often.
+fn words_of(groups: &[Cluster<'_>]) -> Vec<Vec<u32>> {
+    let mut numbers: HashMap<&str, u32> = HashMap::new();
+    let mut all = Vec::with_capacity(groups.len());
+    for group in groups {
+        let mut words = Vec::with_capacity(group.tokens.len());
+        for (token, open) in group.tokens.iter().zip(&group.open).filter(|(token, _)| is_word(token)) {
+            let next = numbers.len() as u32;
+            words.push(if *open { OPEN_WORD } else { *numbers.entry(*token).or_insert(next) });
+        }
+        all.push(words);
+    }
+    all
+}
+
+/// Whether three words in five are the same in two groups, and all but three.
+fn are_kin(a: &[u32], b: &[u32]) -> bool {
+    let (mut words, mut same) = (0, 0);
+    for (x, y) in a.iter().zip(b) {
+        if *x == OPEN_WORD {
+            continue;
+        }
+        words += 1;
+        same += usize::from(x == y);
+        // Most groups are no kin, which their first words tell.
+        if words - same > 3 {
+            return false;
+        }
+    }
+    same * 5 >= words * 3 && same > 0
 }
 
 /// Opens the tokens that vary within a cluster and closes the ones that never do.

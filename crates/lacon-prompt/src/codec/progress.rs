@@ -91,7 +91,7 @@ fn is_passing(line: &str) -> bool {
 
 /// `tests/a.py::test_b PASSED`, with `[ 12%]` behind it or not.
 fn is_passed_path(line: &str) -> bool {
-    line.contains("::") && (line.ends_with(" PASSED") || line.ends_with(']') && line.contains(" PASSED "))
+    (line.ends_with(" PASSED") || line.ends_with(']') && line.contains(" PASSED ")) && line.contains("::")
 }
 
 fn is_step(line: &str) -> bool {

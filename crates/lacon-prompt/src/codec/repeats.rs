@@ -7,7 +7,7 @@
 //! Cost: one hash of 24 bytes at each start and one table of positions, then a comparison per candidate. A suffix array
 //! finds slightly longer matches for several times the time.
 
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 /// Shortest passage worth a number: its own label and one reference cost about seven tokens.
 pub(crate) const MIN_BYTES: usize = 44;

@@ -164,10 +164,9 @@ impl<'a> Reader<'a> {
                 self.expect(",", "expected , or } in an object")?;
             }
             style.before_item(n, depth + 1, out);
-            let name = self.lexeme(style)?;
-            self.expect(":", "expected : after a name")?;
             out.push('"');
-            out.push_str(&name);
+            self.lexeme(style, out)?;
+            self.expect(":", "expected : after a name")?;
             out.push_str(style.after_name());
             self.value(style, depth + 1, out)?;
             n += 1;
@@ -177,8 +176,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads `"…"` or `!"…"` and gives the escaped inside as the original had it.
-    fn lexeme(&mut self, style: Style) -> Result<String, Fault> {
+    /// Reads `"…"` or `!"…"` and prints the escaped inside as the original had it.
+    fn lexeme(&mut self, style: Style, out: &mut String) -> Result<(), Fault> {
         let verbatim = self.eat("!");
         self.expect("\"", "expected a quoted string")?;
         let start = self.at;
@@ -195,12 +194,12 @@ impl<'a> Reader<'a> {
         let raw = self.text.get(start..at).ok_or("string without an end")?;
         self.at = at + 1;
         if verbatim {
-            return Ok(raw.to_owned());
+            out.push_str(raw);
+            return Ok(());
         }
         let text = unescape(raw).ok_or("string with a wrong escape")?;
-        let mut out = String::with_capacity(raw.len());
-        escape_into(&mut out, &text, style.ascii);
-        Ok(out)
+        escape_into(out, &text, style.ascii);
+        Ok(())
     }
 
     fn string(&mut self, style: Style, out: &mut String) -> Result<(), Fault> {
@@ -222,7 +221,7 @@ impl<'a> Reader<'a> {
             escape_into(out, &self.rest()[..len], style.ascii);
             self.at += len + 3;
         } else {
-            out.push_str(&self.lexeme(style)?);
+            self.lexeme(style, out)?;
         }
         out.push('"');
         Ok(())
@@ -266,8 +265,10 @@ impl<'a> Reader<'a> {
     }
 
     fn name(&mut self, style: Style) -> Result<String, Fault> {
+        let mut out = String::new();
         if matches!(self.peek(), Some(b'"' | b'!')) {
-            return self.lexeme(style);
+            self.lexeme(style, &mut out)?;
+            return Ok(out);
         }
         let len = self
             .rest()
@@ -278,7 +279,6 @@ impl<'a> Reader<'a> {
         if len == 0 {
             return Err("expected a column name");
         }
-        let mut out = String::new();
         escape_into(&mut out, &self.rest()[..len], style.ascii);
         self.at += len;
         Ok(out)
@@ -306,8 +306,12 @@ impl<'a> Reader<'a> {
                 Wrap::Array | Wrap::Map => style.before_item(i, depth + 1, out),
             }
             if wrap == Wrap::Map {
-                let key = self.cell_text(style, true, false, depth)?.ok_or("row without a key")?;
-                out.push_str(key.strip_suffix('"').ok_or("key that is no string")?);
+                if !self.cell(style, true, false, depth, out)? {
+                    return Err("row without a key");
+                }
+                if out.pop() != Some('"') {
+                    return Err("key that is no string");
+                }
                 out.push_str(style.after_name());
                 first = false;
             }
@@ -356,17 +360,10 @@ impl<'a> Reader<'a> {
                     true
                 }
                 Kind::List(columns) => self.list(columns, style, depth + 1, out)?,
-                Kind::Leaf { strings } => match self.cell_text(style, *strings, inner, depth + 1)? {
-                    Some(cell) => {
-                        out.push_str(&cell);
-                        true
-                    }
-                    None => false,
-                },
+                Kind::Leaf { strings } => self.cell(style, *strings, inner, depth + 1, out)?,
                 Kind::Default { value, strings } => {
-                    match self.cell_text(style, *strings, inner, depth + 1)? {
-                        Some(cell) => out.push_str(&cell),
-                        None => self.again(value).value(style, depth + 1, out)?,
+                    if !self.cell(style, *strings, inner, depth + 1, out)? {
+                        self.again(value).value(style, depth + 1, out)?;
                     }
                     true
                 }
@@ -411,34 +408,34 @@ impl<'a> Reader<'a> {
         Ok(n > 0)
     }
 
-    /// One cell as printed JSON; `None` where it is empty.
-    fn cell_text(
+    /// Prints one cell as JSON; false where it is empty.
+    fn cell(
         &mut self,
         style: Style,
         strings: bool,
         inner: bool,
         depth: usize,
-    ) -> Result<Option<String>, Fault> {
-        let mut out = String::new();
-        match self.peek() {
-            Some(b'"' | b'{' | b'[' | b'$' | b'!') => self.value(style, depth, &mut out)?,
-            _ => {
-                let end = |c: char| c == '|' || c == '\n' || (inner && c == ')');
-                let len = self.rest().find(end).ok_or("row without an end")?;
-                let text = &self.rest()[..len];
-                self.at += len;
-                if text.is_empty() {
-                    return Ok(None);
-                }
-                if !strings && looks_literal(text) {
-                    out.push_str(text);
-                } else {
-                    out.push('"');
-                    escape_into(&mut out, text, style.ascii);
-                    out.push('"');
-                }
-            }
+        out: &mut String,
+    ) -> Result<bool, Fault> {
+        if let Some(b'"' | b'{' | b'[' | b'$' | b'!') = self.peek() {
+            self.value(style, depth, out)?;
+            return Ok(true);
         }
-        Ok(Some(out))
+        let end = |b: u8| b == b'|' || b == b'\n' || (inner && b == b')');
+        let rest = self.rest();
+        let len = rest.bytes().position(end).ok_or("row without an end")?;
+        let text = &rest[..len];
+        self.at += len;
+        if text.is_empty() {
+            return Ok(false);
+        }
+        if !strings && looks_literal(text) {
+            out.push_str(text);
+        } else {
+            out.push('"');
+            escape_into(out, text, style.ascii);
+            out.push('"');
+        }
+        Ok(true)
     }
 }

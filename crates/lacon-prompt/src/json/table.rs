@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::encode::looks_literal;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt as _};
 
 /// A record's members.
 pub(super) type Row<'n, 'a> = &'n [(&'a str, Node<'a>)];
