@@ -105,9 +105,8 @@ pub fn encode_batch<'py>(
     encoding: Option<&str>,
     model: Option<&str>,
     num_threads: Option<usize>,
-) -> PyResult<Vec<Bound<'py, PyList>>> {
-    let encoded = batch(py, &texts, encoding, model, num_threads, Encoding::encode_batch)?;
-    encoded.iter().map(|ids| convert::ids(py, ids)).collect()
+) -> PyResult<Bound<'py, PyList>> {
+    convert::lists_of_ids(py, &batch(py, &texts, encoding, model, num_threads, Encoding::encode_batch)?)
 }
 
 /// The text of ids. Bytes that are no UTF-8 raise UnicodeDecodeError unless `errors` says otherwise, as in bytes.decode; an id
