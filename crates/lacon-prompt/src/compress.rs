@@ -490,7 +490,11 @@ fn json_frame(body: &str, whole: bool, encoding: &Encoding) -> Option<Frame> {
         return None;
     }
     let head = format!("@json {}\n", style.code());
-    let with = |tables| format!("{head}{}", json::write_value(&node, style, tables));
+    let with = |tables| {
+        let mut out = String::with_capacity(head.len() + value.len());
+        out.push_str(&head);
+        json::write_value(out, &node, style, tables)
+    };
     let tables = with(true);
     let plain = with(false);
     let mut candidates = vec![tables];

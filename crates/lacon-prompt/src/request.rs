@@ -28,7 +28,7 @@ pub const RETRIEVERS: [&str; 2] = ["lacon_retrieve", "mcp__lacon__retrieve"];
 
 /// Who says a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Owner {
+enum Owner {
     /// A user.
     User,
     /// A tool; its name where the request says it.

@@ -123,6 +123,21 @@ pub fn ids<'py>(py: Python<'py>, ids: &[u32]) -> PyResult<Bound<'py, PyList>> {
     Ok(out)
 }
 
+/// The ids of many texts as lists in a list, on the same terms.
+pub fn lists_of_ids<'py>(py: Python<'py>, lists: &[Vec<u32>]) -> PyResult<Bound<'py, PyList>> {
+    let out = PyList::empty(py);
+    let mut n = 0;
+    for list in lists {
+        out.append(ids(py, list)?)?;
+        n += list.len();
+        if n >= IDS_AT_ONCE {
+            n = 0;
+            py.detach(std::thread::yield_now);
+        }
+    }
+    Ok(out)
+}
+
 /// Values as a Python list.
 pub fn list<'py>(py: Python<'py>, values: &[Value]) -> PyResult<Bound<'py, PyList>> {
     let out = PyList::empty(py);

@@ -212,33 +212,34 @@ impl Encoding {
 
     /// `encode` of many texts over threads, in their order.
     #[pyo3(signature = (text, *, num_threads=8, allowed_special=None, disallowed_special=None))]
-    fn encode_batch(
+    fn encode_batch<'py>(
         &self,
-        py: Python<'_>,
-        text: Vec<Bound<'_, PyString>>,
+        py: Python<'py>,
+        text: Vec<Bound<'py, PyString>>,
         num_threads: usize,
         allowed_special: Option<&Bound<'_, PyAny>>,
         disallowed_special: Option<&Bound<'_, PyAny>>,
-    ) -> PyResult<Vec<Vec<u32>>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let texts: Vec<Cow<'_, str>> = text.iter().map(lenient).collect::<PyResult<_>>()?;
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         let allowed = Specials::read(allowed_special, Specials::These(Vec::new()))?;
         let refused = Specials::read(disallowed_special, Specials::All)?;
-        work::run(py, usize::MAX, || self.ids(&texts, &allowed, &refused, num_threads))?
+        let encoded = work::run(py, usize::MAX, || self.ids(&texts, &allowed, &refused, num_threads))??;
+        convert::lists_of_ids(py, &encoded)
     }
 
     /// `encode_ordinary` of many texts over threads, in their order.
     #[pyo3(signature = (text, *, num_threads=8))]
-    fn encode_ordinary_batch(
+    fn encode_ordinary_batch<'py>(
         &self,
-        py: Python<'_>,
-        text: Vec<Bound<'_, PyString>>,
+        py: Python<'py>,
+        text: Vec<Bound<'py, PyString>>,
         num_threads: usize,
-    ) -> PyResult<Vec<Vec<u32>>> {
+    ) -> PyResult<Bound<'py, PyList>> {
         let texts: Vec<Cow<'_, str>> = text.iter().map(lenient).collect::<PyResult<_>>()?;
         let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
         let threads = work::threads(Some(num_threads))?;
-        work::run(py, usize::MAX, || self.inner.encode_batch(&texts, threads))
+        convert::lists_of_ids(py, &work::run(py, usize::MAX, || self.inner.encode_batch(&texts, threads))?)
     }
 
     /// The id of one token, given as its text or bytes; a special token by its literal. Raises KeyError where there is none.

@@ -1,6 +1,8 @@
 //! Counting, encoding and cutting text, and what chat requests are metered at.
 
-use lacon_tokens::{Side, for_model};
+use std::num::NonZeroUsize;
+
+use lacon_tokens::{Encoding, Side, for_model};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -64,9 +66,21 @@ pub fn count_batch(
     model: Option<&str>,
     num_threads: Option<usize>,
 ) -> PyResult<Vec<usize>> {
+    batch(py, &texts, encoding, model, num_threads, Encoding::count_batch)
+}
+
+/// Work of an encoding on many texts at once.
+fn batch<T: Send>(
+    py: Python<'_>,
+    texts: &[PyBackedStr],
+    encoding: Option<&str>,
+    model: Option<&str>,
+    num_threads: Option<usize>,
+    on_all: impl FnOnce(&Encoding, &[&str], NonZeroUsize) -> Vec<T> + Send,
+) -> PyResult<Vec<T>> {
     let (encoding, threads) = (chosen(encoding, model)?, work::threads(num_threads)?);
     let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
-    work::run(py, usize::MAX, || encoding.count_batch(&texts, threads))
+    work::run(py, usize::MAX, || on_all(encoding, &texts, threads))
 }
 
 /// Token ids of a text; literals of special tokens are text.
@@ -85,16 +99,14 @@ pub fn encode<'py>(
 /// Token ids of each text, over at most `num_threads` threads (one per processor when not given), in their order.
 #[pyfunction]
 #[pyo3(signature = (texts, *, encoding=None, model=None, num_threads=None))]
-pub fn encode_batch(
-    py: Python<'_>,
+pub fn encode_batch<'py>(
+    py: Python<'py>,
     texts: Vec<PyBackedStr>,
     encoding: Option<&str>,
     model: Option<&str>,
     num_threads: Option<usize>,
-) -> PyResult<Vec<Vec<u32>>> {
-    let (encoding, threads) = (chosen(encoding, model)?, work::threads(num_threads)?);
-    let texts: Vec<&str> = texts.iter().map(|text| &**text).collect();
-    work::run(py, usize::MAX, || encoding.encode_batch(&texts, threads))
+) -> PyResult<Bound<'py, PyList>> {
+    convert::lists_of_ids(py, &batch(py, &texts, encoding, model, num_threads, Encoding::encode_batch)?)
 }
 
 /// The text of ids. Bytes that are no UTF-8 raise UnicodeDecodeError unless `errors` says otherwise, as in bytes.decode; an id

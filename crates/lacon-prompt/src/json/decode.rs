@@ -23,7 +23,8 @@ pub(crate) fn read_value(
     limit: usize,
 ) -> Result<(String, usize), Fault> {
     let mut reader = Reader::new(text, at, limit);
-    let mut out = String::new();
+    // Growing step by step would copy a long value several times.
+    let mut out = String::with_capacity((text.len() - at).saturating_mul(2).min(256 << 10));
     reader.value(style, 0, &mut out)?;
     Ok((out, reader.at))
 }

@@ -25,9 +25,9 @@ pub(crate) struct Writer {
 /// Strings inside strings are opened up this deep.
 pub(super) const MAX_NESTED: usize = 4;
 
-/// Writes one value in the notation.
-pub(crate) fn write_value(node: &Node<'_>, style: Style, tables: bool) -> String {
-    let mut writer = Writer { out: String::new(), ascii: style.ascii, tables, depth: 0 };
+/// Writes one value in the notation, behind what is in `out`.
+pub(crate) fn write_value(out: String, node: &Node<'_>, style: Style, tables: bool) -> String {
+    let mut writer = Writer { out, ascii: style.ascii, tables, depth: 0 };
     writer.value(node);
     writer.out
 }

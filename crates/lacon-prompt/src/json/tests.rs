@@ -7,7 +7,7 @@ fn check(text: &str, expected: &str) {
     style.print(&node, &mut printed);
     assert_eq!(printed, text, "style {style:?} does not print the input");
     for tables in [true, false] {
-        let written = write_value(&node, style, tables);
+        let written = write_value(String::new(), &node, style, tables);
         if tables {
             assert_eq!(written, expected);
         }
