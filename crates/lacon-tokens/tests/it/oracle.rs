@@ -141,12 +141,15 @@ fn threads_give_the_same() {
     let texts: Vec<String> = (0..300).map(|i| soup(&mut random, 20 + i * 2) + " and words").collect();
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let whole = texts.concat().repeat(4);
+    let table: String = (0..40_000).map(|i| format!("{i},{}.5,|{}\n", i * 7, i % 13)).collect();
     for name in [EncodingName::O200kBase, EncodingName::Cl100kBase, EncodingName::R50kBase] {
         let encoding = encoding(name);
         let counts: Vec<usize> = texts.iter().map(|text| encoding.count(text)).collect();
         assert_eq!(encoding.count_batch(&texts, threads), counts);
         assert_eq!(encoding.encode_batch(&texts, threads).iter().map(Vec::len).collect::<Vec<_>>(), counts);
-        assert_eq!(encoding.count_parallel(&whole, threads), encoding.count(&whole));
+        for text in [&whole, &table] {
+            assert_eq!(encoding.count_parallel(text, threads), encoding.count(text));
+        }
     }
 }
 
