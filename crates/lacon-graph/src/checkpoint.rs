@@ -111,7 +111,7 @@ impl Log {
         self.append_lines(&line(about, value)?)
     }
 
-    /// Adds whole lines, each made by [`line`], in one write.
+    /// Adds whole lines, each made by [`line()`], in one write.
     ///
     /// # Errors
     /// When the disk does not take them.
