@@ -12,8 +12,8 @@ type Step = (&'static str, &'static [&'static str], Option<(&'static str, &'stat
 const STEPS: &[Step] = &[
     ("fmt", &["fmt", "--all", "--", "--check"], None),
     ("clippy", &["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], None),
-    ("tests", &["test", "--workspace", "--locked"], None),
     ("docs", &["doc", "--workspace", "--no-deps", "--locked"], Some(("RUSTDOCFLAGS", "-D warnings"))),
+    ("tests", &["test", "--workspace", "--locked"], None),
 ];
 
 /// Runs tidy, then each step; stops at the first failure.
