@@ -481,7 +481,10 @@ def main():
     proxy = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     failures = []
     try:
-        url = proxy.stdout.readline().split()[2].rstrip(",")
+        said = proxy.stdout.readline()
+        if not said.startswith("proxy at "):
+            raise SystemExit(f"{LACON} serve did not start: exit {proxy.wait(timeout=10)}, said {said!r}")
+        url = said.split()[2].rstrip(",")
         version = importlib.metadata.version
         rows = [
             (f"openai {version('openai')}, chat completions", Chat(url)),
