@@ -136,7 +136,7 @@ impl Place {
 #[derive(Debug)]
 struct Lines {
     place: Place,
-    waiting: String,
+    held: String,
     /// Whether one of those that wait is of a call: it was paid for.
     paid: bool,
     problem: Option<String>,
@@ -147,14 +147,14 @@ impl Lines {
     fn flush(&mut self) {
         let written = match &mut self.place {
             Place::Begun(path) => Place::make(path).and_then(|mut log| {
-                log.append_lines(&self.waiting)?;
+                log.append_lines(&self.held)?;
                 self.place = Place::Open(log);
                 Ok(())
             }),
-            Place::Open(log) if !self.waiting.is_empty() => log.append_lines(&self.waiting),
+            Place::Open(log) if !self.held.is_empty() => log.append_lines(&self.held),
             Place::Open(_) | Place::Ended => Ok(()),
         };
-        self.waiting.clear();
+        self.held.clear();
         self.paid = false;
         if let Err(error) = written {
             self.end(&error);
@@ -185,7 +185,7 @@ impl RunJournal {
     }
 
     fn at(place: Place, waiting: Waiting) -> Self {
-        let lines = Lines { place, waiting: String::new(), paid: false, problem: None };
+        let lines = Lines { place, held: String::new(), paid: false, problem: None };
         Self { lines: Mutex::new(lines), waiting: Mutex::new(waiting) }
     }
 
@@ -283,7 +283,7 @@ impl RunJournal {
         let line = line(about, value);
         let mut lines = self.lines();
         match line {
-            Ok(line) => lines.waiting.push_str(&line),
+            Ok(line) => lines.held.push_str(&line),
             Err(error) => lines.end(&error),
         }
         lines

@@ -320,7 +320,9 @@ where
             EventKind::Finished => ended(None),
             EventKind::Failed { error, .. } => {
                 // No line follows that its calls could wait for.
-                observer.options.journal.iter().for_each(RunJournal::settle);
+                if let Some(journal) = &observer.options.journal {
+                    journal.settle();
+                }
                 ended(Some(error));
             }
             _ => {}

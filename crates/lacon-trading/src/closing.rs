@@ -75,8 +75,8 @@ impl Rehearsal {
             ledger.ops.time("rehearse the end", || {
                 let quiet = OpLog::new(std::time::Instant::now(), false);
                 done.written.prepare(&folder, &about.cast.roles());
-                // What cannot be written now is tried again at the end, which tells of it.
                 let last = last(about.cast.order());
+                // What cannot be written now is tried again at the end, which tells of it.
                 let _ = close(&desk, about, &state, &ledger.facts(), &quiet, &folder, &mut done);
                 done.written.reserve(&folder, last);
             });

@@ -14,15 +14,31 @@ use lacon_tokens::Encoding;
 
 use crate::{Role, plan::Form, state::TradeState};
 
+/// What was made of texts, by the place where each stands.
+pub(crate) type Known<K, V> = BTreeMap<K, (String, V)>;
+
+/// What was made of the text at a place; it is made now where none stood there before, or another one.
+pub(crate) fn known<'k, K: Ord, V>(
+    known: &'k mut Known<K, V>,
+    place: K,
+    text: &str,
+    make: impl Fn() -> V,
+) -> &'k V {
+    let made = || (text.to_owned(), make());
+    let found = known.entry(place).or_insert_with(made);
+    if found.0 != text {
+        *found = made();
+    }
+    &found.1
+}
+
 /// The shortened texts of a run: each text is shortened once in each form, however many roles read it and however
 /// often their prompts are built.
 #[derive(Debug, Default)]
-pub struct Shorts(Mutex<BTreeMap<(Role, usize, Form), Arc<Short>>>);
+pub struct Shorts(Mutex<Known<(Role, usize, Form), Arc<Short>>>);
 
 #[derive(Debug)]
 struct Short {
-    /// The whole text, so that another one under the same place is not taken for it.
-    of: String,
     text: String,
     /// Tokens that the form saves.
     saved: i64,
@@ -31,21 +47,18 @@ struct Short {
 impl Shorts {
     /// What a role said in its `round`th round, from 0, in a form that is not the full one.
     fn of(&self, (role, round): (Role, usize), form: Form, text: &str, encoding: &Encoding) -> Arc<Short> {
-        let key = (role, round, form);
-        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        if let Some(short) = known.filter(|short| short.of == text) {
-            return short;
-        }
-        let short = match form {
-            Form::Full => text.trim().to_owned(),
-            Form::Digest => digest(text, encoding),
-            Form::Figures => figures(text),
-            Form::Pointer => "(taken up in the investment plan)".to_owned(),
-        };
-        let saved = encoding.count(text) as i64 - encoding.count(&short) as i64;
-        let short = Arc::new(Short { of: text.to_owned(), text: short, saved });
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&short));
-        short
+        let mut shorts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let short = known(&mut shorts, (role, round, form), text, || {
+            let short = match form {
+                Form::Full => text.trim().to_owned(),
+                Form::Digest => digest(text, encoding),
+                Form::Figures => figures(text),
+                Form::Pointer => "(taken up in the investment plan)".to_owned(),
+            };
+            let saved = encoding.count(text) as i64 - encoding.count(&short) as i64;
+            Arc::new(Short { text: short, saved })
+        });
+        Arc::clone(short)
     }
 
     /// Shortens everything that was said so far to the form in which a later prompt holds it.
@@ -62,17 +75,12 @@ impl Shorts {
 
 /// What the texts of a run state, each read once, however many prompts say whether they agree.
 #[derive(Debug, Default)]
-pub struct Stated(Mutex<BTreeMap<Role, (String, Option<Signal>)>>);
+pub struct Stated(Mutex<Known<Role, Option<Signal>>>);
 
 impl Stated {
     fn by(&self, role: Role, text: &str) -> Option<Signal> {
         let mut stated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let read = || (text.to_owned(), signal::parse(text));
-        let known = stated.entry(role).or_insert_with(read);
-        if known.0 != text {
-            *known = read();
-        }
-        known.1
+        *known(&mut stated, role, text, || signal::parse(text))
     }
 }
 
@@ -113,7 +121,7 @@ pub fn block(
 
 /// One paragraph on what the reports leave open: which of them state different actions, which are missing or cut.
 /// Empty when they agree and all are there. The same text for every reader.
-pub fn contradictions(state: &TradeState, analysts: &[Role], known: &Stated) -> String {
+pub fn contradictions(state: &TradeState, analysts: &[Role], read: &Stated) -> String {
     let mut stated: Vec<(Action, Vec<&str>)> = Vec::new();
     let mut gaps = Vec::new();
     for role in analysts.iter().copied() {
@@ -124,7 +132,7 @@ pub fn contradictions(state: &TradeState, analysts: &[Role], known: &Stated) -> 
         if text.cut {
             gaps.push(format!("the {role} report is cut off"));
         }
-        let Some(signal) = known.by(role, &text.text) else { continue };
+        let Some(signal) = read.by(role, &text.text) else { continue };
         match stated.iter_mut().find(|(action, _)| *action == signal.action) {
             Some((_, roles)) => roles.push(role.name()),
             None => stated.push((signal.action, vec![role.name()])),

@@ -20,7 +20,13 @@ use lacon_monitor::{
 use lacon_runtime::facts;
 use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
-use crate::{Cast, Levers, Role, cast::Order, levers::LEVERS, state::TradeState};
+use crate::{
+    Cast, Levers, Role,
+    cast::Order,
+    levers::LEVERS,
+    material::{Known, known},
+    state::TradeState,
+};
 
 /// What is known of a run besides its state and facts.
 #[derive(Clone, Debug)]
@@ -59,28 +65,20 @@ pub struct About {
 
 /// Words and tokens of what was said, by role and round: most of it is counted when the run's end is rehearsed.
 #[derive(Debug, Default)]
-pub struct Lengths(BTreeMap<(Role, usize), Length>);
+pub struct Lengths(Known<(Role, usize), Length>);
 
 #[derive(Debug)]
 struct Length {
-    /// The text, so that another one under the same place is not taken for it.
-    of: String,
     words: u64,
     tokens: u64,
 }
 
 impl Lengths {
     fn of(&mut self, place: (Role, usize), text: &str, encoding: &Encoding) -> &Length {
-        let count = || Length {
-            of: text.to_owned(),
+        known(&mut self.0, place, text, || Length {
             words: text.split_whitespace().count() as u64,
             tokens: encoding.count(text) as u64,
-        };
-        let known = self.0.entry(place).or_insert_with(count);
-        if known.of != text {
-            *known = count();
-        }
-        known
+        })
     }
 }
 

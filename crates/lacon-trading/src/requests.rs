@@ -103,7 +103,10 @@ pub fn ahead(desk: &Desk, state: &TradeState) {
         pieces.map(move |piece| (piece.source, desk.plan.form(role, piece.source)))
     });
     desk.shorts.ahead(state, pieces, encoding);
-    material::contradictions(state, desk.cast.analysts(), &desk.stated);
+    if desk.levers.has("contradictions") {
+        // What it reads is kept; the paragraph is another one when the next report is there.
+        material::contradictions(state, desk.cast.analysts(), &desk.stated);
+    }
 }
 
 /// What an analyst is sent that is to say which tools to call.

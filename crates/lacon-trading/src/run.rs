@@ -379,6 +379,7 @@ pub async fn decide(settings: Settings) -> Decided {
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
     record.peak_rss_mb = peak_rss_mb();
+    // The next run of the process may rehearse.
     drop(done);
     record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
     if write_error.is_none() {
