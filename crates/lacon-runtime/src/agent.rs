@@ -1,6 +1,6 @@
 //! The agent step: one place where an agent's call is made, with its tool rounds.
 
-use std::time::Duration;
+use std::{sync::OnceLock, time::Duration};
 
 use lacon_llm::{
     Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice, Usage,
@@ -89,16 +89,18 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     request.tags =
         Tags { run: options.run_id.clone(), role: role.to_owned(), ticker: options.ticker.clone() };
     let ops = &run.ledger.ops;
-    let digest = ops.time("digest", || request.digest());
-    let key = journal::call_key(role, turn, &digest);
-    if let Some(answered) = options.journal.as_ref().and_then(|journal| journal.answer(&key)) {
+    let request = &*request;
+    let digested = OnceLock::new();
+    let digest = || digested.get_or_init(|| ops.time("digest", || request.digest())).clone();
+    let key = || journal::call_key(role, turn, &digest());
+    // Who goes on with nothing need not know what the call is named before it is made.
+    if let Some(journal) = options.journal.as_ref().filter(|journal| journal.has_answers())
+        && let Some(answered) = journal.answer(&key())
+    {
         return Ok(answered);
     }
-    if let Some(journal) = &options.journal {
-        journal.settle();
-    }
-    let request = &*request;
     let count = async {
+        digest();
         let encoding = ops.wrap("vocabulary", options.counter.ready()).await;
         ops.time("count prompt", || count_prompt(request, encoding))
     };
@@ -164,18 +166,18 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     match &result {
         Ok(response) => {
             response.warnings.iter().for_each(|w| run.ledger.warn(w.clone()));
-            let mut fact = CallFact::answered(role, turn, start, digest, Some(counted as u64), response);
+            let mut fact = CallFact::answered(role, turn, start, digest(), Some(counted as u64), response);
             // The clock of the run is the one that the books are kept by.
             fact.call.end_s = end.as_secs_f64();
             if let Some(journal) = &options.journal {
-                ops.time("journal", || journal.call(&key, Some(response), &fact));
+                journal.call(key(), Some(response), &fact);
             }
             run.ledger.call(fact);
         }
         Err(error) => {
-            let fact = CallFact::failed(role, turn, &request.model, (start, end), digest, error);
+            let fact = CallFact::failed(role, turn, &request.model, (start, end), digest(), error);
             if let Some(journal) = &options.journal {
-                ops.time("journal", || journal.call(&key, None, &fact));
+                journal.call(key(), None, &fact);
             }
             run.ledger.call(fact);
         }
@@ -221,9 +223,6 @@ pub async fn fetch(
     let journal_key = format!("{role}/{}", ToolCache::key(&request));
     if let Some(text) = options.journal.as_ref().and_then(|journal| journal.text(&journal_key)) {
         return Ok(text.text);
-    }
-    if let Some(journal) = &options.journal {
-        journal.settle();
     }
     let start = run.now();
     run.progress(Progress::ToolCalled { role: role.into(), tool: name.into() });
@@ -275,7 +274,7 @@ pub async fn fetch(
         },
     };
     if let Some(journal) = &options.journal {
-        ops.time("journal", || journal.tool(&journal_key, result.as_ref().ok().map(|(text, _)| text), &fact));
+        journal.tool(journal_key, result.as_ref().ok().map(|(text, _)| text), &fact);
     }
     run.ledger.tool(fact);
     result.map(|(text, _)| text.text)

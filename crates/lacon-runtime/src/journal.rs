@@ -2,14 +2,18 @@
 //!
 //! A finished node is not started again; a finished call of a node that was cut off is answered from here. Facts travel
 //! with what they are about, so the books of a run that was killed ten times balance like those of one that never was.
-//! A line is in the file before anything is built on it; one that was torn by a kill is cut off at the next opening. The
-//! line of a model call waits for its node's, which mostly follows at once, so that both are one write; whatever is asked
-//! before that writes it first. Making the folders of a run takes up to milliseconds, which its first calls need not wait
-//! for: they are made while those are under way, at the latest when one ends. A run that is killed by then has not begun.
+//!
+//! Nobody waits for a line: it is made and written as soon as what follows from it is under way, which is one turn of the
+//! event loop later ([`RunJournal::keep`]), with whatever else there is by then in one write. Lines are in the file in the
+//! order of what they tell, so that it never holds what is built on something that it lacks; one that was torn by a kill is
+//! cut off at the next opening. What ended within that turn before a kill, some tenths of a millisecond, is asked again like
+//! what was under way. Making the folders of a run takes up to milliseconds; they are made with the first write. A run that
+//! is killed by then has not begun.
 
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
+    convert::Infallible,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -18,9 +22,10 @@ use std::{
 
 use lacon_graph::{JournalError, Log, Record, checkpoint::line};
 use lacon_llm::{Finish, Response, ToolCall};
-use lacon_monitor::{CallFact, Ledger, NodeFact, ToolFact, ledger::Saving};
+use lacon_monitor::{CallFact, Ledger, NodeFact, OpLog, ToolFact, ledger::Saving};
 use serde::{Deserialize, Serialize, de::IgnoredAny};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::ToolText;
 
@@ -36,7 +41,7 @@ struct Answer<'a> {
     provider_state: Option<Cow<'a, Value>>,
 }
 
-/// One line of the file, borrowed where it is written. `U` is what a node added to the state.
+/// One line of the file. `U` is what a node added to the state.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "one lives at a time, and is borrowed where it is written")]
@@ -132,11 +137,20 @@ impl Place {
     }
 }
 
+/// A line that is still to be made.
+struct Due(Box<dyn FnOnce() -> Result<String, JournalError> + Send>);
+
+impl std::fmt::Debug for Due {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Due")
+    }
+}
+
 /// The file and the lines that wait for it.
 #[derive(Debug)]
 struct Lines {
     place: Place,
-    held: String,
+    due: Vec<Due>,
     /// Whether one of those that wait is of a call: it was paid for.
     paid: bool,
     problem: Option<String>,
@@ -145,20 +159,23 @@ struct Lines {
 impl Lines {
     /// Writes what waits. A disk that takes no more lines ends the journal, not the run.
     fn flush(&mut self) {
-        let written = match &mut self.place {
-            Place::Begun(path) => Place::make(path).and_then(|mut log| {
-                log.append_lines(&self.held)?;
-                self.place = Place::Open(log);
-                Ok(())
-            }),
-            Place::Open(log) if !self.held.is_empty() => log.append_lines(&self.held),
-            Place::Open(_) | Place::Ended => Ok(()),
-        };
-        self.held.clear();
         self.paid = false;
-        if let Err(error) = written {
+        if let Err(error) = self.write() {
             self.end(&error);
         }
+    }
+
+    fn write(&mut self) -> Result<(), JournalError> {
+        let due = std::mem::take(&mut self.due);
+        if let Place::Begun(path) = &self.place {
+            self.place = Place::Open(Place::make(path)?);
+        }
+        let Place::Open(log) = &mut self.place else { return Ok(()) };
+        if due.is_empty() {
+            return Ok(());
+        }
+        let lines: String = due.into_iter().map(|due| due.0()).collect::<Result<_, _>>()?;
+        log.append_lines(&lines)
     }
 
     fn end(&mut self, error: &dyn std::error::Error) {
@@ -173,35 +190,45 @@ impl Lines {
 pub struct RunJournal {
     lines: Mutex<Lines>,
     waiting: Mutex<Waiting>,
+    /// Told of every line that waits.
+    added: Notify,
 }
 
 impl RunJournal {
-    /// Begins the journal of a run in place of one that is there. The file and its folder are made by
-    /// [`RunJournal::make`], or by the first call that ends; what fails then is told by [`RunJournal::problem`].
+    /// Begins the journal of a run in place of one that is there. The file and its folder are made by [`RunJournal::keep`];
+    /// what fails then is told by [`RunJournal::problem`].
     pub fn begin(path: PathBuf, about: &Value) -> Self {
         let journal = Self::at(Place::Begun(path), Waiting::default());
-        drop(journal.hold::<Value>("run", &Line::Run { about: Cow::Borrowed(about) }));
+        journal.add_run(about);
         journal
     }
 
     fn at(place: Place, waiting: Waiting) -> Self {
-        let lines = Lines { place, held: String::new(), paid: false, problem: None };
-        Self { lines: Mutex::new(lines), waiting: Mutex::new(waiting) }
+        let lines = Lines { place, due: Vec::new(), paid: false, problem: None };
+        Self { lines: Mutex::new(lines), waiting: Mutex::new(waiting), added: Notify::new() }
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the file, and its folder, of a journal that was begun. Does nothing the second time.
-    pub fn make(&self) {
-        self.lines().flush();
+    /// Writes lines as they come, each time behind what is ready to run when they do; `ops` is told how long that takes.
+    ///
+    /// It never ends. Polled behind what adds the lines, it leaves the event loop to the requests that follow from them
+    /// first. Dropping the future loses nothing: what waits by then is written with the next line, by
+    /// [`RunJournal::problem`], or when the journal is dropped.
+    pub(crate) async fn keep(&self, ops: &OpLog) -> Infallible {
+        loop {
+            tokio::task::yield_now().await;
+            ops.time("journal", || self.lines().flush());
+            self.added.notified().await;
+        }
     }
 
-    /// Writes the calls that wait for their node's line.
+    /// Writes what waits, unless nothing of it was paid for and there is no file yet.
     pub(crate) fn settle(&self) {
         let mut lines = self.lines();
-        if lines.paid {
+        if lines.paid || matches!(lines.place, Place::Open(_)) {
             lines.flush();
         }
     }
@@ -241,7 +268,8 @@ impl RunJournal {
         }
         let journal = Self::at(Place::Open(log), waiting);
         if restored.about.is_none() {
-            journal.hold::<Value>("run", &Line::Run { about: Cow::Borrowed(about) }).flush();
+            journal.add_run(about);
+            journal.settle();
         }
         Ok((journal, restored))
     }
@@ -279,20 +307,32 @@ impl RunJournal {
         lacon_graph::fork(from, to, at)
     }
 
-    fn hold<U: Serialize>(&self, about: &str, value: &Line<'_, U>) -> MutexGuard<'_, Lines> {
-        let line = line(about, value);
+    /// Adds a line that `make` makes once nobody waits for it.
+    fn add(&self, paid: bool, make: impl FnOnce() -> Result<String, JournalError> + Send + 'static) {
         let mut lines = self.lines();
-        match line {
-            Ok(line) => lines.held.push_str(&line),
-            Err(error) => lines.end(&error),
+        if matches!(lines.place, Place::Ended) {
+            return;
         }
-        lines
+        lines.due.push(Due(Box::new(make)));
+        lines.paid |= paid;
+        drop(lines);
+        self.added.notify_one();
+    }
+
+    fn add_run(&self, about: &Value) {
+        let about = about.clone();
+        self.add(false, move || line::<Line<'_, Value>>("run", &Line::Run { about: Cow::Owned(about) }));
     }
 
     /// Why the journal ended before its run.
     pub fn problem(&self) -> Option<String> {
         self.settle();
         self.lines().problem.clone()
+    }
+
+    /// Whether answers of an earlier process are left.
+    pub(crate) fn has_answers(&self) -> bool {
+        !self.waiting.lock().unwrap_or_else(PoisonError::into_inner).answers.is_empty()
     }
 
     /// The answer that an earlier process got to the same call.
@@ -312,45 +352,39 @@ impl RunJournal {
         waiting.texts.get_mut(key)?.pop_front()
     }
 
-    pub(crate) fn call(&self, key: &str, response: Option<&Response>, fact: &CallFact) {
+    pub(crate) fn call(&self, key: String, response: Option<&Response>, fact: &CallFact) {
         let answer = response.map(|r| Answer {
-            text: (&r.text).into(),
-            tool_calls: (&r.tool_calls).into(),
-            finish: Cow::Borrowed(&r.finish),
-            model: (&r.model).into(),
-            provider_state: r.provider_state.as_ref().map(Cow::Borrowed),
+            text: r.text.clone().into(),
+            tool_calls: r.tool_calls.clone().into(),
+            finish: Cow::Owned(r.finish.clone()),
+            model: r.model.clone().into(),
+            provider_state: r.provider_state.clone().map(Cow::Owned),
         });
-        let line = Line::Call::<Value> { key: key.into(), answer, fact: Cow::Borrowed(fact) };
-        self.hold("call", &line).paid = true;
+        let fact = Cow::Owned(fact.clone());
+        self.add(true, move || line::<Line<'_, Value>>("call", &Line::Call { key: key.into(), answer, fact }));
     }
 
-    pub(crate) fn tool(&self, key: &str, text: Option<&ToolText>, fact: &ToolFact) {
-        let line = Line::Tool {
-            key: key.into(),
-            text: text.map(|t| (&t.text).into()),
-            no_data: text.is_some_and(|t| t.no_data),
-            fact: Cow::Borrowed(fact),
-        };
-        self.hold::<Value>("tool", &line).flush();
+    pub(crate) fn tool(&self, key: String, text: Option<&ToolText>, fact: &ToolFact) {
+        let (no_data, text) = (text.is_some_and(|t| t.no_data), text.map(|t| t.text.clone()));
+        let fact = Cow::Owned(fact.clone());
+        self.add(true, move || {
+            let (key, text) = (key.into(), text.map(Cow::Owned));
+            line::<Line<'_, Value>>("tool", &Line::Tool { key, text, no_data, fact })
+        });
     }
 
-    pub(crate) fn node<U: Serialize>(&self, record: Record<U>, ledger: &Ledger) {
-        let name = record.node.clone();
-        let of = |node: &str| node == name;
+    pub(crate) fn node<U: Serialize + Send + 'static>(&self, record: Record<U>, ledger: &Ledger) {
+        let of = |node: &str| node == record.node;
         let fact = ledger.nodes().filter(|n| of(&n.node) && n.visit == record.visit).last();
+        let fact = fact.cloned().map(Cow::Owned);
         let receipts = ledger.receipts().filter(|r| r["node"].as_str().is_some_and(of));
-        let line = Line::Node {
-            fact: fact.map(Cow::Borrowed),
-            savings: ledger.savings().filter(|s| of(&s.node)).map(Cow::Borrowed).collect(),
-            receipts: receipts.map(Cow::Borrowed).collect(),
-            warnings: ledger.warnings().map(|w| w.as_str().into()).collect(),
-            record,
-        };
-        let mut lines = self.hold("node", &line);
-        // What a node gave that called nobody need not be kept before the first call.
-        if lines.paid || !matches!(lines.place, Place::Begun(_)) {
-            lines.flush();
-        }
+        let receipts = receipts.cloned().map(Cow::Owned).collect();
+        let savings = ledger.savings().filter(|s| of(&s.node)).cloned().map(Cow::Owned).collect();
+        let warnings = ledger.warnings().cloned().map(Cow::Owned).collect();
+        self.add(false, move || {
+            let about = record.node.clone();
+            line(&about, &Line::Node { record, fact, savings, receipts, warnings })
+        });
     }
 }
 
@@ -376,7 +410,7 @@ mod tests {
     fn asked(journal: &RunJournal) {
         let response = Response::new("model", "answer");
         let fact = CallFact::answered("bull", 1, Duration::ZERO, "x".into(), Some(7), &response);
-        journal.call("bull/1/x", Some(&response), &fact);
+        journal.call("bull/1/x".into(), Some(&response), &fact);
     }
 
     #[test]
@@ -386,7 +420,7 @@ mod tests {
         for _ in 0..2 {
             let journal = RunJournal::begin(path.clone(), &json!({"ticker": "CRCL"}));
             asked(&journal);
-            journal.make();
+            journal.settle();
             asked(&journal);
             assert_eq!(journal.problem(), None);
         }
@@ -399,29 +433,42 @@ mod tests {
         assert!(journal.answer("bull/1/x").is_none());
     }
 
-    #[test]
-    fn a_call_is_written_with_its_node_or_before_the_next_request() {
+    #[tokio::test]
+    async fn lines_are_written_behind_what_is_ready_and_in_their_order() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("journal.jsonl");
         let journal = RunJournal::begin(path.clone(), &json!(1));
-        let written = || fs::read_to_string(&path).map_or(0, |text| text.lines().count());
+        let kinds = || -> Vec<String> {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let kind = |line: &str| serde_json::from_str::<Value>(&line[9..]).expect("JSON")["kind"].to_string();
+            text.lines().map(kind).collect()
+        };
         let node = || {
             let (node, update) = ("bull".to_owned(), json!({}));
             journal.node(Record { node, visit: 1, item: None, route: None, update }, &Ledger::default());
         };
         node();
-        assert!(!path.exists(), "nobody was called");
-        asked(&journal);
-        assert!(!path.exists());
-        node();
-        assert_eq!(written(), 4);
-        asked(&journal);
-        assert_eq!(written(), 4);
         journal.settle();
-        assert_eq!(written(), 5);
-        asked(&journal);
+        assert!(!path.exists(), "nobody was called");
+        let work = async {
+            asked(&journal);
+            node();
+            assert_eq!(kinds().len(), 0, "the graph goes before its journal");
+            // What was ready goes first, then the journal.
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+            assert_eq!(kinds(), [r#""run""#, r#""node""#, r#""call""#, r#""node""#]);
+            asked(&journal);
+        };
+        let ops = OpLog::default();
+        tokio::select! {
+            biased;
+            () = work => {}
+            never = journal.keep(&ops) => match never {},
+        }
+        assert_eq!(kinds().len(), 4);
         drop(journal);
-        assert_eq!(fs::read_to_string(&path).map_or(0, |text| text.lines().count()), 6);
+        assert_eq!(kinds().len(), 5);
     }
 
     #[test]
@@ -430,7 +477,7 @@ mod tests {
         let file = folder.path().join("file");
         fs::write(&file, "").expect("a file");
         let journal = RunJournal::begin(file.join("journal.jsonl"), &json!(1));
-        journal.make();
+        journal.settle();
         asked(&journal);
         let problem = journal.problem();
         assert!(problem.as_ref().is_some_and(|p| p.contains("cannot use journal")), "{problem:?}");

@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     future::Future,
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
     thread::ThreadId,
     time::Duration,
 };
 
+use futures_util::future::{self, Either};
 use lacon_graph::{EventKind, Graph, Options, Outcome, Record, State};
 use lacon_llm::Client;
 use lacon_monitor::{Ledger, NodeFact, ledger::Facts};
@@ -334,8 +335,9 @@ where
     let on_output = move |record: &Record<&S::Update>| {
         let Some(journal) = &writer.options.journal else { return Ok(()) };
         let (node, route) = (record.node.clone(), record.route.clone());
-        let line = Record { node, visit: record.visit, item: record.item, route, update: record.update };
-        writer.ledger.ops.time("journal", || journal.node(line, &writer.ledger));
+        let update = record.update.clone();
+        let line = Record { node, visit: record.visit, item: record.item, route, update };
+        journal.node(line, &writer.ledger);
         Ok(())
     };
     let options = Options {
@@ -348,7 +350,13 @@ where
         max_running: usize::from(options.one_at_a_time),
         ..Options::default()
     };
-    Ok(lacon_graph::run(graph, state, options).await)
+    let running = lacon_graph::run(graph, state, options);
+    let Some(journal) = &run.options.journal else { return Ok(running.await) };
+    // The graph first: a line is written behind the requests that follow from what it tells.
+    match future::select(pin!(running), pin!(journal.keep(&run.ledger.ops))).await {
+        Either::Left((outcome, _)) => Ok(outcome),
+        Either::Right((never, _)) => match never {},
+    }
 }
 
 fn typed<U: DeserializeOwned>(record: Record<Value>) -> Result<Record<U>, serde_json::Error> {

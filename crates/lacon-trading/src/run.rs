@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date};
-use lacon_graph::{Graph, Outcome, Status};
+use lacon_graph::Status;
 use lacon_llm::{Client, Effort};
 use lacon_market::{Bar, Kind, catalog};
 use lacon_monitor::{
@@ -337,7 +337,7 @@ pub async fn decide(settings: Settings) -> Decided {
             (Arc::new(TradeState::default()), Some(DecideError::Plan(message)))
         }
         Err(faults) => (Arc::new(TradeState::default()), Some(DecideError::Graph(faults.to_string()))),
-        Ok(graph) => match executed(&run, &graph, options).await {
+        Ok(graph) => match execute(&run, &graph, TradeState::default(), options).await {
             Err(error) => (Arc::new(TradeState::default()), Some(DecideError::Graph(error.to_string()))),
             Ok(outcome) => {
                 let failure = match outcome.status {
@@ -392,21 +392,6 @@ pub async fn decide(settings: Settings) -> Decided {
         remember(memory_path, &mut record, &state, embedding).await;
     }
     Decided { record, folder, failure, write_error }
-}
-
-/// Runs the graph; the journal's file is made when the first calls are under way.
-async fn executed(
-    run: &Arc<Run>,
-    graph: &Graph<TradeState>,
-    options: ExecuteOptions,
-) -> Result<Outcome<TradeState>, serde_json::Error> {
-    let make = async {
-        tokio::task::yield_now().await;
-        if let Some(journal) = &run.options.journal {
-            run.ledger.ops.time("make journal", || journal.make());
-        }
-    };
-    futures_util::future::join(execute(run, graph, TradeState::default(), options), make).await.0
 }
 
 /// Keeps a decision for later runs. One that nobody stated teaches nothing. The disk is waited for on a thread of its own:
