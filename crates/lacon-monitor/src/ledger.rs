@@ -374,21 +374,46 @@ impl Ledger {
 
     /// A copy of everything collected so far.
     pub fn facts(&self) -> Facts {
+        self.facts_since(Facts::default())
+    }
+
+    /// A copy of everything collected so far behind which nothing can come late: what [`Ledger::facts_since`] goes on from.
+    pub fn settled(&self) -> Facts {
+        Facts {
+            calls: self.calls.settled().cloned().collect(),
+            tools: self.tools.settled().cloned().collect(),
+            nodes: self.nodes.settled().cloned().collect(),
+            savings: self.savings.settled().cloned().collect(),
+            receipts: self.receipts.settled().cloned().collect(),
+            warnings: self.each_warning_once(),
+        }
+    }
+
+    /// As [`Ledger::facts`], of which `settled` was copied earlier, by [`Ledger::settled`].
+    pub fn facts_since(&self, settled: Facts) -> Facts {
+        fn on<T: Clone>(mut settled: Vec<T>, slots: &Slots<T>) -> Vec<T> {
+            settled.extend(slots.since(settled.len()).cloned());
+            settled
+        }
+        Facts {
+            calls: on(settled.calls, &self.calls),
+            tools: on(settled.tools, &self.tools),
+            nodes: on(settled.nodes, &self.nodes),
+            savings: on(settled.savings, &self.savings),
+            receipts: on(settled.receipts, &self.receipts),
+            warnings: self.each_warning_once(),
+        }
+    }
+
+    /// Two tasks may have given the same one at once.
+    fn each_warning_once(&self) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         for warning in self.warnings.iter() {
-            // Two tasks may have given the same one at once.
             if !warnings.contains(warning) {
                 warnings.push(warning.clone());
             }
         }
-        Facts {
-            calls: self.calls.iter().cloned().collect(),
-            tools: self.tools.iter().cloned().collect(),
-            nodes: self.nodes.iter().cloned().collect(),
-            savings: self.savings.iter().cloned().collect(),
-            warnings,
-            receipts: self.receipts.iter().cloned().collect(),
-        }
+        warnings
     }
 }
 

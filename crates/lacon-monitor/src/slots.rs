@@ -61,8 +61,22 @@ impl<T> Slots<T> {
     /// The values in the order in which their places were taken. One whose writer is between taking its place and
     /// filling it is left out.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.places().filter_map(OnceLock::get)
+    }
+
+    /// The values before the first place that is taken and not filled: none will ever come between or before them.
+    pub fn settled(&self) -> impl Iterator<Item = &T> {
+        self.places().map_while(OnceLock::get)
+    }
+
+    /// As [`Slots::iter`], without the values of the first `n` places.
+    pub fn since(&self, n: usize) -> impl Iterator<Item = &T> {
+        self.places().skip(n).filter_map(OnceLock::get)
+    }
+
+    fn places(&self) -> impl Iterator<Item = &OnceLock<T>> {
         let n = self.next.load(Ordering::Acquire).min(self.limit());
-        self.chunks.iter().filter_map(OnceLock::get).flat_map(|c| c.iter()).take(n).filter_map(OnceLock::get)
+        self.chunks.iter().filter_map(OnceLock::get).flat_map(|c| c.iter()).take(n)
     }
 }
 
@@ -90,6 +104,21 @@ mod tests {
         let dropped = (0..5000).filter(|i| slots.push(*i).is_err()).count();
         assert_eq!((slots.limit(), dropped, slots.n_dropped()), (4095, 905, 905));
         assert_eq!(slots.iter().count(), 4095);
+    }
+
+    #[test]
+    fn what_is_settled_and_what_came_since_are_all() {
+        let slots = Slots::new(2);
+        (0..5).for_each(|i| slots.push(i).unwrap());
+        let mut known: Vec<i32> = slots.settled().copied().collect();
+        (5..9).for_each(|i| slots.push(i).unwrap());
+        known.extend(slots.since(known.len()));
+        assert_eq!(known, (0..9).collect::<Vec<_>>());
+        // A writer that has its place and has not filled it.
+        slots.next.fetch_add(1, Ordering::Relaxed);
+        slots.push(10).unwrap();
+        assert_eq!(slots.settled().count(), 9);
+        assert_eq!(slots.since(9).copied().collect::<Vec<_>>(), [10]);
     }
 }
 

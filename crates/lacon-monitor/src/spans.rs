@@ -7,7 +7,7 @@ use crate::{
     ledger::{CallFact, Facts, NodeFact, ToolFact},
     names,
     ops::OpFact,
-    record::{Call, RunRecord, ToolCall},
+    record::{Call, Grade, Read, RunRecord, ToolCall},
 };
 
 /// Spans of our own work that are written out; the longest ones when there are more.
@@ -16,7 +16,7 @@ const MOST_OPS: usize = 2000;
 /// The trace of a run: the run itself, then nodes, model calls with their phases, tool calls and our own work, each
 /// under its parent. One JSON object a line; `O(facts × nodes)`.
 pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> String {
-    TraceLines::default().write(run, facts, ops)
+    TraceLines::default().write(run, facts, ops).to_owned()
 }
 
 /// A run's trace that is written more than once: what a fact gave is kept, and made again only where the fact is
@@ -28,8 +28,8 @@ pub struct TraceLines {
     calls: Vec<Kept<CallFact>>,
     tools: Vec<Kept<ToolFact>>,
     ops: Vec<Kept<OpFact>>,
-    /// Bytes of the last one.
-    length: usize,
+    /// The last one: its memory serves the next.
+    text: String,
 }
 
 /// The lines of one fact: of a call also those of its phases.
@@ -39,38 +39,43 @@ struct Kept<F> {
     /// The node it belongs to; of a call also how many phases came before.
     place: (Option<usize>, usize),
     lines: String,
+    n_lines: usize,
 }
 
 impl<F: Clone + PartialEq> Kept<F> {
-    /// Appends the lines of the fact with this index, made by `make` where they are not known.
+    /// Appends the lines of the fact with this index, made by `make` where they are not known, and says how many.
     fn append(
         kept: &mut Vec<Self>,
         (index, fact): (usize, &F),
         place: (Option<usize>, usize),
         out: &mut String,
-        make: impl FnOnce(&mut String),
-    ) {
+        make: impl FnOnce(&mut String) -> usize,
+    ) -> usize {
         if kept.get(index).is_none_or(|k| k.place != place || k.fact != *fact) {
             kept.truncate(index);
             let mut lines = String::new();
-            make(&mut lines);
-            kept.push(Self { fact: fact.clone(), place, lines });
+            let n_lines = make(&mut lines);
+            kept.push(Self { fact: fact.clone(), place, lines, n_lines });
         }
         out.push_str(&kept[index].lines);
+        kept[index].n_lines
     }
 }
 
 impl TraceLines {
     /// The trace of a run as one text.
-    pub fn write(&mut self, run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> String {
+    pub fn write(&mut self, run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> &str {
         if self.run_id != run.run_id {
             *self = Self { run_id: run.run_id.clone(), ..Self::default() };
         }
         let ids = Ids::new(&run.run_id);
         let trace_id = ids.of("trace", 0, 32);
         let root = ids.of("run", 0, 16);
-        let mut out = String::with_capacity(self.length.max(1 << 16) + (1 << 14));
-        let push = |out: &mut String, span: &Span<'_>, attributes: Attributes| {
+        let mut out = std::mem::take(&mut self.text);
+        out.clear();
+        // A run of thirteen roles takes some 64 KiB.
+        out.reserve(80 << 10);
+        let push = |out: &mut String, span: &Span<'_>, attributes: Attributes<'_>| {
             let line = Line {
                 attributes,
                 end_s: micros(span.end_s),
@@ -94,16 +99,17 @@ impl TraceLines {
                 let (start_s, end_s) = (node.start_s, node.end_s);
                 let span = Span { name: &node.node, id: &id, parent: Some(&root), start_s, end_s };
                 push(out, &span, of_node(run, node));
+                1
             });
         }
         let mut n_phases = 0;
         for (i, fact) in facts.calls.iter().enumerate() {
             let c = &fact.call;
             let node = owner(facts, &c.role, c.start_s);
-            let phases = phases(c, &fact.attempts);
             let before = n_phases;
-            n_phases += phases.len();
-            Kept::append(&mut self.calls, (i, fact), (node, before), &mut out, |out| {
+            let n_lines = Kept::append(&mut self.calls, (i, fact), (node, before), &mut out, |out| {
+                let phases = phases(c, &fact.attempts);
+                let n_lines = 1 + phases.len();
                 let (id, parent, name) = (ids.of("call", i, 16), node_id(node), format!("chat {}", c.model));
                 let (start_s, end_s) = (c.start_s, c.end_s);
                 push(
@@ -117,7 +123,9 @@ impl TraceLines {
                     let span = Span { name: &name, id: &phase, parent: Some(&id), start_s, end_s };
                     push(out, &span, attributes);
                 }
+                n_lines
             });
+            n_phases += n_lines - 1;
         }
         for (i, fact) in facts.tools.iter().enumerate() {
             let t = &fact.tool;
@@ -127,6 +135,7 @@ impl TraceLines {
                 let name = format!("execute_tool {}", t.name);
                 let (start_s, end_s) = (t.start_s, t.end_s);
                 push(out, &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s }, of_tool(t));
+                1
             });
         }
         let mut kept: Vec<&OpFact> = ops.iter().collect();
@@ -141,10 +150,11 @@ impl TraceLines {
                 let end_s = start_s + op.took.as_secs_f64();
                 let span = Span { name: op.op, id: &id, parent: Some(&root), start_s, end_s };
                 push(out, &span, object([(names::KIND, json!("own"))]));
+                1
             });
         }
-        self.length = out.len();
-        out
+        self.text = out;
+        &self.text
     }
 }
 
@@ -160,7 +170,7 @@ fn owner(facts: &Facts, role: &str, start: f64) -> Option<usize> {
     open.max_by(|a, b| a.1.start_s.total_cmp(&b.1.start_s)).map(|(i, _)| i)
 }
 
-fn of_node(run: &RunRecord, node: &NodeFact) -> Attributes {
+fn of_node(run: &RunRecord, node: &NodeFact) -> Attributes<'static> {
     let mut attributes = object([
         (names::OPERATION, json!("invoke_agent")),
         (names::AGENT, json!(node.node)),
@@ -174,7 +184,7 @@ fn of_node(run: &RunRecord, node: &NodeFact) -> Attributes {
     attributes
 }
 
-fn of_tool(t: &ToolCall) -> Attributes {
+fn of_tool(t: &ToolCall) -> Attributes<'static> {
     let mut attributes = object([
         (names::OPERATION, json!("execute_tool")),
         (names::TOOL, json!(t.name)),
@@ -191,9 +201,8 @@ fn of_tool(t: &ToolCall) -> Attributes {
     attributes
 }
 
-fn of_run(run: &RunRecord) -> Attributes {
-    let reports: Vec<Value> =
-        run.reports.iter().map(|r| json!({"role": r.role, "words": r.words, "tokens": r.tokens})).collect();
+fn of_run(run: &RunRecord) -> Attributes<'_> {
+    let reports = run.reports.iter().map(|r| Said { role: &r.role, words: r.words, tokens: r.tokens });
     let mut map = object([
         (names::OPERATION, json!("invoke_workflow")),
         (names::WORKFLOW, json!(run.profile)),
@@ -206,9 +215,11 @@ fn of_run(run: &RunRecord) -> Attributes {
         ("lacon.simulated", json!(run.llm.simulated)),
         ("lacon.time_scale", json!(run.environment.time_scale)),
         ("lacon.decision", json!(run.decision.action)),
-        ("lacon.reports", json!(reports)),
-        ("lacon.reads", json!(run.reads)),
-        ("lacon.grade", json!(run.grade)),
+    ]);
+    map.0.extend([
+        ("lacon.reports", Attribute::Reports(reports.collect())),
+        ("lacon.reads", Attribute::Reads(&run.reads)),
+        ("lacon.grade", Attribute::Grade(&run.grade)),
     ]);
     if run.status != "done" {
         map.put(names::ERROR_TYPE, json!(run.status));
@@ -216,7 +227,7 @@ fn of_run(run: &RunRecord) -> Attributes {
     map
 }
 
-fn of_call(run: &RunRecord, c: &Call) -> Attributes {
+fn of_call(run: &RunRecord, c: &Call) -> Attributes<'static> {
     let mut attributes = object([
         (names::OPERATION, json!("chat")),
         (names::PROVIDER, json!(run.llm.provider)),
@@ -242,14 +253,14 @@ fn of_call(run: &RunRecord, c: &Call) -> Attributes {
     if c.status != "ok" {
         attributes.put(names::ERROR_TYPE, json!(c.status));
     }
-    attributes.0.retain(|(_, v)| !v.is_null());
+    attributes.drop_nulls();
     attributes
 }
 
 /// What takes less is finding an unused connection.
 const SHORTEST_CONNECT_S: f64 = 50e-6;
 
-type Phase = (String, f64, f64, Attributes);
+type Phase = (String, f64, f64, Attributes<'static>);
 
 /// Queue, each try, and of the answer connecting, the wait for the first token, and the stream. A connection that was
 /// found unused takes no time and has no span.
@@ -263,7 +274,7 @@ fn phases(c: &Call, attempts: &[crate::ledger::AttemptFact]) -> Vec<Phase> {
             let name = if a.hedge { format!("hedge {}", i + 1) } else { format!("attempt {}", i + 1) };
             let mut attributes =
                 object([("lacon.outcome", json!(a.outcome)), ("http.response.status_code", json!(a.status))]);
-            attributes.0.retain(|(_, v)| !v.is_null());
+            attributes.drop_nulls();
             phases.push((name, c.start_s + a.start_s, c.start_s + a.end_s, attributes));
         }
     }
@@ -283,21 +294,43 @@ fn phases(c: &Call, attempts: &[crate::ledger::AttemptFact]) -> Vec<Phase> {
     phases
 }
 
-fn object<const N: usize>(pairs: [(&'static str, Value); N]) -> Attributes {
-    Attributes(pairs.into())
+fn object<const N: usize>(pairs: [(&'static str, Value); N]) -> Attributes<'static> {
+    Attributes(pairs.into_iter().map(|(name, value)| (name, Attribute::Value(value))).collect())
 }
 
 /// A span's attributes: few enough that looking one up is a walk, and written once.
 #[derive(Default)]
-struct Attributes(Vec<(&'static str, Value)>);
+struct Attributes<'a>(Vec<(&'static str, Attribute<'a>)>);
 
-impl Attributes {
+/// An attribute's value; long ones are lent by the record.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Attribute<'a> {
+    Value(Value),
+    Reports(Vec<Said<'a>>),
+    Reads(&'a [Read]),
+    Grade(&'a Grade),
+}
+
+/// How much a role said.
+#[derive(Serialize)]
+struct Said<'a> {
+    role: &'a str,
+    words: u64,
+    tokens: u64,
+}
+
+impl Attributes<'_> {
     fn put(&mut self, name: &'static str, value: Value) {
-        self.0.push((name, value));
+        self.0.push((name, Attribute::Value(value)));
+    }
+
+    fn drop_nulls(&mut self) {
+        self.0.retain(|(_, attribute)| !matches!(attribute, Attribute::Value(Value::Null)));
     }
 }
 
-impl Serialize for Attributes {
+impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
     }
@@ -306,7 +339,7 @@ impl Serialize for Attributes {
 /// One line of the trace.
 #[derive(Serialize)]
 struct Line<'a> {
-    attributes: Attributes,
+    attributes: Attributes<'a>,
     end_s: f64,
     name: &'a str,
     parent_span_id: Option<&'a str>,

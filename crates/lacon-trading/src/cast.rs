@@ -77,6 +77,8 @@ impl Cast {
             ));
         }
         let agents = options.agents;
+        // Read with the cast, not when the first prompt is made.
+        base_file(Role::Market, order);
         let mut files = BTreeMap::new();
         for (name, change) in &agents.roles {
             let role: Role = name.parse()?;

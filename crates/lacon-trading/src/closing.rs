@@ -13,7 +13,7 @@ use std::{
 };
 
 use lacon_market::provenance::Provenance;
-use lacon_monitor::{OpFact, OpLog, RunRecord, ledger::Facts};
+use lacon_monitor::{Ledger, OpFact, OpLog, RunRecord, ledger::Facts};
 
 use tokio::task::JoinHandle;
 
@@ -21,7 +21,7 @@ use crate::{
     Role,
     cast::Order,
     outcome::{self, About, Lengths},
-    plan::{self, Compared},
+    plan::{self, Rebuilt},
     report::{self, Figures, WriteError, Written},
     run::JOURNAL,
     sources::{Sources, shown},
@@ -32,15 +32,23 @@ use crate::{
 /// What of the end is done already.
 #[derive(Debug, Default)]
 pub struct Done {
+    facts: Facts,
     written: Written,
     lengths: Lengths,
-    compared: Vec<Compared>,
+    rebuilt: Rebuilt,
     /// The plan's digest, and how much had been given up of the plan by then.
     digest: Option<(usize, String)>,
     /// Where figures come from, and how many calls of tools there had been by then.
     figures: Option<(usize, Figures)>,
     /// Kept as long as this is: a hundred runs at once would otherwise hold a hundred rehearsed ends until theirs come.
     _free: Option<Free>,
+}
+
+impl Done {
+    /// Everything that was collected, most of it by the rehearsal.
+    pub fn facts(&mut self, ledger: &Ledger) -> Facts {
+        ledger.facts_since(std::mem::take(&mut self.facts))
+    }
 }
 
 /// The rehearsal of a run's end.
@@ -75,9 +83,12 @@ impl Rehearsal {
             ledger.ops.time("rehearse the end", || {
                 let quiet = OpLog::new(std::time::Instant::now(), false);
                 done.written.prepare(&folder, &about.cast.roles());
+                done.rebuilt = plan::rebuilt(&desk, &state);
                 let last = last(about.cast.order());
                 // What cannot be written now is tried again at the end, which tells of it.
-                let _ = close(&desk, about, &state, &ledger.facts(), &quiet, &folder, &mut done);
+                let facts = ledger.settled();
+                let _ = close(&desk, about, &state, &facts, &quiet, &folder, &mut done);
+                done.facts = facts;
                 done.written.reserve(&folder, last);
             });
             done
@@ -130,7 +141,7 @@ pub fn close(
     let model = desk.run.options.counter.get();
     let began = about.began;
     let mut record = ops.time("record", || outcome::record(about, state, facts, model, &mut done.lengths));
-    let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.compared));
+    let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.rebuilt));
     record.degraded = desk.ladder.given_up();
     let given_up = record.degraded.len();
     record.plan.digest = match done.digest.take() {

@@ -315,71 +315,75 @@ pub struct Verified {
     pub cached_predicted: u64,
 }
 
+/// First prompts of roles that were built again, by role.
+pub type Rebuilt = BTreeMap<Role, Prompt>;
+
 /// A prompt that was built again.
 #[derive(Debug)]
-pub struct Compared {
-    role: Role,
-    /// The digest on the wire.
-    sent: String,
-    equal: bool,
-    /// When it was sent, and when its answer had begun; seconds of the run.
-    span: (f64, f64),
+pub struct Prompt {
+    digest: String,
     text: String,
 }
 
+/// Builds a role's first prompt from the plan and the state; nothing for one that the plan does not know before its call.
+fn rebuild(desk: &Desk, role: Role, state: &TradeState) -> Option<Prompt> {
+    let planned = if !role.is_analyst() {
+        requests::reader(desk, role, state, 1).request
+    } else if desk.levers.has("prefetch") {
+        requests::analyst(desk, role, state).request
+    } else {
+        return None;
+    };
+    let text = planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
+    Some(Prompt { digest: planned.digest(), text })
+}
+
+/// Builds every role's first prompt again while the last one answers: all that they read is there by then.
+pub fn rebuilt(desk: &Desk, state: &TradeState) -> Rebuilt {
+    desk.cast.roles().into_iter().filter_map(|role| Some((role, rebuild(desk, role, state)?))).collect()
+}
+
 /// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent. What
-/// was `compared` before is not built again.
+/// was `rebuilt` before and is what was sent is not built again.
 ///
 /// Who speaks in several rounds is left out when a later round was asked for shorter: its first prompt is then another.
-pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, compared: &mut Vec<Compared>) -> Verified {
-    let known = std::mem::take(compared);
-    let mut known: BTreeMap<Role, Compared> = known.into_iter().map(|c| (c.role, c)).collect();
+pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, rebuilt: &mut Rebuilt) -> Verified {
+    let mut sent = Vec::new();
     for role in desk.cast.roles() {
         if state.texts(role).len() > 1 && desk.ladder.has_stepped(role) {
             continue;
         }
-        let sent = facts
-            .calls
-            .iter()
-            .filter(|c| c.call.role == role.name())
-            .min_by(|a, b| a.call.start_s.total_cmp(&b.call.start_s));
-        let Some(sent) = sent else { continue };
-        if let Some(known) = known.remove(&role).filter(|k| k.sent == sent.call.prompt_digest) {
-            compared.push(known);
-            continue;
+        let calls = facts.calls.iter().map(|fact| &fact.call).filter(|call| call.role == role.name());
+        let Some(call) = calls.min_by(|a, b| a.start_s.total_cmp(&b.start_s)) else { continue };
+        if rebuilt.get(&role).is_none_or(|known| known.digest != call.prompt_digest) {
+            let Some(prompt) = rebuild(desk, role, state) else { continue };
+            rebuilt.insert(role, prompt);
         }
-        let planned = if role.is_analyst() {
-            if !desk.levers.has("prefetch") {
-                continue;
-            }
-            requests::analyst(desk, role, state).request
-        } else {
-            requests::reader(desk, role, state, 1).request
-        };
-        compared.push(Compared {
-            role,
-            equal: planned.digest() == sent.call.prompt_digest,
-            sent: sent.call.prompt_digest.clone(),
-            span: (sent.call.start_s, sent.call.first_token_s.unwrap_or(sent.call.end_s)),
-            text: planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect(),
-        });
+        sent.push((role, call));
     }
+    let prompts: Vec<Sent<'_>> = sent
+        .iter()
+        .map(|(role, call)| (rebuilt[role].text.as_str(), call.start_s, call.first_token_s.unwrap_or(call.end_s)))
+        .collect();
     Verified {
-        compared: compared.len() as u64,
-        equal: compared.iter().filter(|c| c.equal).count() as u64,
-        cached_predicted: predicted(compared, desk.run.options.counter.get().encoding),
+        compared: sent.len() as u64,
+        equal: sent.iter().filter(|(role, call)| rebuilt[role].digest == call.prompt_digest).count() as u64,
+        cached_predicted: predicted(&prompts, desk.run.options.counter.get().encoding),
     }
 }
 
+/// A prompt, when it was sent, and when its answer had begun; seconds of the run.
+type Sent<'a> = (&'a str, f64, f64);
+
 /// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
 /// 128, of every prompt whose answer had begun when the next one was sent.
-fn predicted(sent: &[Compared], encoding: &lacon_tokens::Encoding) -> u64 {
+fn predicted(sent: &[Sent<'_>], encoding: &lacon_tokens::Encoding) -> u64 {
     sent.iter()
-        .map(|Compared { span, text, .. }| {
+        .map(|(text, begin, _)| {
             let longest = sent
                 .iter()
-                .filter(|earlier| earlier.span.1 <= span.0)
-                .map(|earlier| shared(text.as_bytes(), earlier.text.as_bytes()))
+                .filter(|(_, _, answered)| answered <= begin)
+                .map(|(earlier, _, _)| shared(text.as_bytes(), earlier.as_bytes()))
                 .max()
                 .unwrap_or(0);
             // A token has at least a byte: most pairs end here, uncounted.

@@ -84,9 +84,7 @@ impl Figures {
     /// A text with the number of its source behind each figure, and how many of its figures have one and lack one.
     fn marked(&mut self, text: String) -> &(String, (usize, usize)) {
         let sources = &self.sources;
-        self.marked.entry(text).or_insert_with_key(|text| {
-            (sources.mark_markdown(text), sources.counted(std::iter::once(text.as_str())))
-        })
+        self.marked.entry(text).or_insert_with_key(|text| sources.marked(text))
     }
 }
 
@@ -110,10 +108,11 @@ pub fn write_tree(
         }
     }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    written.write(folder, "reports/5_decision.md", decision(run, &str::to_owned))?;
+    written.write(folder, "reports/5_decision.md", decision(run, &mut str::to_owned))?;
     written.write(folder, "reports/complete.md", complete(run, state, figures))?;
+    // It holds the times of the writing itself, so that it is never the one that is there.
     let trace = written.trace.write(run, facts, ops);
-    written.write(folder, "trace.jsonl", trace)?;
+    put(folder, "trace.jsonl", trace)?;
     written.write(folder, "events.jsonl", lines(events(facts)))?;
     written.write(folder, "receipts.jsonl", lines(receipts))?;
     if let Some(books) = figures.books.take() {
@@ -166,13 +165,17 @@ impl Written {
             return Ok(());
         }
         let path = folder.join(name);
-        let failed = |source| WriteError { path: path.clone(), source };
-        self.make(path.parent().unwrap_or(folder)).map_err(failed)?;
-        overwrite(&path, text.as_bytes()).map_err(failed)?;
+        self.make(path.parent().unwrap_or(folder)).map_err(|source| WriteError { path, source })?;
+        put(folder, name, &text)?;
         self.reserved.take_if(|reserved| *reserved == name);
         self.texts.insert(name.to_owned(), text);
         Ok(())
     }
+}
+
+fn put(folder: &Path, name: &str, text: &str) -> Result<(), WriteError> {
+    let path = folder.join(name);
+    overwrite(&path, text.as_bytes()).map_err(|source| WriteError { path, source })
 }
 
 /// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find
@@ -251,7 +254,7 @@ fn body(text: &crate::state::Text) -> String {
     }
 }
 
-fn decision(run: &RunRecord, marked: &dyn Fn(&str) -> String) -> String {
+fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     let d = &run.decision;
     let mut text = format!("# Decision: {}, {}\n\n{}", run.ticker, run.date, banner(run));
     let parsed = if d.parsed { "" } else { " (no answer states a decision; HOLD stands in)" };
@@ -288,7 +291,7 @@ fn decision(run: &RunRecord, marked: &dyn Fn(&str) -> String) -> String {
 
 /// The whole report: each figure of a role's text is followed by the number of its source, and the sources stand at the end.
 fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> String {
-    let mut text = decision(run, &|reason| figures.sources.mark_markdown(reason));
+    let mut text = decision(run, &mut |reason| figures.marked(reason.to_owned()).0.clone());
     let (mut named, mut bare) = (0, 0);
     for role in roles(run) {
         let texts = state.texts(role);

@@ -372,7 +372,7 @@ pub async fn decide(settings: Settings) -> Decided {
         run.ledger.warn(format!("the run cannot be resumed: {problem}"));
     }
     let mut done = ops.wrap("wait for rehearsal", desk.rehearsal.end()).await;
-    let facts = ops.time("collect facts", || run.ledger.facts());
+    let facts = ops.time("collect facts", || done.facts(&run.ledger));
     let about = About { status, ..about };
     let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
     // Writing is our own time too: the record, written last, says what all of it took.

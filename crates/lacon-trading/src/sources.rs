@@ -197,12 +197,20 @@ impl Sources {
 
     /// The text with the number of its source behind each figure; as it is where no answer is known at all.
     pub fn mark_markdown(&self, text: &str) -> String {
+        self.marked(text).0
+    }
+
+    /// As [`Sources::mark_markdown`], with how many figures have a source, and how many lack one.
+    pub fn marked(&self, text: &str) -> (String, (usize, usize)) {
+        let marks = self.marks(text);
+        let named = marks.iter().filter(|mark| mark.source.is_some()).count();
+        let counted = (named, marks.len() - named);
         if self.rows.is_empty() {
-            return text.to_owned();
+            return (text.to_owned(), counted);
         }
         let mut out = String::with_capacity(text.len() + text.len() / 4);
         let mut at = 0;
-        for mark in self.marks(text) {
+        for mark in marks {
             out.push_str(&text[at..mark.unit_end]);
             match mark.source {
                 Some(i) => {
@@ -213,7 +221,7 @@ impl Sources {
             at = mark.unit_end;
         }
         out.push_str(&text[at..]);
-        out
+        (out, counted)
     }
 
     /// The table of sources as a section, behind the texts that carry its numbers.
