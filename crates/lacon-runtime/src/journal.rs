@@ -361,7 +361,9 @@ impl RunJournal {
             provider_state: r.provider_state.clone().map(Cow::Owned),
         });
         let fact = Cow::Owned(fact.clone());
-        self.add(true, move || line::<Line<'_, Value>>("call", &Line::Call { key: key.into(), answer, fact }));
+        self.add(true, move || {
+            line::<Line<'_, Value>>("call", &Line::Call { key: key.into(), answer, fact })
+        });
     }
 
     pub(crate) fn tool(&self, key: String, text: Option<&ToolText>, fact: &ToolFact) {
@@ -440,7 +442,8 @@ mod tests {
         let journal = RunJournal::begin(path.clone(), &json!(1));
         let kinds = || -> Vec<String> {
             let text = fs::read_to_string(&path).unwrap_or_default();
-            let kind = |line: &str| serde_json::from_str::<Value>(&line[9..]).expect("JSON")["kind"].to_string();
+            let kind =
+                |line: &str| serde_json::from_str::<Value>(&line[9..]).expect("JSON")["kind"].to_string();
             text.lines().map(kind).collect()
         };
         let node = || {

@@ -140,7 +140,8 @@ pub fn close(
 ) -> (RunRecord, Option<WriteError>) {
     let model = desk.run.options.counter.get();
     let began = about.began;
-    let mut record = ops.time("record", || outcome::record(about, state, facts, model, &mut done.lengths));
+    let mut record =
+        ops.time("record", || outcome::record(about, state, facts, model, &desk.stated, &mut done.lengths));
     let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.rebuilt));
     record.degraded = desk.ladder.given_up();
     let given_up = record.degraded.len();

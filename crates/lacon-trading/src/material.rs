@@ -73,12 +73,14 @@ impl Shorts {
     }
 }
 
-/// What the texts of a run state, each read once, however many prompts say whether they agree.
+/// What the texts of a run state, each read once, however many prompts say whether they agree and however often the
+/// record is made.
 #[derive(Debug, Default)]
 pub struct Stated(Mutex<Known<Role, Option<Signal>>>);
 
 impl Stated {
-    fn by(&self, role: Role, text: &str) -> Option<Signal> {
+    /// What a role's text states.
+    pub fn by(&self, role: Role, text: &str) -> Option<Signal> {
         let mut stated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *known(&mut stated, role, text, || signal::parse(text))
     }

@@ -24,7 +24,7 @@ use crate::{
     Cast, Levers, Role,
     cast::Order,
     levers::LEVERS,
-    material::{Known, known},
+    material::{Known, Stated, known},
     state::TradeState,
 };
 
@@ -88,6 +88,7 @@ pub fn record(
     state: &TradeState,
     facts: &Facts,
     model: &ModelEncoding,
+    read: &Stated,
     lengths: &mut Lengths,
 ) -> RunRecord {
     let encoding = model.encoding;
@@ -118,7 +119,7 @@ pub fn record(
             warnings.push(format!("{role} gave no answer: {failure}"));
         }
     }
-    let stated = stated(state);
+    let stated = stated(state, read);
     let decision = decide(state, about.cast.order(), &stated, &mut warnings);
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
@@ -225,9 +226,9 @@ fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mu
 }
 
 /// What those whose word may count state, in the order in which it does.
-fn stated(state: &TradeState) -> Vec<(Role, Signal)> {
-    let read = |role: Role| state.text(role).and_then(|t| signal::parse(&t.text)).map(|s| (role, s));
-    [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan].into_iter().filter_map(read).collect()
+fn stated(state: &TradeState, read: &Stated) -> Vec<(Role, Signal)> {
+    let by = |role: Role| state.text(role).and_then(|t| read.by(role, &t.text)).map(|s| (role, s));
+    [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan].into_iter().filter_map(by).collect()
 }
 
 /// The risk manager decides; where its answer states nothing the trader's does, then the signal call's, then the

@@ -315,14 +315,20 @@ pub struct Verified {
     pub cached_predicted: u64,
 }
 
-/// First prompts of roles that were built again, by role.
-pub type Rebuilt = BTreeMap<Role, Prompt>;
+/// First prompts of roles that were built again, and what was found out about them.
+#[derive(Debug, Default)]
+pub struct Rebuilt {
+    prompts: BTreeMap<Role, Prompt>,
+    /// Bytes that the prompts of two roles begin with alike.
+    alike: BTreeMap<(Role, Role), usize>,
+}
 
-/// A prompt that was built again.
 #[derive(Debug)]
-pub struct Prompt {
+struct Prompt {
     digest: String,
     text: String,
+    /// The tokens of so many bytes at its beginning.
+    beginning: Option<(usize, usize)>,
 }
 
 /// Builds a role's first prompt from the plan and the state; nothing for one that the plan does not know before its call.
@@ -335,12 +341,14 @@ fn rebuild(desk: &Desk, role: Role, state: &TradeState) -> Option<Prompt> {
         return None;
     };
     let text = planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
-    Some(Prompt { digest: planned.digest(), text })
+    Some(Prompt { digest: planned.digest(), text, beginning: None })
 }
 
 /// Builds every role's first prompt again while the last one answers: all that they read is there by then.
 pub fn rebuilt(desk: &Desk, state: &TradeState) -> Rebuilt {
-    desk.cast.roles().into_iter().filter_map(|role| Some((role, rebuild(desk, role, state)?))).collect()
+    let roles = desk.cast.roles().into_iter();
+    let prompts = roles.filter_map(|role| Some((role, rebuild(desk, role, state)?))).collect();
+    Rebuilt { prompts, ..Rebuilt::default() }
 }
 
 /// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent. What
@@ -349,55 +357,53 @@ pub fn rebuilt(desk: &Desk, state: &TradeState) -> Rebuilt {
 /// Who speaks in several rounds is left out when a later round was asked for shorter: its first prompt is then another.
 pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, rebuilt: &mut Rebuilt) -> Verified {
     let mut sent = Vec::new();
+    let mut equal = 0;
     for role in desk.cast.roles() {
         if state.texts(role).len() > 1 && desk.ladder.has_stepped(role) {
             continue;
         }
         let calls = facts.calls.iter().map(|fact| &fact.call).filter(|call| call.role == role.name());
         let Some(call) = calls.min_by(|a, b| a.start_s.total_cmp(&b.start_s)) else { continue };
-        if rebuilt.get(&role).is_none_or(|known| known.digest != call.prompt_digest) {
+        if rebuilt.prompts.get(&role).is_none_or(|known| known.digest != call.prompt_digest) {
             let Some(prompt) = rebuild(desk, role, state) else { continue };
-            rebuilt.insert(role, prompt);
+            rebuilt.prompts.insert(role, prompt);
+            rebuilt.alike.retain(|(one, other), _| *one != role && *other != role);
         }
-        sent.push((role, call));
+        sent.push((role, call.start_s, call.first_token_s.unwrap_or(call.end_s)));
+        equal += u64::from(rebuilt.prompts[&role].digest == call.prompt_digest);
     }
-    let prompts: Vec<Sent<'_>> = sent
-        .iter()
-        .map(|(role, call)| (rebuilt[role].text.as_str(), call.start_s, call.first_token_s.unwrap_or(call.end_s)))
-        .collect();
     Verified {
         compared: sent.len() as u64,
-        equal: sent.iter().filter(|(role, call)| rebuilt[role].digest == call.prompt_digest).count() as u64,
-        cached_predicted: predicted(&prompts, desk.run.options.counter.get().encoding),
+        equal,
+        cached_predicted: rebuilt.predicted(&sent, desk.run.options.counter.get().encoding),
     }
 }
 
-/// A prompt, when it was sent, and when its answer had begun; seconds of the run.
-type Sent<'a> = (&'a str, f64, f64);
-
-/// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
-/// 128, of every prompt whose answer had begun when the next one was sent.
-fn predicted(sent: &[Sent<'_>], encoding: &lacon_tokens::Encoding) -> u64 {
-    sent.iter()
-        .map(|(text, begin, _)| {
-            let longest = sent
-                .iter()
-                .filter(|(_, _, answered)| answered <= begin)
-                .map(|(earlier, _, _)| shared(text.as_bytes(), earlier.as_bytes()))
-                .max()
-                .unwrap_or(0);
+impl Rebuilt {
+    /// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
+    /// 128, of every prompt whose answer had begun when the next one was `sent`; with the seconds of the run of both.
+    fn predicted(&mut self, sent: &[(Role, f64, f64)], encoding: &lacon_tokens::Encoding) -> u64 {
+        let mut sum = 0;
+        for (role, begin, _) in sent {
+            let text = self.prompts[role].text.as_str();
+            let mut longest = 0;
+            for (earlier, _, _) in sent.iter().filter(|(_, _, answered)| answered <= begin) {
+                let alike = self.alike.entry((*role, *earlier));
+                let other = || shared(text.as_bytes(), self.prompts[earlier].text.as_bytes());
+                longest = longest.max(*alike.or_insert_with(other));
+            }
             // A token has at least a byte: most pairs end here, uncounted.
             if longest < 1024 {
-                return 0;
+                continue;
             }
-            let mut end = longest;
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
-            let tokens = encoding.count(&text[..end]);
-            if tokens < 1024 { 0 } else { (tokens - tokens % 128) as u64 }
-        })
-        .sum()
+            let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            let known = self.prompts[role].beginning.filter(|(bytes, _)| *bytes == end);
+            let (_, tokens) = known.unwrap_or_else(|| (end, encoding.count(&text[..end])));
+            sum += if tokens < 1024 { 0 } else { (tokens - tokens % 128) as u64 };
+            self.prompts.entry(*role).and_modify(|prompt| prompt.beginning = Some((end, tokens)));
+        }
+        sum
+    }
 }
 
 /// Bytes that two texts begin with alike.

@@ -102,21 +102,24 @@ pub fn write_tree(
     figures: &mut Figures,
     written: &mut Written,
 ) -> Result<(), WriteError> {
+    let mut text = String::new();
     for role in roles(run) {
-        if let Some(text) = role_report(run, state, role) {
-            written.write(folder, &role.path(), text)?;
+        text.clear();
+        role_report(&mut text, run, state, role);
+        if !text.is_empty() {
+            written.write(folder, &role.path(), &text)?;
         }
     }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    written.write(folder, "reports/5_decision.md", decision(run, &mut str::to_owned))?;
-    written.write(folder, "reports/complete.md", complete(run, state, figures))?;
+    written.write(folder, "reports/5_decision.md", &decision(run, &mut str::to_owned))?;
+    written.write(folder, "reports/complete.md", &complete(run, state, figures))?;
     // It holds the times of the writing itself, so that it is never the one that is there.
     let trace = written.trace.write(run, facts, ops);
     put(folder, "trace.jsonl", trace)?;
-    written.write(folder, "events.jsonl", lines(events(facts)))?;
-    written.write(folder, "receipts.jsonl", lines(receipts))?;
+    written.write(folder, "events.jsonl", &lines(events(facts)))?;
+    written.write(folder, "receipts.jsonl", &lines(receipts))?;
     if let Some(books) = figures.books.take() {
-        written.write(folder, "provenance.json", books)?;
+        written.write(folder, "provenance.json", &books)?;
     }
     written.give_up_reserved(folder);
     Ok(())
@@ -160,15 +163,15 @@ impl Written {
     }
 
     /// Writes one file, unless it is there with this text.
-    fn write(&mut self, folder: &Path, name: &str, text: String) -> Result<(), WriteError> {
-        if self.texts.get(name) == Some(&text) {
+    fn write(&mut self, folder: &Path, name: &str, text: &str) -> Result<(), WriteError> {
+        if self.texts.get(name).is_some_and(|written| written == text) {
             return Ok(());
         }
         let path = folder.join(name);
         self.make(path.parent().unwrap_or(folder)).map_err(|source| WriteError { path, source })?;
-        put(folder, name, &text)?;
+        put(folder, name, text)?;
         self.reserved.take_if(|reserved| *reserved == name);
-        self.texts.insert(name.to_owned(), text);
+        self.texts.insert(name.to_owned(), text.to_owned());
         Ok(())
     }
 }
@@ -220,43 +223,42 @@ fn events(facts: &Facts) -> Vec<String> {
 }
 
 /// Says in the first line of every file what is not real.
-fn banner(run: &RunRecord) -> String {
-    let mut what = Vec::new();
-    if run.llm.simulated {
-        what.push("the language model is simulated");
-    }
-    if run.data.simulated {
-        what.push("the data is an offline pack");
-    }
-    if what.is_empty() { String::new() } else { format!("> Not advice: {}.\n\n", what.join(" and ")) }
+fn push_banner(out: &mut String, run: &RunRecord) {
+    let what = match (run.llm.simulated, run.data.simulated) {
+        (false, false) => return,
+        (true, false) => "the language model is simulated",
+        (false, true) => "the data is an offline pack",
+        (true, true) => "the language model is simulated and the data is an offline pack",
+    };
+    let _ = write!(out, "> Not advice: {what}.\n\n");
 }
 
-fn role_report(run: &RunRecord, state: &TradeState, role: Role) -> Option<String> {
+fn role_report(text: &mut String, run: &RunRecord, state: &TradeState, role: Role) {
     let texts = state.texts(role);
     if texts.is_empty() {
-        return None;
+        return;
     }
-    let title = role.title();
-    let mut text = format!("# {title}: {}, {}\n\n{}", run.ticker, run.date, banner(run));
+    let _ = write!(text, "# {}: {}, {}\n\n", role.title(), run.ticker, run.date);
+    push_banner(text, run);
     for (i, part) in texts.iter().enumerate() {
         if texts.len() > 1 {
             let _ = writeln!(text, "## Round {}\n", i + 1);
         }
-        text.push_str(&body(part));
+        push_body(text, part);
     }
-    Some(text)
 }
 
-fn body(text: &crate::state::Text) -> String {
-    match &text.failure {
-        Some(failure) => format!("*No answer: {failure}*\n\n"),
-        None => format!("{}\n\n", text.text.trim()),
-    }
+fn push_body(out: &mut String, text: &crate::state::Text) {
+    let _ = match &text.failure {
+        Some(failure) => write!(out, "*No answer: {failure}*\n\n"),
+        None => write!(out, "{}\n\n", text.text.trim()),
+    };
 }
 
 fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     let d = &run.decision;
-    let mut text = format!("# Decision: {}, {}\n\n{}", run.ticker, run.date, banner(run));
+    let mut text = format!("# Decision: {}, {}\n\n", run.ticker, run.date);
+    push_banner(&mut text, run);
     let parsed = if d.parsed { "" } else { " (no answer states a decision; HOLD stands in)" };
     let _ = writeln!(text, "**{}**{parsed}\n", d.action.as_str());
     if let Some(confidence) = d.confidence {
@@ -300,7 +302,9 @@ fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> Strin
         }
         let _ = writeln!(text, "\n# {}\n", role.title());
         for part in texts {
-            let (marked, counted) = figures.marked(body(part));
+            let mut body = String::new();
+            push_body(&mut body, part);
+            let (marked, counted) = figures.marked(body);
             text.push_str(marked);
             (named, bare) = (named + counted.0, bare + counted.1);
         }
