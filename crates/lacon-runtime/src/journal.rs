@@ -174,8 +174,9 @@ impl Lines {
         if due.is_empty() {
             return Ok(());
         }
-        let lines: String = due.into_iter().map(|due| due.0()).collect::<Result<_, _>>()?;
-        log.append_lines(&lines)
+        let mut lines = String::new();
+        let made = due.into_iter().try_for_each(|due| due.0().map(|line| lines.push_str(&line)));
+        log.append_lines(&lines).and(made)
     }
 
     fn end(&mut self, error: &dyn std::error::Error) {
@@ -195,8 +196,8 @@ pub struct RunJournal {
 }
 
 impl RunJournal {
-    /// Begins the journal of a run in place of one that is there. The file and its folder are made by [`RunJournal::keep`];
-    /// what fails then is told by [`RunJournal::problem`].
+    /// Begins the journal of a run in place of one that is there. The file and its folder are made when the run's first calls
+    /// are under way; what fails then is told by [`RunJournal::problem`].
     pub fn begin(path: PathBuf, about: &Value) -> Self {
         let journal = Self::at(Place::Begun(path), Waiting::default());
         journal.add_run(about);
