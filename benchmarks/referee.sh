@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs both profiles against the replay server in ../shared/referee and prints one table.
 #   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay] [--only seed|lacon] [--check]
-# --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --levers: each lever off alone (lacon, one name).
+# --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --levers: each lever off alone, those that are off by themselves on alone (lacon, one name).
 # --check: only says whether it could run.  --replay: CRCL and FIG at their recorded seconds.  Needs python3; skips where ../shared is absent.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -58,6 +58,7 @@ if [ "$levers" = 1 ]; then
   names=1
   run_all lacon lacon
   for l in no_barrier prefetch condense word_limits parallel_judge digests contradictions prefix_layout stagger repair local_signal hedge concise prompt_plan deadline_ladder slack_models memory shared_news tool_cache all; do run_all "without $l" lacon --disable "$l"; done
+  for l in merged_judge; do run_all "with $l" lacon --enable "$l"; done
 else
   [ "$only" = lacon ] || run_all seed seed
   [ "$only" = seed ] || run_all lacon lacon

@@ -37,7 +37,7 @@ for i, (label, first) in enumerate(cuts):
     for record in lines[first:last]:
         if record.get("run"):
             by[record["run"]].append(record)
-    folder = {"seed": "seed", "lacon": "lacon"}.get(label, "lacon-" + label.removeprefix("without "))
+    folder = {"seed": "seed", "lacon": "lacon"}.get(label, "lacon-" + label.removeprefix("without ").removeprefix("with "))
     own = {}
     for path in glob.glob(f"{results}/{folder}/*/*/*/run.json"):
         run = json.load(open(path))

@@ -263,6 +263,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "levers to switch off, or all"),
     setting(
+        "run.enable",
+        Kind::List,
+        "",
+        "LACON_RUN_ENABLE",
+        "levers to switch on that are off by themselves",
+    ),
+    setting(
         "memory.embeddings_url",
         Kind::Text,
         "",

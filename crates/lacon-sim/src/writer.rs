@@ -163,8 +163,61 @@ fn voices(role: &str) -> &'static [&'static str] {
     }
 }
 
-/// Writes the answer of a role.
+/// Writes the answer of a role; where the prompt asks for several parts each of them, under its heading, as whoever its
+/// instruction addresses.
 pub fn write(role: &str, messages: &[Message], seed: u64) -> String {
+    let Some(parts) = read_parts(messages) else { return write_one(role, messages, seed) };
+    let written = parts.iter().zip(seed..).map(|(part, seed)| {
+        let mut messages = messages.to_vec();
+        messages[part.message].content = part.asked.clone();
+        let role = part.role.as_deref().unwrap_or(role);
+        format!("# {}\n{}", part.heading, write_one(role, &messages, seed))
+    });
+    written.collect::<Vec<_>>().join("\n\n")
+}
+
+/// A part of an answer that is asked for.
+#[derive(Debug)]
+struct AskedPart {
+    heading: String,
+    /// Who its instruction addresses, where that is not who is asked.
+    role: Option<String>,
+    /// The message that asks for all parts, and that message as one that asks for this part alone.
+    message: usize,
+    asked: String,
+}
+
+/// The parts that the last "Answer in … parts" of a prompt asks for: a heading, then the part's instruction.
+fn read_parts(messages: &[Message]) -> Option<Vec<AskedPart>> {
+    let opens = |line: &str| line.starts_with("Answer in ") && line.contains(" parts");
+    let (message, lines, at) = messages.iter().enumerate().rev().find_map(|(i, message)| {
+        let lines: Vec<&str> = message.content.lines().collect();
+        let at = lines.iter().rposition(|line| opens(line))?;
+        Some((i, lines, at))
+    })?;
+    let before = lines[..at].join("\n");
+    let mut parts: Vec<AskedPart> = Vec::new();
+    for line in &lines[at + 1..] {
+        if let Some(heading) = line.strip_prefix("# ") {
+            let heading = heading.trim().to_owned();
+            parts.push(AskedPart { heading, role: None, message, asked: before.clone() });
+        } else if let Some(part) = parts.last_mut() {
+            if line.starts_with("Role: debate judge") {
+                part.role = Some("judge".into());
+            }
+            let words = line.strip_prefix("Words of this part: ").map(|n| n.trim_end_matches('.'));
+            part.asked.push('\n');
+            match words {
+                Some(words) => part.asked.push_str(&format!("Write at most {words} words.")),
+                None => part.asked.push_str(line),
+            }
+        }
+    }
+    (parts.len() > 1).then_some(parts)
+}
+
+/// Writes an answer of one part.
+fn write_one(role: &str, messages: &[Message], seed: u64) -> String {
     let wish = read_wish(messages);
     let lean = lean(messages);
     if role == "signal" {
@@ -337,6 +390,24 @@ mod tests {
         assert!(text.split_whitespace().count() <= 120, "{text}");
         assert!(text.contains("## Summary") && text.contains("## Risk") && text.contains(".25"));
         assert_eq!(text, write("market", &messages, 7));
+    }
+
+    #[test]
+    fn each_part_is_written_under_its_heading_and_within_its_words() {
+        let data: String = (0..60).map(|i| format!("- On record: the level was {i}.25 then.\n")).collect();
+        let messages = prompt(&format!(
+            "{data}\nAnswer in two parts, each under its heading exactly as it stands here, at most 120 words in all.\n\n\
+             # Investment plan\nRole: research manager. Decide.\nCover: Recommendation; Risk.\nWords of this part: 80.\n\
+             End with the line \"Recommendation: BUY, SELL or HOLD\", with one of the three.\n\n\
+             # Judgement of the debate\nRole: debate judge. Weigh both.\nWords of this part: 40."
+        ));
+        let text = write("plan", &messages, 3);
+        let (plan, judgement) = text.split_once("\n\n# Judgement of the debate\n").unwrap();
+        let words = |text: &str| text.split_whitespace().count();
+        assert!(plan.starts_with("# Investment plan\n") && plan.ends_with("Recommendation: HOLD"), "{plan}");
+        assert!(words(plan) <= 83 && (10..=40).contains(&words(judgement)), "{text}");
+        assert!(!judgement.contains("Recommendation") && judgement.contains(".25"), "{judgement}");
+        assert_eq!(text, write("plan", &messages, 3));
     }
 
     #[test]

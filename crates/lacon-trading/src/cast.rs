@@ -172,9 +172,22 @@ impl Cast {
         }
     }
 
+    /// Whether one call answers for plan and judge.
+    pub fn judge_in_plan(&self, levers: &Levers) -> bool {
+        self.order == Order::Lacon && levers.has("merged_judge") && self.research_rounds == 1
+    }
+
     /// Whether judge and plan run beside each other.
     pub fn judge_beside_plan(&self, levers: &Levers) -> bool {
-        self.order == Order::Lacon && levers.has("parallel_judge") && self.research_rounds == 1
+        self.order == Order::Lacon
+            && levers.has("parallel_judge")
+            && self.research_rounds == 1
+            && !self.judge_in_plan(levers)
+    }
+
+    /// Whether the plan does without the judge's words, so that a call to the judge alone is on nobody's way.
+    pub fn plans_unjudged(&self, levers: &Levers) -> bool {
+        self.judge_beside_plan(levers) || self.judge_in_plan(levers)
     }
 
     /// The texts in a role's prompt, in their order. The canonical order is: reports, plan, order, debate, risk views.
@@ -182,7 +195,7 @@ impl Cast {
         let must = |roles: &[Role], shared| {
             roles.iter().map(|r| Piece { source: *r, shared, required: true }).collect::<Vec<_>>()
         };
-        let beside = self.judge_beside_plan(levers);
+        let unjudged = self.plans_unjudged(levers);
         let upstream = self.order == Order::Upstream;
         let mut all = match role {
             Role::Bull => self.reports(role, true),
@@ -195,7 +208,7 @@ impl Cast {
             Role::Plan => {
                 let mut all = self.reports(role, true);
                 all.extend(must(&[Role::Bull, Role::Bear], false));
-                if !upstream && !beside {
+                if !upstream && !unjudged {
                     all.extend(must(&[Role::Judge], false));
                 }
                 all
@@ -206,7 +219,7 @@ impl Cast {
                 if upstream {
                     all.extend(must(&[Role::Trader], true));
                 }
-                if role == Role::RiskManager && beside {
+                if role == Role::RiskManager && unjudged {
                     all.extend(must(&[Role::Judge], false));
                 }
                 let before: &[Role] = match role {

@@ -8,7 +8,8 @@
 //! ```
 //! Without `prefetch` each analyst has a node before its tools (`market_call`); without `no_barrier` all nodes of a
 //! step wait for the whole step before; without `parallel_judge`, or with more than one research round, the plan
-//! waits for the judge. Profile `upstream` has no judge; its debates go in turns, and its trader stands before them:
+//! waits for the judge. With `merged_judge` the plan's call answers for both: `bull`, `bear` ─ `plan` ─ `judge` ─ `risk_manager`,
+//! where the judge asks only for what that answer lacks, beside the risk roles. Profile `upstream` has no judge; its debates go in turns, and its trader stands before them:
 //!
 //! ```text
 //! aggregator ─ bull ─ bear ─ plan ─ trader ─ risky ─ safe ─ neutral ─ risk_manager
@@ -77,14 +78,17 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
     }
     let reports: Vec<_> = cast.analysts().iter().map(|r| text_field(*r)).collect();
     graph.node("aggregator", steps::aggregator(desk)).reads(&reports);
+    let merged = cast.judge_in_plan(levers);
     for role in cast.desk().iter().copied() {
         let mut reads: Vec<_> = cast.reads(role, levers).into_iter().map(text_field).collect();
         reads.sort_by_key(|field| *field as u8);
         reads.dedup();
+        let mut writes = vec![text_field(role)];
+        writes.extend((role == Role::Plan && merged).then(|| text_field(Role::Judge)));
         let node = graph
             .node(role.name(), steps::reader(desk, role))
             .reads(&reads)
-            .writes(&[text_field(role)])
+            .writes(&writes)
             .expected(seconds(14.0));
         if cast.ends_round(role).is_some_and(|rounds| rounds > 1) {
             node.routes(&["again", "enough"]);
@@ -113,10 +117,13 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
 fn at_once(graph: &mut Builder<TradeState>, desk: &Desk) {
     let rounds = desk.cast.research_rounds();
     graph.edge("aggregator", "bull").edge("aggregator", "bear");
+    let merged = desk.cast.judge_in_plan(&desk.levers);
     for debater in ["bull", "bear"] {
-        graph.edge(debater, "judge");
+        graph.edge(debater, if merged { "plan" } else { "judge" });
     }
-    if desk.cast.judge_beside_plan(&desk.levers) {
+    if merged {
+        graph.edge("plan", "judge").edge("judge", "risk_manager");
+    } else if desk.cast.judge_beside_plan(&desk.levers) {
         graph.edge("bull", "plan").edge("bear", "plan").edge("judge", "risk_manager");
     } else if rounds == 1 {
         graph.edge("judge", "plan");

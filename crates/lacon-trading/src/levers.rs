@@ -1,18 +1,26 @@
-//! The levers: what the `lacon` profile does and the `seed` profile does not. Each has a switch.
+//! The levers: what the `lacon` profile does and the `seed` profile does not. Each has a switch: `--disable` for those that
+//! are on by themselves, `--enable` for those that are not.
 
 use std::collections::BTreeSet;
 
 /// A lever's name and what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeverInfo {
-    /// The name in `--disable` and in `run.json`.
+    /// The name in `--disable`, `--enable` and `run.json`.
     pub name: &'static str,
     /// What it does.
     pub note: &'static str,
+    /// Whether it is on where nobody asks for it.
+    pub usual: bool,
 }
 
 const fn lever(name: &'static str, note: &'static str) -> LeverInfo {
-    LeverInfo { name, note }
+    LeverInfo { name, note, usual: true }
+}
+
+/// A lever that is off until it is asked for: it gives up something that a run otherwise promises.
+const fn on_demand(name: &'static str, note: &'static str) -> LeverInfo {
+    LeverInfo { name, note, usual: false }
 }
 
 /// All levers, in the order in which a run meets them.
@@ -22,6 +30,10 @@ pub const LEVERS: &[LeverInfo] = &[
     lever("condense", "tool results reach the model without empty days, indicators as one table"),
     lever("word_limits", "each role is told its word limit, and max_tokens follows from it"),
     lever("parallel_judge", "judge and plan run beside each other when no further round can follow"),
+    on_demand(
+        "merged_judge",
+        "one call answers for plan and judge when no further round can follow; an answer that lacks one has it asked for",
+    ),
     lever("digests", "risk roles read each report as its figures and conclusions"),
     lever(
         "contradictions",
@@ -69,33 +81,42 @@ pub struct Levers {
 }
 
 impl Levers {
-    /// The levers of a profile, less the disabled ones; `all` disables every one.
+    /// The levers of a profile, less the disabled ones, and the enabled ones; `all` disables every one that is not
+    /// enabled by name.
     ///
     /// # Errors
-    /// For a name that is no lever, with the nearest one.
-    pub fn new(profile: &str, disabled: &[&str]) -> Result<Self, String> {
+    /// For a name that is no lever, with the nearest one; for a lever that is both disabled and enabled.
+    pub fn new(profile: &str, disabled: &[&str], enabled: &[&str]) -> Result<Self, String> {
+        let usual = LEVERS.iter().filter(|l| l.usual).map(|l| l.name);
         let mut on: BTreeSet<&'static str> = match profile {
             // The origin had a tool cache; everything else is new here.
             "seed" => ["tool_cache"].into(),
             // Its debates go in turns: nobody has siblings, and nobody judges beside a plan.
-            "upstream" => LEVERS
-                .iter()
-                .map(|l| l.name)
-                .filter(|l| !["parallel_judge", "slack_models", "stagger"].contains(l))
-                .collect(),
-            _ => LEVERS.iter().map(|l| l.name).collect(),
+            "upstream" => {
+                usual.filter(|l| !["parallel_judge", "slack_models", "stagger"].contains(l)).collect()
+            }
+            _ => usual.collect(),
         };
         for name in disabled {
             if *name == "all" {
                 on.clear();
-            } else if LEVERS.iter().any(|l| l.name == *name) {
-                on.retain(|l| l != name);
             } else {
-                let nearest = lacon_runtime::config::nearest(name, LEVERS.iter().map(|l| l.name));
-                let known: Vec<&str> = LEVERS.iter().map(|l| l.name).collect();
-                let hint = nearest.map_or_else(|| known.join(", "), |n| format!("did you mean {n}?"));
-                return Err(format!("unknown lever {name:?}\nhint: {hint}"));
+                on.remove(known(name)?);
             }
+        }
+        for name in enabled {
+            if *name == "all" {
+                return Err(
+                    "all levers cannot be enabled\nhint: name them; --disable all is the one for all".into(),
+                );
+            }
+            let lever = known(name)?;
+            if disabled.contains(&lever) {
+                return Err(format!(
+                    "lever {lever:?} is both disabled and enabled\nhint: name it once; --enable \"\" or --disable \"\" leaves out what a settings file says"
+                ));
+            }
+            on.insert(lever);
         }
         Ok(Self { on })
     }
@@ -107,19 +128,52 @@ impl Levers {
     }
 }
 
+/// The lever of that name.
+fn known(name: &str) -> Result<&'static str, String> {
+    let names = || LEVERS.iter().map(|l| l.name);
+    names().find(|known| *known == name).ok_or_else(|| {
+        let nearest = lacon_runtime::config::nearest(name, names());
+        let hint = nearest.map_or_else(
+            || names().collect::<Vec<_>>().join(", "),
+            |nearest| format!("did you mean {nearest}?"),
+        );
+        format!("unknown lever {name:?}\nhint: {hint}")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn profiles_and_switches() {
-        assert!(Levers::new("lacon", &[]).unwrap().has("prefetch"));
-        assert!(!Levers::new("lacon", &["prefetch"]).unwrap().has("prefetch"));
-        assert!(!Levers::new("lacon", &["all"]).unwrap().has("tool_cache"));
-        assert!(!Levers::new("seed", &[]).unwrap().has("no_barrier"));
+        let on = |profile, disabled: &[&str], enabled: &[&str], lever| {
+            Levers::new(profile, disabled, enabled).unwrap().has(lever)
+        };
+        assert!(on("lacon", &[], &[], "prefetch"));
+        assert!(!on("lacon", &["prefetch"], &[], "prefetch"));
+        assert!(!on("lacon", &["all"], &[], "tool_cache"));
+        assert!(!on("seed", &[], &[], "no_barrier"));
+        for profile in ["lacon", "seed", "upstream"] {
+            assert!(!on(profile, &[], &[], "merged_judge"), "{profile}");
+        }
+        assert!(on("lacon", &[], &["merged_judge"], "merged_judge"));
+        assert!(on("seed", &[], &["prefetch"], "prefetch"));
+        assert!(on("lacon", &["all"], &["hedge"], "hedge") && !on("lacon", &["all"], &["hedge"], "condense"));
+    }
+
+    #[test]
+    fn what_no_lever_can_mean_is_said() {
+        let error =
+            |disabled: &[&str], enabled: &[&str]| Levers::new("lacon", disabled, enabled).unwrap_err();
+        assert_eq!(error(&["prefech"], &[]), "unknown lever \"prefech\"\nhint: did you mean prefetch?");
         assert_eq!(
-            Levers::new("lacon", &["prefech"]).unwrap_err(),
-            "unknown lever \"prefech\"\nhint: did you mean prefetch?"
+            error(&[], &["merge_judge"]),
+            "unknown lever \"merge_judge\"\nhint: did you mean merged_judge?"
         );
+        assert!(
+            error(&["hedge"], &["hedge"]).starts_with("lever \"hedge\" is both disabled and enabled\nhint: ")
+        );
+        assert!(error(&[], &["all"]).contains("hint: name them"));
     }
 }

@@ -16,6 +16,7 @@ pub mod ladder;
 pub mod levers;
 pub mod material;
 pub mod memory;
+pub mod merged;
 pub mod outcome;
 pub mod page;
 pub mod plan;

@@ -144,7 +144,7 @@ pub fn record(
         critical_path: critical::path(&facts.nodes),
         books: Books::default(),
         reads: reads(&roles, state, encoding, lengths),
-        levers: levers(&about.levers, about.cast.analysts(), facts),
+        levers: levers(&about.levers, &about.cast, facts),
         plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
         degraded: Vec::new(),
         grade: Grade::default(),
@@ -291,7 +291,7 @@ fn reasons(text: &str) -> Vec<String> {
         .collect()
 }
 
-fn levers(levers: &Levers, analysts: &[Role], facts: &Facts) -> BTreeMap<String, Lever> {
+fn levers(levers: &Levers, cast: &Cast, facts: &Facts) -> BTreeMap<String, Lever> {
     let span = |name: &str| {
         let node =
             facts.nodes.iter().filter(|n| n.node == name).max_by(|a, b| a.end_s.total_cmp(&b.end_s))?;
@@ -301,15 +301,17 @@ fn levers(levers: &Levers, analysts: &[Role], facts: &Facts) -> BTreeMap<String,
     // With a barrier every report would begin after the slowest tools.
     let barrier = || {
         let longest = |suffix: &str| {
-            analysts.iter().filter_map(|r| length(&format!("{r}{suffix}"))).max_by(f64::total_cmp)
+            cast.analysts().iter().filter_map(|r| length(&format!("{r}{suffix}"))).max_by(f64::total_cmp)
         };
         let with = longest("_tools")? + longest("")?;
-        let begin = analysts
+        let begin = cast
+            .analysts()
             .iter()
             .filter_map(|r| span(&format!("{r}_tools")))
             .map(|s| s.0)
             .min_by(f64::total_cmp)?;
-        let end = analysts.iter().filter_map(|r| span(r.name())).map(|s| s.1).max_by(f64::total_cmp)?;
+        let end =
+            cast.analysts().iter().filter_map(|r| span(r.name())).map(|s| s.1).max_by(f64::total_cmp)?;
         Some((with - (end - begin)).max(0.0))
     };
     LEVERS
@@ -320,7 +322,9 @@ fn levers(levers: &Levers, analysts: &[Role], facts: &Facts) -> BTreeMap<String,
                 facts.savings.iter().filter(|s| s.lever == lever.name).map(|s| s.tokens).collect();
             let saved_s = match lever.name {
                 "no_barrier" if on => barrier(),
-                "parallel_judge" if on => length("judge").zip(length("plan")).map(|(a, b)| a.min(b)),
+                "parallel_judge" if cast.judge_beside_plan(levers) => {
+                    length("judge").zip(length("plan")).map(|(a, b)| a.min(b))
+                }
                 _ => None,
             };
             let row = Lever {

@@ -95,6 +95,8 @@ pub struct PlanOptions {
 pub struct Plan {
     forms: BTreeMap<(Role, Role), Form>,
     words: BTreeMap<Role, u32>,
+    /// Whether the plan's call answers for the judge too.
+    judge_in_plan: bool,
     /// The problem that was solved.
     pub problem: Problem,
     /// Its solution.
@@ -166,8 +168,15 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
         MicroUsd(prices::cost(model(role), &usage).unwrap_or(0))
     };
 
+    let judge_in_plan = cast.judge_in_plan(levers);
+    // Who answers in a call of another one has none of its own, and reads there.
+    let asked: Vec<Role> = roles.iter().copied().filter(|r| !(judge_in_plan && *r == Role::Judge)).collect();
+    let call_of = |role: Role| {
+        let by = if judge_in_plan && role == Role::Judge { Role::Plan } else { role };
+        asked.iter().position(|r| *r == by)
+    };
     let mut problem = Problem { limits: options.limits, prices: PRICES, ..Problem::default() };
-    for role in &roles {
+    for role in &asked {
         let analyst = role.is_analyst();
         let input = INSTRUCTION_TOKENS + if analyst { DATA_TOKENS } else { 0 };
         let mut seconds = FIRST_TOKEN_S;
@@ -180,15 +189,16 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
         };
         problem.calls.push(Call {
             name: role.name().into(),
-            after: waits.iter().filter_map(|w| roles.iter().position(|r| r == w)).collect(),
+            after: waits.iter().filter_map(|w| call_of(*w)).collect(),
             fixed: Cost { tokens: input, micro_usd: money(*role, input, 0), millis: millis(seconds) },
         });
     }
     let mut lengths: Vec<(Role, Vec<u32>)> = Vec::new();
-    for (call, role) in roles.iter().enumerate() {
+    for role in &roles {
+        let Some(call) = call_of(*role) else { continue };
         let words = word_choices(cast.file(*role), levers);
         let readers: Vec<Role> =
-            roles.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
+            asked.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
         let choices = words.iter().map(|(words, worth)| {
             let tokens = (f64::from(*words) * TOKENS_PER_WORD) as u64;
             // An answer is written once and read by others: both end with its length.
@@ -204,11 +214,12 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
                 },
             }
         });
-        problem.groups.push(Group { call, segment: "answer".into(), choices: choices.collect() });
+        let segment = if asked[call] == *role { "answer".to_owned() } else { format!("{role} answer") };
+        problem.groups.push(Group { call, segment, choices: choices.collect() });
         lengths.push((*role, words.iter().map(|(words, _)| *words).collect()));
     }
     let mut questions: Vec<(Vec<Role>, Role, Vec<Form>)> = Vec::new();
-    for role in &roles {
+    for role in &asked {
         for piece in &all_pieces[role] {
             if questions.iter().any(|(readers, source, _)| readers.contains(role) && *source == piece.source)
             {
@@ -238,7 +249,7 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
                     },
                 }
             });
-            let call = roles.iter().position(|r| r == role).unwrap_or(0);
+            let call = call_of(*role).unwrap_or(0);
             problem.groups.push(Group {
                 call,
                 segment: piece.source.name().into(),
@@ -250,8 +261,13 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
 
     let solution = solver::solve(&problem)?;
     let words = lengths.iter().zip(&solution.chosen).map(|((role, words), chosen)| (*role, words[*chosen]));
-    let mut plan =
-        Plan { words: words.collect(), forms: BTreeMap::new(), problem: Problem::default(), solution };
+    let mut plan = Plan {
+        words: words.collect(),
+        forms: BTreeMap::new(),
+        judge_in_plan,
+        problem: Problem::default(),
+        solution,
+    };
     for ((readers, source, forms), chosen) in questions.iter().zip(&plan.solution.chosen[lengths.len()..]) {
         plan.forms.extend(readers.iter().map(|reader| ((*reader, *source), forms[*chosen])));
     }
@@ -289,6 +305,8 @@ fn form_choices(piece: Piece, levers: &Levers, limits: Limits) -> Vec<Form> {
 impl Plan {
     /// The form of a text in a reader's prompt.
     pub fn form(&self, reader: Role, source: Role) -> Form {
+        // A judge that is asked alone after all reads what the call read that did not answer for it.
+        let reader = if self.judge_in_plan && reader == Role::Judge { Role::Plan } else { reader };
         self.forms.get(&(reader, source)).copied().unwrap_or(Form::Full)
     }
 
@@ -299,8 +317,9 @@ impl Plan {
 
     /// How many pieces all prompts have together.
     pub fn segments(&self) -> u64 {
-        // Each prompt also has the shared rules, who it is about, and its instruction.
-        self.forms.len() as u64 + 3 * self.words.len() as u64
+        // Each prompt also has the shared rules, who it is about, and its instruction, or two of them.
+        let prompts = self.words.len() as u64 - u64::from(self.judge_in_plan);
+        self.forms.len() as u64 + 3 * prompts + u64::from(self.judge_in_plan)
     }
 }
 
@@ -422,7 +441,7 @@ mod tests {
 
     fn options(disabled: &[&str], limits: Limits) -> PlanOptions {
         PlanOptions {
-            levers: Levers::new("lacon", disabled).unwrap(),
+            levers: Levers::new("lacon", disabled, &[]).unwrap(),
             cast: Arc::new(Cast::new(crate::CastOptions::default()).unwrap()),
             quick_model: "gpt-4o-mini".into(),
             deep_model: "gpt-4o".into(),

@@ -5,7 +5,7 @@ use lacon_llm::{Message, Request};
 use crate::{
     Role, condense,
     forms::AnswerForm,
-    material, prompts,
+    material, merged, prompts,
     state::{ToolResult, TradeState},
     steps::Desk,
 };
@@ -21,16 +21,30 @@ pub struct Built {
     pub receipts: Vec<serde_json::Value>,
 }
 
-/// The role's instruction with its limit and its required last line.
+/// What the role is asked: its instruction with its limit and its required last line; of a plan that answers for the judge
+/// too, both.
 pub fn instruction(desk: &Desk, role: Role) -> String {
+    if role == Role::Plan && desk.cast.judge_in_plan(&desk.levers) {
+        return merged::instruction(desk);
+    }
+    own_instruction(desk, role)
+}
+
+fn own_instruction(desk: &Desk, role: Role) -> String {
+    let words = desk.words(role);
+    let limit = if words > 0 { format!("Write at most {words} words.") } else { String::new() };
+    instruction_with(desk, role, &limit)
+}
+
+/// The role's instruction with a line that limits it, where there is one, and its required last line.
+pub(crate) fn instruction_with(desk: &Desk, role: Role, limit: &str) -> String {
     let file = desk.cast.file(role);
     let mut text = file.instruction.clone();
     if file.sections.len() > 1 {
         text.push_str(&format!("\nCover: {}.", prompts::section_names(file).join("; ")));
     }
-    let words = desk.words(role);
-    if words > 0 {
-        text.push_str(&format!("\nWrite at most {words} words."));
+    if !limit.is_empty() {
+        text.push_str(&format!("\n{limit}"));
     }
     if let Some(ending) = &file.ending {
         text.push_str(&format!(
@@ -43,6 +57,21 @@ pub fn instruction(desk: &Desk, role: Role) -> String {
 
 /// What a role that reads others is sent.
 pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built {
+    let mut built = asked(desk, role, state, round, &instruction(desk, role));
+    if role == Role::Plan && desk.cast.judge_in_plan(&desk.levers) {
+        let words = desk.words_as(Role::Judge, role);
+        let both = |limit: u32| limit.saturating_add(prompts::max_tokens(words));
+        built.request.max_tokens = built.request.max_tokens.map(both);
+    }
+    built
+}
+
+/// What a role is sent that answers for itself alone, also where it otherwise answers for another one too.
+pub(crate) fn alone(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built {
+    asked(desk, role, state, round, &own_instruction(desk, role))
+}
+
+fn asked(desk: &Desk, role: Role, state: &TradeState, round: u32, instruction: &str) -> Built {
     let mut built = Built::default();
     let encoding = desk.run.options.counter.get().encoding;
     let (mut shared, mut own) = (Vec::new(), Vec::new());
@@ -84,7 +113,7 @@ pub fn reader(desk: &Desk, role: Role, state: &TradeState, round: u32) -> Built 
     };
     let layout = desk.levers.has("prefix_layout");
     let rules = cast.rules();
-    built.request = material::request(&rules, &shared, &own.join("\n"), &instruction(desk, role), layout);
+    built.request = material::request(&rules, &shared, &own.join("\n"), instruction, layout);
     desk.prepare(role, &mut built.request);
     let form = cast.file(role).form.as_deref().and_then(AnswerForm::find);
     built.request.response_format = form.map(AnswerForm::schema);

@@ -233,7 +233,10 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let (journal, restored, journal_problem) =
         open_journal(&folder, settings.journal, settings.resume, &settings.about);
-    let durations = DurationsFile::read(&settings.out, &settings.profile, settings.time_scale);
+    // A plan that answers for the judge too takes longer, and such a judge no time.
+    let merged = settings.cast.judge_in_plan(&settings.levers);
+    let kind = if merged { format!("{}+merged_judge", settings.profile) } else { settings.profile.clone() };
+    let durations = DurationsFile::read(&settings.out, &kind, settings.time_scale);
     // Last, so that its thread does not take the processor from what the first request waits for.
     let counter = if settings.async_loading {
         Counter::new(settings.deep_model.clone())
@@ -258,7 +261,7 @@ pub async fn decide(settings: Settings) -> Decided {
         began: clock,
     }));
     let cast = Arc::clone(&settings.cast);
-    let quick_judge = settings.levers.has("slack_models") && cast.judge_beside_plan(&settings.levers);
+    let quick_judge = settings.levers.has("slack_models") && cast.plans_unjudged(&settings.levers);
     let ladder = Ladder::new(
         settings.deadline,
         usual(&plan, &durations),

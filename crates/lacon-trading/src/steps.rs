@@ -14,6 +14,7 @@ use crate::{
     forms::AnswerForm,
     ladder::Ladder,
     material::{Shorts, Stated},
+    merged,
     plan::Plan,
     prompts::{self, RoleFile},
     recall::{self, Embedder, Recall},
@@ -93,7 +94,12 @@ impl Desk {
 
     /// The role's word limit; 0 for none.
     pub fn words(&self, role: Role) -> u32 {
-        if self.levers.has("word_limits") { self.ladder.words(role, self.plan.words(role)) } else { 0 }
+        self.words_as(role, role)
+    }
+
+    /// The role's word limit in a call that is made `by` a role, whose nearness to the deadline counts.
+    pub(crate) fn words_as(&self, role: Role, by: Role) -> u32 {
+        if self.levers.has("word_limits") { self.ladder.words(by, self.plan.words(role)) } else { 0 }
     }
 
     /// Fills in what follows from the role: model limits, effort, temperature.
@@ -115,7 +121,7 @@ impl Desk {
     }
 
     /// Enters in the ledger what was saved in a role's prompt, and hands the prompt on.
-    fn booked(&self, role: Role, built: Built) -> Request {
+    pub(crate) fn booked(&self, role: Role, built: Built) -> Request {
         for (lever, tokens) in built.savings {
             self.run.ledger.saving(role.name(), lever, tokens);
         }
@@ -131,7 +137,7 @@ const FORM_TOKENS: u32 = 80;
 ///
 /// A wrong key or model fails every call alike: the run stops at once. Anything else costs this role's answer alone,
 /// unless nothing can stand in for it.
-fn settle(role: Role, error: Error) -> Result<Text, StepError> {
+pub(crate) fn settle(role: Role, error: Error) -> Result<Text, StepError> {
     let fatal = matches!(
         error.kind(),
         ErrorKind::Auth
@@ -146,7 +152,7 @@ fn settle(role: Role, error: Error) -> Result<Text, StepError> {
 }
 
 /// Checks an answer against what was asked, and asks once more when most of it is missing.
-async fn finish(
+pub(crate) async fn finish(
     desk: &Desk,
     role: Role,
     request: &Request,
@@ -378,6 +384,11 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
         let desk = Arc::clone(&desk);
         async move {
             let state = &context.state;
+            let merged = role == Role::Plan && desk.cast.judge_in_plan(&desk.levers);
+            if role == Role::Judge && desk.cast.research_rounds() == 1 && state.text(role).is_some() {
+                // The plan's answer had its words.
+                return Ok(Output::update(TradeUpdate::default()));
+            }
             if let Some((first, most)) = desk.stagger.of(role) {
                 desk.run.heard(first.name(), most).await;
             }
@@ -402,9 +413,17 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                     tokio::task::yield_now().await;
                     ops.time("prompts ahead", || requests::ahead(&desk, state));
                 }
-                ops.time("trace numbers", || shares_read(&desk, role, state, &request))
+                let sizes = merged.then(|| {
+                    ops.time("count parts", || merged::sizes(&desk, state, context.visit, &request))
+                });
+                (ops.time("trace numbers", || shares_read(&desk, role, state, &request)), sizes)
             };
-            let (answer, read) = futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
+            let (answer, (read, sizes)) =
+                futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
+            if let Some(sizes) = sizes {
+                let update = merged::both(&desk, state, context.visit, answer, read, sizes).await?;
+                return Ok(Output::update(update));
+            }
             let text = match answer {
                 Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, read).await {
                     Ok(text) => text,

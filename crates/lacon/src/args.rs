@@ -137,6 +137,9 @@ pub struct RunArgs {
     /// Levers to switch off, divided by commas, or all
     #[arg(long, value_name = "LEVER,...")]
     pub disable: Option<String>,
+    /// Levers to switch on that are off by themselves, divided by commas
+    #[arg(long, value_name = "LEVER,...")]
+    pub enable: Option<String>,
     /// Tokens that the run may use
     #[arg(long, value_name = "N")]
     pub budget_tokens: Option<String>,
@@ -398,6 +401,9 @@ pub struct GraphArgs {
     /// Levers to switch off, divided by commas, or all
     #[arg(long, value_name = "LEVER,...")]
     pub disable: Option<String>,
+    /// Levers to switch on that are off by themselves, divided by commas
+    #[arg(long, value_name = "LEVER,...")]
+    pub enable: Option<String>,
     /// How to write it
     #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
     pub format: GraphFormat,

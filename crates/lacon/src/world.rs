@@ -17,7 +17,7 @@ use lacon_runtime::{
 };
 use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
 use lacon_trading::{
-    Cast, CastOptions, Role,
+    Cast, CastOptions, Levers, Role,
     agents::{self, Agents},
     source::{DatasetSource, VendorSource},
 };
@@ -257,6 +257,12 @@ pub fn cast(config: &Config, asset: Asset) -> Result<Cast, Failure> {
         risk_rounds: config.integer("run.risk_rounds") as u32,
     })
     .map_err(Failure::input)
+}
+
+/// The levers of a run.
+pub fn levers(config: &Config) -> Result<Levers, Failure> {
+    let (profile, disabled) = (config.text("run.profile"), config.list("run.disable"));
+    Levers::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
 }
 
 /// Puts own tools before a source.

@@ -6,6 +6,7 @@ mod canary;
 mod casts;
 mod defects;
 mod foresee;
+mod merged;
 mod pages;
 mod runs;
 mod support;

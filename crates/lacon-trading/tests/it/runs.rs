@@ -36,15 +36,18 @@ async fn the_lacon_profile_takes_half_the_tokens_and_much_less_time() {
     assert!(span(&ours) < 0.7 * span(&seed), "{} {}", span(&ours), span(&seed));
 }
 
-/// Each lever alone can be switched off; the run still answers in full.
+/// Each lever alone can be switched off, or on where it is off by itself; the run still answers in full.
 #[tokio::test(start_paused = true)]
 async fn every_lever_has_a_switch() {
-    for lever in LEVERS.iter().map(|l| l.name).chain(["all"]) {
-        let decided = run(settings(&format!("lever-{lever}"), "lacon", &[lever], sim())).await;
+    for (lever, usual) in LEVERS.iter().map(|l| (l.name, l.usual)).chain([("all", true)]) {
+        let mut switched = settings(&format!("lever-{lever}"), "lacon", &[], sim());
+        let (off, on): (&[&str], &[&str]) = if usual { (&[lever], &[]) } else { (&[], &[lever]) };
+        switched.levers = Levers::new("lacon", off, on).unwrap();
+        let decided = run(switched).await;
         assert!(decided.failure.is_none(), "{lever}: {:?}", decided.failure);
         assert_eq!(decided.record.reports.len(), 13, "{lever}");
         if lever != "all" {
-            assert!(!decided.record.levers[lever].on);
+            assert_eq!(decided.record.levers[lever].on, !usual, "{lever}");
         }
     }
 }
@@ -143,7 +146,7 @@ async fn a_full_disk_is_reported_with_its_file() {
 
 #[test]
 fn an_unknown_lever_is_an_error() {
-    assert!(Levers::new("lacon", &["prefetsh"]).unwrap_err().contains("did you mean prefetch?"));
+    assert!(Levers::new("lacon", &["prefetsh"], &[]).unwrap_err().contains("did you mean prefetch?"));
 }
 
 /// The origin prepared prompts in a batch whose results no agent ever saw.

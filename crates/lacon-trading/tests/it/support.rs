@@ -105,7 +105,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         company: data.name.clone().unwrap(),
         date: day,
         profile: profile.into(),
-        levers: Levers::new(profile, disabled).unwrap(),
+        levers: Levers::new(profile, disabled, &[]).unwrap(),
         client,
         tools: Arc::new(DatasetSource::new(Arc::new(data), day, Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(1 << 20)),

@@ -6,7 +6,7 @@ use jiff::civil::date;
 use lacon_runtime::{Counter, Restored, Run, RunOptions, ToolCache};
 use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{
-    Levers, graph,
+    graph,
     ladder::Ladder,
     plan::{self, PlanOptions},
     source::DatasetSource,
@@ -22,11 +22,10 @@ use crate::{
 
 /// Prints the graph.
 pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
-    let mut flags = vec![("run.disable", args.disable.as_ref())];
+    let mut flags = vec![("run.disable", args.disable.as_ref()), ("run.enable", args.enable.as_ref())];
     flags.extend(args.cast.flags());
     let config = common.settings(&flags)?;
-    let levers =
-        Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
+    let levers = crate::world::levers(&config)?;
     let day = date(2025, 1, 1);
     // The graph's shape depends on levers and rounds alone; nothing here is ever called.
     let run = Run::new(RunOptions {

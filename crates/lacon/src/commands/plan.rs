@@ -50,7 +50,11 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     text::out(&format!("{} on {}, profile {}", settings.ticker, settings.date, settings.profile));
     text::out("\nrole          answer     what it reads");
     for (call, pieces) in &rows {
-        let answer = pieces.iter().find(|(g, _)| g.segment == "answer").map_or("", |(_, c)| c.form.as_str());
+        // Its own answer first, then that of who it answers for.
+        let mut answers: Vec<_> =
+            pieces.iter().filter(|(group, _)| group.segment.ends_with("answer")).collect();
+        answers.sort_by_key(|(group, _)| group.segment != "answer");
+        let answer = answers.iter().map(|(_, choice)| choice.form.as_str()).collect::<Vec<_>>().join(" + ");
         let Ok(role) = call.name.parse::<lacon_trading::Role>() else { continue };
         let reads: Vec<String> = settings
             .cast

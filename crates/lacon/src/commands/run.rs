@@ -13,7 +13,7 @@ use lacon_llm::ErrorKind;
 use lacon_market::Symbol;
 use lacon_monitor::{Action, RunRecord};
 use lacon_runtime::{Config, ToolCache};
-use lacon_trading::{DecideError, Decided, Levers, Settings, decide, source::introduce};
+use lacon_trading::{DecideError, Decided, Settings, decide, source::introduce};
 
 use super::{
     Common, block_on, report,
@@ -135,6 +135,7 @@ pub(in crate::commands) fn config(
         ("data.tools_url", args.tools_url.as_ref()),
         ("vendors.base_url", args.vendors_url.as_ref()),
         ("run.disable", args.disable.as_ref()),
+        ("run.enable", args.enable.as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
         ("run.budget_usd", args.budget_usd.as_ref()),
         ("llm.models", (!args.model.is_empty()).then_some(&models)),
@@ -174,8 +175,7 @@ fn settings_and_hedge(
     let (ticker, asset) = Symbol::parse(ticker).map_err(Failure::input)?.canonical();
     // Own agents first: efforts and models may name them.
     let cast = Arc::new(world::cast(config, asset)?);
-    let levers =
-        Levers::new(config.text("run.profile"), &config.list("run.disable")).map_err(Failure::input)?;
+    let levers = world::levers(config)?;
     let data = world::dataset(config, &ticker)?;
     let asked = args.date.as_deref().or(resumed.map(|r| r.date.as_str()));
     let date = date(asked, data.as_ref().and_then(|d| d.date))?;

@@ -50,7 +50,7 @@ pub fn run(args: &BenchPromptsArgs) -> Result<ExitCode, Failure> {
         rows.push((name.clone(), input.len(), saved, p50, p99));
     }
     let options = PlanOptions {
-        levers: Levers::new("lacon", &[]).map_err(Failure::input)?,
+        levers: Levers::new("lacon", &[], &[]).map_err(Failure::input)?,
         cast: Arc::new(Cast::new(CastOptions::default()).map_err(Failure::input)?),
         quick_model: "gpt-4o-mini".into(),
         deep_model: "gpt-4o".into(),

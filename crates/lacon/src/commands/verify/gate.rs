@@ -95,7 +95,7 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: &[Measured]) -> Vec<St
             r.plan.equal == r.plan.compared,
             format!("plan: run {i} sent {} of {} prompts as planned", r.plan.equal, r.plan.compared),
         );
-        for lever in LEVERS {
+        for lever in LEVERS.iter().filter(|l| l.usual) {
             let on = r.levers.get(lever.name).is_some_and(|row| row.on);
             require(on, format!("lever: {} is off in run {i}", lever.name));
         }

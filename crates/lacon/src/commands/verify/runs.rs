@@ -250,15 +250,16 @@ pub fn without_parallel(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     switched(bench, "disable-parallel", Some(("parallel", "false")), &[])
 }
 
-/// Every lever off, one by one and all together, on one tape: equal, or what differs is said.
+/// Every lever off, or on that is off by itself, one by one and all off together, on one tape: equal, or what differs is said.
 pub fn rollback(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     let path = bench.scratch.path().join("rollback.tape");
     let text = path.display().to_string();
     let first = simulated(bench, "rollback", &["--tape", &text, "--record"])?.record;
     let mut rows = Vec::new();
-    for name in LEVERS.iter().map(|l| l.name).chain(["all"]) {
-        let mut run = settings(bench, &format!("rollback-{name}"), &["--disable", name])?;
+    for (name, usual) in LEVERS.iter().map(|l| (l.name, l.usual)).chain([("all", true)]) {
+        let (flag, with) = if usual { ("--disable", "without") } else { ("--enable", "with") };
+        let mut run = settings(bench, &format!("rollback-{name}"), &[flag, name])?;
         // What the tape does not hold, because the switch changes a prompt, the simulator answers.
         let tape = Tape::open(
             &path,
@@ -274,9 +275,9 @@ pub fn rollback(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         let decided = block_on(decide(run))?;
         let failure = decided.failure.map(|f| f.to_string());
         let run = decided.record;
-        outcome.require(failure.is_none(), || format!("without {name}: {}", failure.unwrap_or_default()));
+        outcome.require(failure.is_none(), || format!("{with} {name}: {}", failure.unwrap_or_default()));
         outcome.require(run.reports.iter().filter(|r| r.words > 0).count() == 13, || {
-            format!("without {name}: not all 13 roles answered")
+            format!("{with} {name}: not all 13 roles answered")
         });
         let mut differs = Vec::new();
         if run.calls.len() != first.calls.len() {
@@ -293,8 +294,11 @@ pub fn rollback(bench: &Bench<'_>) -> Result<Outcome, Failure> {
             ));
         }
         let text = if differs.is_empty() { "equal".to_owned() } else { differs.join(", ") };
-        outcome.line(format!("without {name:<16} {text}"));
-        rows.push(json!({ "off": name, "differs": differs }));
+        outcome.line(format!("{:<24} {text}", format!("{with} {name}")));
+        rows.push(match usual {
+            true => json!({ "off": name, "differs": differs }),
+            false => json!({ "on": name, "differs": differs }),
+        });
     }
     outcome.data = json!({ "rows": rows });
     Ok(outcome)

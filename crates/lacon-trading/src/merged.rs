@@ -1,0 +1,306 @@
+//! One call for plan and judge: what it asks for, how its answer is divided, what is done when a part is missing.
+//!
+//! The plan stands first: the risk roles wait for it alone, and an answer that is cut then loses the end of the judgement,
+//! which is asked for again beside them. Nothing of an answer is dropped but the two headings and rules between the parts.
+
+use lacon_graph::StepError;
+use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};
+use lacon_runtime::{Answer, Ask, agent, facts};
+
+use crate::{
+    Role, prompts, requests,
+    state::{Text, TradeState, TradeUpdate, text_update},
+    steps::{self, Desk},
+};
+
+/// The lever's name.
+pub const LEVER: &str = "merged_judge";
+
+/// One of the two parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The investment plan.
+    Plan,
+    /// What the judge says of the debate.
+    Judgement,
+}
+
+impl Part {
+    /// The heading that is asked for.
+    pub fn heading(self) -> &'static str {
+        match self {
+            Self::Plan => "Investment plan",
+            Self::Judgement => "Judgement of the debate",
+        }
+    }
+
+    /// What a heading of the part may be, in lower case; the one that is asked for first.
+    fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Plan => &["investment plan", "the investment plan", "plan"],
+            Self::Judgement => &[
+                "judgement of the debate",
+                "judgment of the debate",
+                "judgement",
+                "judgment",
+                "debate judgement",
+                "debate judgment",
+            ],
+        }
+    }
+}
+
+/// An answer, divided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// The plan, or all of an answer without headings; none where it is empty.
+    pub plan: Option<String>,
+    /// The judgement; none where it is missing or empty.
+    pub judgement: Option<String>,
+    /// Whether the plan stands under its heading.
+    pub titled: bool,
+    /// The part that the answer ends in.
+    pub last: Option<Part>,
+}
+
+/// How surely a line opens a part; the surest kind that an answer has for a part counts, the others are text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    /// The heading that was asked for, in a line of its own.
+    Asked,
+    /// Another name of the part, in a line of its own.
+    Named,
+    /// A heading that begins with the name and says more.
+    Begun,
+    /// The name and a colon before text.
+    Inline,
+}
+
+/// Divides an answer at the headings of its parts, in whatever form of Markdown they stand.
+pub fn split(answer: &str) -> Parts {
+    let lines: Vec<&str> = answer.lines().collect();
+    let marks: Vec<Option<(Part, Mark)>> =
+        (0..lines.len()).map(|i| mark(lines[i], lines.get(i + 1).copied())).collect();
+    let surest = |part| marks.iter().flatten().filter(|(of, _)| *of == part).map(|(_, mark)| *mark).min();
+    let (of_plan, of_judgement) = (surest(Part::Plan), surest(Part::Judgement));
+    let (mut lead, mut plan, mut judgement) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut current, mut first) = (None, None);
+    for (line, mark) in lines.iter().zip(&marks) {
+        let opened = mark.filter(|(part, mark)| {
+            let surest = if *part == Part::Plan { of_plan } else { of_judgement };
+            surest == Some(*mark) && current != Some(*part)
+        });
+        let mut rest = Some(*line);
+        if let Some((part, mark)) = opened {
+            current = Some(part);
+            first = first.or(current);
+            rest = match mark {
+                Mark::Asked | Mark::Named => None,
+                Mark::Begun => rest,
+                Mark::Inline => {
+                    line.split_once(':').map(|(_, rest)| rest.trim_start_matches(['*', '_', ' ']))
+                }
+            };
+        }
+        let into = match current {
+            None => &mut lead,
+            Some(Part::Plan) => &mut plan,
+            Some(Part::Judgement) => &mut judgement,
+        };
+        into.extend(rest);
+    }
+    // What stands before the first heading belongs to it, unless it is the plan whose heading was forgotten.
+    let titled = of_plan.is_some();
+    match first {
+        Some(Part::Judgement) if titled => judgement.splice(..0, lead),
+        _ => plan.splice(..0, lead),
+    }
+    .for_each(drop);
+    let [plan, judgement] = [plan, judgement].map(|lines| text(&lines));
+    let last = current.or(plan.is_some().then_some(Part::Plan));
+    Parts { plan, judgement, titled, last }
+}
+
+/// The lines of a part, without the blank ones and the rules around them.
+fn text(lines: &[&str]) -> Option<String> {
+    let says = |line: &&str| !line.trim().is_empty() && !is_rule(line);
+    let begin = lines.iter().position(says)?;
+    let end = lines.iter().rposition(says)?;
+    Some(lines[begin..=end].join("\n").trim_end().to_owned())
+}
+
+/// A line that divides or underlines.
+fn is_rule(line: &str) -> bool {
+    let line = line.trim();
+    line.len() >= 3 && ['-', '=', '*', '_'].iter().any(|c| line.chars().all(|found| found == *c))
+}
+
+/// Whether a line opens a part.
+fn mark(line: &str, next: Option<&str>) -> Option<(Part, Mark)> {
+    let line = line.trim();
+    let bare = title(line);
+    let heading = line.starts_with('#')
+        || ["**", "__"].iter().any(|b| line.starts_with(b) && line.trim_end_matches(':').ends_with(b))
+        || next.is_some_and(|next| {
+            let next = next.trim();
+            next.len() >= 3 && ['=', '-'].iter().any(|c| next.chars().all(|found| found == *c))
+        });
+    [Part::Plan, Part::Judgement].into_iter().find_map(|part| {
+        let names = part.names();
+        if let Some(at) = names.iter().position(|name| bare == *name) {
+            // "Judgment" differs from what was asked for by its spelling alone.
+            let asked = at == 0 || (part == Part::Judgement && at == 1);
+            return Some((part, if asked { Mark::Asked } else { Mark::Named }));
+        }
+        let begins = |name: &&&str| {
+            bare.strip_prefix(**name).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric))
+        };
+        let name = names.iter().filter(|name| **name != "plan").find(begins)?;
+        if heading {
+            return Some((part, Mark::Begun));
+        }
+        let (label, rest) = line.split_once(':')?;
+        (title(label) == **name && !rest.trim_matches(['*', '_', ' ']).is_empty())
+            .then_some((part, Mark::Inline))
+    })
+}
+
+/// The words of a heading in lower case, without marks and numbering.
+fn title(line: &str) -> String {
+    let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let mut text = bare(line);
+    for word in ["part", "section"] {
+        if let Some(rest) = text.strip_prefix(word).filter(|rest| rest.starts_with(' ')) {
+            text = rest.trim_start().to_owned();
+        }
+    }
+    const NUMBERS: [&str; 10] = ["1", "2", "i", "ii", "a", "b", "one", "two", "first", "second"];
+    if let Some((number, rest)) = text.split_once(|c: char| !c.is_alphanumeric())
+        && NUMBERS.contains(&number)
+    {
+        text = bare(rest);
+    }
+    text
+}
+
+/// What the plan's role is asked when it answers for the judge too: both instructions, each under its heading.
+pub fn instruction(desk: &Desk) -> String {
+    let words = [Role::Plan, Role::Judge].map(|role| desk.words_as(role, Role::Plan));
+    let limit = match words.iter().sum() {
+        0 => String::new(),
+        // Each part states its own share; one limit stands for the whole answer.
+        all => format!(", at most {all} words in all"),
+    };
+    let part = |role: Role, part: Part, words: u32| {
+        let limit = if words > 0 { format!("Words of this part: {words}.") } else { String::new() };
+        format!("# {}\n{}", part.heading(), requests::instruction_with(desk, role, &limit))
+    };
+    format!(
+        "Answer in two parts, each under its heading exactly as it stands here{limit}.\n\n{}\n\n{}",
+        part(Role::Plan, Part::Plan, words[0]),
+        part(Role::Judge, Part::Judgement, words[1])
+    )
+}
+
+/// Tokens of the call for both, and of the two calls that it stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    merged: i64,
+    plan: i64,
+    judge: i64,
+}
+
+/// Counts while the answer is under way.
+pub(crate) fn sizes(desk: &Desk, state: &TradeState, visit: u32, sent: &Request) -> Sizes {
+    let encoding = desk.run.options.counter.get();
+    let count = |request: &Request| count_prompt(request, encoding) as i64;
+    Sizes {
+        merged: count(sent),
+        plan: count(&requests::alone(desk, Role::Plan, state, visit).request),
+        judge: count(&requests::reader(desk, Role::Judge, state, visit).request),
+    }
+}
+
+/// Makes the texts of both roles of an answer. A plan that is missing is asked for here, because everybody waits for it;
+/// a judgement that is missing by the judge's own step, beside the risk roles.
+pub(crate) async fn both(
+    desk: &Desk,
+    state: &TradeState,
+    visit: u32,
+    answered: Result<Answer, Error>,
+    read: Vec<(String, f64)>,
+    sizes: Sizes,
+) -> Result<TradeUpdate, StepError> {
+    let answer = match answered {
+        Ok(answer) => Some(answer),
+        // An empty answer lacks both parts.
+        Err(error) if error.kind() == ErrorKind::Malformed(Malformed::Empty) => None,
+        Err(error) => return Ok(text_update(Role::Plan, steps::settle(Role::Plan, error)?)),
+    };
+    let mut parts = answer.as_ref().map(|answer| split(&answer.text)).unwrap_or_default();
+    let file = desk.cast.file(Role::Plan);
+    let is_plan = |text: &str| prompts::missing_sections(file, text).len() * 2 <= file.sections.len();
+    // Words before a judgement that are no plan belong to it.
+    if let (false, Some(judgement)) = (parts.titled, &parts.judgement)
+        && let Some(opening) = parts.plan.take_if(|plan| !is_plan(plan))
+    {
+        parts.judgement = Some(format!("{opening}\n\n{judgement}"));
+    }
+    let cut = answer.as_ref().is_some_and(|answer| answer.finish == Finish::Length);
+    let saved = sizes.plan - sizes.merged + if parts.judgement.is_some() { sizes.judge } else { 0 };
+    let ledger = &desk.run.ledger;
+    ledger.saving(Role::Plan.name(), LEVER, saved);
+    ledger.receipt(serde_json::json!({
+        "node": Role::Plan.name(), "pass": LEVER, "roles": [Role::Plan.name(), Role::Judge.name()],
+        "tokens_before": sizes.plan + sizes.judge, "tokens_after": sizes.plan + sizes.judge - saved,
+        "missing": { "plan": parts.plan.is_none(), "judge": parts.judgement.is_none() },
+    }));
+    let mut update = TradeUpdate::default();
+    if let Some(text) = parts.judgement
+        // A run that is gone on with may have one already.
+        && state.text(Role::Judge).is_none()
+    {
+        let prompts: Vec<&str> =
+            answer.iter().flat_map(|a| &a.messages).map(|m| m.content.as_str()).collect();
+        let reads = desk.cast.reads(Role::Judge, &desk.levers);
+        update.judge = Some(Text {
+            failure: None,
+            cut: cut && parts.last == Some(Part::Judgement),
+            missing: prompts::missing_sections(desk.cast.file(Role::Judge), &text),
+            read: read.iter().filter(|(of, _)| reads.iter().any(|r| r.name() == of)).cloned().collect(),
+            traceable: ledger.ops.time("trace numbers", || Some(facts::share_held(&text, &prompts))),
+            text,
+        });
+    }
+    let finished = match parts.plan {
+        Some(text) => {
+            let request = requests::alone(desk, Role::Plan, state, visit).request;
+            let cut = cut && parts.last == Some(Part::Plan);
+            let answer = Answer {
+                text,
+                finish: if cut { Finish::Length } else { Finish::Stop },
+                messages: request.messages.clone(),
+                open_calls: Vec::new(),
+            };
+            steps::finish(desk, Role::Plan, &request, answer, visit + 1, read).await
+        }
+        None => {
+            let request = desk.booked(Role::Plan, requests::alone(desk, Role::Plan, state, visit));
+            let ask = Ask {
+                role: Role::Plan.name().into(),
+                request: request.clone(),
+                tool_rounds: 0,
+                first_turn: visit + 1,
+            };
+            match agent::ask(&desk.run, ask).await {
+                Ok(answer) => steps::finish(desk, Role::Plan, &request, answer, visit + 2, read).await,
+                Err(error) => Err(error),
+            }
+        }
+    };
+    let text = match finished {
+        Ok(text) => text,
+        Err(error) => steps::settle(Role::Plan, error)?,
+    };
+    Ok(TradeUpdate { plan: Some(text), ..update })
+}
