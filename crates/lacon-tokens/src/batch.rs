@@ -1,14 +1,21 @@
 //! Many texts, or one long one, over several threads.
 
+use std::cmp::Reverse;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use crate::crew::together;
 use crate::encoding::Encoding;
 use crate::incremental::last_settled_border;
 
-/// Below this many bytes in all, starting threads costs more than it saves.
-const WORTH_THREADS: usize = 256 << 10;
-/// Bytes of one long text that a thread takes at a time; also what a cancelled count still finishes.
+/// Below this many bytes in all, waking threads costs more than it saves.
+const WORTH_THREADS: usize = 128 << 10;
+/// Bytes that a thread takes at a time: the last to end keeps the others waiting for half of that at the mean. A look-up of
+/// the next costs as much as counting some ten bytes.
+const SHARE: usize = 32 << 10;
+/// Bytes of one long text that a cancelled count still finishes.
 pub(crate) const SLICE: usize = 64 << 10;
 
 /// Stops counts that others have begun.
@@ -51,8 +58,23 @@ impl Encoding {
         if text.len() < WORTH_THREADS || threads.get() == 1 {
             return self.count(text);
         }
-        let parts = parts(text, (text.len() / (threads.get() * 4)).max(SLICE));
-        self.count_batch(&parts, threads).iter().sum()
+        let rest = Mutex::new(text);
+        let counts = together(threads.get() - 1, || {
+            let mut n_tokens = 0;
+            loop {
+                let part = {
+                    let mut rest = rest.lock().unwrap_or_else(PoisonError::into_inner);
+                    let (part, behind) = split_part(&rest, SHARE);
+                    *rest = behind;
+                    part
+                };
+                if part.is_empty() {
+                    return n_tokens;
+                }
+                n_tokens += self.count(part);
+            }
+        });
+        counts.iter().sum()
     }
 
     /// Number of tokens of `text`, or nothing if it is cancelled before the end.
@@ -78,49 +100,62 @@ impl Encoding {
         if threads <= 1 || bytes < WORTH_THREADS {
             return texts.iter().map(|text| work(text)).collect();
         }
+        let shares = shares(texts);
         let next = AtomicUsize::new(0);
-        let take = || {
-            let mut done = Vec::new();
-            loop {
-                let at = next.fetch_add(1, Ordering::Relaxed);
-                let Some(text) = texts.get(at) else { return done };
-                done.push((at, work(text)));
+        let done = together(threads.min(shares.len()) - 1, || {
+            let mut done: Vec<(usize, Vec<T>)> = Vec::new();
+            while let Some(share) = shares.get(next.fetch_add(1, Ordering::Relaxed)) {
+                done.push((share.start, texts[share.clone()].iter().map(|text| work(text)).collect()));
             }
-        };
-        let mut results: Vec<(usize, T)> = std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(take)).collect();
-            let mut all = take();
-            for other in others {
-                all.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            }
-            all
+            done
         });
-        results.sort_unstable_by_key(|(at, _)| *at);
-        results.into_iter().map(|(_, result)| result).collect()
+        let mut done: Vec<_> = done.into_iter().flatten().collect();
+        done.sort_unstable_by_key(|(start, _)| *start);
+        done.into_iter().flat_map(|(_, results)| results).collect()
     }
 }
 
+/// Neighbours of about [`SHARE`] bytes in all, and longer texts alone: the longest first, so that the last to be done are
+/// short ones.
+fn shares(texts: &[&str]) -> Vec<Range<usize>> {
+    let mut shares: Vec<(usize, Range<usize>)> = Vec::new();
+    for (at, text) in texts.iter().enumerate() {
+        match shares.last_mut() {
+            Some((bytes, share)) if *bytes + text.len() <= SHARE => {
+                *bytes += text.len();
+                share.end = at + 1;
+            }
+            _ => shares.push((text.len(), at..at + 1)),
+        }
+    }
+    shares.sort_by_key(|(bytes, _)| Reverse(*bytes));
+    shares.into_iter().map(|(_, share)| share).collect()
+}
+
 /// `text` in parts of about `size` bytes, cut where a border is certain.
-pub(crate) fn parts(text: &str, size: usize) -> Vec<&str> {
+pub(crate) fn parts(mut text: &str, size: usize) -> Vec<&str> {
     let mut parts = Vec::new();
-    let mut rest = text;
+    while !text.is_empty() {
+        let (part, behind) = split_part(text, size);
+        parts.push(part);
+        text = behind;
+    }
+    parts
+}
+
+/// The first part of `text`, of about `size` bytes and cut where a border is certain, and what is behind it.
+fn split_part(text: &str, size: usize) -> (&str, &str) {
     // How far the search for a border goes: doubled where there is none.
     let mut reach = size;
-    while rest.len() > reach {
+    while text.len() > reach {
         let mut end = reach;
-        while !rest.is_char_boundary(end) {
+        while !text.is_char_boundary(end) {
             end += 1;
         }
-        match last_settled_border(&rest[..end]) {
-            Some(border) => {
-                let (part, behind) = rest.split_at(border);
-                parts.push(part);
-                rest = behind;
-                reach = size;
-            }
+        match last_settled_border(&text[..end]) {
+            Some(border) => return text.split_at(border),
             None => reach *= 2,
         }
     }
-    parts.push(rest);
-    parts
+    (text, "")
 }

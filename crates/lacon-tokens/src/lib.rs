@@ -14,6 +14,7 @@
 mod batch;
 mod classes;
 mod count_cache;
+mod crew;
 mod custom;
 mod encoding;
 mod encodings;

@@ -280,12 +280,13 @@ pub(crate) fn word_key(text: &[u8], start: usize, len: usize) -> u64 {
 /// Stands for "no key" in a front table, whose keys begin with a byte that is not zero.
 const EMPTY: u64 = 1 << 63;
 
-/// The bits of a word that belong to a piece, by its length; none where a word does not hold it.
-const KEEP: [u64; 256] = {
-    let mut table = [0; 256];
+/// The bits of a word that belong to a piece, by its length plus 64; none where a word does not hold it. The compiler
+/// knows that a difference of two places in a window is among these lengths, and checks nothing.
+const KEEP: [u64; 129] = {
+    let mut table = [0; 129];
     let mut len = 1;
     while len <= WORD {
-        table[len] = u64::MAX >> (64 - 8 * len);
+        table[64 + len] = u64::MAX >> (64 - 8 * len);
         len += 1;
     }
     table
@@ -294,13 +295,13 @@ const KEEP: [u64; 256] = {
 /// Keys of pieces that are one token. With [`KEEP`] beside them, one pointer is enough for a probe: the loop over the
 /// pieces of a window has no register to spare.
 pub(crate) struct Front {
-    keep: [u64; 256],
+    keep: [u64; 129],
     pub(crate) keys: [u64; FRONT],
 }
 
 /// The same for encoding, which needs the tokens too.
 pub(crate) struct FrontKnown {
-    keep: [u64; 256],
+    keep: [u64; 129],
     pub(crate) keys: [u64; FRONT_KNOWN],
     pub(crate) ids: [u32; FRONT_KNOWN],
 }
@@ -344,7 +345,7 @@ impl Front {
     /// [`word_key`] of a piece of a window; zero, which no table holds, for an empty or longer piece.
     #[inline(always)]
     pub(crate) fn key(&self, window: &[u8; REACH], start: usize, len: usize) -> u64 {
-        !window_word(window, start) & self.keep[len as u8 as usize]
+        !window_word(window, start) & self.keep[len.wrapping_add(64)]
     }
 }
 
@@ -352,7 +353,7 @@ impl FrontKnown {
     /// As [`Front::key`].
     #[inline(always)]
     pub(crate) fn key(&self, window: &[u8; REACH], start: usize, len: usize) -> u64 {
-        !window_word(window, start) & self.keep[len as u8 as usize]
+        !window_word(window, start) & self.keep[len.wrapping_add(64)]
     }
 }
 

@@ -384,6 +384,9 @@ pub struct BenchTokensArgs {
     /// Measure growth, the event loop, cancelling and the count cache instead of speed
     #[arg(long)]
     pub checks: bool,
+    /// Measure only what a second thread brings
+    #[arg(long, conflicts_with = "checks")]
+    pub threads: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

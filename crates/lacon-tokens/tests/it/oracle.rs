@@ -154,6 +154,40 @@ fn threads_give_the_same() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    #[test]
+    fn any_text_over_threads(
+        scraps in prop::collection::vec("\\PC{0,60}|[ -~\\n]{0,80}|(\\p{L}|\\p{M}|\\p{N}|\\s|'){0,40}|[0-9,.\\n]{0,60}", 1..40),
+        seed in any::<u64>(),
+        threads in 1_usize..5,
+    ) {
+        let threads = NonZeroUsize::new(threads).expect("from 1");
+        let mut random = Seeded(seed);
+        let mut texts = vec![String::new(); 12];
+        for text in &mut texts {
+            let len = [0, 10, 2_000, 70_000][random.below(4)];
+            while text.len() < len {
+                text.push_str(&scraps[random.below(scraps.len())]);
+                text.push_str([" a", "\n", "b "][random.below(3)]);
+            }
+        }
+        let whole = texts.concat();
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        for name in [EncodingName::O200kBase, EncodingName::Cl100kBase] {
+            let encoding = encoding(name);
+            let ids: Vec<Vec<u32>> = texts.iter().map(|text| encoding.encode(text)).collect();
+            prop_assert_eq!(
+                encoding.count_batch(&texts, threads),
+                ids.iter().map(Vec::len).collect::<Vec<_>>()
+            );
+            prop_assert_eq!(encoding.encode_batch(&texts, threads), ids);
+            prop_assert_eq!(encoding.count_parallel(&whole, threads), encoding.count(&whole));
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     #[test]
