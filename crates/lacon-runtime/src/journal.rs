@@ -4,7 +4,7 @@
 //! with what they are about, so the books of a run that was killed ten times balance like those of one that never was.
 //!
 //! Nobody waits for a line: it is made and written as soon as what follows from it is under way, which is one turn of the
-//! event loop later ([`RunJournal::keep`]), with whatever else there is by then in one write. Lines are in the file in the
+//! event loop later (`RunJournal::keep`), with whatever else there is by then in one write. Lines are in the file in the
 //! order of what they tell, so that it never holds what is built on something that it lacks; one that was torn by a kill is
 //! cut off at the next opening. What ended within that turn before a kill, some tenths of a millisecond, is asked again like
 //! what was under way. Making the folders of a run takes up to milliseconds; they are made with the first write. A run that
