@@ -102,8 +102,8 @@ fn documents(text: &str) -> Vec<&str> {
     documents
 }
 
-/// Steps of a loop: some milliseconds.
-const ARITHMETIC: u64 = 1_000_000;
+/// Steps of a loop: some ten milliseconds, beside which the start of a thread is little.
+const ARITHMETIC: u64 = 4_000_000;
 
 /// Eight independent chains, so that it takes as much of a processor as counting does, which a chain would not.
 #[inline(never)]
