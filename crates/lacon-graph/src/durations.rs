@@ -31,6 +31,15 @@ impl Durations {
         list.get(list.len() / 2).copied().map(Duration::from_millis)
     }
 
+    /// What a share of the kept observations of a node did not exceed, by nearest rank. Nothing for a node that was observed
+    /// fewer than `least` times: of few observations the extremes say little.
+    pub fn quantile(&self, node: &str, share: f64, least: usize) -> Option<Duration> {
+        let mut list = self.nodes.get(node).filter(|list| list.len() >= least)?.clone();
+        list.sort_unstable();
+        let rank = (share.clamp(0.0, 1.0) * list.len() as f64).ceil() as usize;
+        list.get(rank.saturating_sub(1)).copied().map(Duration::from_millis)
+    }
+
     /// Every node with its median, for [`Options::expected`](crate::Options::expected).
     pub fn medians(&self) -> Vec<(String, Duration)> {
         self.nodes.keys().filter_map(|node| Some((node.clone(), self.expected(node)?))).collect()
@@ -49,5 +58,9 @@ mod tests {
         (0..KEPT).for_each(|i| durations.observe("a", Duration::from_millis(i as u64)));
         assert_eq!(durations.expected("a"), Some(Duration::from_millis(16)));
         assert_eq!(durations.medians().len(), 1);
+        let millis = |share| durations.quantile("a", share, KEPT).map(|d| d.as_millis());
+        assert_eq!([0.0, 0.1, 0.9, 1.0].map(millis), [Some(0), Some(3), Some(28), Some(31)]);
+        assert_eq!(durations.quantile("a", 0.5, KEPT + 1), None);
+        assert_eq!(durations.quantile("b", 0.5, 0), None);
     }
 }

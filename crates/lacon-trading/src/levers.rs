@@ -45,7 +45,7 @@ pub const LEVERS: &[LeverInfo] = &[
     ),
     lever(
         "stagger",
-        "a sibling that usually ends well before the slowest one waits for that one's first token, to read its cached prefix",
+        "a sibling that ended well before the slowest one in nine of ten earlier runs waits for that one's first token, to read its cached prefix",
     ),
     lever("repair", "one further call when most of an answer's required parts are missing"),
     lever("local_signal", "the decision is read by a parser, not by a model call"),

@@ -390,7 +390,7 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
                 return Ok(Output::update(TradeUpdate::default()));
             }
             if let Some((first, most)) = desk.stagger.of(role) {
-                desk.run.heard(first.name(), most).await;
+                desk.run.ledger.ops.wrap("wait for sibling", desk.run.heard(first.name(), most)).await;
             }
             desk.ladder.step(&desk, role);
             let ops = &desk.run.ledger.ops;
