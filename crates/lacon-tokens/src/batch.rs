@@ -148,11 +148,7 @@ fn split_part(text: &str, size: usize) -> (&str, &str) {
     // How far the search for a border goes: doubled where there is none.
     let mut reach = size;
     while text.len() > reach {
-        let mut end = reach;
-        while !text.is_char_boundary(end) {
-            end += 1;
-        }
-        match last_settled_border(&text[..end]) {
+        match last_settled_border(&text[..text.ceil_char_boundary(reach)]) {
             Some(border) => return text.split_at(border),
             None => reach *= 2,
         }

@@ -415,11 +415,13 @@ impl Rebuilt {
             if longest < 1024 {
                 continue;
             }
-            let end = (0..=longest).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            let end = text.floor_char_boundary(longest);
             let known = self.prompts[role].beginning.filter(|(bytes, _)| *bytes == end);
             let (_, tokens) = known.unwrap_or_else(|| (end, encoding.count(&text[..end])));
             sum += if tokens < 1024 { 0 } else { (tokens - tokens % 128) as u64 };
-            self.prompts.entry(*role).and_modify(|prompt| prompt.beginning = Some((end, tokens)));
+            if let Some(prompt) = self.prompts.get_mut(role) {
+                prompt.beginning = Some((end, tokens));
+            }
         }
         sum
     }
