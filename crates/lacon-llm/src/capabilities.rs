@@ -223,6 +223,11 @@ const RULES: &[Rule] = &[
 ];
 
 impl Capabilities {
+    /// Returns whether the model may spend tokens on hidden reasoning, which `max_tokens` bounds too.
+    pub fn reasons(&self) -> bool {
+        self.effort || self.echo_reasoning || self.reasoning_split || !self.temperature
+    }
+
     /// Returns what `model` accepts; a vendor prefix such as `openai/` or `us.anthropic.` is skipped.
     pub fn of(model: &str) -> Self {
         let lower = model.to_lowercase();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::enough::Enough;
 use crate::message::{Message, ToolChoice, ToolSpec};
 
 /// How long a reasoning model may think.
@@ -84,6 +85,9 @@ pub struct Request {
     /// others find shared beginnings by themselves. It changes the bill, not the answer, and is not part of the digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_messages: Option<usize>,
+    /// The length at which the stream is closed; never when absent. It is not part of the digest.
+    #[serde(skip)]
+    pub enough: Option<Enough>,
     /// For whom the call is made.
     #[serde(default)]
     pub tags: Tags,

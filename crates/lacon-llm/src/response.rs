@@ -16,6 +16,8 @@ pub enum Finish {
     Stop,
     /// A token limit cut the answer.
     Length,
+    /// The stream was closed at the end of a sentence behind the request's word limit ([`crate::Enough`]).
+    WordLimit,
     /// The model waits for tool results.
     ToolCalls,
     /// A filter stopped the answer.
@@ -30,6 +32,7 @@ impl Finish {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::WordLimit => "word_limit",
             Self::ToolCalls => "tool_calls",
             Self::ContentFilter => "content_filter",
             Self::Other(word) => word,

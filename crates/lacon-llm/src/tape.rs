@@ -50,6 +50,8 @@ pub struct TapeOptions {
     pub secrets: Vec<Secret>,
     /// Let a recording replace a file that is not empty.
     pub overwrite: bool,
+    /// What the requests of a recording are tagged with; [`Tape::nonce`] gives it back when the tape is played.
+    pub nonce: String,
     /// Share of the recorded time that playing back takes; 0 answers at once, 1 at the recorded speed.
     pub pace: f64,
 }
@@ -67,6 +69,7 @@ pub struct Tape {
 struct State {
     file: Option<File>,
     info: Option<ClientInfo>,
+    nonce: String,
     llm: HashMap<String, VecDeque<LlmLine>>,
     tools: HashMap<String, VecDeque<ToolLine>>,
     /// Requests that were played, kept for the diff of later misses.
@@ -115,6 +118,11 @@ impl Tape {
     /// Returns what the tape does with calls.
     pub fn mode(&self) -> TapeMode {
         self.mode
+    }
+
+    /// Returns what the requests on the tape are tagged with: drawn for a recording, read from a tape that is played.
+    pub fn nonce(&self) -> String {
+        if self.mode == TapeMode::Record { self.options.nonce.clone() } else { self.lock().nonce.clone() }
     }
 
     /// Returns what reading the tape warned of, such as a last line that was cut.
@@ -290,7 +298,8 @@ fn read(state: &mut State, mut reader: impl BufRead, path: &Path) -> Result<End,
             continue;
         }
         match serde_json::from_slice(&bytes) {
-            Ok(Line::Tape { version, provider, base_url, simulated }) => {
+            Ok(Line::Tape { version, provider, base_url, simulated, nonce }) => {
+                state.nonce = nonce;
                 if version != line::VERSION {
                     let message =
                         format!("tape {} has version {version}, this is {}", path.display(), line::VERSION);
@@ -341,6 +350,7 @@ impl<C: Client> Taped<C> {
                 provider: info.provider,
                 base_url: info.base_url,
                 simulated: info.simulated,
+                nonce: tape.nonce(),
             });
         }
         Self { inner: Some(inner), tape }

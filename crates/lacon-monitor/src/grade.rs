@@ -50,6 +50,8 @@ pub mod points {
     pub const NOT_READY: f64 = 5.0;
     /// No decision can be read.
     pub const DECISION_UNPARSED: f64 = 25.0;
+    /// Another role stands in for the one that decides.
+    pub const DECISION_STAND_IN: f64 = 10.0;
     /// The decision changes on its way.
     pub const DECISION_CHANGES: f64 = 2.0;
     /// The run did not come to its end.
@@ -135,7 +137,16 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
         lose("numbers_not_traceable", points::NOT_TRACEABLE, evidence);
     }
     if !run.decision.parsed {
-        lose("decision_unparsed", points::DECISION_UNPARSED, "no answer states BUY, SELL or HOLD".into());
+        lose(
+            "decision_unparsed",
+            points::DECISION_UNPARSED,
+            "no role that may decide states an action".into(),
+        );
+    }
+    if let Some(missing) = &run.decision.stands_in_for {
+        let by = run.decision.source.as_deref().unwrap_or("another role");
+        let evidence = format!("{missing} states no decision: {by} stands in");
+        lose("decision_stand_in", points::DECISION_STAND_IN, evidence);
     }
     if let Some((first, rest)) = content.actions.split_first()
         && let Some((role, action)) = rest.iter().find(|(_, action)| *action != first.1)

@@ -76,11 +76,7 @@ pub fn html(r: &RunReport) -> String {
 
 fn header(r: &RunReport, page: &mut String) {
     let run = &r.run;
-    let (action, class) = match run.decision.action {
-        Action::Buy => ("BUY", "buy"),
-        Action::Sell => ("SELL", "sell"),
-        Action::Hold => ("HOLD", "hold"),
-    };
+    let (action, class) = (run.decision.word(), run.decision.action.map_or("none", Action::class));
     let mut unreal = Vec::new();
     if run.llm.simulated {
         unreal.push("the language model is simulated");

@@ -340,6 +340,11 @@ impl Ledger {
         self.calls.iter()
     }
 
+    /// Tool calls in order of their end.
+    pub fn tools(&self) -> impl Iterator<Item = &ToolFact> {
+        self.tools.iter()
+    }
+
     /// Nodes in order of their end.
     pub fn nodes(&self) -> impl Iterator<Item = &NodeFact> {
         self.nodes.iter()

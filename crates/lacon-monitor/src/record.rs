@@ -36,6 +36,9 @@ pub struct RunRecord {
     pub data: DataInfo,
     /// What was decided.
     pub decision: Decision,
+    /// What the risk manager, the trader and the plan state.
+    #[serde(default)]
+    pub views: Vec<View>,
     /// Wall time in seconds.
     pub wall_s: f64,
     /// Seconds of the critical path inside model and tool calls.
@@ -116,6 +119,15 @@ pub enum Action {
 }
 
 impl Action {
+    /// The word in lower case, as style sheets name it.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+            Self::Hold => "hold",
+        }
+    }
+
     /// The word in upper case.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -127,21 +139,47 @@ impl Action {
 }
 
 /// What was decided and why.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
-    /// The action; HOLD when none could be parsed.
-    pub action: Action,
+    /// The action; null when nobody decided.
+    pub action: Option<Action>,
     /// The rating on five steps, where the answer that decides states one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<String>,
-    /// From 0 to 1 where an answer states it.
+    /// From 0 to 1 where the answer that decides states it.
     pub confidence: Option<f64>,
-    /// Whether the action was found in an answer.
+    /// Whether an answer states the action.
     pub parsed: bool,
     /// The role whose answer holds it.
     pub source: Option<String>,
-    /// Sentences of that answer, as they stand there.
+    /// How it was read: `field` of a structured answer, tagged `line`, `asked` once more, or `prose`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub how: Option<String>,
+    /// The role that should have decided and stated nothing; `source` stands in for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stands_in_for: Option<String>,
+    /// Arguments of that answer, as they stand there.
     pub reasons: Vec<String>,
+}
+
+impl Decision {
+    /// The action's word, or that there is none.
+    pub fn word(&self) -> &'static str {
+        self.action.map_or("no decision", Action::as_str)
+    }
+}
+
+/// What a role that may decide states.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct View {
+    /// The role.
+    pub role: String,
+    /// Its action.
+    pub action: Action,
+    /// From 0 to 1 where its answer states it.
+    pub confidence: Option<f64>,
+    /// How it was read, as in [`Decision::how`].
+    pub how: String,
 }
 
 /// Tokens in disjoint sums.

@@ -1,10 +1,19 @@
-//! Reads the decision out of an answer: deterministic, no model call. A label beats prose; five tiers map to three
-//! actions; "8/10" is 0.8.
+//! Reads the decision out of an answer: deterministic, no model call.
+//!
+//! [`tagged`] reads the line with the tag that this run drew: no text from outside can know it. [`parse`] is the last
+//! resort. It reads only what the answer says for itself: quotes, code, tables, other people's ratings, earlier
+//! decisions and conditional orders do not count. Two own statements that differ decide nothing.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use crate::Action;
 
+mod own;
+
 /// What an answer decides.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Signal {
     /// The action.
     pub action: Action,
@@ -14,159 +23,217 @@ pub struct Signal {
     pub labelled: bool,
 }
 
-/// Reads the decision; `None` when the answer states none.
-pub fn parse(text: &str) -> Option<Signal> {
-    let confidence = confidence(text);
-    let signal = |action, labelled| Signal { action, confidence, labelled };
-    let labels: Vec<(bool, Action)> = text.lines().filter_map(labelled).collect();
-    let last_final = labels.iter().rev().find(|(is_final, _)| *is_final);
-    if let Some((_, action)) = last_final.or(labels.last()) {
-        return Some(signal(*action, true));
+/// What the tagged lines of an answer say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tagged {
+    /// There is no tagged line, or it holds no action.
+    Missing,
+    /// They agree.
+    States(Action),
+    /// They differ.
+    Contradicts,
+}
+
+/// Reads the lines that carry the tag, in whatever Markdown or HTML they stand; the value may stand on the line below.
+pub fn tagged(text: &str, tag: &str) -> Tagged {
+    if tag.is_empty() {
+        return Tagged::Missing;
     }
-    prose(text).map(|action| signal(action, false))
+    let lines: Vec<Cow<'_, str>> = text.lines().map(own::plain).collect();
+    let mut found = None;
+    for (i, line) in lines.iter().enumerate() {
+        let Some((_, value)) = line.split_once(tag) else { continue };
+        let value = value.trim_start_matches(|c: char| !c.is_alphanumeric());
+        let below =
+            || lines[i + 1..].iter().find(|line| !line.trim().is_empty()).and_then(|line| action_of(line));
+        let action = if value.is_empty() { below() } else { action_of(value) };
+        match (action, found) {
+            (Some(action), Some(earlier)) if action != earlier => return Tagged::Contradicts,
+            (Some(action), _) => found = Some(action),
+            (None, _) => {}
+        }
+    }
+    found.map_or(Tagged::Missing, Tagged::States)
+}
+
+/// Takes the tag out of a text, so that no later prompt holds it.
+pub fn without_tag(text: &str, tag: &str) -> String {
+    if tag.is_empty() {
+        return text.to_owned();
+    }
+    text.replace(&format!(" [{tag}]"), "").replace(&format!("[{tag}]"), "").replace(tag, "")
+}
+
+/// Reads the decision from the answer's own words; `None` where it states none, or two that differ.
+pub fn parse(text: &str) -> Option<Signal> {
+    let own = own::lines(text);
+    let confidence = confidence(&own);
+    let signal = |action, labelled| Signal { action, confidence, labelled };
+    match labelled(&own) {
+        Labelled::None => prose(&own).map(|action| signal(action, false)),
+        Labelled::States(statement) => Some(signal(statement.action, true)),
+        Labelled::Contradicts => None,
+    }
+}
+
+/// The confidence that an answer states for itself, from 0 to 1.
+pub fn stated_confidence(text: &str) -> Option<f64> {
+    confidence(&own::lines(text))
 }
 
 /// The rating on five steps behind the label that decides, as it is usually written; `None` without one.
 pub fn rating(text: &str) -> Option<&'static str> {
-    const RATINGS: [&str; 5] = ["Buy", "Overweight", "Hold", "Underweight", "Sell"];
-    let lines: Vec<(bool, &str)> =
-        text.lines().filter_map(|line| labelled(line).map(|(is_final, _)| (is_final, line))).collect();
-    let last_final = lines.iter().rev().find(|(is_final, _)| *is_final);
-    let (_, line) = last_final.or(lines.last())?;
-    let (label, value) = line.split_once([':', '—', '='])?;
-    if !words(label).last().is_some_and(|w| w.eq_ignore_ascii_case("rating")) {
-        return None;
+    match labelled(&own::lines(text)) {
+        Labelled::States(statement) => statement.rating,
+        _ => None,
     }
-    let value = words(value);
-    RATINGS.into_iter().find(|rating| value.first().is_some_and(|w| w.eq_ignore_ascii_case(rating)))
 }
 
-/// Words, without the marks of Markdown around them.
-fn words(text: &str) -> Vec<&str> {
-    text.split(|c: char| !(c.is_alphanumeric() || c == '\'' || c == '’')).filter(|w| !w.is_empty()).collect()
+/// A line that states an action behind a label of the answer's own.
+#[derive(Clone, Copy, Debug)]
+struct Statement {
+    rank: u8,
+    action: Action,
+    rating: Option<&'static str>,
 }
 
-/// The action of a line such as `**FINAL DECISION: HOLD**`, and whether the label says that it is the last word.
-fn labelled(line: &str) -> Option<(bool, Action)> {
-    let (label, value) = line.split_once([':', '—', '='])?;
-    let label_words: Vec<String> = words(label).into_iter().map(str::to_lowercase).collect();
-    const LABELS: [&str; 9] =
-        ["decision", "recommendation", "proposal", "rating", "action", "verdict", "signal", "call", "stance"];
-    let last = label_words.last()?;
-    if label_words.len() > 6 || !LABELS.contains(&last.as_str()) {
-        return None;
-    }
-    let value_words = words(value);
-    let action = tier(&value_words[..value_words.len().min(3)])?;
-    Some((label_words.iter().any(|w| w == "final"), action))
+enum Labelled {
+    None,
+    States(Statement),
+    Contradicts,
 }
 
-/// The action that begins a list of words: one of five tiers, or of their usual other names.
-fn tier(words: &[&str]) -> Option<Action> {
-    let lower: Vec<String> = words.iter().map(|w| w.to_lowercase()).collect();
-    let at = |i: usize| lower.get(i).map(String::as_str);
-    let first = match at(0)? {
-        "a" | "to" | "is" | "strong" | "strongly" | "moderate" | "moderately" | "cautious" | "cautiously" => {
-            at(1)?
+/// What the highest kind of label says: "final" before "decision" before "action".
+fn labelled(own: &[Cow<'_, str>]) -> Labelled {
+    let mut all: Vec<Statement> = Vec::new();
+    for (i, line) in own.iter().enumerate() {
+        let (label, value) = match line.split_once([':', '=', '—', '→']) {
+            Some((label, value)) => (label, value.trim()),
+            None => match line.split_once(" - ").or_else(|| line.split_once(" – ")) {
+                Some((label, value)) => (label, value.trim()),
+                None => (line.as_ref(), ""),
+            },
+        };
+        let Some((rank, is_rating)) = own::label(label) else { continue };
+        let below = own[i + 1..].iter().find(|line| !line.trim().is_empty());
+        let value = if value.trim_matches(|c: char| !c.is_alphanumeric()).is_empty() {
+            below.map_or("", |line| line.as_ref())
+        } else {
+            value
+        };
+        if let Some(action) = action_of(value) {
+            let rating = is_rating.then(|| own::rating(value)).flatten();
+            all.push(Statement { rank, action, rating });
         }
-        first => first,
-    };
-    match first {
-        "buy" | "overweight" | "accumulate" | "outperform" | "long" => Some(Action::Buy),
-        "sell" | "underweight" | "reduce" | "underperform" | "short" | "exit" => Some(Action::Sell),
-        "hold" | "neutral" | "maintain" | "wait" => Some(Action::Hold),
-        _ => None,
     }
+    let Some(rank) = all.iter().map(|s| s.rank).max() else { return Labelled::None };
+    let mut top = all.into_iter().filter(|s| s.rank == rank);
+    let Some(first) = top.next() else { return Labelled::None };
+    if top.all(|s| s.action == first.action) { Labelled::States(first) } else { Labelled::Contradicts }
 }
 
-/// Without a label: the first word of the text, else the capitalised action that is named most, unless two are
-/// named equally often. "BUY trigger", "buy zone" and negated words do not count.
-fn prose(text: &str) -> Option<Action> {
-    let all = words(text);
-    let plain = |w: &str| match w {
-        "BUY" => Some(Action::Buy),
-        "SELL" => Some(Action::Sell),
-        "HOLD" => Some(Action::Hold),
-        _ => None,
-    };
-    if let Some(action) = all.first().and_then(|w| plain(&w.to_uppercase()))
-        && all.get(1).is_none_or(|next| !is_part_of_a_term(next))
+/// The action that a value begins with: "SELL", "a cautious buy", "do not sell, hold". A choice ("BUY, SELL or HOLD"), a condition
+/// ("SELL if it closes below 170") and a part of an order ("SELL stop at 170") are none.
+pub fn action_of(value: &str) -> Option<Action> {
+    let clause = value.split([';', '。']).next().unwrap_or_default();
+    let clause = clause.split(". ").next().unwrap_or_default();
+    let words = own::words(clause);
+    let mut negated = false;
+    for (i, word) in words.iter().enumerate() {
+        let lower = word.to_lowercase();
+        if own::NEGATIONS.contains(&lower.as_str()) {
+            negated = true;
+            continue;
+        }
+        let Some(action) = own::action(&lower) else {
+            if own::BEFORE_AN_ACTION.contains(&lower.as_str()) || (negated && i < 6) {
+                continue;
+            }
+            return None;
+        };
+        if negated {
+            negated = false;
+            continue;
+        }
+        let next = words.get(i + 1).map(|w| w.to_lowercase());
+        let next = next.as_deref().unwrap_or_default();
+        let after = words.get(i + 2).map(|w| w.to_lowercase()).unwrap_or_default();
+        let other = |word: &str| own::action(word).is_some_and(|other| other != action);
+        let is_choice = other(next) || (matches!(next, "or" | "and" | "oder" | "ou" | "o") && other(&after));
+        if is_choice || own::CONDITIONS.contains(&next) || own::is_part_of_a_term(next) {
+            return None;
+        }
+        return Some(action);
+    }
+    None
+}
+
+/// Without a label: the first word of the text, a sentence in the first person, else the one action that own sentences
+/// name in capitals.
+fn prose(own: &[Cow<'_, str>]) -> Option<Action> {
+    let first = own.iter().find(|line| !line.trim().is_empty())?;
+    let first_words = own::words(first);
+    if let Some(action) = first_words.first().and_then(|w| own::action(&w.to_lowercase()))
+        && first_words[0].chars().next().is_some_and(|c| !c.is_lowercase())
+        && action_of(first) == Some(action)
     {
         return Some(action);
     }
-    let mut counts = [(Action::Buy, 0), (Action::Sell, 0), (Action::Hold, 0)];
-    // Clause by clause, so that a negation reaches no further than its own.
-    for clause in text.split(['.', ';', '\n']) {
-        let clause = words(clause);
-        for (i, word) in clause.iter().enumerate() {
-            let Some(action) = plain(word) else { continue };
-            let negated = clause[i.saturating_sub(3)..i].iter().any(|w| {
-                let w = w.to_lowercase();
-                matches!(w.as_str(), "not" | "no" | "never" | "don't" | "don’t" | "avoid" | "neither")
-            });
-            // "BUY or SELL" names a choice, not the one that was made.
-            let listed = i > 0 && matches!(clause[i - 1].to_lowercase().as_str(), "or" | "and" | "either");
-            if !negated && !listed && clause.get(i + 1).is_none_or(|next| !is_part_of_a_term(next)) {
-                counts.iter_mut().filter(|(a, _)| *a == action).for_each(|(_, n)| *n += 1);
+    let (mut spoken, mut named) = (Vec::new(), Vec::new());
+    for sentence in own.iter().flat_map(|line| line.split_inclusive(['.', ';', '!', '?'])) {
+        let words = own::words(sentence);
+        let lower: Vec<String> = words.iter().map(|w| w.to_lowercase()).collect();
+        if lower.iter().any(|w| own::FOREIGN.contains(&w.as_str())) {
+            continue;
+        }
+        if let Some(at) = lower.windows(2).position(|w| own::is_first_person(&w[0], &w[1])) {
+            spoken.extend(action_of(&words[at + 1..].join(" ")));
+        }
+        let mut negated = false;
+        for (i, word) in words.iter().enumerate() {
+            negated |= own::NEGATIONS.contains(&lower[i].as_str());
+            let action = match *word {
+                "BUY" => Action::Buy,
+                "SELL" => Action::Sell,
+                "HOLD" => Action::Hold,
+                _ => continue,
+            };
+            let next = lower.get(i + 1).map(String::as_str).unwrap_or_default();
+            let before = if i > 0 { lower[i - 1].as_str() } else { "" };
+            let is_listed = matches!(before, "or" | "either")
+                || matches!(next, "or" | "and")
+                || [before, next].iter().any(|w| own::action(w).is_some());
+            if !std::mem::take(&mut negated) && !is_listed && !own::is_part_of_a_term(next) {
+                named.push(action);
             }
         }
     }
-    let most = counts.iter().map(|(_, n)| *n).max().filter(|n| *n > 0)?;
-    let mut best = counts.iter().filter(|(_, n)| *n == most);
-    let action = best.next()?.0;
-    best.next().is_none().then_some(action)
-}
-
-fn is_part_of_a_term(next: &str) -> bool {
-    matches!(
-        next.to_lowercase().as_str(),
-        "trigger"
-            | "triggers"
-            | "zone"
-            | "zones"
-            | "limit"
-            | "limits"
-            | "side"
-            | "stop"
-            | "order"
-            | "orders"
-            | "signal"
-            | "signals"
-            | "rating"
-            | "ratings"
-            | "reduce"
-            | "ratio"
-            | "or"
-            | "and"
-            | "wall"
-            | "pressure"
-    )
+    let agreed = |actions: &[Action]| {
+        let first = *actions.first()?;
+        actions.iter().all(|action| *action == first).then_some(first)
+    };
+    if spoken.is_empty() { agreed(&named) } else { agreed(&spoken) }
 }
 
 /// "Confidence: 8/10", "confidence 70 %", "High confidence": from 0 to 1.
-fn confidence(text: &str) -> Option<f64> {
-    let lower = text.to_lowercase();
-    for line in lower.lines().filter(|l| l.contains("confidence")) {
+fn confidence(own: &[Cow<'_, str>]) -> Option<f64> {
+    for line in own.iter().map(|l| l.to_lowercase()).filter(|l| l.contains("confidence")) {
         let (before, after) = line.split_once("confidence")?;
+        if own::words(before).iter().any(|w| own::FOREIGN.contains(w)) {
+            continue;
+        }
         for part in [after, before] {
             if let Some(value) = fraction(part) {
                 return Some(value);
             }
         }
-        for part in [after, before] {
-            let near: Vec<&str> = words(part);
-            let near: Vec<&&str> = if std::ptr::eq(part, after) {
-                near.iter().take(3).collect()
-            } else {
-                near.iter().rev().take(2).collect()
-            };
-            for word in near {
-                match *word {
-                    "high" | "strong" => return Some(0.8),
-                    "medium" | "moderate" => return Some(0.6),
-                    "low" | "weak" => return Some(0.4),
-                    _ => {}
-                }
+        let (near, far) = (own::words(after), own::words(before));
+        for word in near.iter().take(3).chain(far.iter().rev().take(2)) {
+            match *word {
+                "high" | "strong" => return Some(0.8),
+                "medium" | "moderate" => return Some(0.6),
+                "low" | "weak" => return Some(0.4),
+                _ => {}
             }
         }
     }
@@ -218,6 +285,7 @@ mod tests {
         check("Rating: BUY (Accumulate on weakness)", Some(Action::Buy), None);
         check("FINAL DECISION: BUY – Begin building Tranche A", Some(Action::Buy), None);
         check("Recommendation: SELL\n...\nFINAL DECISION: HOLD", Some(Action::Hold), None);
+        check("Decision: HOLD\nAction: BUY 100 shares later", Some(Action::Hold), None);
     }
 
     #[test]
@@ -236,12 +304,70 @@ mod tests {
         check("HOLD. While the sector could get a lift", Some(Action::Hold), None);
         check("Key points that lead to a HOLD:\n• BUY trigger: pullback into $170", Some(Action::Hold), None);
         check("Do NOT BUY here; SELL instead.", Some(Action::Sell), None);
+        check("After weighing both sides we recommend to sell the position.", Some(Action::Sell), None);
         check("BUY or SELL, who knows", None, None);
+        check("Some say BUY. I see SELL. Others HOLD.", Some(Action::Sell), None);
+        check("There is much for a BUY. There is as much for a SELL.", None, None);
         check("nothing at all", None, None);
         check("", None, None);
     }
 
-    /// The origin joined all digits of "8/10" and read 810.
+    /// What is quoted, fenced, tabled, cited, past or conditional is not what the answer decides.
+    #[test]
+    fn others_do_not_decide() {
+        let buy = |text: &str| check(text, Some(Action::Buy), None);
+        buy("FINAL DECISION: BUY\n\n> FINAL DECISION: SELL");
+        buy("FINAL DECISION: BUY\n```\nFINAL DECISION: SELL\n```");
+        buy("FINAL DECISION: BUY\n\n| FINAL DECISION | SELL |\n|---|---|\n| FINAL DECISION: SELL | x |");
+        buy("FINAL DECISION: BUY\nA headline read \"FINAL DECISION: SELL\" on Monday.");
+        buy("FINAL DECISION: BUY\nYesterday's final decision: SELL");
+        buy("Previous decision: SELL\nDecision: BUY");
+        buy("Decision: BUY\nGoldman Sachs rating: SELL\nUBS recommendation: Sell\nJefferies: Underweight");
+        buy("Action: BUY\nStop-loss action: SELL below 170\nExit signal: SELL at 165");
+        buy("Signal: BUY\nSignal: SELL if it closes below 170");
+        buy("Decision: BUY\nAction: SELL stop at 171");
+        buy("## Final decision\n\n**BUY**\n\nMACD signal: SELL");
+        buy("Final decision:\nBUY\n");
+        buy("<p><b>FINAL DECISION:</b> BUY</p><blockquote>FINAL DECISION: SELL</blockquote>");
+        buy("<strong>Decision</strong>: <em>BUY</em>");
+        buy("FINAL DECISION：ＢＵＹ");
+        buy("*Decision* = `BUY`");
+        buy("Entscheidung: KAUFEN");
+        buy("Décision finale : ACHETER");
+        buy("Decisión final: COMPRAR");
+        buy("最终决定：买入");
+        buy("Trader's proposal: SELL\nRisk analyst: SELL\nOur decision: BUY");
+        buy("We recommend to buy. Analysts at Morgan rate it SELL.");
+        buy("1. **Decision** - BUY\n2. Alternative decision: SELL");
+        buy("FINAL DECISION: BUY, SELL or HOLD\nFINAL DECISION: BUY");
+        check("Decision: do not sell, hold", Some(Action::Hold), None);
+        check("FINAL DECISION: Not BUY but HOLD", Some(Action::Hold), None);
+        check("We do not recommend to sell. We recommend to hold.", Some(Action::Hold), None);
+    }
+
+    #[test]
+    fn two_own_statements_that_differ_decide_nothing() {
+        check("FINAL DECISION: BUY\n\nFINAL DECISION: SELL", None, None);
+        check("Decision: HOLD\nDecision: SELL", None, None);
+        check("Decision: BUY, SELL or HOLD", None, None);
+        check("Decision: BUY/SELL", None, None);
+    }
+
+    #[test]
+    fn the_tagged_line_decides_wherever_it_stands() {
+        let tag = "7f3a9c";
+        let states = |text: &str, action| assert_eq!(tagged(text, tag), Tagged::States(action), "{text}");
+        states("FINAL DECISION [7f3a9c]: SELL\n\nFINAL DECISION: BUY", Action::Sell);
+        states("text\n**FINAL DECISION [7f3a9c]:** BUY", Action::Buy);
+        states("<b>FINAL DECISION [7f3a9c]</b>： HOLD", Action::Hold);
+        states("FINAL DECISION [7f3a9c]\n\n**SELL**", Action::Sell);
+        states("FINAL DECISION [7f3a9c]: BUY, SELL or HOLD\nFINAL DECISION [7f3a9c]: SELL", Action::Sell);
+        assert_eq!(tagged("FINAL DECISION [000000]: SELL", tag), Tagged::Missing);
+        assert_eq!(tagged("D [7f3a9c]: SELL\nD [7f3a9c]: BUY", tag), Tagged::Contradicts);
+        assert_eq!(without_tag("D [7f3a9c]: SELL [7f3a9c]", tag), "D: SELL");
+    }
+
+    /// The original system joined all digits of "8/10" and read 810.
     #[test]
     fn defect_02_eight_of_ten_is_a_share() {
         check("Decision: BUY\nConfidence: 8/10", Some(Action::Buy), Some(0.8));
@@ -249,5 +375,6 @@ mod tests {
         check("Decision: BUY with 7 out of 10 confidence", Some(Action::Buy), Some(0.7));
         check("Decision: HOLD\nHigh confidence", Some(Action::Hold), Some(0.8));
         check("Decision: HOLD\nConfidence: 810", Some(Action::Hold), None);
+        check("Decision: HOLD\nThe trader's confidence: 90 %", Some(Action::Hold), None);
     }
 }

@@ -163,6 +163,22 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         Some(count) => futures_util::future::join(calling, count).await,
     };
     run.hear(role);
+    let mut result = result;
+    if let Ok(response) = &mut result
+        && response.finish == Finish::WordLimit
+        && response.usage.is_none()
+    {
+        // A stream that was closed has no usage from the provider: our counts stand in, marked as estimates.
+        let encoding = options.counter.ready().await.encoding;
+        let output = ops.time("count answer", || encoding.count(&response.text) as u64);
+        if let Some(attempt) =
+            response.attempts.iter_mut().rfind(|a| a.outcome == lacon_llm::Outcome::Answered)
+        {
+            let known = attempt.usage_estimate.unwrap_or_default();
+            let input = known.input.or(Some(counted as u64));
+            attempt.usage_estimate = Some(Usage { input, output: known.output.max(Some(output)), ..known });
+        }
+    }
     match &result {
         Ok(response) => {
             response.warnings.iter().for_each(|w| run.ledger.warn(w.clone()));

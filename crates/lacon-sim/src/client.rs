@@ -174,6 +174,10 @@ impl SimClient {
         let prompt = count_prompt(request, self.model());
         let mut text = text;
         let mut finish = if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
+        let enough = request.enough.as_ref().filter(|_| request.response_format.is_none());
+        if let Some(closed) = enough.and_then(|enough| enough.close(&text)) {
+            (text, finish) = (closed, Finish::WordLimit);
+        }
         let mut completion = if tool_calls.is_empty() {
             encoding.count(&text)
         } else {

@@ -12,6 +12,10 @@ pub struct Wish {
     pub sections: Vec<String>,
     /// From "End with the line …:" the words before the colon.
     pub ending: Option<String>,
+    /// From "Begin with the line …:" the words before the colon, the tag included.
+    pub opening: Option<String>,
+    /// From "Answer with the first line alone …" the same: nothing else is wanted.
+    pub line_alone: bool,
 }
 
 /// Words that a role's recorded answers had when nothing limited them.
@@ -51,10 +55,14 @@ pub fn read_wish(messages: &[Message]) -> Wish {
                     .filter(|s| !s.is_empty())
                     .collect();
             }
-            if let Some((_, after)) = line.split_once("End with the line \"")
-                && let Some((ending, _)) = after.split_once(':')
-            {
-                wish.ending = Some(ending.to_owned());
+            let label = |before: &str| {
+                Some(line.split_once(before)?.1.split_once(": BUY, SELL or HOLD")?.0.to_owned())
+            };
+            wish.ending = label("End with the line \"").or(wish.ending.take());
+            wish.opening = label("Begin with the line \"").or(wish.opening.take());
+            if line.starts_with("Answer with the first line alone") {
+                wish.opening = label(": \"");
+                wish.line_alone = wish.opening.is_some();
             }
         }
     }
@@ -115,7 +123,7 @@ pub fn lean(messages: &[Message]) -> &'static str {
     };
     let after = |label: &str| lines().filter_map(|l| word(l.split_once(label)?.1)).collect::<Vec<_>>();
     // Whoever decided last is followed; the analysts' signals are counted.
-    for label in ["FINAL DECISION:", "FINAL TRANSACTION PROPOSAL:", "Recommendation:"] {
+    for label in ["FINAL DECISION:", "FINAL TRANSACTION PROPOSAL:", "RECOMMENDATION:", "Recommendation:"] {
         if let Some(last) = after(label).last() {
             return last;
         }
@@ -227,10 +235,15 @@ fn write_one(role: &str, messages: &[Message], seed: u64) -> String {
     let facts = figures(messages);
     let voices = voices(role);
     let sections = if wish.sections.is_empty() { vec!["Assessment".to_owned()] } else { wish.sections };
-    let ending = wish.ending.as_deref().map(|ending| format!("{ending}: {lean}"));
-    let reserved = 8 + ending.as_deref().map_or(0, |e| e.split_whitespace().count());
+    let line = |label: &Option<String>| label.as_deref().map(|label| format!("{label}: {lean}"));
+    let (opening, ending) = (line(&wish.opening), line(&wish.ending));
+    if let (true, Some(line)) = (wish.line_alone, &opening) {
+        return line.clone();
+    }
+    let lines = [&opening, &ending];
+    let reserved = 8 + lines.into_iter().flatten().map(|l| l.split_whitespace().count()).sum::<usize>();
     let per_section = budget.saturating_sub(reserved) / sections.len().max(1);
-    let mut text = String::new();
+    let mut text = opening.map(|line| format!("{line}\n\n")).unwrap_or_default();
     // A stride that shares no factor with the number of facts visits each fact once before any twice.
     let n = facts.len().max(1);
     let stride = (1..).map(|k| seed as usize % n + k).find(|s| gcd(*s, n) == 1).unwrap_or(1);

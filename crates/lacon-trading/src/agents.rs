@@ -393,7 +393,7 @@ impl Agent {
             model: self.model.clone(),
             words: self.words,
             sections: self.sections.clone(),
-            ending: None,
+            decides: None,
             form: None,
             tools: self.tools.clone(),
             more: self.more.clone(),

@@ -380,8 +380,8 @@ impl Cast {
         if file.sections.len() > 1 {
             kept.push("the names of the parts above as headings in English");
         }
-        if file.ending.is_some() || file.form.is_some() {
-            kept.push("the label and the word of the decision in English");
+        if file.decides.is_some() || file.form.is_some() {
+            kept.push("the label, the tag and the word of the decision as they are");
         }
         format!("\nWrite in {language}. Keep {}.", kept.join(", "))
     }

@@ -140,8 +140,7 @@ pub fn close(
 ) -> (RunRecord, Option<WriteError>) {
     let model = desk.run.options.counter.get();
     let began = about.began;
-    let mut record =
-        ops.time("record", || outcome::record(about, state, facts, model, &desk.stated, &mut done.lengths));
+    let mut record = ops.time("record", || outcome::record(about, state, facts, model, &mut done.lengths));
     let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.rebuilt));
     record.degraded = desk.ladder.given_up();
     let given_up = record.degraded.len();
@@ -157,7 +156,6 @@ pub fn close(
         let lost = verified.compared - verified.equal;
         record.warnings.push(format!("{lost} of {} prompts were not sent as planned", verified.compared));
     }
-    outcome::degrade(&mut record);
     record.wall_s = began.elapsed().as_secs_f64();
     let mut figures = match done.figures.take() {
         Some((then, figures)) if then == facts.tools.len() => figures,

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use lacon_llm::JsonSchema;
+use lacon_monitor::{Action, signal};
 use serde_json::{Map, Value, json};
 
 /// The five ratings, best first.
@@ -75,6 +76,17 @@ impl AnswerForm {
         JsonSchema { name: self.name().into(), schema, strict: true }
     }
 
+    /// The action in the field that decides; `None` when the answer does not fit the form.
+    pub fn action(self, answer: &str) -> Option<Action> {
+        let value = lacon_llm::structured::fit(&self.schema().schema, answer).ok()?.value;
+        let field = match self {
+            Self::Plan => "recommendation",
+            Self::Order => "action",
+            Self::Decision => "rating",
+        };
+        signal::action_of(value.get(field)?.as_str()?)
+    }
+
     /// The answer as the text that others read; `None` when it does not fit the form.
     pub fn render(self, answer: &str) -> Option<String> {
         let value = lacon_llm::structured::fit(&self.schema().schema, answer).ok()?.value;
@@ -124,8 +136,6 @@ fn is_null(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use lacon_monitor::{Action, signal};
-
     use super::*;
 
     #[test]

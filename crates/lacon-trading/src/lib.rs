@@ -22,6 +22,7 @@ pub mod page;
 pub mod plan;
 pub mod portfolio;
 pub mod prompts;
+mod reasons;
 pub mod recall;
 pub mod reflection;
 pub mod report;

@@ -35,7 +35,7 @@ impl Part {
     }
 
     /// What a heading of the part may be, in lower case; the one that is asked for first.
-    fn names(self) -> &'static [&'static str] {
+    pub(crate) fn names(self) -> &'static [&'static str] {
         match self {
             Self::Plan => &["investment plan", "the investment plan", "plan"],
             Self::Judgement => &[
@@ -264,6 +264,7 @@ pub(crate) async fn both(
             answer.iter().flat_map(|a| &a.messages).map(|m| m.content.as_str()).collect();
         let reads = desk.cast.reads(Role::Judge, &desk.levers);
         update.judge = Some(Text {
+            verdict: None,
             failure: None,
             cut: cut && parts.last == Some(Part::Judgement),
             missing: prompts::missing_sections(desk.cast.file(Role::Judge), &text),

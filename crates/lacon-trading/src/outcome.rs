@@ -7,25 +7,25 @@ use std::{
 };
 
 use lacon_monitor::{
-    Action, Books, content_grade, critical,
+    Books, content_grade, critical,
     grade::Content,
     ledger::{self, Facts},
     origin_grade,
     record::{
-        DataInfo, Decision, Degraded, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord,
-        SCHEMA_VERSION,
+        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord,
+        SCHEMA_VERSION, View,
     },
-    signal::{self, Signal},
+    signal,
 };
-use lacon_runtime::facts;
 use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
 use crate::{
     Cast, Levers, Role,
     cast::Order,
     levers::LEVERS,
-    material::{Known, Stated, known},
-    state::TradeState,
+    material::{Known, known},
+    reasons,
+    state::{How, TradeState, Verdict},
 };
 
 /// What is known of a run besides its state and facts.
@@ -88,7 +88,6 @@ pub fn record(
     state: &TradeState,
     facts: &Facts,
     model: &ModelEncoding,
-    read: &Stated,
     lengths: &mut Lengths,
 ) -> RunRecord {
     let encoding = model.encoding;
@@ -102,8 +101,9 @@ pub fn record(
         .map(|c| c.call.start_s)
         .chain(facts.tools.iter().map(|t| t.tool.start_s))
         .min_by(f64::total_cmp);
-    let planned: u64 = facts.calls.iter().filter_map(|c| c.call.prompt_counted).sum();
-    let sent: u64 = facts.calls.iter().filter_map(|c| c.call.prompt).sum();
+    // A call that the provider reported nothing of has nothing to compare with.
+    let reported = facts.calls.iter().filter_map(|c| c.call.prompt.zip(c.call.prompt_counted));
+    let (sent, planned) = reported.fold((0, 0), |(sent, planned), (s, p)| (sent + s, planned + p));
     let mut calls: Vec<_> = facts.calls.iter().map(|c| c.call.clone()).collect();
     calls.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
     let mut tools: Vec<_> = facts.tools.iter().map(|t| t.tool.clone()).collect();
@@ -119,8 +119,17 @@ pub fn record(
             warnings.push(format!("{role} gave no answer: {failure}"));
         }
     }
-    let stated = stated(state, read);
-    let decision = decide(state, about.cast.order(), &stated, &mut warnings);
+    let verdicts = verdicts(state);
+    let decision = decide(state, about.cast.order(), &verdicts, about.status == "done", &mut warnings);
+    let views = verdicts
+        .iter()
+        .map(|(role, verdict)| View {
+            role: role.name().into(),
+            action: verdict.action,
+            confidence: verdict.confidence,
+            how: verdict.how.name().into(),
+        })
+        .collect();
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
         run_id: about.run_id,
@@ -132,6 +141,7 @@ pub fn record(
         llm: about.llm,
         data: about.data,
         decision,
+        views,
         wall_s,
         model_s,
         own_ms: (wall_s - model_s).max(0.0) * 1e3,
@@ -157,19 +167,8 @@ pub fn record(
             time_scale: about.time_scale,
         },
     };
-    run.grade = grades(&run, &about.cast, (state, &stated), facts);
+    run.grade = grades(&run, &about.cast, (state, &verdicts), facts);
     run
-}
-
-/// Says in the record what a deadline left of the decision.
-pub fn degrade(run: &mut RunRecord) {
-    if run.status == "deadline" && run.decision.parsed {
-        run.degraded.push(Degraded {
-            role: run.decision.source.clone().unwrap_or_default(),
-            step: "last_good_plan".into(),
-            reason: "the deadline passed: the decision is the last that was stated".into(),
-        });
-    }
 }
 
 /// Processors that this process may use; asking the system takes longer than a prompt.
@@ -225,71 +224,67 @@ fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mu
         .collect()
 }
 
-/// What those whose word may count state, in the order in which it does.
-fn stated(state: &TradeState, read: &Stated) -> Vec<(Role, Signal)> {
-    let by = |role: Role| state.text(role).and_then(|t| read.by(role, &t.text)).map(|s| (role, s));
-    [Role::RiskManager, Role::Trader, Role::Signal, Role::Plan].into_iter().filter_map(by).collect()
+/// The roles whose word may stand for the decision, the one that decides first.
+const DECIDERS: [Role; 3] = [Role::RiskManager, Role::Trader, Role::Plan];
+
+/// What the roles that state an action state, the one that decides first.
+pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
+    let by = |role: Role| state.text(role).and_then(|text| text.verdict);
+    DECIDERS
+        .into_iter()
+        .filter_map(|role| {
+            // Where a call extracts the decision from the risk manager's text, its word is the risk manager's.
+            let signal = || by(Role::Signal).filter(|_| role == Role::RiskManager);
+            Some((role, by(role).or_else(signal)?))
+        })
+        .collect()
 }
 
-/// The risk manager decides; where its answer states nothing the trader's does, then the signal call's, then the
-/// plan's. The trader never overrules the risk manager.
+/// The risk manager decides. Where a whole run's risk manager states nothing, the trader stands in, then the plan, and
+/// the record names it. A run that did not come to its end has no stand-in.
 fn decide(
     state: &TradeState,
     order: Order,
-    found: &[(Role, Signal)],
+    verdicts: &[(Role, Verdict)],
+    is_whole: bool,
     warnings: &mut Vec<String>,
 ) -> Decision {
-    let Some((role, decided)) = found.first() else {
-        warnings.push("no answer states BUY, SELL or HOLD: HOLD stands in, unparsed".into());
-        return Decision {
-            action: Action::Hold,
-            rating: None,
-            confidence: None,
-            parsed: false,
-            source: None,
-            reasons: Vec::new(),
-        };
+    let Some((role, verdict)) = verdicts.first().filter(|(role, _)| is_whole || *role == Role::RiskManager)
+    else {
+        return Decision::default();
     };
-    if *role == Role::Plan {
-        warnings.push(
-            "neither risk manager nor trader states a decision: the plan's recommendation is used".into(),
-        );
+    let stands_in = *role != Role::RiskManager;
+    if stands_in {
+        warnings.push(format!(
+            "{role} stands in for {}, which states no decision, also when asked for it",
+            Role::RiskManager
+        ));
+    }
+    if verdict.how == How::Prose {
+        warnings.push(format!("the decision of {role} was read from its prose: it has no decision line"));
     }
     // Where the trader speaks before the risk debate its word is a proposal, not an order.
-    if let Some((_, trader)) = found.iter().find(|(r, _)| *r == Role::Trader)
+    if let Some((_, trader)) = verdicts.iter().find(|(r, _)| *r == Role::Trader)
         && order == Order::Lacon
-        && trader.action != decided.action
+        && trader.action != verdict.action
     {
         warnings.push(format!(
             "the trader proposes {}, the {role} decided {}: the decision stands",
             trader.action.as_str(),
-            decided.action.as_str()
+            verdict.action.as_str()
         ));
     }
-    let confidence = found.iter().find_map(|(_, s)| s.confidence);
+    let text = state.text(*role).map(|t| t.text.as_str()).unwrap_or_default();
     Decision {
-        action: decided.action,
-        rating: state.text(*role).and_then(|t| signal::rating(&t.text)).map(ToOwned::to_owned),
-        confidence,
+        action: Some(verdict.action),
+        rating: signal::rating(text).map(ToOwned::to_owned),
+        confidence: verdict.confidence,
         parsed: true,
         source: Some(role.name().into()),
-        reasons: [*role, Role::RiskManager, Role::Plan]
-            .into_iter()
-            .filter_map(|r| state.text(r))
-            .map(|t| reasons(&t.text))
-            .find(|r| !r.is_empty())
-            .unwrap_or_default(),
+        how: Some(verdict.how.name().into()),
+        stands_in_for: stands_in.then(|| Role::RiskManager.name().into()),
+        reasons: reasons::reasons(text),
     }
-}
-
-/// Up to five lines of a text that carry a figure, as they stand, without their list marks.
-fn reasons(text: &str) -> Vec<String> {
-    text.lines()
-        .map(|l| l.trim().trim_start_matches(['•', '-', '*', '#', '–', ' ']).trim_end())
-        .filter(|l| l.len() > 20 && !facts::numbers(l).is_empty())
-        .take(5)
-        .map(Into::into)
-        .collect()
 }
 
 fn levers(levers: &Levers, cast: &Cast, facts: &Facts) -> BTreeMap<String, Lever> {
@@ -342,7 +337,7 @@ fn levers(levers: &Levers, cast: &Cast, facts: &Facts) -> BTreeMap<String, Lever
 fn grades(
     run: &RunRecord,
     cast: &Cast,
-    (state, stated): (&TradeState, &[(Role, Signal)]),
+    (state, verdicts): (&TradeState, &[(Role, Verdict)]),
     facts: &Facts,
 ) -> Grade {
     let failed = facts.nodes.iter().filter(|n| n.error.is_some()).count();
@@ -365,8 +360,8 @@ fn grades(
             Order::Lacon => matches!(role, Role::Plan | Role::RiskManager | Role::Trader),
             Order::Upstream => role == Role::RiskManager,
         };
-        if states && let Some((_, signal)) = stated.iter().find(|(by, _)| *by == role) {
-            content.actions.push((role.name().into(), signal.action.as_str()));
+        if states && let Some((_, verdict)) = verdicts.iter().find(|(by, _)| *by == role) {
+            content.actions.push((role.name().into(), verdict.action.as_str()));
         }
     }
     let (points, letter, reasons) = content_grade(run, &content);

@@ -103,8 +103,8 @@ fn unreal(run: &RunRecord) -> String {
 
 fn decision_word(run: &RunRecord) -> String {
     match &run.decision.rating {
-        Some(rating) => format!("{} ({rating})", run.decision.action.as_str()),
-        None => run.decision.action.as_str().to_owned(),
+        Some(rating) => format!("{} ({rating})", run.decision.word()),
+        None => run.decision.word().to_owned(),
     }
 }
 
@@ -112,11 +112,7 @@ impl Material {
     /// The page.
     pub fn html(&self) -> String {
         let run = &self.run;
-        let class = match run.decision.action {
-            Action::Buy => "buy",
-            Action::Sell => "sell",
-            Action::Hold => "hold",
-        };
+        let class = run.decision.action.map_or("none", Action::class);
         let (ticker, date) = (escape(&run.ticker), escape(&run.date));
         let mut page = String::with_capacity(128 << 10);
         let _ = write!(
@@ -125,7 +121,7 @@ impl Material {
              <meta name=\"color-scheme\" content=\"light dark\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n\
              <link rel=\"icon\" href=\"data:,\">\n<title>{ticker} {date}: {}</title>\n<style>{}</style>\n</head>\n<body>\n\
              <header>\n<p class=\"kicker\">{} · profile {}</p>\n<h1>{ticker} <span class=\"date\">{date}</span> <span class=\"action {class}\">{}</span></h1>\n",
-            escape(run.decision.action.as_str()),
+            escape(run.decision.word()),
             include_str!("page/style.css"),
             escape(&run.run_id),
             escape(&run.profile),
@@ -188,7 +184,7 @@ impl Material {
         match chart::Series::read(&self.shown) {
             None => page.push_str("<p class=\"soft\">No chart: the run keeps no prices (it had none, or its journal was switched off).</p>\n"),
             Some(series) => {
-                page.push_str(&series.svg(&self.run.ticker, self.run.decision.action.as_str()));
+                page.push_str(&series.svg(&self.run.ticker, self.run.decision.word()));
                 let from = self.sources.of_tools(&series.tools);
                 let _ = writeln!(page, "<p class=\"soft\">Sources: {}</p>", escape(&from.join("; ")));
                 page.push_str(&series.table());

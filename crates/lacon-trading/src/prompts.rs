@@ -21,9 +21,9 @@ pub struct RoleFile {
     /// What an answer must speak of: words of which one must occur, divided by `|`.
     #[serde(default)]
     pub sections: Vec<String>,
-    /// The label of the required last line `LABEL: BUY, SELL or HOLD`.
+    /// The label of the required first line `LABEL [TAG]: BUY, SELL or HOLD`, in capitals.
     #[serde(default)]
-    pub ending: Option<String>,
+    pub decides: Option<String>,
     /// The form of the answer, where it is to be JSON; a name of [`crate::forms::AnswerForm`].
     #[serde(default)]
     pub form: Option<String>,
@@ -113,12 +113,12 @@ pub fn parse(text: &str) -> Result<RoleFile, String> {
     Ok(file)
 }
 
-/// Tokens that an answer of so many words may take, with a margin so that no sentence is cut.
+/// The far bound of an answer in tokens. The stream is closed long before it, at the end of a sentence behind the word limit
+/// ([`lacon_llm::Enough`]): this bounds a model that ends no sentence.
 ///
-/// Recorded answers had 1.2 to 2.0 tokens a word (o200k_base; figures and symbols cost most), so 2.2 a word and room
-/// for a closing line never cut one that kept its word limit.
+/// Recorded answers had 1.2 to 2.0 tokens a word (o200k_base); a row of figures has up to 30.
 pub fn max_tokens(words: u32) -> u32 {
-    ((f64::from(words) * 2.2).ceil() as u32).saturating_add(64)
+    words.saturating_mul(4).saturating_add(128)
 }
 
 /// The names of a role's required parts.

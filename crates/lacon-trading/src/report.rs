@@ -259,8 +259,10 @@ fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     let d = &run.decision;
     let mut text = format!("# Decision: {}, {}\n\n", run.ticker, run.date);
     push_banner(&mut text, run);
-    let parsed = if d.parsed { "" } else { " (no answer states a decision; HOLD stands in)" };
-    let _ = writeln!(text, "**{}**{parsed}\n", d.action.as_str());
+    let _ = writeln!(text, "**{}**\n", d.word());
+    if let Some(missing) = &d.stands_in_for {
+        let _ = writeln!(text, "{missing} stated no decision. What follows is a stand-in.\n");
+    }
     if let Some(confidence) = d.confidence {
         let _ = writeln!(text, "Confidence: {:.0} %\n", confidence * 100.0);
     }

@@ -30,7 +30,7 @@ use crate::{
     ladder::Ladder,
     material::{Shorts, Stated},
     memory::{self, Memory},
-    outcome::About,
+    outcome::{self, About},
     plan::{self, Plan, PlanOptions},
     recall::{self, Embedder, Recall, RecallOptions},
     report::{self, WriteError},
@@ -117,6 +117,8 @@ pub struct Settings {
     pub journal: bool,
     /// Whether a run of this name is gone on with instead of begun.
     pub resume: bool,
+    /// What the tags of decision lines are drawn from. A run that is gone on with, or replayed, needs the one it began with.
+    pub nonce: String,
     /// What the run was started with, for who goes on with it; no secret may stand in it.
     pub about: serde_json::Value,
 }
@@ -182,12 +184,17 @@ pub enum DecideError {
     /// A node failed.
     #[error("{0}")]
     Node(String),
+    /// Every role answered and none stated a decision.
+    #[error(
+        "no decision: risk_manager states none, also when asked for it, and neither do trader and plan\nhint: read their reports; a model that keeps no instruction may need --deep-model"
+    )]
+    NoDecision,
     /// The user stopped the run.
-    #[error("interrupted: what was finished is kept")]
+    #[error("interrupted: finished work was saved")]
     Interrupted,
     /// The run took longer than its deadline.
     #[error(
-        "the run took longer than its deadline of {0:.0} s: what was finished is kept\nhint: raise run.deadline_s"
+        "the run took longer than its deadline of {0:.0} s: finished work was saved\nhint: raise run.deadline_s"
     )]
     Deadline(f64),
     /// The limits of the run cannot be held.
@@ -308,6 +315,7 @@ pub async fn decide(settings: Settings) -> Decided {
         rehearsal,
         shorts: Shorts::default(),
         stated: Stated::default(),
+        nonce: settings.nonce,
         keep_text: settings.keep_text,
         models: settings.models,
         plan,
@@ -344,6 +352,9 @@ pub async fn decide(settings: Settings) -> Decided {
             Err(error) => (Arc::new(TradeState::default()), Some(DecideError::Graph(error.to_string()))),
             Ok(outcome) => {
                 let failure = match outcome.status {
+                    Status::Done if outcome::verdicts(&outcome.state).is_empty() => {
+                        Some(DecideError::NoDecision)
+                    }
                     Status::Done => None,
                     Status::Cancelled => Some(DecideError::Interrupted),
                     Status::DeadlineExceeded => Some(DecideError::Deadline(deadline_s)),
@@ -405,12 +416,12 @@ async fn remember(
     state: &TradeState,
     embedding: Option<memory::Embedding>,
 ) {
-    let (Some(path), true) = (path, record.decision.parsed) else { return };
+    let (Some(path), Some(action)) = (path, record.decision.action) else { return };
     let Ok(date) = record.date.parse() else { return };
     let decided = memory::Decided {
         ticker: record.ticker.clone(),
         date,
-        action: record.decision.action,
+        action,
         run_id: record.run_id.clone(),
         situation: recall::situation(state),
         thesis: record.decision.reasons.iter().take(2).cloned().collect::<Vec<_>>().join(" "),

@@ -2,6 +2,7 @@
 
 use lacon_graph::{Append, LastWins};
 use lacon_llm::Message;
+use lacon_monitor::Action;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -15,9 +16,12 @@ pub struct Text {
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failure: Option<String>,
-    /// Whether the model was cut by the token limit.
+    /// Whether the model was cut by the token limit; the text ends with its last whole sentence.
     #[serde(default)]
     pub cut: bool,
+    /// What it decides, of roles that decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
     /// Required parts that are missing.
     #[serde(default)]
     pub missing: Vec<String>,
@@ -27,6 +31,43 @@ pub struct Text {
     /// The share of the answer's own numbers that stand in what the role read.
     #[serde(default)]
     pub traceable: Option<f64>,
+}
+
+/// What a role's answer decides, and how that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// The action.
+    pub action: Action,
+    /// From 0 to 1, where the same answer states it.
+    pub confidence: Option<f64>,
+    /// How it was read.
+    pub how: How,
+}
+
+/// How a decision was read, the surest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum How {
+    /// From a field of a structured answer.
+    Field,
+    /// From the line with the tag of this run.
+    Line,
+    /// From the answer to one further question about the text.
+    Asked,
+    /// From the words of the text.
+    Prose,
+}
+
+impl How {
+    /// Its name in `run.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Field => "field",
+            Self::Line => "line",
+            Self::Asked => "asked",
+            Self::Prose => "prose",
+        }
+    }
 }
 
 /// One tool's answer.

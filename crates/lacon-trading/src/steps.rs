@@ -4,12 +4,17 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::civil::Date;
 use lacon_graph::{Context, Output, Step, StepError, step};
-use lacon_llm::{Effort, Error, ErrorKind, Finish, Message, Request, ToolSpec};
+use lacon_llm::{
+    Capabilities, Effort, Enough, Error, ErrorKind, Finish, Message, Request, ToolSpec, whole_sentences,
+};
+use lacon_monitor::{
+    Action,
+    signal::{self, Tagged},
+};
 use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
 
 use crate::{
     Cast, Levers, Role,
-    cast::Order,
     closing::{self, Rehearsal},
     forms::AnswerForm,
     ladder::Ladder,
@@ -20,7 +25,7 @@ use crate::{
     recall::{self, Embedder, Recall},
     requests::{self, Built},
     stagger::Stagger,
-    state::{Text, ToolResult, TradeState, TradeUpdate, data_update, talk_update, text_update},
+    state::{How, Text, ToolResult, TradeState, TradeUpdate, Verdict, data_update, talk_update, text_update},
 };
 
 /// What all steps of a run share.
@@ -71,6 +76,8 @@ pub struct Desk {
     pub shorts: Shorts,
     /// What the reports state.
     pub stated: Stated,
+    /// What the tags of decision lines are drawn from; no text from outside may hold it.
+    pub nonce: String,
 }
 
 impl Desk {
@@ -82,6 +89,11 @@ impl Desk {
             let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
             format!("{}: {}{name}.{listing} Date: {}.", self.cast.label(), self.ticker, self.date)
         })
+    }
+
+    /// The tag of a role's decision line: it stands in that role's instruction alone.
+    pub fn tag(&self, role: Role) -> String {
+        blake3::hash(format!("{}/{role}", self.nonce).as_bytes()).to_hex()[..6].to_owned()
     }
 
     /// The model that a role is asked with.
@@ -112,7 +124,9 @@ impl Desk {
         if words > 0 {
             // The names of a form's fields and its quotes are no words of the answer.
             let frame = if file.form.is_some() { FORM_TOKENS } else { 0 };
-            request.max_tokens = Some(prompts::max_tokens(words) + frame);
+            request.max_tokens = Some(prompts::max_tokens(words) + frame + reasoning_room(&request.model));
+            let needs = file.sections.iter().map(|s| s.split('|').map(str::to_owned).collect()).collect();
+            request.enough = Some(Enough { words, needs });
         }
     }
 
@@ -128,6 +142,11 @@ impl Desk {
         built.receipts.into_iter().for_each(|receipt| self.run.ledger.receipt(receipt));
         built.request
     }
+}
+
+/// Room for hidden reasoning, which counts against an answer's bound.
+pub(crate) fn reasoning_room(model: &str) -> u32 {
+    if Capabilities::of(model).reasons() { 8_192 } else { 0 }
 }
 
 /// Tokens of a form's own signs in an answer.
@@ -151,7 +170,8 @@ pub(crate) fn settle(role: Role, error: Error) -> Result<Text, StepError> {
     Ok(Text { failure: Some(error.message().to_owned()), ..Text::default() })
 }
 
-/// Checks an answer against what was asked, and asks once more when most of it is missing.
+/// Checks an answer against what was asked: asks once more when most of it is missing, and for the decision alone when
+/// the role that decides states none.
 pub(crate) async fn finish(
     desk: &Desk,
     role: Role,
@@ -161,40 +181,96 @@ pub(crate) async fn finish(
     read: Vec<(String, f64)>,
 ) -> Result<Text, Error> {
     let file = desk.cast.file(role);
-    let form = file.form.as_deref().and_then(AnswerForm::find);
-    let mut text = form.and_then(|form| form.render(&answer.text)).unwrap_or(answer.text);
-    let mut cut = answer.finish == Finish::Length;
-    let mut missing = prompts::missing_sections(file, &text);
-    let most_missing = missing.len() * 2 > file.sections.len();
-    // The trader states the decision again, so a risk manager's answer without one needs no further call.
-    let last = desk.cast.order() == Order::Upstream && role == Role::RiskManager;
-    let stated_later = matches!(role, Role::RiskManager | Role::Signal) && !last;
-    if desk.levers.has("repair") && most_missing && !stated_later {
+    let mut turn = turn;
+    let mut written = Written::new(file, &answer.text, answer.finish == Finish::Length);
+    let most_missing = written.missing.len() * 2 > file.sections.len();
+    if desk.levers.has("repair") && most_missing {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
-        again.messages.push(Message::assistant(text.clone()));
+        again.messages.push(Message::assistant(answer.text.clone()));
         let words = desk.words(role);
         let limit = if words > 0 { format!(" in at most {words} words") } else { String::new() };
         again.messages.push(Message::user(format!(
             "The answer lacks: {}. Write it again with these parts{limit}.",
-            missing.join(", ")
+            written.missing.join(", ")
         )));
         // A failed repair leaves the first answer in place.
         if let Ok(second) = agent::call(&desk.run, role.name(), turn, &mut again).await {
-            let written = form.and_then(|form| form.render(&second.text)).unwrap_or(second.text);
-            let still = prompts::missing_sections(file, &written);
-            if still.len() < missing.len() && !written.trim().is_empty() {
-                cut = second.finish == Finish::Length;
-                (text, missing) = (written, still);
+            let second = Written::new(file, &second.text, second.finish == Finish::Length);
+            if second.missing.len() < written.missing.len() && !second.text.trim().is_empty() {
+                written = second;
             }
         }
+        turn += 1;
     }
-    if role == Role::Signal {
-        missing.clear();
+    let Written { text, cut, mut missing, field } = written;
+    let verdict = match field {
+        Some(action) => {
+            Some(Verdict { action, confidence: signal::stated_confidence(&text), how: How::Field })
+        }
+        None => verdict(desk, role, &text, request, turn).await,
+    };
+    let text = signal::without_tag(&text, &desk.tag(role));
+    if (file.decides.is_some() || file.form.is_some()) && verdict.is_none() {
+        missing.push("decision".into());
     }
     let ops = &desk.run.ledger.ops;
     let prompts: Vec<&str> = answer.messages.iter().map(|m| m.content.as_str()).collect();
     let traceable = ops.time("trace numbers", || Some(facts::share_held(&text, &prompts)));
-    Ok(Text { failure: None, cut, missing, read, traceable, text })
+    Ok(Text { failure: None, cut, missing, read, traceable, verdict, text })
+}
+
+/// An answer as others read it, with what it lacks.
+struct Written {
+    text: String,
+    cut: bool,
+    missing: Vec<String>,
+    /// The action of a form's field.
+    field: Option<Action>,
+}
+
+impl Written {
+    fn new(file: &RoleFile, answer: &str, cut: bool) -> Self {
+        let form = file.form.as_deref().and_then(AnswerForm::find);
+        let rendered = form.and_then(|form| form.render(answer));
+        let field = form.and_then(|form| form.action(answer));
+        // Half a figure is a wrong figure.
+        let text = rendered.unwrap_or_else(|| if cut { whole_sentences(answer) } else { answer }.to_owned());
+        Self { missing: prompts::missing_sections(file, &text), text, cut, field }
+    }
+}
+
+/// What a role's text decides: its tagged line, else for the role that decides the answer to one question, else its own words.
+async fn verdict(desk: &Desk, role: Role, text: &str, request: &Request, turn: u32) -> Option<Verdict> {
+    let file = desk.cast.file(role);
+    if role == Role::Signal {
+        let action = signal::action_of(text.trim())?;
+        return Some(Verdict { action, confidence: None, how: How::Asked });
+    }
+    if file.decides.is_none() && file.form.is_none() {
+        return None;
+    }
+    let tag = desk.tag(role);
+    let confidence = signal::stated_confidence(text);
+    if let Tagged::States(action) = signal::tagged(text, &tag) {
+        return Some(Verdict { action, confidence, how: How::Line });
+    }
+    if role == Role::RiskManager && !text.trim().is_empty() {
+        let mut question = requests::decision(desk, role, text, request);
+        // A failed question leaves the words of the text.
+        if let Ok(answer) = agent::call(&desk.run, role.name(), turn, &mut question).await {
+            let own_line =
+                || signal::parse(&answer.text).filter(|_| answer.text.lines().count() <= 2).map(|s| s.action);
+            let said = match signal::tagged(&answer.text, &tag) {
+                Tagged::States(action) => Some(action),
+                Tagged::Missing => own_line(),
+                Tagged::Contradicts => None,
+            };
+            if let Some(action) = said {
+                return Some(Verdict { action, confidence, how: How::Asked });
+            }
+        }
+    }
+    signal::parse(text).map(|found| Verdict { action: found.action, confidence, how: How::Prose })
 }
 
 /// How much of what a role reads stands in its prompt: each text's share of its numbers.
@@ -339,10 +415,11 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
 
 /// The join of the analysts: stops the run when none of them has anything.
 pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
-    let cast = Arc::clone(&desk.cast);
+    let desk = Arc::clone(desk);
     step(move |context: Context<TradeState>| {
-        let cast = Arc::clone(&cast);
+        let desk = Arc::clone(&desk);
         async move {
+            let cast = &desk.cast;
             let failures: Vec<String> = cast
                 .analysts()
                 .iter()
@@ -352,6 +429,13 @@ pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
                 .collect();
             if failures.len() == cast.analysts().len() {
                 return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
+            }
+            let asked: Vec<_> = desk.run.ledger.tools().collect();
+            if !asked.is_empty() && !asked.iter().any(|tool| tool.tool.status == "ok") {
+                return Err(StepError::new(format!(
+                    "no report rests on data: none of {} tool calls gave any\nhint: see the tools in run.json; --data names another source",
+                    asked.len()
+                )));
             }
             Ok(Output::update(TradeUpdate::default()))
         }

@@ -71,6 +71,20 @@ pub fn time_scale(config: &Config) -> f64 {
     if is_simulated(config) { config.number("sim.time_scale") } else { config.number("llm.time_scale") }
 }
 
+/// What the tags of a new run's decision lines are drawn from: the seed where the model is simulated, so that equal seeds give
+/// equal prompts, else random bytes that no text from outside can know.
+pub fn nonce(config: &Config) -> String {
+    if is_simulated(config) {
+        return config.text("sim.seed").to_owned();
+    }
+    let mut bytes = [0; 16];
+    // Without a source of random bytes the time and the process have to do.
+    if getrandom::fill(&mut bytes).is_err() {
+        return format!("{:?}/{}", std::time::Instant::now(), std::process::id());
+    }
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// Opens the tape that the settings ask for.
 pub fn tape(config: &Config) -> Result<Option<Arc<Tape>>, Failure> {
     let mode = match config.text("run.tape_mode") {
@@ -84,8 +98,11 @@ pub fn tape(config: &Config) -> Result<Option<Arc<Tape>>, Failure> {
     if path.is_empty() {
         return Err(Failure::input("run.tape_mode is set, run.tape names no file\nhint: add --tape FILE"));
     }
-    let options =
-        TapeOptions { secrets: vec![Secret::new(config.text("llm.api_key"))], ..TapeOptions::default() };
+    let options = TapeOptions {
+        secrets: vec![Secret::new(config.text("llm.api_key"))],
+        nonce: nonce(config),
+        ..TapeOptions::default()
+    };
     let tape = Tape::open(std::path::Path::new(path), mode, options);
     Ok(Some(Arc::new(tape.map_err(|e| Failure::model(&e, e.kind()))?)))
 }

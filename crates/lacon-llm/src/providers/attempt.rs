@@ -12,10 +12,11 @@ use tokio::time::{Instant, timeout_at};
 use super::{Fault, Form, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
+use crate::enough::Watcher;
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
 use crate::refusal;
 use crate::request::Request;
-use crate::response::{Attempt, Outcome, Response, Usage};
+use crate::response::{Attempt, Finish, Outcome, Response, Usage};
 use crate::sse::{Event, Framer};
 use crate::transport::deepest;
 use crate::watch::estimate;
@@ -26,12 +27,16 @@ const MAX_REFUSAL: usize = 64 * 1024;
 const DRAIN: Duration = Duration::from_millis(2);
 
 /// What is known of an attempt while it goes on.
-struct Progress {
+struct Progress<'r> {
     begin: Instant,
     connected: Option<Duration>,
     first: Option<Duration>,
     status: Option<u16>,
     reader: Box<dyn Reader>,
+    /// Watches for the end of an answer with a word limit.
+    watcher: Option<Watcher<'r>>,
+    /// Whether the stream was closed because the answer is long enough.
+    is_enough: bool,
 }
 
 impl Provider {
@@ -59,15 +64,24 @@ impl Provider {
         warnings.iter().for_each(|warning| on_event(StreamEvent::Warning(warning)));
         let message = self.message(request, outgoing)?;
         let reader = wire.reader(request, &capabilities);
-        let mut progress = Progress { begin, connected: None, first: None, status: None, reader };
+        // A form or a tool call is whole or nothing.
+        let enough =
+            request.enough.as_ref().filter(|_| request.response_format.is_none() && self.options.stream);
+        let watcher = enough.map(Watcher::new);
+        let mut progress =
+            Progress { begin, connected: None, first: None, status: None, reader, watcher, is_enough: false };
         on_event(StreamEvent::Sent { attempt: 1 });
         let result = self.exchange(message, &mut progress, on_event).await;
-        let Progress { connected, first, status, reader, .. } = progress;
+        let Progress { connected, first, status, reader, watcher, is_enough, .. } = progress;
         let received = reader.received();
         let usage = reader.usage();
         // What was reported before an answer broke off is not the whole bill; what a whole but unusable one reports is.
-        let is_final = result.is_ok();
+        let is_final = result.is_ok() && !is_enough;
         let result = match result {
+            Ok(()) if is_enough => Ok(Response {
+                finish: Finish::WordLimit,
+                ..Response::new(String::new(), watcher.map(Watcher::into_text).unwrap_or_default())
+            }),
             Ok(()) => reader.finish(),
             Err(error) => Err(error),
         };
@@ -88,6 +102,11 @@ impl Provider {
         match result {
             Ok(mut response) => {
                 attempt.usage = response.usage;
+                if is_enough {
+                    // The usage comes with an answer's own end, which was not waited for.
+                    let (known, guess) = (usage.unwrap_or_default(), estimate(received));
+                    attempt.usage_estimate = Some(Usage { output: known.output.max(guess.output), ..known });
+                }
                 response.attempts = vec![attempt];
                 response.first_token = first;
                 response.elapsed = end;
@@ -150,7 +169,7 @@ impl Provider {
     async fn exchange(
         &self,
         message: hyper::Request<Full<Bytes>>,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
         on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> Result<(), Error> {
         let first_limit = progress.begin + self.options.first_token;
@@ -207,6 +226,9 @@ impl Provider {
             };
             let items = input.push(&bytes, status)?;
             self.take(items, status, &head.headers, progress, on_event)?;
+            if progress.is_enough {
+                return Ok(());
+            }
             if progress.reader.is_done() {
                 // HTTP/1.1: the body's end mostly lies in the same packet; without it the connection would be closed.
                 if !shared {
@@ -224,12 +246,13 @@ impl Provider {
         items: Vec<Item>,
         status: u16,
         headers: &HeaderMap,
-        progress: &mut Progress,
+        progress: &mut Progress<'_>,
         on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> Result<(), Error> {
         for item in items {
             let begin = progress.begin;
             let first = &mut progress.first;
+            let (watcher, is_enough) = (&mut progress.watcher, &mut progress.is_enough);
             let seen = AtomicBool::new(first.is_some());
             let mut sink = |event: StreamEvent<'_>| {
                 if !seen.swap(true, Ordering::Relaxed) {
@@ -237,6 +260,11 @@ impl Provider {
                     on_event(StreamEvent::FirstToken);
                 }
                 on_event(event);
+                if let (StreamEvent::Delta(text), Some(watcher), false) =
+                    (event, watcher.as_mut(), *is_enough)
+                {
+                    *is_enough = watcher.push(text);
+                }
             };
             let result = match &item {
                 Item::Message(event) => progress.reader.event(&event.name, &event.data, &mut sink),
@@ -247,7 +275,7 @@ impl Provider {
                 Err(Fault::Error(error)) => return Err(error.with_status(status)),
                 Err(Fault::Refusal(body)) => return Err(self.refused(status, headers, &body)),
             }
-            if progress.reader.is_done() {
+            if progress.reader.is_done() || progress.is_enough {
                 break;
             }
         }
@@ -281,13 +309,13 @@ impl Provider {
         error
     }
 
-    fn cut(&self, progress: &Progress, cause: &str) -> Error {
+    fn cut(&self, progress: &Progress<'_>, cause: &str) -> Error {
         let bytes = progress.reader.received();
         let message = format!("{}'s answer was cut after {bytes} bytes of text{cause}", self.name);
         with_status(Error::new(ErrorKind::Malformed(Malformed::CutStream), message), progress.status)
     }
 
-    fn too_slow(&self, which: Timeout, progress: &Progress) -> Error {
+    fn too_slow(&self, which: Timeout, progress: &Progress<'_>) -> Error {
         let message = match which {
             Timeout::Idle => format!(
                 "{}'s answer stood still for {} s after {} bytes of text",

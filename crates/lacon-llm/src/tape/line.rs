@@ -19,7 +19,15 @@ pub(super) const VERSION: u32 = 1;
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub(super) enum Line {
     /// The head: who answered.
-    Tape { version: u32, provider: String, base_url: String, simulated: bool },
+    Tape {
+        version: u32,
+        provider: String,
+        base_url: String,
+        simulated: bool,
+        /// What the requests of the recording were tagged with.
+        #[serde(default)]
+        nonce: String,
+    },
     /// A model call.
     Llm(Box<LlmLine>),
     /// A tool call.

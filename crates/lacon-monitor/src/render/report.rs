@@ -19,7 +19,7 @@ pub fn report(r: &RunReport) -> String {
         "{} on {}: {} ({}), run {}, profile {}",
         run.ticker,
         run.date,
-        run.decision.action.as_str(),
+        run.decision.word(),
         run.status,
         run.run_id,
         run.profile

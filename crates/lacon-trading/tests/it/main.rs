@@ -4,6 +4,7 @@
 
 mod canary;
 mod casts;
+mod decisions;
 mod defects;
 mod foresee;
 mod merged;

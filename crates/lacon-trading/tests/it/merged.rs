@@ -87,13 +87,13 @@ async fn the_call_asks_for_both_parts_with_the_limits_of_both() {
     for part in [
         "at most 412 words in all.",
         "# Investment plan\nRole: research manager.",
-        "Words of this part: 300.\nEnd with the line \"Recommendation: BUY, SELL or HOLD\"",
+        "Words of this part: 300.\nBegin with the line \"RECOMMENDATION [",
         "# Judgement of the debate\nRole: debate judge.",
         "Words of this part: 112.",
     ] {
         assert!(text.contains(part), "{part}: {text}");
     }
-    assert_eq!(request.max_tokens, Some(300 * 22 / 10 + 64 + 247 + 64));
+    assert_eq!(request.max_tokens, Some(300 * 4 + 128 + 112 * 4 + 128));
     assert_eq!(request.model, "gpt-4o");
     assert_eq!(client.of("judge").len(), 0);
     let risk = prompt(&client.of("risk_manager").remove(0));

@@ -69,7 +69,12 @@ impl Client for Scripted {
             };
             self.calls.fetch_add(1, Ordering::SeqCst);
             tokio::time::sleep(self.delay).await;
-            (self.script)(&request.tags.role, n, request)
+            let mut response = (self.script)(&request.tags.role, n, request)?;
+            // What [`says`] writes keeps the instruction on the first line.
+            if let Some(label) = label(request).filter(|_| response.text.ends_with(PLAIN_END)) {
+                response.text.insert_str(0, &format!("{label}: HOLD\n"));
+            }
+            Ok(response)
         })
     }
 
@@ -77,6 +82,15 @@ impl Client for Scripted {
         ClientInfo { provider: "scripted".into(), base_url: String::new(), simulated: true }
     }
 }
+
+/// The label with its tag that a prompt's own instruction asks for: the last one, whatever stands above it.
+pub fn label(request: &Request) -> Option<String> {
+    let text = prompt(request);
+    let at = text.rfind(": BUY, SELL or HOLD")?;
+    text[..at].rsplit('"').next().map(str::to_owned)
+}
+
+const PLAIN_END: &str = "Growth Recommendation: HOLD";
 
 /// A plain answer that has every required part.
 pub fn says(role: &str, text: &str) -> Response {
@@ -137,6 +151,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         async_loading: true,
         journal: false,
         resume: false,
+        nonce: "test".into(),
         about: serde_json::Value::Null,
     }
 }

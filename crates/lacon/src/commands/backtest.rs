@@ -25,7 +25,7 @@ const RUN: &str = "backtest";
 /// A decision of the back-test.
 struct Made {
     date: Date,
-    action: Action,
+    action: Option<Action>,
     tokens: u64,
     reused: bool,
     error: Option<String>,
@@ -100,7 +100,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
             });
         }
         let decisions: Vec<(Date, Action)> =
-            made.iter().filter(|m| m.error.is_none()).map(|m| (m.date, m.action)).collect();
+            made.iter().filter(|m| m.error.is_none()).filter_map(|m| Some((m.date, m.action?))).collect();
         let performance = play(&bars, &decisions, options);
         reports.push((name, made, performance, out));
     }
@@ -153,7 +153,7 @@ fn print(ticker: &str, made: &[Made], p: &Performance) {
             (None, true) => "kept from before".into(),
             (None, false) => format!("{} tokens", thousands(m.tokens)),
         };
-        text::out(&format!("  {}  {:<4}  {note}", m.date, m.action.as_str()));
+        text::out(&format!("  {}  {:<4}  {note}", m.date, m.action.map_or("none", Action::as_str)));
     }
     let hits = if p.judged == 0 {
         "none can be judged yet".to_owned()

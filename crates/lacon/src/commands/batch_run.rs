@@ -1,12 +1,13 @@
 //! `lacon batch-run`: many tickers with shared news, one tool cache and one budget.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Instant};
+use std::{cell::Cell, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Parser;
 use futures_util::StreamExt;
 use lacon_runtime::ToolCache;
-use lacon_trading::{Decided, Settings, decide};
+use lacon_trading::{Decided, Settings, decide, plan};
 use serde_json::json;
+use tokio::sync::Notify;
 
 use super::{Common, block_on, run as run_command};
 use crate::{
@@ -34,6 +35,63 @@ pub(in crate::commands) fn settings_of(
     run_command::settings(&config, &args, resumed.as_ref(), started)
 }
 
+/// A budget of tokens that runs share: each reserves what it may use before it begins, so that runs beside each other cannot
+/// spend the same tokens.
+struct Purse {
+    left: Cell<u64>,
+    running: Cell<usize>,
+    settled: Notify,
+}
+
+impl Purse {
+    fn new(budget: u64) -> Self {
+        Self { left: Cell::new(budget), running: Cell::new(0), settled: Notify::new() }
+    }
+
+    /// What a run may use: what its plan expects and a fifth, or less where its plan can be made to fit. Waits for what runs under
+    /// way give back; `None` where the run fits into nothing that is left. Dropping the future reserves nothing.
+    async fn reserve(&self, settings: &Settings) -> Option<u64> {
+        loop {
+            if self.left.get() == u64::MAX {
+                return Some(u64::MAX);
+            }
+            if let Some(share) = self.share(settings) {
+                self.left.set(self.left.get() - share);
+                self.running.set(self.running.get() + 1);
+                return Some(share);
+            }
+            if self.running.get() == 0 {
+                return None;
+            }
+            self.settled.notified().await;
+        }
+    }
+
+    fn share(&self, settings: &Settings) -> Option<u64> {
+        let own = if settings.budget_tokens == 0 { u64::MAX } else { settings.budget_tokens };
+        let left = self.left.get().min(own);
+        let mut options = settings.plan_options();
+        options.limits.tokens = None;
+        let usual = plan::compiled(&options).ok()?.solution.used.tokens;
+        let wanted = usual + usual / 5;
+        if wanted <= left {
+            return Some(wanted);
+        }
+        // The solver leaves a margin of its own.
+        options.limits.tokens = Some(left);
+        (settings.levers.has("prompt_plan") && plan::compiled(&options).is_ok()).then_some(left)
+    }
+
+    /// Takes what a run used, and gives back what it reserved and did not use.
+    fn settle(&self, share: u64, used: u64) {
+        if share != u64::MAX {
+            self.left.set(self.left.get() + share.saturating_sub(used));
+            self.running.set(self.running.get() - 1);
+            self.settled.notify_waiters();
+        }
+    }
+}
+
 /// Runs all of them and prints a line each.
 pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<ExitCode, Failure> {
     let tickers = tickers(&args.tickers)?;
@@ -50,23 +108,19 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
         all.push(settings);
     }
     let budget = args.budget_tokens.unwrap_or(u64::MAX);
-    let spent = std::cell::Cell::new(0u64);
+    let purse = Purse::new(budget);
     let results: Vec<(String, Option<Decided>)> = block_on(
         futures_util::stream::iter(all)
             .map(|mut settings| {
-                let spent = &spent;
+                let purse = &purse;
                 async move {
                     let ticker = settings.ticker.clone();
-                    let left = budget.saturating_sub(spent.get());
-                    if left == 0 {
-                        return (ticker, None);
-                    }
+                    let Some(share) = purse.reserve(&settings).await else { return (ticker, None) };
                     if budget != u64::MAX {
-                        settings.budget_tokens =
-                            if settings.budget_tokens == 0 { left } else { settings.budget_tokens.min(left) };
+                        settings.budget_tokens = share;
                     }
                     let decided = decide(settings).await;
-                    spent.set(spent.get() + decided.record.tokens.total);
+                    purse.settle(share, decided.record.tokens.total);
                     (ticker, Some(decided))
                 }
             })
@@ -97,12 +151,12 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
         for (ticker, decided) in &results {
             match decided {
                 None => text::out(&format!(
-                    "{ticker:<10} left out: the budget of {} tokens is used",
+                    "{ticker:<10} left out: it does not fit into what is left of the budget of {} tokens",
                     thousands(budget)
                 )),
                 Some(d) => {
                     let r = &d.record;
-                    let word = if d.failure.is_some() { "failed" } else { r.decision.action.as_str() };
+                    let word = if d.failure.is_some() { "failed" } else { r.decision.word() };
                     text::out(&format!(
                         "{ticker:<10} {word:<6} {:>8} {:>8.2} {:>6}  {}",
                         thousands(r.tokens.total),

@@ -56,8 +56,10 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
         let tool = tools.iter().find(|(_, text)| holds(text));
         figures.push((number.to_owned(), report.map(|(role, _)| *role), tool.map(|(name, _)| name.clone())));
     }
-    let against: Vec<&View> =
-        views.iter().filter(|v| v.action != record.decision.action && v.role.name() != decider).collect();
+    let against: Vec<&View> = views
+        .iter()
+        .filter(|v| Some(v.action) != record.decision.action && v.role.name() != decider)
+        .collect();
     let traced = figures.iter().filter(|(_, _, tool)| tool.is_some()).count();
     if args.json {
         let view =
@@ -83,7 +85,7 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
         "{} on {}: {} by {decider}{confidence}",
         record.ticker,
         record.date,
-        record.decision.action.as_str()
+        record.decision.word()
     ));
     record.decision.reasons.iter().for_each(|reason| text::out(&format!("  - {reason}")));
     text::out("\nwho said what");
@@ -100,7 +102,7 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     }
     text::out("\nwhat would turn it");
     if against.is_empty() {
-        text::out(&format!("  nobody who stated a view was against {}", record.decision.action.as_str()));
+        text::out(&format!("  nobody who stated a view was against {}", record.decision.word()));
     }
     for view in against {
         text::out(&format!(

@@ -57,6 +57,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     .map_err(Failure::input)?;
     let desk = Desk {
         keep_text: false,
+        nonce: String::new(),
         rehearsal: lacon_trading::closing::Rehearsal::default(),
         stated: Default::default(),
         identity: Default::default(),

@@ -22,12 +22,14 @@ pub struct Resumed {
     pub date: String,
     /// Its name, or that of the fork.
     pub run_id: String,
+    /// What the tags of its decision lines are drawn from.
+    pub nonce: String,
     /// Its settings, where they were no defaults.
     pub settings: Vec<(&'static str, String)>,
 }
 
 /// What a journal says of how its run was started: every setting that is no default, secrets left out.
-pub fn about(config: &Config, ticker: &str, date: &str) -> Value {
+pub fn about(config: &Config, ticker: &str, date: &str, nonce: &str) -> Value {
     let settings: BTreeMap<&str, &str> = SETTINGS
         .iter()
         .filter(|s| {
@@ -35,7 +37,7 @@ pub fn about(config: &Config, ticker: &str, date: &str) -> Value {
         })
         .map(|s| (s.key, config.text(s.key)))
         .collect();
-    json!({ "ticker": ticker, "date": date, "settings": settings })
+    json!({ "ticker": ticker, "date": date, "nonce": nonce, "settings": settings })
 }
 
 /// Finds the run that `--resume` names, and with `--from` copies it up to that node under the name in `--run-id`.
@@ -61,6 +63,7 @@ pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
         ticker: text("ticker"),
         date: text("date"),
         run_id: file_name,
+        nonce: text("nonce"),
         settings: settings.collect(),
     };
     // Results may have been moved since: they go on where they are.

@@ -195,6 +195,9 @@ fn settings_and_hedge(
     let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
     let tape = world::tape(config)?;
     let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
+    let begun = resumed.map(|resumed| resumed.nonce.clone()).filter(|nonce| !nonce.is_empty());
+    let nonce =
+        begun.unwrap_or_else(|| tape.as_ref().map_or_else(|| world::nonce(config), |tape| tape.nonce()));
     let settings = Settings {
         client,
         tools: world::tools(config, data, &run_id, &ticker, date, cast.agents(), tape)?,
@@ -234,7 +237,8 @@ fn settings_and_hedge(
         async_loading: config.flag("tokens.async"),
         journal: config.flag("run.journal"),
         resume: resumed.is_some(),
-        about: resume::about(config, ticker.as_str(), &date.to_string()),
+        about: resume::about(config, ticker.as_str(), &date.to_string(), &nonce),
+        nonce,
     };
     Ok((settings, hedge))
 }
@@ -299,27 +303,39 @@ fn heading(config: &Config, settings: &Settings) -> String {
 fn print(decided: &Decided) {
     let run = &decided.record;
     let terminal = std::io::stdout().is_terminal();
-    let color = match run.decision.action {
-        Action::Buy => "32;1",
-        Action::Sell => "31;1",
-        Action::Hold => "33;1",
-    };
-    let word = paint(run.decision.action.as_str(), color, terminal);
-    let mut source = run.decision.source.clone().map(|s| format!(" by {s}")).unwrap_or_default();
-    if let Some(confidence) = run.decision.confidence {
-        source.push_str(&format!(", confidence {:.0} %", confidence * 100.0));
-    }
-    if !run.decision.parsed {
-        source = " (no answer states a decision: HOLD stands in)".into();
-    }
-    let rating = run.decision.rating.as_ref().map(|r| format!(" ({r})")).unwrap_or_default();
-    text::out(&format!("\n{word}{rating}{source}"));
+    text::out(&format!("\n{}", headline(run, terminal)));
     for reason in &run.decision.reasons {
         text::out(&format!("  - {reason}"));
     }
     text::out("");
     figures(run, terminal);
     text::out(&format!("report    {}", decided.folder.join("reports/complete.md").display()));
+}
+
+/// The decision, who made it, and what is wrong with that.
+pub(in crate::commands) fn headline(run: &RunRecord, terminal: bool) -> String {
+    let decision = &run.decision;
+    let Some(action) = decision.action else {
+        return format!("{}: the run ended as {}", paint("no decision", "31;1", terminal), run.status);
+    };
+    let color = match action {
+        Action::Buy => "32;1",
+        Action::Sell => "31;1",
+        Action::Hold => "33;1",
+    };
+    let mut line = paint(action.as_str(), color, terminal);
+    decision.rating.iter().for_each(|rating| line.push_str(&format!(" ({rating})")));
+    decision.source.iter().for_each(|source| line.push_str(&format!(" by {source}")));
+    if let Some(missing) = &decision.stands_in_for {
+        line.push_str(&format!(", standing in for {missing}, which states no decision"));
+    }
+    if let Some(confidence) = decision.confidence {
+        line.push_str(&format!(", confidence {:.0} %", confidence * 100.0));
+    }
+    if decision.how.as_deref() == Some("prose") {
+        line.push_str(", read from its prose");
+    }
+    line
 }
 
 fn figures(run: &RunRecord, terminal: bool) {
@@ -383,7 +399,7 @@ fn conclude(decided: &Decided, config: &Config) -> Result<ExitCode, Failure> {
         DecideError::Node(_) => failure::code_of(ErrorKind::Connect),
         DecideError::Interrupted => failure::INTERRUPTED,
         DecideError::Deadline(_) => failure::GATE,
-        DecideError::Plan(_) => failure::INPUT,
+        DecideError::NoDecision => failure::GATE,
         _ => failure::INPUT,
     };
     let mut message = world::chain(error);

@@ -129,7 +129,7 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: &[Measured]) -> Vec<St
             a.tokens.total == b.tokens.total || runs::second_request(a) || runs::second_request(b),
             format!("reproduced: {} tokens, then {} with the same draws", a.tokens.total, b.tokens.total),
         );
-        let (a, b) = (a.decision.action.as_str(), b.decision.action.as_str());
+        let (a, b) = (a.decision.word(), b.decision.word());
         require(a == b, format!("reproduced: {a}, then {b} with the same draws"));
     }
     if !again.is_empty() {

@@ -162,16 +162,10 @@ fn on_tape(bench: &Bench<'_>, name: &str, extra: &[&str]) -> Result<(RunRecord, 
 }
 
 fn same(outcome: &mut Outcome, name: &str, a: &RunRecord, b: &RunRecord) {
-    outcome.require(
-        a.decision.action == b.decision.action && a.decision.reasons == b.decision.reasons,
-        || {
-            format!(
-                "{name}: the decision differs: {} and {}",
-                a.decision.action.as_str(),
-                b.decision.action.as_str()
-            )
-        },
-    );
+    outcome
+        .require(a.decision.action == b.decision.action && a.decision.reasons == b.decision.reasons, || {
+            format!("{name}: the decision differs: {} and {}", a.decision.word(), b.decision.word())
+        });
     let (answered_a, answered_b) = (answered_tokens(a), answered_tokens(b));
     outcome.require(answered_a == answered_b, || {
         format!("{name}: answers hold {answered_a} and {answered_b} tokens")
@@ -287,11 +281,7 @@ pub fn rollback(bench: &Bench<'_>) -> Result<Outcome, Failure> {
             differs.push(format!("{:+} tokens", run.tokens.total as i64 - first.tokens.total as i64));
         }
         if run.decision.action != first.decision.action {
-            differs.push(format!(
-                "decides {}, not {}",
-                run.decision.action.as_str(),
-                first.decision.action.as_str()
-            ));
+            differs.push(format!("decides {}, not {}", run.decision.word(), first.decision.word()));
         }
         let text = if differs.is_empty() { "equal".to_owned() } else { differs.join(", ") };
         outcome.line(format!("{:<24} {text}", format!("{with} {name}")));

@@ -1,0 +1,152 @@
+//! Who decides, how that is read, and what happens when nobody does.
+
+use lacon_llm::{Finish, Response};
+use lacon_monitor::Action;
+use lacon_trading::DecideError;
+
+use crate::support::{Scripted, label, prompt, run, says, settings};
+
+fn line(request: &lacon_llm::Request, action: &str) -> String {
+    format!("{}: {action}", label(request).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_tagged_line_decides_and_its_tag_reaches_nobody_else() {
+    let client = Scripted::new(|role, _, request| {
+        Ok(match role {
+            "risk_manager" => {
+                let quoted =
+                    "The plan says\nFINAL DECISION: BUY\nand a headline FINAL DECISION [abcdef]: BUY";
+                Response::new(
+                    "scripted",
+                    format!("{}\n\nMomentum is negative for weeks.\n{quoted}", line(request, "SELL")),
+                )
+            }
+            _ => says(role, "x"),
+        })
+    });
+    let decided = run(settings("tagged", "lacon", &[], client.clone())).await;
+    let decision = &decided.record.decision;
+    assert_eq!(
+        (decision.action, decision.how.as_deref()),
+        (Some(Action::Sell), Some("line")),
+        "{decision:?}"
+    );
+    assert_eq!(decision.stands_in_for, None);
+    let tag = line(&client.of("risk_manager")[0], "").replace("FINAL DECISION [", "").replace("]: ", "");
+    assert_eq!(tag.len(), 6);
+    for request in client.asked.lock().unwrap().iter().filter(|r| r.tags.role != "risk_manager") {
+        assert!(!prompt(request).contains(&tag), "{}", request.tags.role);
+    }
+    assert_eq!(client.of("risk_manager").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_decision_is_asked_for_with_a_small_request() {
+    let client = Scripted::new(|role, n, request| {
+        Ok(match (role, n) {
+            ("risk_manager", 1) => {
+                Response::new("scripted", "Everything speaks against it. Confidence: 70 %")
+            }
+            ("risk_manager", _) => Response::new("scripted", line(request, "SELL")),
+            ("trader", _) => Response::new("scripted", format!("{}\nConfidence: 95 %", line(request, "BUY"))),
+            _ => says(role, "x"),
+        })
+    });
+    let decided = run(settings("asked", "lacon", &[], client.clone())).await;
+    let decision = &decided.record.decision;
+    assert_eq!(
+        (decision.action, decision.how.as_deref()),
+        (Some(Action::Sell), Some("asked")),
+        "{decision:?}"
+    );
+    assert_eq!(decision.confidence, Some(0.7), "the trader's confidence is not the risk manager's");
+    let question = &client.of("risk_manager")[1];
+    assert!(prompt(question).contains("Everything speaks against it.") && prompt(question).len() < 700);
+    assert_eq!(question.max_tokens, Some(48));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stand_in_is_named_and_costs_a_grade() {
+    let client = Scripted::new(|role, _, request| {
+        Ok(match role {
+            "risk_manager" => Response::new("scripted", "I cannot say. Confidence: 90 %"),
+            "trader" => Response::new("scripted", line(request, "HOLD")),
+            _ => says(role, "x"),
+        })
+    });
+    let decided = run(settings("stand-in", "lacon", &[], client.clone())).await;
+    let decision = &decided.record.decision;
+    assert_eq!(decision.action, Some(Action::Hold));
+    assert_eq!(
+        (decision.source.as_deref(), decision.stands_in_for.as_deref()),
+        (Some("trader"), Some("risk_manager"))
+    );
+    assert_eq!(decision.confidence, None, "a confidence belongs to the role that decides");
+    let lost = decided.record.grade.reasons.iter().find(|r| r.code == "decision_stand_in").unwrap();
+    assert!(lost.points >= 10.0, "{lost:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_in_which_nobody_decides_fails_without_an_action() {
+    let client = Scripted::new(|_, _, _| Ok(Response::new("scripted", "I cannot say anything about this.")));
+    let decided = run(settings("undecided", "lacon", &["repair"], client)).await;
+    assert!(matches!(decided.failure, Some(DecideError::NoDecision)), "{:?}", decided.failure);
+    let record = &decided.record;
+    assert_eq!((record.decision.action, record.decision.parsed, &*record.status), (None, false, "failed"));
+    assert!(serde_json::to_value(&record.decision).unwrap()["action"].is_null());
+    assert!(record.grade.reasons.iter().any(|r| r.code == "decision_unparsed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_tagged_lines_that_differ_are_asked_about() {
+    let client = Scripted::new(|role, n, request| {
+        Ok(match (role, n) {
+            ("risk_manager", 1) => Response::new(
+                "scripted",
+                format!("{}\ntext\n{}", line(request, "SELL"), line(request, "BUY")),
+            ),
+            ("risk_manager", _) => Response::new("scripted", line(request, "HOLD")),
+            _ => says(role, "x"),
+        })
+    });
+    let decided = run(settings("two-lines", "lacon", &[], client)).await;
+    assert_eq!(decided.record.decision.action, Some(Action::Hold));
+}
+
+/// An interrupted run has no stand-in: what the plan says is no decision.
+#[tokio::test(start_paused = true)]
+async fn an_overdue_run_shows_no_action() {
+    let client = Scripted::with_delay(std::time::Duration::from_secs(100), |role, _, request| {
+        Ok(if role == "plan" {
+            Response::new("scripted", format!("{}\nThe risk is small.", line(request, "BUY")))
+        } else {
+            says(role, "x")
+        })
+    });
+    let mut settings = settings("overdue", "lacon", &["deadline_ladder"], client);
+    settings.deadline = Some(std::time::Duration::from_secs(350));
+    let decided = run(settings).await;
+    assert_eq!((&*decided.record.status, decided.record.decision.action), ("deadline", None));
+    assert_eq!(decided.record.views.len(), 1, "what the plan says is kept as its view");
+}
+
+/// A token limit cuts inside figures: what is passed on ends with a whole sentence.
+#[tokio::test(start_paused = true)]
+async fn half_a_figure_reaches_nobody() {
+    let client = Scripted::new(|role, _, request| {
+        Ok(match role {
+            "bull" => Response {
+                finish: Finish::Length,
+                ..Response::new("scripted", "The close was 181.64. The target is 19")
+            },
+            "risk_manager" => Response::new("scripted", line(request, "SELL")),
+            _ => says(role, "x"),
+        })
+    });
+    let decided = run(settings("half", "lacon", &[], client.clone())).await;
+    let plan = prompt(&client.of("plan")[0]);
+    assert!(plan.contains("The close was 181.64.") && !plan.contains("The target is 19"), "{plan}");
+    let bull = decided.record.reports.iter().find(|r| r.role == "bull").unwrap();
+    assert!(!bull.complete, "{bull:?}");
+}
