@@ -40,6 +40,48 @@ impl<S: State> Graph<S> {
         text
     }
 
+    /// The graph as lines for a terminal: nodes that may run beside each other, and what they wait for. A way back stands behind
+    /// the node that it leaves, with its bound.
+    pub fn to_text(&self) -> String {
+        let n = self.inner.nodes.len();
+        let mut depth = vec![0usize; n];
+        // A graph without ways back has no longer chain than it has nodes.
+        for _ in 0..n {
+            for edge in self.inner.edges.iter().filter(|edge| edge.loop_bound.is_none()) {
+                depth[edge.to] = depth[edge.to].max(depth[edge.from] + 1);
+            }
+        }
+        let mut rows: Vec<(usize, Vec<&str>, Vec<String>, Vec<String>)> = Vec::new();
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by_key(|node| depth[*node]);
+        for node in order {
+            let name = &*self.inner.nodes[node].name;
+            let ahead = self.inner.edges.iter().filter(|edge| edge.to == node && edge.loop_bound.is_none());
+            let after = ahead.map(|e| (*self.inner.nodes[e.from].name).to_owned()).collect();
+            let back = self.inner.edges.iter().filter(|e| e.from == node && e.loop_bound.is_some());
+            let back = back.map(|e| {
+                format!("{}, at most {} times", &*self.inner.nodes[e.to].name, e.loop_bound.unwrap_or(0))
+            });
+            let back: Vec<String> = back.collect();
+            match rows
+                .iter_mut()
+                .find(|row| row.0 == depth[node] && row.2 == after && row.3.is_empty() && back.is_empty())
+            {
+                Some(row) => row.1.push(name),
+                None => rows.push((depth[node], vec![name], after, back)),
+            }
+        }
+        let width = rows.iter().map(|row| row.1.join(", ").len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for (depth, nodes, after, back) in rows {
+            let after = if after.is_empty() { String::new() } else { format!("after {}", after.join(", ")) };
+            let back = if back.is_empty() { String::new() } else { format!("; back to {}", back.join("; ")) };
+            let line = format!("{:>3}  {:<width$}  {after}{back}", depth + 1, nodes.join(", "));
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+
     fn edge_rows(&self) -> impl Iterator<Item = (&str, &str, String, Option<u32>)> {
         let name = |i: usize| &*self.inner.nodes[i].name;
         self.inner

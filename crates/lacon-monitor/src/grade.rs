@@ -42,6 +42,8 @@ pub mod points {
     pub const NO_DATA: f64 = 5.0;
     /// Some of an analyst's tools gave no data.
     pub const SOME_DATA_MISSING: f64 = 1.0;
+    /// The date lies outside of what the data covers.
+    pub const DATE_OUTSIDE_DATA: f64 = 10.0;
     /// A text did not reach its reader.
     pub const NOT_READ: f64 = 5.0;
     /// Most numbers of an answer stand in nothing that it read.
@@ -73,6 +75,8 @@ pub struct Content {
     pub read: Vec<(String, String, f64)>,
     /// For each analyst: the share of its report's numbers that stand in what it read.
     pub traceable: Vec<(String, f64)>,
+    /// Why the data does not fit the date, where it does not.
+    pub data_gap: Option<String>,
     /// Actions by role, from plan to trader, where one was found.
     pub actions: Vec<(String, &'static str)>,
 }
@@ -119,7 +123,8 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
     for role in &content.analysts {
         let of_role: Vec<_> = run.tools.iter().filter(|t| t.role == *role).collect();
         let with_data = of_role.iter().filter(|t| t.status == "ok").count();
-        if with_data == 0 {
+        // An agent without tools of its own is not fined for having none.
+        if with_data == 0 && !of_role.is_empty() {
             let names: Vec<&str> = of_role.iter().map(|t| t.name.as_str()).collect();
             lose("no_data", points::NO_DATA, format!("{role}: no tool gave data ({})", names.join(", ")));
         }
@@ -135,6 +140,9 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
         let evidence =
             format!("{role}: {:.0} % of the report's numbers stand in what it read", share * 100.0);
         lose("numbers_not_traceable", points::NOT_TRACEABLE, evidence);
+    }
+    if let Some(gap) = &content.data_gap {
+        lose("date_outside_data", points::DATE_OUTSIDE_DATA, gap.clone());
     }
     if !run.decision.parsed {
         lose(

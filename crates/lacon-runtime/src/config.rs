@@ -71,9 +71,14 @@ fn nearest_hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|n| format!("\nhint: did you mean {n}?")).unwrap_or_default()
 }
 
+/// Providers whose key stands in a variable of their own.
+pub const PROVIDER_KEYS: [(&str, &str); 2] =
+    [("anthropic", "ANTHROPIC_API_KEY"), ("gemini", "GEMINI_API_KEY")];
+
 /// The resolved settings.
 #[derive(Clone)]
 pub struct Config {
+    warnings: Vec<String>,
     values: BTreeMap<&'static str, (String, Origin)>,
 }
 
@@ -87,7 +92,7 @@ impl fmt::Debug for Config {
 impl Default for Config {
     fn default() -> Self {
         let values = SETTINGS.iter().map(|s| (s.key, (s.default.to_owned(), Origin::Default))).collect();
-        Self { values }
+        Self { values, warnings: Vec::new() }
     }
 }
 
@@ -105,6 +110,10 @@ impl Config {
             if let Some(value) = lookup(setting.env) {
                 environment.push((setting.env.to_owned(), value.to_string_lossy().into_owned()));
             }
+        }
+        for (_, name) in PROVIDER_KEYS {
+            environment
+                .extend(lookup(name).map(|value| (name.to_owned(), value.to_string_lossy().into_owned())));
         }
         for (name, _) in std::env::vars_os() {
             if let Some(name) = name.to_str().filter(|n| n.starts_with("LACON_"))
@@ -139,14 +148,15 @@ impl Config {
         if let Some((path, text)) = file {
             config.read_file(path, text)?;
         }
-        for (name, value) in environment {
+        for (name, value) in
+            environment.iter().filter(|(name, _)| !PROVIDER_KEYS.iter().any(|(_, key)| key == name))
+        {
             let Some(setting) = SETTINGS.iter().find(|s| s.env == name) else {
-                return Err(ConfigError::Unknown {
-                    what: "variable",
-                    name: name.clone(),
-                    origin: "the environment".into(),
-                    nearest: nearest(name, SETTINGS.iter().map(|s| s.env)),
-                });
+                // Other programs and other versions may have variables of their own.
+                let near = nearest(name, SETTINGS.iter().map(|s| s.env));
+                let hint = near.map(|near| format!("\nhint: did you mean {near}?")).unwrap_or_default();
+                config.warnings.push(format!("variable {name} is no setting and has no effect{hint}"));
+                continue;
             };
             config.set(setting, value.clone(), Origin::Environment(setting.env))?;
         }
@@ -155,7 +165,24 @@ impl Config {
                 SETTINGS.iter().find(|s| s.key == *key).expect("flags are declared with known keys");
             config.set(setting, value.clone(), Origin::Flag)?;
         }
+        config.take_provider_key(environment);
         Ok(config)
+    }
+
+    /// A provider with a variable of its own is sent the key in it, and never another provider's.
+    fn take_provider_key(&mut self, environment: &[(String, String)]) {
+        let Some((_, name)) =
+            PROVIDER_KEYS.iter().find(|(provider, _)| *provider == self.text("llm.provider"))
+        else {
+            return;
+        };
+        if let Origin::Flag | Origin::File(_) = self.origin("llm.api_key") {
+            return;
+        }
+        let own = environment.iter().find(|(known, value)| known == name && !value.is_empty());
+        let origin = own.map_or(Origin::Default, |_| Origin::Environment(name));
+        let key = own.map(|(_, value)| value.clone()).unwrap_or_default();
+        self.values.insert("llm.api_key", (key, origin));
     }
 
     fn read_file(&mut self, path: &str, text: &str) -> Result<(), ConfigError> {
@@ -187,6 +214,7 @@ impl Config {
     }
 
     fn set(&mut self, setting: &'static Setting, value: String, origin: Origin) -> Result<(), ConfigError> {
+        let value = as_written(setting.kind, value);
         if let Some(expected) = unfit(setting.kind, &value) {
             let value = if setting.kind == Kind::Secret { "[hidden]".into() } else { format!("{value:?}") };
             return Err(ConfigError::Value { key: setting.key, value, expected, origin: origin.to_string() });
@@ -221,6 +249,11 @@ impl Config {
     /// The parts of a list, trimmed, empty ones left out.
     pub fn list(&self, key: &str) -> Vec<&str> {
         self.text(key).split(',').map(str::trim).filter(|p| !p.is_empty()).collect()
+    }
+
+    /// What the user should hear about, such as variables that are no settings.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Where the value comes from.
@@ -261,6 +294,19 @@ pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<S
         .map(|(_, k)| k.to_owned())
 }
 
+/// A choice as it is written in the list of choices: their case does not matter.
+fn as_written(kind: Kind, value: String) -> String {
+    let choices: &[&str] = match kind {
+        Kind::Choice(choices) => choices,
+        Kind::Bool => &["true", "false"],
+        _ => return value,
+    };
+    choices
+        .iter()
+        .find(|choice| choice.eq_ignore_ascii_case(value.trim()))
+        .map_or(value, |choice| (*choice).to_owned())
+}
+
 /// What the kind needs, when the value does not fit.
 fn unfit(kind: Kind, value: &str) -> Option<String> {
     match kind {
@@ -284,7 +330,7 @@ pub fn reference() -> String {
     let mut page = String::from(
         "# Settings\n\nGenerated from `crates/lacon-runtime/src/settings.rs` by `cargo xtask fixtures`. Each value comes from \
          the first of: flag, environment, file `lacon.toml`, default. `lacon config show --origin` prints what is in \
-         force. An unknown key or `LACON_` variable is an error.\n\n| key | default | environment | what it does |\n|---|---|---|---|\n",
+         force. The case of choices does not matter. An unknown key is an error, an unknown `LACON_` variable a warning.\n\n| key | default | environment | what it does |\n|---|---|---|---|\n",
     );
     for s in SETTINGS {
         let default = if s.default.is_empty() { "none".to_owned() } else { format!("`{}`", s.default) };

@@ -156,9 +156,9 @@ pub const SETTINGS: &[Setting] = &[
     setting(
         "llm.headers",
         Kind::Bool,
-        "true",
+        "false",
         "LACON_LLM_HEADERS",
-        "send X-Lacon-Run, X-Lacon-Role and X-Lacon-Ticker",
+        "tell endpoints and tool servers run, role and ticker in X-Lacon-Run, X-Lacon-Role and X-Lacon-Ticker",
     ),
     setting("llm.stream", Kind::Bool, "true", "LACON_LLM_STREAM", "ask for answers as a stream"),
     setting(

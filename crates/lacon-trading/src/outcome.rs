@@ -57,6 +57,8 @@ pub struct About {
     pub before_s: f64,
     /// Version of the program.
     pub version: String,
+    /// Why the data does not fit the date, where it does not.
+    pub data_gap: Option<String>,
     /// Seed of every random source.
     pub seed: u64,
     /// Wall seconds per simulated second.
@@ -167,7 +169,8 @@ pub fn record(
             time_scale: about.time_scale,
         },
     };
-    run.grade = grades(&run, &about.cast, (state, &verdicts), facts);
+    let gap = about.data_gap;
+    run.grade = grades(&run, &about.cast, (state, &verdicts), facts, gap);
     run
 }
 
@@ -339,12 +342,14 @@ fn grades(
     cast: &Cast,
     (state, verdicts): (&TradeState, &[(Role, Verdict)]),
     facts: &Facts,
+    data_gap: Option<String>,
 ) -> Grade {
     let failed = facts.nodes.iter().filter(|n| n.error.is_some()).count();
     let (_, origin) = origin_grade(facts.nodes.len(), failed, facts.nodes.len());
     let mut content = Content {
         expected_roles: cast.roles().iter().map(|r| r.name().into()).collect(),
         analysts: cast.analysts().iter().map(|r| r.name().into()).collect(),
+        data_gap,
         ..Content::default()
     };
     for role in cast.roles() {

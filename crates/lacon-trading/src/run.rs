@@ -119,6 +119,8 @@ pub struct Settings {
     pub resume: bool,
     /// What the tags of decision lines are drawn from. A run that is gone on with, or replayed, needs the one it began with.
     pub nonce: String,
+    /// Why the data does not fit the date, where it does not.
+    pub data_gap: Option<String>,
     /// What the run was started with, for who goes on with it; no secret may stand in it.
     pub about: serde_json::Value,
 }
@@ -302,6 +304,7 @@ pub async fn decide(settings: Settings) -> Decided {
         began,
         before_s,
         version: settings.version,
+        data_gap: settings.data_gap,
         seed: settings.seed,
         time_scale: settings.time_scale,
     };

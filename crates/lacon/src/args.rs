@@ -86,6 +86,8 @@ pub enum Command {
     Serve(serve::ServeArgs),
     /// List decisions with what came of them, and have a model look back at them
     Memory(many::MemoryArgs),
+    /// List runs with their decision, grade and cost, and delete old ones
+    Runs(many::RunsArgs),
     /// Say why a run decided as it did, and what would turn it
     Explain(many::ExplainArgs),
     /// Check every promise and say what was measured
@@ -110,7 +112,7 @@ pub struct RunArgs {
     /// Who takes part
     #[command(flatten)]
     pub cast: cast::CastArgs,
-    /// Who answers: auto, sim or openai
+    /// Who answers: auto, sim, openai, responses, anthropic, gemini or ollama
     #[arg(long, value_name = "PROVIDER")]
     pub llm: Option<String>,
     /// OpenAI-compatible endpoint
@@ -141,16 +143,16 @@ pub struct RunArgs {
     #[arg(long, value_name = "LEVER,...")]
     pub enable: Option<String>,
     /// Tokens that the run may use
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget_tokens: Option<String>,
     /// US dollars that the run may use
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub budget_usd: Option<String>,
     /// Model of one role: ROLE=MODEL; may be given again
     #[arg(long, value_name = "ROLE=MODEL")]
     pub model: Vec<String>,
     /// Longest time of the run in seconds; 0 for none
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub deadline: Option<String>,
     /// Folder for results
     #[arg(long, value_name = "DIR")]
@@ -158,17 +160,20 @@ pub struct RunArgs {
     /// Name of the run; made from the time when not given
     #[arg(long, value_name = "NAME")]
     pub run_id: Option<String>,
-    /// Go on with a run that was cut off: its name or its folder
+    /// Overwrite a run of the same name
+    #[arg(long, conflicts_with = "resume")]
+    pub force: bool,
+    /// Go on with a run that was cut off: its name, its folder, or latest
     #[arg(long, value_name = "RUN", conflicts_with = "date")]
     pub resume: Option<String>,
     /// Go on from before this node, as a run of its own; the first one stays as it was
     #[arg(long, value_name = "NODE", requires = "resume")]
     pub from: Option<String>,
     /// Seed of the simulator
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,
     /// Wall seconds per simulated second
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub time_scale: Option<String>,
     /// Tape for model and tool calls; with --record or --replay
     #[arg(long, value_name = "FILE")]
@@ -193,7 +198,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
     /// Write the trace in this form too, into the run's folder; may be given again
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "FORMAT")]
     pub trace_format: Vec<trace::TraceFormat>,
     /// Print run.json
     #[arg(long)]
@@ -212,10 +217,10 @@ pub struct CountArgs {
     #[arg(long, value_name = "ENCODING")]
     pub encoding: Vec<String>,
     /// List each file
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, ignore_case = true)]
     pub by: Option<CountBy>,
     /// Exit with 1 when a total is above N
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub fail_over: Option<usize>,
     /// A file of lines PREFIX = ENCODING: models of your own
     #[arg(long, value_name = "FILE")]
@@ -305,7 +310,7 @@ pub struct BenchPromptsArgs {
     /// Texts to shorten; made ones when there are none
     pub files: Vec<PathBuf>,
     /// Rounds of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 30)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 30)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]
@@ -316,10 +321,10 @@ pub struct BenchPromptsArgs {
 #[derive(Debug, Args)]
 pub struct BenchGraphArgs {
     /// Nodes of each graph
-    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10_000)]
     pub nodes: usize,
     /// Rounds of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 7)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 7)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]
@@ -330,10 +335,10 @@ pub struct BenchGraphArgs {
 #[derive(Debug, Args)]
 pub struct BenchIndicatorsArgs {
     /// Bars of the series
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100_000)]
     pub bars: usize,
     /// Rounds of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 9)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 9)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]
@@ -344,10 +349,10 @@ pub struct BenchIndicatorsArgs {
 #[derive(Debug, Args)]
 pub struct BenchRunArgs {
     /// Runs at once
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100)]
     pub runs: usize,
     /// Wall seconds per simulated second
-    #[arg(long, value_name = "X", default_value = "0.05")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0.05")]
     pub time_scale: String,
     /// Graph profile: lacon or seed
     #[arg(long, default_value = "lacon")]
@@ -356,7 +361,7 @@ pub struct BenchRunArgs {
     #[arg(long)]
     pub monitor_cost: bool,
     /// Rounds of --monitor-cost
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]
@@ -376,10 +381,10 @@ pub struct BenchTokensArgs {
     #[arg(long, value_name = "PROGRAM")]
     pub rivals: Vec<PathBuf>,
     /// Rounds of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub rounds: usize,
     /// Largest size of a text in MB
-    #[arg(long, value_name = "MB", default_value_t = 4)]
+    #[arg(long, value_name = "MB", allow_negative_numbers = true, default_value_t = 4)]
     pub megabytes: usize,
     /// Measure growth, the event loop, cancelling and the count cache instead of speed
     #[arg(long)]
@@ -405,13 +410,15 @@ pub struct GraphArgs {
     #[arg(long, value_name = "LEVER,...")]
     pub enable: Option<String>,
     /// How to write it
-    #[arg(long, value_enum, default_value_t = GraphFormat::Mermaid)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = GraphFormat::Text)]
     pub format: GraphFormat,
 }
 
 /// How a graph is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum GraphFormat {
+    /// Lines for a terminal: each node with what it waits for
+    Text,
     /// A Mermaid flowchart
     Mermaid,
     /// Graphviz DOT
@@ -466,7 +473,7 @@ pub struct DoctorArgs {
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
     /// What: run
-    #[arg(value_enum)]
+    #[arg(value_enum, ignore_case = true)]
     pub what: SchemaOf,
 }
 
@@ -481,6 +488,6 @@ pub enum SchemaOf {
 #[derive(Debug, Args)]
 pub struct CompletionsArgs {
     /// The shell
-    #[arg(value_enum)]
+    #[arg(value_enum, ignore_case = true)]
     pub shell: clap_complete::Shell,
 }

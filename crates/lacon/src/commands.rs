@@ -27,6 +27,7 @@ mod report;
 mod resume;
 mod retrieve;
 mod run;
+mod runs;
 mod schema;
 mod serve;
 mod sim;
@@ -73,6 +74,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Mcp(args) => mcp::run(common, &args, started),
         Command::Serve(args) => serve::run(&args),
         Command::Memory(args) => memory::run(&common, &args),
+        Command::Runs(args) => runs::run(&common, &args),
         Command::Explain(args) => explain::run(&common, &args),
         Command::Verify(args) => verify::run(&common, &args),
         Command::Cache(args) => cache::run(&common, &args),
@@ -112,7 +114,11 @@ impl Common {
         let mut given = earlier;
         given.extend(flags.iter().filter_map(|(key, value)| Some((*key, (*value)?.clone()))));
         given.extend(self.log_level.iter().map(|level| ("log.level", level.clone())));
-        Config::resolve(self.config.as_deref(), &given).map_err(Failure::input)
+        let config = Config::resolve(self.config.as_deref(), &given).map_err(Failure::input)?;
+        if config.text("log.level") != "error" {
+            config.warnings().iter().for_each(|warning| crate::text::warn(warning));
+        }
+        Ok(config)
     }
 
     /// Resolves the settings; `flags` are key and value of the flags that were given.

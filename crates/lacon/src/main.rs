@@ -22,7 +22,13 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let cli = args::Cli::parse();
     match commands::run(cli, started) {
-        Ok(code) => code,
+        Ok(code) => match text::lost() {
+            None => code,
+            Some(why) => {
+                text::error(&format!("standard output cannot be written: {why}"));
+                ExitCode::from(failure::INPUT)
+            }
+        },
         Err(failure) => {
             text::error(&failure.message);
             ExitCode::from(failure.code)

@@ -1,16 +1,71 @@
 //! Printing: the one place that writes to the terminal.
 
-use std::io::{IsTerminal, Write};
+use std::{
+    io::{ErrorKind, IsTerminal, Write},
+    sync::OnceLock,
+};
 
-/// Writes a line of data to stdout. A closed pipe ends the output quietly, as readers like `head` expect.
+/// The first error of writing to standard output.
+static LOST: OnceLock<(ErrorKind, String)> = OnceLock::new();
+
+/// Writes a line of data to stdout.
 pub fn out(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    keep(writeln!(std::io::stdout().lock(), "{line}"));
 }
 
 /// Writes bytes to stdout as they are.
 pub fn raw(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    let _ = out.write_all(bytes).and_then(|()| out.flush());
+    keep(out.write_all(bytes).and_then(|()| out.flush()));
+}
+
+fn keep(written: std::io::Result<()>) {
+    if let Err(error) = written {
+        // The first one tells the reason.
+        let _ = LOST.set((error.kind(), error.to_string()));
+    }
+}
+
+/// Why data did not reach standard output. A closed pipe is no reason: readers like `head` end before their input does.
+pub fn lost() -> Option<String> {
+    keep(std::io::stdout().lock().flush());
+    LOST.get().filter(|(kind, _)| *kind != ErrorKind::BrokenPipe).map(|(_, why)| why.clone())
+}
+
+/// Breaks a line at blanks so that it fits the terminal; other readers get it whole. Later lines are indented by `indent` blanks.
+pub fn wrapped(line: &str, indent: usize) -> String {
+    let stdout = std::io::stdout();
+    let width = if stdout.is_terminal() {
+        console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
+    } else {
+        usize::MAX
+    };
+    wrap(line, width, indent)
+}
+
+fn wrap(line: &str, width: usize, indent: usize) -> String {
+    if line.chars().count() <= width || width < indent + 20 {
+        return line.to_owned();
+    }
+    let mut out = String::new();
+    let mut column = 0;
+    let start = line.len() - line.trim_start().len();
+    out.push_str(&line[..start]);
+    column += start;
+    for (i, word) in line[start..].split(' ').enumerate() {
+        let length = word.chars().count();
+        if i > 0 && column + 1 + length > width {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', indent));
+            column = indent;
+        } else if i > 0 {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
 }
 
 /// Writes a line to stderr.
@@ -57,4 +112,20 @@ pub fn thousands(n: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_break_at_blanks() {
+        assert_eq!(
+            wrap("  - one two three four five", 14, 4),
+            "  - one two three four five",
+            "too narrow to break"
+        );
+        assert_eq!(wrap("  - one two three four five six", 24, 4), "  - one two three four\n    five six");
+        assert_eq!(wrap("short", 80, 4), "short");
+    }
 }

@@ -191,6 +191,12 @@ pub fn keep(config: &Config, hedge: &SharedHedge) {
     }
 }
 
+/// The variable that a provider's own tools read its key from.
+pub fn key_name(provider: &str) -> &'static str {
+    let own = lacon_runtime::config::PROVIDER_KEYS.iter().find(|(name, _)| *name == provider);
+    own.map_or("OPENAI_API_KEY", |(_, key)| key)
+}
+
 /// The provider or the simulator, without layers.
 fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
     if is_simulated(config) {
@@ -219,7 +225,10 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
     };
     if key.is_empty() && options.base_url.is_empty() && protocol != Protocol::Ollama {
         return Err(Failure::model(
-            "no key for the provider's own endpoint\nhint: set OPENAI_API_KEY, or give --base-url, or leave out --llm to use the simulator",
+            format!(
+                "no key for the provider's own endpoint\nhint: set {}, or give --base-url, or leave out --llm to use the simulator",
+                key_name(config.text("llm.provider"))
+            ),
             ErrorKind::Auth,
         ));
     }
@@ -237,6 +246,10 @@ pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Fail
     match loaded {
         Ok(data) => Ok(Some(data)),
         Err(DataError::UnknownTicker { .. }) if !config.text("data.tools_url").is_empty() => Ok(None),
+        Err(error @ DataError::UnknownTicker { .. }) => Err(Failure::input(format!(
+            "{}\nhint: --data vendors asks live vendors for any ticker, --data DIR reads a folder of yours",
+            chain(&error)
+        ))),
         Err(error) => Err(Failure::input(chain(&error))),
     }
 }

@@ -152,6 +152,7 @@ pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Cl
         journal: false,
         resume: false,
         nonce: "test".into(),
+        data_gap: None,
         about: serde_json::Value::Null,
     }
 }

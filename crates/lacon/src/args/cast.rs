@@ -18,10 +18,10 @@ pub struct CastArgs {
     #[arg(long, value_name = "LANGUAGE")]
     pub language: Option<String>,
     /// Rounds of the debate between bull and bear
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub research_rounds: Option<String>,
     /// Rounds of the risk debate, in profile upstream
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub risk_rounds: Option<String>,
 }
 

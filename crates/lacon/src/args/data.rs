@@ -73,13 +73,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "P", default_value_t = 8090)]
     pub port: u16,
     /// Wall seconds per simulated second; 0 answers at once
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub time_scale: Option<String>,
     /// What goes wrong and how often: 429=0.05,500=0.02,cut=0.01,slow:5=0.1
     #[arg(long, value_name = "SPEC", default_value = "")]
     pub faults: String,
     /// Seed of the world and of every draw
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,
     /// The world's last day, yyyy-mm-dd; today when not given
     #[arg(long, value_name = "DATE")]

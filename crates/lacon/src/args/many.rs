@@ -9,10 +9,10 @@ pub struct BatchRunArgs {
     #[arg(required = true)]
     pub tickers: Vec<String>,
     /// Runs at once
-    #[arg(long, value_name = "N", default_value_t = 4)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 4)]
     pub jobs: usize,
     /// Tokens that all runs together may use; runs that would not fit are left out and named
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget_tokens: Option<u64>,
     /// Folder for results
     #[arg(long, value_name = "DIR")]
@@ -38,13 +38,13 @@ pub struct BacktestArgs {
     #[arg(long, value_name = "DATE")]
     pub to: String,
     /// Decide every so many trading days
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub every: usize,
     /// Costs of a trade in hundredths of a percent
-    #[arg(long, value_name = "BPS", default_value_t = 10.0)]
+    #[arg(long, value_name = "BPS", allow_negative_numbers = true, default_value_t = 10.0)]
     pub cost_bps: f64,
     /// Cash at the beginning, for each ticker
-    #[arg(long, value_name = "USD", default_value_t = 100_000.0)]
+    #[arg(long, value_name = "USD", allow_negative_numbers = true, default_value_t = 100_000.0)]
     pub cash: f64,
     /// Folder for results; decisions that are there already are not made again
     #[arg(long, value_name = "DIR")]
@@ -57,10 +57,38 @@ pub struct BacktestArgs {
     pub run_flags: Vec<String>,
 }
 
+/// Flags of `lacon runs`.
+#[derive(Debug, Args)]
+pub struct RunsArgs {
+    /// What to do; the runs are listed when nothing is named
+    #[command(subcommand)]
+    pub command: Option<RunsCommand>,
+    /// Folder for results
+    #[arg(long, value_name = "DIR", global = true)]
+    pub out: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Subcommands of `lacon runs`.
+#[derive(Debug, clap::Subcommand)]
+pub enum RunsCommand {
+    /// Delete the folders of old runs
+    Prune {
+        /// Age of a run's last change, such as 30d, 12h or 45m
+        #[arg(long, value_name = "AGE")]
+        older_than: String,
+        /// Only say what would be deleted
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
 /// Flags of `lacon explain`.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The run: its name or its folder
+    /// The run: its name, its folder, or latest
     pub run: String,
     /// Folder for results
     #[arg(long, value_name = "DIR")]
@@ -79,7 +107,7 @@ pub struct MemoryArgs {
     #[arg(long)]
     pub reflect: bool,
     /// Most reflections to ask for
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 20)]
     pub most: usize,
     /// Who answers: auto, openai, sim and others
     #[arg(long, value_name = "PROVIDER")]

@@ -42,7 +42,7 @@ pub struct CompressArgs {
     /// File to read; - or nothing for stdin
     pub file: Option<PathBuf>,
     /// How far to go
-    #[arg(long, value_enum, default_value_t = Policy::Safe)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Policy::Safe)]
     pub policy: Policy,
     /// Append the one line that limits this role's answer
     #[arg(long, value_name = "ROLE")]
@@ -123,7 +123,7 @@ pub struct TrimArgs {
     /// File to read; - or nothing for stdin
     pub file: Option<PathBuf>,
     /// Tokens to fit into
-    #[arg(short = 't', long = "tokens", value_name = "N")]
+    #[arg(short = 't', long = "tokens", value_name = "N", allow_negative_numbers = true)]
     pub tokens: usize,
     /// Messages that must stay as they are, by position from 0, divided by commas
     #[arg(long, value_name = "I,...", value_delimiter = ',')]
@@ -132,7 +132,7 @@ pub struct TrimArgs {
     #[arg(long)]
     pub offload: bool,
     /// Leave out the oldest messages, so many groups at a time, so that cached prefixes stay
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 0)]
     pub stride: usize,
     /// Leave out the first user turn too, rather than refuse, where a later one can begin the conversation
     #[arg(long)]
@@ -170,7 +170,7 @@ pub struct LayoutArgs {
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// Whose cache to predict
-    #[arg(long, value_enum, default_value_t = CacheRules::Openai)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = CacheRules::Openai)]
     pub provider: CacheRules,
     /// Move lines of system messages that are a date, a time or an id to the end of the request
     #[arg(long)]
@@ -220,10 +220,10 @@ pub struct BatchArgs {
     #[arg(short = 'o', long = "output", value_name = "FILE")]
     pub output: PathBuf,
     /// What to do
-    #[arg(long, value_enum, default_value_t = BatchOp::Count)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = BatchOp::Count)]
     pub op: BatchOp,
     /// Threads; one per processor when not given
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub jobs: Option<usize>,
     /// Field or column that holds the text
     #[arg(long, value_name = "NAME", default_value = "text")]

@@ -25,7 +25,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "URL", default_value = "https://api.openai.com/v1")]
     pub upstream: String,
     /// How far to go
-    #[arg(long, value_enum, default_value_t = ServePolicy::Lossless)]
+    #[arg(long, value_enum, ignore_case = true, default_value_t = ServePolicy::Lossless)]
     pub policy: ServePolicy,
     /// Passes to switch off, divided by commas
     #[arg(long, value_name = "PASS,...")]
@@ -49,18 +49,18 @@ pub struct ServeArgs {
     #[arg(long, value_name = "BYTES", default_value_t = 32 << 20)]
     pub max_body: usize,
     /// Most connections at once; more wait
-    #[arg(long, value_name = "N", default_value_t = 1024)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1024)]
     pub max_connections: usize,
     /// Seconds to wait for a request's head
-    #[arg(long, value_name = "S", default_value_t = 30.0)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 30.0)]
     pub header_timeout: f64,
     /// Seconds to wait for a request's body
-    #[arg(long, value_name = "S", default_value_t = 60.0)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 60.0)]
     pub body_timeout: f64,
     /// Seconds to wait for the beginning of an answer
-    #[arg(long, value_name = "S", default_value_t = 600.0)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 600.0)]
     pub answer_timeout: f64,
     /// Seconds that answers under way may take once the server is to stop
-    #[arg(long, value_name = "S", default_value_t = 30.0)]
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 30.0)]
     pub drain: f64,
 }

@@ -77,10 +77,10 @@ pub struct WhatIfArgs {
     #[arg(long)]
     pub fit: bool,
     /// Draws of the Monte Carlo
-    #[arg(long, value_name = "N", default_value_t = 2000)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2000)]
     pub draws: usize,
     /// Seed of the draws
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
     pub seed: u64,
     /// Print one JSON object
     #[arg(long)]
@@ -93,10 +93,10 @@ pub struct BenchTraceArgs {
     /// A trace to measure; made ones of every form when there is none
     pub file: Option<PathBuf>,
     /// Spans of each made trace
-    #[arg(long, value_name = "N", default_value_t = 100_000)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100_000)]
     pub spans: usize,
     /// Rounds of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub rounds: usize,
     /// Print one JSON object
     #[arg(long)]
@@ -120,7 +120,7 @@ pub struct ReportArgs {
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub complete: Option<Option<PathBuf>>,
     /// Write the trace, or the metrics, in this form instead
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_enum, ignore_case = true, value_name = "FORMAT")]
     pub trace_format: Option<TraceFormat>,
     /// The file for --trace-format; standard output when not given
     #[arg(short, long, value_name = "FILE", requires = "trace_format")]

@@ -72,13 +72,13 @@ pub struct VerifyArgs {
     #[arg(long, alias = "full", conflicts_with = "quick_test")]
     pub full_test: bool,
     /// Runs of each profile in the gate
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10)]
     pub runs: usize,
     /// Runs of the soak; 200 when not given, 2,000 with --full-test
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub soak_runs: Option<usize>,
     /// Runs to kill; 10 when not given, 40 with --full-test
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub kills: Option<usize>,
     /// The ticker of the runs
     #[arg(long, value_name = "TICKER", default_value = "CRCL")]
@@ -93,7 +93,7 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "URL")]
     pub tools_url: Option<String>,
     /// Wall seconds per simulated second of the gate's runs
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub time_scale: Option<f64>,
     /// Folder of the session's log, results and report
     #[arg(long, value_name = "DIR", default_value = "debug_logs")]

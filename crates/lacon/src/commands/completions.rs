@@ -7,10 +7,13 @@ use clap::CommandFactory;
 use crate::{
     args::{Cli, CompletionsArgs},
     failure::Failure,
+    text,
 };
 
 /// Prints the script.
 pub fn run(args: &CompletionsArgs) -> Result<ExitCode, Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "lacon", &mut std::io::stdout().lock());
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "lacon", &mut script);
+    text::raw(&script);
     Ok(ExitCode::SUCCESS)
 }

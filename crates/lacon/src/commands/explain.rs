@@ -7,7 +7,10 @@ use lacon_runtime::facts;
 use lacon_trading::Role;
 use serde_json::{Value, json};
 
-use super::{Common, resume};
+use super::{
+    Common,
+    runs::{self, Needs},
+};
 use crate::{args::many::ExplainArgs, failure::Failure, text};
 
 /// A role's stated view.
@@ -20,7 +23,7 @@ struct View {
 /// Prints decision, views, figures with their sources, and what would turn it.
 pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let config = common.settings(&[("run.out", args.out.as_ref())])?;
-    let folder = resume::folder(Path::new(config.text("run.out")), &args.run, None)?;
+    let folder = runs::find(Path::new(config.text("run.out")), &args.run, None, Needs::Record)?;
     let path = folder.join("run.json");
     let record: RunRecord = std::fs::read(&path)
         .map_err(|e| e.to_string())

@@ -83,6 +83,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     };
     let graph = graph::build(&Arc::new(desk)).map_err(Failure::input)?;
     let picture = match args.format {
+        GraphFormat::Text => graph.to_text(),
         GraphFormat::Mermaid => graph.to_mermaid(),
         GraphFormat::Dot => graph.to_dot(),
     };

@@ -76,8 +76,15 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
             format!("at most {}, which forced {forced} choices", both.join(" and "))
         }
     };
+    // Where a simulator runs faster than the recorded models, these are the models' seconds.
+    let scale = settings.time_scale;
+    let speed = if scale == 1.0 {
+        String::new()
+    } else {
+        format!(" at the speed of the recorded models (time scale {scale})")
+    };
     text::out(&format!(
-        "\nexpected  {} tokens, {:.6} USD, {:.1} s on the longest chain; {limit}",
+        "\nexpected  {} tokens, {:.6} USD, {:.1} s on the longest chain{speed}; {limit}",
         thousands(used.tokens),
         used.micro_usd.0 as f64 / 1e6,
         seconds(used.millis)

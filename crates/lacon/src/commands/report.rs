@@ -17,7 +17,10 @@ use lacon_monitor::{
 use lacon_runtime::Config;
 use serde_json::Value;
 
-use super::{Common, block_on};
+use super::{
+    Common, block_on,
+    runs::{self, Needs},
+};
 use crate::{
     args::trace::{ReportArgs, TraceFormat},
     failure::Failure,
@@ -27,7 +30,7 @@ use crate::{
 /// Reads the run's folder and writes what was asked for.
 pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     let config = common.settings(&[("run.out", args.out.as_ref())])?;
-    let folder = find(Path::new(config.text("run.out")), &args.run)?;
+    let folder = runs::find(Path::new(config.text("run.out")), &args.run, None, Needs::Record)?;
     let loaded = load(&folder)?;
     let report = of(&loaded);
     if let Some(file) = &args.html {
@@ -160,38 +163,4 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
         std::fs::create_dir_all(folder).map_err(failed)?;
     }
     std::fs::write(path, bytes).map_err(failed)
-}
-
-/// A folder, a run's name, or the latest run.
-fn find(out: &Path, wanted: &str) -> Result<PathBuf, Failure> {
-    let path = Path::new(wanted);
-    if path.join("run.json").is_file() {
-        return Ok(path.to_owned());
-    }
-    if path.file_name().is_some_and(|n| n == "run.json") && path.is_file() {
-        return Ok(path.parent().unwrap_or(Path::new(".")).to_owned());
-    }
-    let below = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        entries.map(|e| e.path()).filter(|p| p.is_dir()).collect()
-    };
-    let mut runs: Vec<PathBuf> = below(out)
-        .iter()
-        .flat_map(|ticker| below(ticker))
-        .flat_map(|date| below(&date))
-        .filter(|run| run.join("run.json").is_file())
-        .collect();
-    if wanted == "latest" {
-        runs.sort_by_key(|r| std::fs::metadata(r.join("run.json")).and_then(|m| m.modified()).ok());
-        return runs.pop().ok_or_else(|| Failure::input(format!("no finished run under {}", out.display())));
-    }
-    runs.retain(|r| r.file_name().is_some_and(|n| n == wanted));
-    match runs.len() {
-        1 => Ok(runs.swap_remove(0)),
-        0 => Err(Failure::input(format!(
-            "no finished run {wanted:?} under {}\nhint: give a run's folder, its name, or latest",
-            out.display()
-        ))),
-        n => Err(Failure::input(format!("{n} runs are named {wanted:?}\nhint: give the folder"))),
-    }
 }

@@ -1,9 +1,6 @@
 //! `lacon run --resume`: finds the run, takes its settings over, forks it where that is asked for.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use lacon_runtime::{
     Config, Origin, RunJournal,
@@ -12,6 +9,7 @@ use lacon_runtime::{
 use lacon_trading::run::JOURNAL;
 use serde_json::{Value, json};
 
+use super::runs::{self, Needs};
 use crate::{args::RunArgs, failure::Failure};
 
 /// A run that is gone on with.
@@ -43,7 +41,7 @@ pub fn about(config: &Config, ticker: &str, date: &str, nonce: &str) -> Value {
 /// Finds the run that `--resume` names, and with `--from` copies it up to that node under the name in `--run-id`.
 pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
     let Some(name) = &args.resume else { return Ok(None) };
-    let folder = folder(out, name, args.ticker.as_deref())?;
+    let folder = runs::find(out, name, args.ticker.as_deref(), Needs::Journal)?;
     let path = folder.join(JOURNAL);
     let about = RunJournal::about(&path)
         .map_err(|e| Failure::input(crate::world::chain(&e)))?
@@ -77,6 +75,12 @@ pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
     if let Some(node) = &args.from {
         let fork = super::run::run_id(args.run_id.as_deref())?;
         let target = folder.with_file_name(&fork);
+        if target.join(JOURNAL).exists() || target.join("run.json").exists() {
+            return Err(Failure::input(format!(
+                "run {fork} exists: {}\nhint: give the fork another name with --run-id",
+                target.display()
+            )));
+        }
         std::fs::create_dir_all(&target)
             .map_err(|e| Failure::input(format!("cannot make {}: {e}", target.display())))?;
         RunJournal::fork(&path, &target.join(JOURNAL), node)
@@ -95,52 +99,4 @@ fn finished(record: &Path) -> bool {
     let record: Option<Value> =
         std::fs::read(record).ok().and_then(|text| serde_json::from_slice(&text).ok());
     record.is_some_and(|record| record["status"] == "done")
-}
-
-/// The folder of a run: a path to it, or `OUT/TICKER/DATE/NAME`.
-pub fn folder(out: &Path, name: &str, ticker: Option<&str>) -> Result<PathBuf, Failure> {
-    let given = Path::new(name);
-    if given.join(JOURNAL).is_file() {
-        return given.canonicalize().map_err(|e| Failure::input(format!("{name}: {e}")));
-    }
-    let entries = |path: &Path| {
-        std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path()).collect::<Vec<_>>()
-    };
-    let mut known = Vec::new();
-    let mut found = Vec::new();
-    for of_ticker in entries(out).into_iter().filter(|p| {
-        let file_name = p.file_name().unwrap_or_default().to_string_lossy();
-        ticker.is_none_or(|t| t.eq_ignore_ascii_case(&file_name))
-    }) {
-        for run in entries(&of_ticker).iter().flat_map(|date| entries(date)) {
-            if run.join(JOURNAL).is_file() {
-                let file_name = run.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                if file_name == name {
-                    found.push(run);
-                } else {
-                    known.push(file_name);
-                }
-            }
-        }
-    }
-    match found.as_slice() {
-        [one] => Ok(one.clone()),
-        [] => {
-            known.sort();
-            let nearest = lacon_runtime::config::nearest(name, known.iter().map(String::as_str));
-            let hint = match nearest {
-                Some(nearest) => format!("did you mean {nearest}?"),
-                None => format!("{} runs under {} can be resumed", known.len(), out.display()),
-            };
-            Err(Failure::input(format!(
-                "no run {name:?} with a journal under {}\nhint: {hint}",
-                out.display()
-            )))
-        }
-        several => Err(Failure::input(format!(
-            "{} runs are named {name:?}\nhint: give the folder: {}",
-            several.len(),
-            several.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" or ")
-        ))),
-    }
 }

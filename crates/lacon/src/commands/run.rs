@@ -10,10 +10,10 @@ use std::{
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use lacon_llm::ErrorKind;
-use lacon_market::Symbol;
+use lacon_market::{Dataset, Symbol};
 use lacon_monitor::{Action, RunRecord};
 use lacon_runtime::{Config, ToolCache};
-use lacon_trading::{DecideError, Decided, Settings, decide, source::introduce};
+use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source::introduce};
 
 use super::{
     Common, block_on, report,
@@ -33,6 +33,9 @@ use crate::{
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
+    if resumed.is_none() && !args.force {
+        refuse_existing(&settings)?;
+    }
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
     if !args.json {
         text::out(&heading(&config, &settings));
@@ -113,6 +116,19 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
     Ok(())
 }
 
+/// A run of the same name is not overwritten by accident.
+fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
+    let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
+    if !["run.json", JOURNAL].iter().any(|file| folder.join(file).exists()) {
+        return Ok(());
+    }
+    let name = &settings.run_id;
+    Err(Failure::input(format!(
+        "run {name} exists: {}\nhint: choose another --run-id, go on with it by --resume {name}, or overwrite it with --force",
+        folder.display()
+    )))
+}
+
 /// The settings of a run: its flags, over those of the run that it goes on with.
 pub(in crate::commands) fn config(
     common: &Common,
@@ -179,6 +195,10 @@ fn settings_and_hedge(
     let data = world::dataset(config, &ticker)?;
     let asked = args.date.as_deref().or(resumed.map(|r| r.date.as_str()));
     let date = date(asked, data.as_ref().and_then(|d| d.date))?;
+    let data_gap = match data.as_ref().filter(|_| config.text("data.tools_url").is_empty()) {
+        Some(data) => gap(data, &ticker, date)?,
+        None => None,
+    };
     let run_id = match resumed {
         Some(resumed) => resumed.run_id.clone(),
         None => run_id(args.run_id.as_deref())?,
@@ -239,8 +259,23 @@ fn settings_and_hedge(
         resume: resumed.is_some(),
         about: resume::about(config, ticker.as_str(), &date.to_string(), &nonce),
         nonce,
+        data_gap,
     };
     Ok((settings, hedge))
+}
+
+/// What a data set lacks for a date: nothing of it is known before its first bar, and what it knows may be old.
+fn gap(data: &Dataset, ticker: &Symbol, date: Date) -> Result<Option<String>, Failure> {
+    let (Some(first), Some(last)) = (data.bars.first(), data.bars.last()) else { return Ok(None) };
+    let covers = format!("the prices of {ticker} go from {} to {}", first.date, last.date);
+    if date < first.date {
+        return Err(Failure::input(format!(
+            "date {date} is before the data: {covers}\nhint: give a day in between, or --data vendors"
+        )));
+    }
+    let days = last.date.until(date).map_or(0, |span| span.get_days());
+    // A week without a bar is a holiday at most.
+    Ok((days > 7).then(|| format!("date {date} is outside of the data: {covers}")))
 }
 
 /// The date asked for, else the pack's, else today; a day that is still to come anywhere on earth is an error.
@@ -305,7 +340,7 @@ fn print(decided: &Decided) {
     let terminal = std::io::stdout().is_terminal();
     text::out(&format!("\n{}", headline(run, terminal)));
     for reason in &run.decision.reasons {
-        text::out(&format!("  - {reason}"));
+        text::out(&text::wrapped(&format!("  - {reason}"), 4));
     }
     text::out("");
     figures(run, terminal);
@@ -381,7 +416,7 @@ fn figures(run: &RunRecord, terminal: bool) {
         run.grade.origin
     ));
     for reason in &run.grade.reasons {
-        text::out(&format!("  -{} {}: {}", reason.points, reason.code, reason.evidence));
+        text::out(&text::wrapped(&format!("  -{} {}: {}", reason.points, reason.code, reason.evidence), 5));
     }
 }
 
