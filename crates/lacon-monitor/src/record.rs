@@ -162,6 +162,20 @@ pub struct Decision {
     pub reasons: Vec<String>,
 }
 
+impl RunRecord {
+    /// The grade for people. Where no language model answered there is nothing to grade: the checks of the run are named.
+    pub fn grade_label(&self) -> String {
+        let points = self.grade.content_points;
+        match self.llm.simulated {
+            true if points >= crate::grade::points::PASS => {
+                format!("checks passed, {points:.0} of 100 points")
+            }
+            true => format!("checks failed, {points:.0} of 100 points"),
+            false => format!("{} by content, {points:.0} of 100 points", self.grade.content),
+        }
+    }
+}
+
 impl Decision {
     /// The action's word, or that there is none.
     pub fn word(&self) -> &'static str {

@@ -15,8 +15,8 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::{
+    analyst,
     latency::{self, Profile},
-    writer,
 };
 
 /// The share of calls that go wrong, by kind; the next try of the same call draws anew.
@@ -161,12 +161,9 @@ impl SimClient {
         let (text, tool_calls) = if wants_tools {
             (String::new(), calls_for(request, &key))
         } else {
-            let seed = (self.draw(&format!("text/{}/{}", tags.ticker, tags.role)) * 1e9) as u64;
             let text = match &request.response_format {
-                Some(form) => {
-                    writer::write_form(&tags.role, &request.messages, &form.schema, seed).to_string()
-                }
-                None => writer::write(&tags.role, &request.messages, seed),
+                Some(form) => analyst::write_form(&tags.role, &request.messages, &form.schema).to_string(),
+                None => analyst::write(&tags.role, &request.messages),
             };
             (text, Vec::new())
         };

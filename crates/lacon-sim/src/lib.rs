@@ -6,6 +6,7 @@
 //! loopback, beside the endpoints of the model. It is no language model and no market: its answers show that the machinery
 //! works, not what to do with a stock, and everything that a run prints says so.
 
+pub mod analyst;
 pub mod client;
 pub mod fault;
 pub mod latency;
@@ -16,7 +17,6 @@ pub mod server;
 #[cfg(feature = "serve")]
 pub mod vendors;
 pub mod world;
-pub mod writer;
 
 pub use client::{Faults, SimClient, SimOptions};
 pub use fault::{Fault, FaultPlan};

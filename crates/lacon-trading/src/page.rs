@@ -148,9 +148,12 @@ impl Material {
             }
             page.push_str("</ul></section>\n");
         }
+        self.views(&mut page);
         page.push_str("<section id=\"reports\"><h2>Reports</h2>\n");
-        for (i, (title, text)) in self.texts.iter().enumerate() {
-            let open = if i + 2 > self.texts.len() { " open" } else { "" };
+        let decider =
+            run.decision.source.as_deref().and_then(|role| role.parse::<Role>().ok()).map(Role::title);
+        for (title, text) in &self.texts {
+            let open = if decider == Some(title.as_str()) { " open" } else { "" };
             let _ = write!(
                 page,
                 "<details{open}><summary>{}</summary>\n<div class=\"text\">{}</div></details>\n",
@@ -168,6 +171,34 @@ impl Material {
             escape(&run.run_id)
         );
         page
+    }
+
+    /// What the roles that state an action state, beside each other.
+    fn views(&self, page: &mut String) {
+        if self.run.views.is_empty() {
+            return;
+        }
+        page.push_str("<section id=\"views\"><h2>Who says what</h2>\n<div class=\"scroll\"><table><thead><tr><th>role</th><th>action</th><th>confidence</th><th>read from</th></tr></thead><tbody>\n");
+        for view in &self.run.views {
+            let title = view.role.parse::<Role>().map_or(view.role.as_str(), |role| role.title());
+            let decides = self.run.decision.source.as_deref() == Some(&*view.role);
+            let _ = writeln!(
+                page,
+                "<tr><td>{}{}</td><td><span class=\"action {}\">{}</span></td><td>{}</td><td>{}</td></tr>",
+                escape(title),
+                if decides { " (decides)" } else { "" },
+                view.action.class(),
+                view.action.as_str(),
+                view.confidence.map_or_else(|| "–".to_owned(), |c| format!("{:.0} %", c * 100.0)),
+                match view.how.as_str() {
+                    "field" => "a field of its answer",
+                    "line" => "its decision line",
+                    "asked" => "its answer to one question",
+                    _ => "its prose",
+                }
+            );
+        }
+        page.push_str("</tbody></table></div></section>\n");
     }
 
     fn facts(&self, page: &mut String) {
@@ -344,8 +375,8 @@ fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, S
         ("Confidence", confidence.unwrap_or_else(|| "–".into()), "as the answer states it".into()),
         (
             "Grade",
-            run.grade.content.clone(),
-            format!("{:.0} of 100 points by content", run.grade.content_points),
+            if run.llm.simulated { "checks".into() } else { run.grade.content.clone() },
+            run.grade_label(),
         ),
         ("Data", sources.vendors(), format!("{} answers of tools", sources.rows.len())),
         ("Model", run.llm.deep_model.clone(), format!("{} for the analysts", run.llm.quick_model)),

@@ -281,8 +281,9 @@ fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     }
     let _ = writeln!(
         text,
-        "Grade {} ({:.0} of 100 points; by the origin's formula {}).\n",
-        run.grade.content, run.grade.content_points, run.grade.origin
+        "Grade: {}; {} by the original system's formula.\n",
+        run.grade_label(),
+        run.grade.origin
     );
     for reason in &run.grade.reasons {
         let _ = writeln!(text, "- −{} {}: {}", reason.points, reason.code, reason.evidence);

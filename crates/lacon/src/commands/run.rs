@@ -410,9 +410,8 @@ fn figures(run: &RunRecord, terminal: bool) {
         .collect();
     text::out(&format!("critical  {}", path.join(" > ")));
     text::out(&format!(
-        "grade     {} by content ({:.0} of 100), {} by the origin's formula",
-        paint(&run.grade.content, "1", terminal),
-        run.grade.content_points,
+        "grade     {}, {} by the original system's formula",
+        paint(&run.grade_label(), "1", terminal),
         run.grade.origin
     ));
     for reason in &run.grade.reasons {

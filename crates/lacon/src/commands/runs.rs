@@ -77,12 +77,12 @@ pub fn find(out: &Path, wanted: &str, ticker: Option<&str>, needs: Needs) -> Res
     };
     let mut runs = folders(out);
     runs.retain(|run| run.join(needs.file()).is_file() && ticker.is_none_or(|ticker| is_about(run, ticker)));
-    let what = if needs == Needs::Record { "finished run" } else { "run with a journal" };
+    let of_what = if needs == Needs::Record { "" } else { " with a journal" };
     if wanted == "latest" {
         return runs
             .into_iter()
             .next()
-            .ok_or_else(|| Failure::input(format!("no {what} under {}", out.display())));
+            .ok_or_else(|| Failure::input(format!("no run{of_what} under {}", out.display())));
     }
     let name = |run: &PathBuf| run.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let found: Vec<&PathBuf> = runs.iter().filter(|run| name(run) == wanted).collect();
@@ -95,7 +95,7 @@ pub fn find(out: &Path, wanted: &str, ticker: Option<&str>, needs: Needs) -> Res
                 || format!("there are {}; lacon runs lists them, latest names the last one", runs.len()),
                 |nearest| format!("did you mean {nearest}?"),
             );
-            Err(Failure::input(format!("no {what} {wanted:?} under {}\nhint: {hint}", out.display())))
+            Err(Failure::input(format!("no run {wanted:?}{of_what} under {}\nhint: {hint}", out.display())))
         }
         several => Err(Failure::input(format!(
             "{} runs are named {wanted:?}\nhint: give the folder: {}",

@@ -56,7 +56,7 @@ fn tables_html_and_exports_of_a_run() {
     }
     let json = folder.lacon(&["report", "latest", "--json"]).json();
     assert_eq!(json["run"]["run_id"], "one");
-    folder.lacon(&["report", "two"]).fails(2, "no finished run \"two\"");
+    folder.lacon(&["report", "two"]).fails(2, "no run \"two\"");
 }
 
 #[test]

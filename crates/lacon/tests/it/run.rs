@@ -31,7 +31,7 @@ fn decides_offline_without_a_key() {
         "{}",
         done.out
     );
-    assert!(done.out.contains("grade     A+ by content"), "{}", done.out);
+    assert!(done.out.contains("grade     checks passed, 100 of 100 points"), "{}", done.out);
     let runs = folder.path().join("results/CRCL/2025-07-30");
     let run = std::fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
     for file in ["run.json", "trace.jsonl", "events.jsonl", "receipts.jsonl", "reports/complete.md"] {
@@ -248,7 +248,7 @@ fn ctrl_c_keeps_what_is_finished() {
     );
     assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
     let done = Done::from(child.wait_with_output().unwrap());
-    done.fails(130, "interrupted: what was finished is kept");
+    done.fails(130, "interrupted: finished work was saved");
     let json = std::fs::read_to_string(folder.path().join("results/CRCL/2025-07-30/x/run.json")).unwrap();
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["status"], "interrupted");
@@ -309,7 +309,8 @@ fn plan_and_judge_in_one_call_replay_with_and_without_a_second_one() {
         )),
         role => says(role),
     });
-    for (name, url, calls) in [("both", both, 12), ("plan", start(says), 13)] {
+    // One call more than roles: this server keeps no tag, so the risk manager is asked for its decision once more.
+    for (name, url, calls) in [("both", both, 13), ("plan", start(says), 14)] {
         let file = format!("{name}.tape");
         let record =
             tape(&["--base-url", &url, "--tape", &file, "--record"], &["--enable", "merged_judge"]).json();
@@ -336,7 +337,7 @@ fn a_settings_file_enables_and_a_flag_takes_it_back() {
     assert_eq!(on(&[])["levers"]["merged_judge"]["on"], true);
     assert_eq!(on(&["--enable", ""])["levers"]["merged_judge"]["on"], false);
     fast(&folder, &["CRCL", "--disable", "merged_judge"]).fails(2, "--enable \"\"");
-    let picture = folder.lacon(&["graph"]);
+    let picture = folder.lacon(&["graph", "--format", "mermaid"]);
     assert!(picture.out.contains("n13 --> n12") && !picture.out.contains("n11 --> n12"), "{}", picture.out);
     let plan = folder.lacon(&["plan", "CRCL"]);
     assert!(plan.out.contains("300 words + 112 words") && plan.out.contains("of 12 prompts"), "{}", plan.out);

@@ -117,7 +117,7 @@ fn a_tape_of_a_vendor_run_plays_without_any_vendor() {
     let first = run(&folder, &server, "MSFT", &["--tape", "t.jsonl", "--record"]).json();
     drop(server);
     let gone = world("drop=1");
-    let again = run(&folder, &gone, "MSFT", &["--tape", "t.jsonl", "--replay"]).json();
+    let again = run(&folder, &gone, "MSFT", &["--tape", "t.jsonl", "--replay", "--force"]).json();
     assert_eq!(first["decision"], again["decision"]);
 }
 

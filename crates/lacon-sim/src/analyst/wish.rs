@@ -1,0 +1,123 @@
+//! What a prompt asks for: length, parts, the line that decides.
+
+use lacon_llm::{Message, Role};
+
+/// What the prompt asks for, as far as the simulator reads it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wish {
+    /// From "at most N words".
+    pub max_words: Option<usize>,
+    /// From a line "Cover: A; B; C".
+    pub sections: Vec<String>,
+    /// From "End with the line …:" the words before the colon.
+    pub ending: Option<String>,
+    /// From "Begin with the line …:" the words before the colon, the tag included.
+    pub opening: Option<String>,
+    /// From "Answer with the first line alone …" the same: nothing else is wanted.
+    pub line_alone: bool,
+}
+
+/// Words that a role's recorded answers had when nothing limited them.
+pub fn usual_words(role: &str) -> usize {
+    match role {
+        "market" | "social" | "news" | "fundamentals" => 440,
+        "bull" | "bear" => 850,
+        "judge" => 320,
+        "plan" => 540,
+        "risky" | "safe" | "neutral" => 660,
+        "risk_manager" => 290,
+        "trader" => 120,
+        _ => 200,
+    }
+}
+
+/// The messages that instruct: the system's where it names the role, else the user's that do and the last one. What stands in
+/// other messages is data, whatever it asks for.
+fn instructions(messages: &[Message]) -> Vec<&Message> {
+    let names_role = |m: &&Message| m.content.lines().any(|line| line.starts_with("Role: "));
+    let system: Vec<&Message> =
+        messages.iter().filter(|m| m.role == Role::System).filter(names_role).collect();
+    if !system.is_empty() {
+        return system;
+    }
+    let users: Vec<&Message> = messages.iter().filter(|m| m.role == Role::User).collect();
+    let last = users.len().saturating_sub(1);
+    users.into_iter().enumerate().filter(|(i, m)| *i == last || names_role(m)).map(|(_, m)| m).collect()
+}
+
+/// Reads the wishes of all instructions; where several state a word limit the tightest counts.
+pub fn read_wish(messages: &[Message]) -> Wish {
+    let mut wish = Wish::default();
+    for message in instructions(messages) {
+        let mut rest = message.content.as_str();
+        while let Some(at) = rest.find("at most ") {
+            rest = &rest[at + 8..];
+            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+            if let Ok(n) = digits.parse::<usize>()
+                && rest[digits.len()..].trim_start().starts_with("word")
+            {
+                wish.max_words = Some(wish.max_words.map_or(n, |m| m.min(n)));
+            }
+        }
+        for line in message.content.lines() {
+            if let Some(list) = line.trim().strip_prefix("Cover: ") {
+                wish.sections = list
+                    .trim_end_matches('.')
+                    .split(';')
+                    .map(|s| s.trim().to_owned())
+                    .filter(|s| !s.is_empty())
+                    .collect();
+            }
+            let label = |before: &str| {
+                Some(line.split_once(before)?.1.split_once(": BUY, SELL or HOLD")?.0.to_owned())
+            };
+            wish.ending = label("End with the line \"").or(wish.ending.take());
+            wish.opening = label("Begin with the line \"").or(wish.opening.take());
+            if line.starts_with("Answer with the first line alone") {
+                wish.opening = label(": \"");
+                wish.line_alone = wish.opening.is_some();
+            }
+        }
+    }
+    wish
+}
+
+/// A part of an answer that is asked for.
+#[derive(Debug)]
+pub(super) struct AskedPart {
+    pub(super) heading: String,
+    /// Who its instruction addresses, where that is not who is asked.
+    pub(super) role: Option<String>,
+    /// The message that asks for all parts, and that message as one that asks for this part alone.
+    pub(super) message: usize,
+    pub(super) asked: String,
+}
+
+/// The parts that the last "Answer in … parts" of a prompt asks for: a heading, then the part's instruction.
+pub(super) fn read_parts(messages: &[Message]) -> Option<Vec<AskedPart>> {
+    let opens = |line: &str| line.starts_with("Answer in ") && line.contains(" parts");
+    let (message, lines, at) = messages.iter().enumerate().rev().find_map(|(i, message)| {
+        let lines: Vec<&str> = message.content.lines().collect();
+        let at = lines.iter().rposition(|line| opens(line))?;
+        Some((i, lines, at))
+    })?;
+    let before = lines[..at].join("\n");
+    let mut parts: Vec<AskedPart> = Vec::new();
+    for line in &lines[at + 1..] {
+        if let Some(heading) = line.strip_prefix("# ") {
+            let heading = heading.trim().to_owned();
+            parts.push(AskedPart { heading, role: None, message, asked: before.clone() });
+        } else if let Some(part) = parts.last_mut() {
+            if line.starts_with("Role: debate judge") {
+                part.role = Some("judge".into());
+            }
+            let words = line.strip_prefix("Words of this part: ").map(|n| n.trim_end_matches('.'));
+            part.asked.push('\n');
+            match words {
+                Some(words) => part.asked.push_str(&format!("Write at most {words} words.")),
+                None => part.asked.push_str(line),
+            }
+        }
+    }
+    (parts.len() > 1).then_some(parts)
+}
