@@ -257,7 +257,7 @@ impl<'j> Request<'j> {
         mut store: Option<&mut dyn Store>,
         encoding: &'static Encoding,
     ) -> Result<Compressed> {
-        let mut compute = |reader: &mut Reader, store: &mut Option<&mut dyn Store>| {
+        let compute = |reader: &mut Reader, store: &mut Option<&mut dyn Store>| {
             let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
             let (above, exact) = (reader.above(), options.compress);
             compress::compress_below(above, source, exact, store, encoding, options.stop)
