@@ -12,11 +12,13 @@ pub(crate) mod edits;
 pub(crate) mod grid;
 pub(crate) mod hits;
 pub(crate) mod logs;
+pub(crate) mod meter;
 pub(crate) mod outline;
 pub(crate) mod progress;
 pub(crate) mod repeats;
 
 use crate::json;
+use meter::Meter;
 
 /// Words that begin a control line, after its `@`.
 const WORDS: [&str; 10] =
@@ -59,25 +61,23 @@ pub(crate) fn needs_stuffing(text: &str) -> bool {
 }
 
 /// Undoes the frames of a text.
-pub(crate) fn decode(text: &str, limit: usize) -> Result<String, Fault> {
+pub(crate) fn decode(text: &str, meter: &Meter) -> Result<String, Fault> {
     if !needs_stuffing(text) {
         return Ok(text.to_owned());
     }
+    let over = |at| move |what| Fault { what, at };
     let mut out = String::with_capacity(text.len() * 2);
     let mut at = 0;
     while at < text.len() {
-        if out.len() > limit {
-            return Err(Fault { what: "expands to more than the limit", at });
-        }
         let end = text[at..].find('\n').map_or(text.len(), |i| at + i + 1);
         let line = &text[at..end];
         match control_word(line) {
-            None => out.push_str(line),
-            Some((n, _)) if n > 1 => out.push_str(&line[1..]),
+            None => meter.push(&mut out, line).map_err(over(at))?,
+            Some((n, _)) if n > 1 => meter.push(&mut out, &line[1..]).map_err(over(at))?,
             Some((_, word)) => {
                 let args = line[1 + word.len()..].trim_end_matches('\n');
-                let (body, next) = frame(text, word, args, end, limit)?;
-                out.push_str(&body);
+                let (body, next) = frame(text, word, args, end, meter)?;
+                meter.push(&mut out, &body).map_err(over(at))?;
                 at = match text.as_bytes().get(next) {
                     None => next,
                     Some(b'\n') => {
@@ -99,7 +99,7 @@ pub(crate) fn decode(text: &str, limit: usize) -> Result<String, Fault> {
     Ok(out)
 }
 
-fn frame(text: &str, word: &str, args: &str, at: usize, limit: usize) -> Result<(String, usize), Fault> {
+fn frame(text: &str, word: &str, args: &str, at: usize, meter: &Meter) -> Result<(String, usize), Fault> {
     let fail = |what| Fault { what, at };
     match word {
         "json " => {
@@ -107,20 +107,20 @@ fn frame(text: &str, word: &str, args: &str, at: usize, limit: usize) -> Result<
             if used != args.len() {
                 return Err(fail("unknown JSON style"));
             }
-            json::read_value(text, at, style, limit).map_err(fail)
+            json::read_value(text, at, style, meter).map_err(fail)
         }
         "jsonl " => {
             let (style, used) = json::Style::from_code(args).ok_or(fail("unknown JSON style"))?;
             if used != args.len() || !style.layout.is_one_line() {
                 return Err(fail("unknown JSON lines style"));
             }
-            json::read_lines(text, at, style, limit).map_err(fail)
+            json::read_lines(text, at, style, meter).map_err(fail)
         }
-        "log " => logs::decode(text, args, at, limit).map_err(fail),
-        "csv " => columns::decode(text, args, at, limit).map_err(fail),
-        "hits " => hits::decode(text, args, at, limit).map_err(fail),
-        "diff " => diffs::decode(text, args, at, limit).map_err(fail),
-        "grid " => grid::decode(text, args, at, limit).map_err(fail),
+        "log " => logs::decode(text, args, at, meter).map_err(fail),
+        "csv " => columns::decode(text, args, at, meter).map_err(fail),
+        "hits " => hits::decode(text, args, at, meter).map_err(fail),
+        "diff " => diffs::decode(text, args, at, meter).map_err(fail),
+        "grid " => grid::decode(text, args, at, meter).map_err(fail),
         _ => Err(fail("@ref, @edit and @same stand only at the start of a text")),
     }
 }

@@ -1,6 +1,7 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
 use crate::codec::edits::{self, Above};
+use crate::codec::meter::{Meter, OVER};
 use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
@@ -9,10 +10,10 @@ use crate::passes::{Pass, PassSet};
 use crate::receipt::{Outcome, PassReport};
 use crate::span::{self, Span, SpanKind};
 use lacon_tokens::Encoding;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// An expanded text is never longer than this, whatever the compressed one claims.
-const MAX_EXPANDED: usize = 1 << 30;
+pub use crate::codec::meter::Budget;
 
 /// How to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,6 +30,8 @@ pub struct Options {
     /// [`expand`] gives what it was made from, which is wrong for a reader who holds such a text as plain data (say,
     /// this documentation).
     pub once: bool,
+    /// Whether every byte must come back: JSON that is laid out by hand then stays as it is.
+    pub exact: bool,
 }
 
 /// What [`compress`] did.
@@ -70,17 +73,22 @@ pub fn compress(
     store: Option<&mut dyn Store>,
     encoding: &Encoding,
 ) -> Result<Compressed> {
-    compress_below(&Above::default(), text, options, store, encoding)
+    compress_below(&Above::default(), text, options, store, encoding, None)
 }
 
-/// As [`compress`], for a text below others that its reader has read.
+/// As [`compress`], for a text below others that its reader has read, and until somebody says to stop.
 pub(crate) fn compress_below(
     above: &Above,
     text: &str,
     options: Options,
     store: Option<&mut dyn Store>,
     encoding: &Encoding,
+    stop: Option<&AtomicBool>,
 ) -> Result<Compressed> {
+    let go_on = || match stop {
+        Some(stop) if stop.load(Ordering::Relaxed) => Err(Error::Stopped),
+        _ => Ok(()),
+    };
     let tokens_before = encoding.count(text);
     let offloads =
         [Pass::Outline, Pass::Progress, Pass::Blobs].into_iter().any(|pass| options.passes.has(pass));
@@ -104,6 +112,7 @@ pub(crate) fn compress_below(
         None => blobs::stuff(text),
     };
 
+    go_on()?;
     let spans = span::blocks(&current);
     // What tells the model how to behave is read word by word; its tables and its repetitions stay as they are.
     let orders = spans.iter().any(|span| {
@@ -113,7 +122,8 @@ pub(crate) fn compress_below(
     if orders {
         allowed = allowed.without(Pass::Grids).without(Pass::Repeats);
     }
-    let framed = frames(&current, spans, allowed, encoding);
+    go_on()?;
+    let framed = frames(&current, spans, Options { passes: allowed, ..options }, encoding, &go_on)?;
     let exact = framed.exact;
     passes.extend(framed.passes);
     let mut out = framed.text;
@@ -126,7 +136,9 @@ pub(crate) fn compress_below(
     let edited = allowed.has(Pass::Edits).then(|| edit(above, &out, tokens, encoding)).flatten();
     let repeated =
         |text: &str, tokens| allowed.has(Pass::Repeats).then(|| repeat(text, tokens, encoding)).flatten();
+    go_on()?;
     let named = repeated(&out, tokens);
+    go_on()?;
     // Naming the passages of a second version may be shorter than its changes. Changes read better, so they win a tie.
     let layers = match edited {
         Some(edited) => {
@@ -139,17 +151,29 @@ pub(crate) fn compress_below(
     };
     // One frame that stands for the whole text was decoded when it was made.
     let mut decoded = framed.tokens.is_some() && exact && current == text && !blobs::has_marker(&out);
+    let mut below = (String::new(), usize::MAX);
     for layer in layers.into_iter().flatten() {
         if layer.report.outcome == Outcome::Kept {
+            let framed = std::mem::replace(&mut out, layer.text);
+            if below.1 == usize::MAX {
+                below = (framed, tokens);
+            }
             tokens = layer.report.tokens_after;
-            out = layer.text;
             decoded = false;
         }
         passes.push(layer.report);
     }
 
     let shared = store.as_deref().map(|store| store as &dyn Store);
-    let whole = tokens < tokens_before && (decoded || restores(above, &out, text, exact, shared)?);
+    let mut whole = tokens < tokens_before && (decoded || restores(above, &out, text, exact, shared)?);
+    // Frames and layers on top of them can say more than any reader has to expand.
+    if !whole && below.1 < tokens_before && below.0 != out && restores(above, &below.0, text, exact, shared)? {
+        (out, tokens) = below;
+        whole = true;
+        for report in passes.iter_mut().filter(|r| matches!(r.pass, Pass::Edits | Pass::Repeats)) {
+            report.outcome = Outcome::RolledBack("decoding did not restore the text");
+        }
+    }
     if whole && !options.audit {
         return Ok(Compressed { text: out, tokens_before, tokens_after: tokens, exact, passes });
     }
@@ -223,7 +247,7 @@ fn is_result(
         _ => return Ok(false),
     };
     let once = Options { once: false, audit: false, ..options };
-    Ok(compress_below(above, &back, once, store, encoding)?.text == text)
+    Ok(compress_below(above, &back, once, store, encoding, None)?.text == text)
 }
 
 /// Whether a text belongs to the share, in thousandths, that is left alone so that savings can be compared honestly.
@@ -236,20 +260,47 @@ pub fn held_out(text: &str, permille: u16) -> bool {
     u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]])) * 1000 < u64::from(permille) << 32
 }
 
-/// Restores what [`compress`] was given.
+/// Restores what [`compress`] was given, within [`Budget::untrusted`].
 ///
 /// # Errors
-/// When the text is damaged, or a marker's content is not in the store.
+/// When the text is damaged or would become too large, or a marker's content is not in the store.
 pub fn expand(text: &str, store: Option<&dyn Store>) -> Result<String> {
     expand_below(&Above::default(), text, store)
 }
 
+/// As [`expand`], within a budget of the caller's.
+///
+/// # Errors
+/// As [`expand`].
+pub fn expand_within(text: &str, store: Option<&dyn Store>, budget: Budget) -> Result<String> {
+    expand_all(&Above::default(), text, store, budget)
+}
+
 /// As [`expand`], for a text below others that its reader has read.
 pub(crate) fn expand_below(above: &Above, text: &str, store: Option<&dyn Store>) -> Result<String> {
-    let edited = repeats::decode(text, MAX_EXPANDED)?;
-    let framed = edits::decode(above, &edited)?;
-    let marked = codec::decode(&framed, MAX_EXPANDED)?;
-    blobs::decode(&marked, store, MAX_EXPANDED)
+    let mut budget = Budget::untrusted(text.len());
+    // A list of changes looks for its source in all that stands above.
+    budget.steps = budget.steps.saturating_add(256 * above.n_lines() as u64);
+    expand_all(above, text, store, budget)
+}
+
+fn expand_all(above: &Above, text: &str, store: Option<&dyn Store>, budget: Budget) -> Result<String> {
+    let meter = Meter::new(budget);
+    let expanded = || -> Result<String> {
+        let edited = repeats::decode(text, &meter)?;
+        let framed = edits::decode(above, &edited, &meter)?;
+        let marked = codec::decode(&framed, &meter)?;
+        blobs::decode(&marked, store, &meter)
+    };
+    match expanded() {
+        Err(Error::Damaged { what: OVER, .. }) => Err(Error::TooLarge { limit: budget.bytes }),
+        other => other,
+    }
+}
+
+/// What a form may cost its reader: a form that needs more is not made.
+fn meter_of(form: &str) -> Meter {
+    Meter::new(Budget::untrusted(form.len()))
 }
 
 /// A text in another form that is shorter by what its report says.
@@ -281,7 +332,9 @@ fn layer(
 fn edit(above: &Above, text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
     let started = Instant::now();
     let edited = edits::encode(above, text)?;
-    let restored = edits::decode(above, &edited.text).as_deref() == Ok(text);
+    let mut budget = Budget::untrusted(edited.text.len());
+    budget.steps = budget.steps.saturating_add(256 * above.n_lines() as u64);
+    let restored = edits::decode(above, &edited.text, &Meter::new(budget)).as_deref() == Ok(text);
     let layer = layer(Pass::Edits, (edited.text, edited.n_lists), tokens, restored, started, encoding)?;
     (layer.report.outcome == Outcome::Kept).then_some(layer)
 }
@@ -289,7 +342,7 @@ fn edit(above: &Above, text: &str, tokens: usize, encoding: &Encoding) -> Option
 fn repeat(text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
     let started = Instant::now();
     let named = repeats::encode(text)?;
-    let restored = repeats::decode(&named.text, MAX_EXPANDED).as_deref() == Ok(text);
+    let restored = repeats::decode(&named.text, &meter_of(&named.text)).as_deref() == Ok(text);
     layer(Pass::Repeats, (named.text, named.n_repeats), tokens, restored, started, encoding)
 }
 
@@ -315,17 +368,25 @@ struct Framed {
     passes: Vec<PassReport>,
 }
 
-fn frames(text: &str, spans: Vec<Span>, passes: PassSet, encoding: &Encoding) -> Framed {
+fn frames(
+    text: &str,
+    spans: Vec<Span>,
+    options: Options,
+    encoding: &Encoding,
+    go_on: &impl Fn() -> Result<()>,
+) -> Result<Framed> {
+    let passes = options.passes;
     let mut framed =
         Framed { text: String::with_capacity(text.len()), exact: true, tokens: None, passes: Vec::new() };
     for span in merge_lines(spans).into_iter().flat_map(|span| split_log(text, span)) {
+        go_on()?;
         let started = Instant::now();
         let part = &text[span.range.clone()];
         let (body, tail) = match part.strip_suffix('\n') {
             Some(body) => (body, "\n"),
             None => (part, ""),
         };
-        let whole = span.range.start == 0 && text[span.range.end..].trim().is_empty();
+        let whole = !options.exact && span.range.start == 0 && text[span.range.end..].trim().is_empty();
         let Some(frame) = frame(span.kind, body, whole, passes, encoding) else {
             codec::push_literal(&mut framed.text, part);
             continue;
@@ -348,7 +409,7 @@ fn frames(text: &str, spans: Vec<Span>, passes: PassSet, encoding: &Encoding) ->
         report.tokens_after += frame.tokens_after;
         report.elapsed += started.elapsed();
     }
-    framed
+    Ok(framed)
 }
 
 /// Joins the prose, rows and instructions between other spans, so that lines of one make are seen together.
@@ -417,7 +478,7 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
 
 /// Whether a frame decodes to what it stands for, to the byte.
 fn gives(frame: &str, body: &str) -> bool {
-    codec::decode(frame, MAX_EXPANDED).as_deref() == Ok(body)
+    codec::decode(frame, &meter_of(frame)).as_deref() == Ok(body)
 }
 
 /// Separated rows as columns or as templates, whichever has fewer tokens.
@@ -502,7 +563,7 @@ fn json_frame(body: &str, whole: bool, encoding: &Encoding) -> Option<Frame> {
     if candidates[0].len() * 4 > plain.len() * 3 && candidates[0] != plain {
         candidates.push(plain);
     }
-    let restored = |frame: &str| match codec::decode(frame, MAX_EXPANDED) {
+    let restored = |frame: &str| match codec::decode(frame, &meter_of(frame)) {
         Ok(back) if exact => back == body,
         Ok(back) => json::parse(&back).as_ref() == Some(&node),
         Err(_) => false,

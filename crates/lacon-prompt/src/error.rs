@@ -17,6 +17,17 @@ pub enum Error {
         /// What was expected there.
         what: &'static str,
     },
+    /// A compressed text stands for more than it may.
+    #[error(
+        "compressed text would expand to more than {limit} bytes, or take too much work\nhint: if you trust it, allow more: `lacon expand --max-size BYTES`"
+    )]
+    TooLarge {
+        /// Most bytes that were allowed.
+        limit: usize,
+    },
+    /// Whoever asked for the work does not want it any more.
+    #[error("the work was stopped")]
+    Stopped,
     /// A marker names an entry that the store does not hold.
     #[error("no stored content for ref={handle}\nhint: use the store and session that compressed the text")]
     Missing {

@@ -131,11 +131,16 @@ impl fmt::Display for Lines {
     }
 }
 
+/// All markers in a text, in order.
+pub(crate) fn all(text: &str) -> impl Iterator<Item = Marker> + '_ {
+    let read = |(at, _)| Marker::read(&text[at + OPEN.len()..]);
+    text.match_indices(OPEN).filter_map(read).map(|(marker, _)| marker)
+}
+
 /// Handles of all markers in a compressed text, in order.
 #[must_use]
 pub fn handles(text: &str) -> Vec<Handle> {
-    let markers = text.match_indices(OPEN).filter_map(|(at, _)| Marker::read(&text[at + OPEN.len()..]));
-    markers.map(|(marker, _)| marker.handle).collect()
+    all(text).map(|marker| marker.handle).collect()
 }
 
 /// A marker as it stands in a text.

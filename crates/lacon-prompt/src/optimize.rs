@@ -70,6 +70,7 @@ pub fn optimize(
                 None => None,
             },
             encoding,
+            None,
         )?;
         passes.extend(
             short.passes.into_iter().map(|report| PassReport { segment: segment.name.clone(), ..report }),

@@ -8,16 +8,17 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use lacon_tokens::Encoding;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use crate::batch::ProcessedCache;
-use crate::codec::edits::Above;
+use crate::codec::{self, blobs, edits::Above};
 use crate::compress::{self, Compressed, Options};
 use crate::error::{Error, Result};
-use crate::marker;
+use crate::marker::{self, Marker};
 use crate::offload::{Handle, Store};
 use crate::optimize;
 use crate::passes::Pass;
@@ -52,6 +53,8 @@ pub struct Request<'j> {
     texts: Vec<Text>,
     tools: HashSet<String>,
     free_choice: bool,
+    /// Whether a tool edits by quoting what stands in a file.
+    has_editor: bool,
     cut_upstream: bool,
     model: Option<String>,
 }
@@ -63,8 +66,15 @@ pub struct RequestOptions<'a> {
     pub compress: Options,
     /// Whose texts stay as they are: `user`, `tool`, or the name of a tool.
     pub protect: &'a [String],
+    /// Whether what users say stays as it is: a task may be about its very words.
+    pub keep_user: bool,
+    /// Whether results of tools stay as they are that a later edit may have to quote to the byte: all of them where the
+    /// request has a tool that edits, else those of tools that read files.
+    pub keep_quotable: bool,
     /// Results of texts that were seen before. One cache goes with one store.
     pub cache: Option<&'a ProcessedCache>,
+    /// Set by whoever does not want the result any more.
+    pub stop: Option<&'a AtomicBool>,
 }
 
 /// A string that changes.
@@ -101,12 +111,14 @@ impl<'j> Request<'j> {
             texts: Vec::new(),
             tools: HashSet::new(),
             free_choice: true,
+            has_editor: false,
             cut_upstream: false,
             model: None,
         };
         let mut calls = HashMap::new();
         if json.trim_start().starts_with('[') {
             request.messages("", objects(json)?, &mut calls);
+            request.has_editor = calls.values().any(|name| is_editor(name));
             return Some(request);
         }
         let body = Body::parse(json)?;
@@ -122,8 +134,10 @@ impl<'j> Request<'j> {
             let Some(tool) = object(tool.get()) else { continue };
             let function = tool.get("function").and_then(|function| object(function.get()));
             let name = function.as_ref().and_then(|function| string(function, "name"));
+            request.has_editor |= string(&tool, "type").is_some_and(|kind| is_editor(&kind));
             request.tools.extend(name.or_else(|| string(&tool, "name")));
         }
+        request.has_editor |= request.tools.iter().chain(calls.values()).any(|name| is_editor(name));
         request.free_choice = body.tool_choice.is_none_or(|choice| {
             let kind = |choice: Object<'_>| string(&choice, "type");
             let word =
@@ -166,34 +180,43 @@ impl<'j> Request<'j> {
     ) -> Result<Shrunk> {
         let mut shrunk = Shrunk::default();
         let mut reader = Reader::default();
-        let stored = store.is_some();
+        let mut markers = Known::default();
         for text in &self.texts {
-            let Some(source) = unquoted(self.json, text).filter(|_| !protected(options.protect, &text.owner))
-            else {
+            if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
+                return Err(Error::Stopped);
+            }
+            let Some(source) = unquoted(self.json, text) else { continue };
+            if self.stays(options, &text.owner) {
+                reader.read(source, !self.cut_upstream, 0);
                 continue;
+            }
+            let foreign = match &store {
+                Some(store) => markers.is_foreign(&source, &**store),
+                None => false,
             };
+            // What holds a form of ours stays, without expanding it: who knows what it stands for.
+            let formed = options.compress.once && (blobs::has_marker(&source) || codec::needs_stuffing(&source));
+            if formed && !foreign {
+                let tokens = encoding.count(&source);
+                shrunk.tokens_before += tokens;
+                shrunk.tokens_after += tokens;
+                reader.read(source, !self.cut_upstream, tokens);
+                continue;
+            }
             let same = (!self.cut_upstream && options.compress.passes.has(Pass::Duplicates))
                 .then(|| reader.same(&source, encoding))
                 .flatten();
             let short = match same {
                 Some(short) => short,
                 None => {
-                    let mut compute = |reader: &mut Reader| {
-                        let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
-                        compress::compress_below(reader.above(), &source, options.compress, store, encoding)
-                    };
-                    match options.cache {
-                        Some(cache) => {
-                            let settings = format!(
-                                "{}/{:?}/{}/{}",
-                                encoding.name(),
-                                options.compress,
-                                stored,
-                                reader.chain.to_hex()
-                            );
-                            cache.get_or(&settings, &source, || compute(&mut reader))?
+                    let lent = store.as_mut().map(|store| &mut **store as &mut dyn Store);
+                    match self.short(options, &source, &mut reader, lent, encoding) {
+                        // A store that fails costs what it would have saved, and is not asked again.
+                        Err(Error::Store(_)) => {
+                            store = None;
+                            self.short(options, &source, &mut reader, None, encoding)?
                         }
-                        None => compute(&mut reader)?,
+                        short => short?,
                     }
                 }
             };
@@ -202,6 +225,15 @@ impl<'j> Request<'j> {
             shrunk.passes.extend(short.passes.into_iter().map(named));
             let saves = !options.compress.audit && short.tokens_after < short.tokens_before;
             let counted = saves || options.compress.audit;
+            if foreign && !counted {
+                // A marker that is none of ours must not be taken for one.
+                let text_of = plain(&source);
+                shrunk.tokens_after += encoding.count(&text_of);
+                reader.read(source, false, short.tokens_before);
+                let (range, pointer) = (text.range.clone(), text.pointer.clone());
+                shrunk.edits.push(Edit { range, pointer, text: text_of });
+                continue;
+            }
             shrunk.tokens_after += if counted { short.tokens_after } else { short.tokens_before };
             reader.read(source, !saves && !self.cut_upstream, short.tokens_before);
             if saves {
@@ -214,6 +246,40 @@ impl<'j> Request<'j> {
             }
         }
         Ok(shrunk)
+    }
+
+    /// One text in its shorter form, from the cache where what it refers to can still be read.
+    fn short(
+        &self,
+        options: &RequestOptions<'_>,
+        source: &str,
+        reader: &mut Reader,
+        mut store: Option<&mut dyn Store>,
+        encoding: &'static Encoding,
+    ) -> Result<Compressed> {
+        let compute = |reader: &mut Reader, store: &mut Option<&mut dyn Store>| {
+            let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
+            let (above, exact) = (reader.above(), options.compress);
+            compress::compress_below(above, source, exact, store, encoding, options.stop)
+        };
+        let Some(cache) = options.cache else { return compute(reader, &mut store) };
+        let (name, chain) = (encoding.name(), reader.chain.to_hex());
+        let settings = format!("{name}/{:?}/{}/{chain}", options.compress, store.is_some());
+        let short = cache.get_or(&settings, source, || compute(reader, &mut store))?;
+        match &store {
+            Some(known) if !readable(&short.text, &**known) => compute(reader, &mut store),
+            _ => Ok(short),
+        }
+    }
+
+    /// Whether a text stays as it is because of who says it.
+    fn stays(&self, options: &RequestOptions<'_>, owner: &Owner) -> bool {
+        let quotable = match owner {
+            Owner::User if options.keep_user => return true,
+            Owner::User => false,
+            Owner::Tool(name) => self.has_editor || name.as_deref().is_some_and(reads_files),
+        };
+        (quotable && options.keep_quotable) || protected(options.protect, owner)
     }
 
     /// Undoes [`Request::shrink`], given the pointers of what it changed: the edits that give each text back.
@@ -384,7 +450,10 @@ impl Reader {
             return None;
         }
         let line = optimize::same_line(self.texts.iter().map(|(text, _)| text), text)?;
-        let tokens_before = self.texts.iter().find(|(above, _)| above == text)?.1;
+        let tokens_before = match self.texts.iter().find(|(above, _)| above == text)?.1 {
+            0 => encoding.count(text),
+            tokens => tokens,
+        };
         let tokens_after = encoding.count(&line);
         let mut report = PassReport::new(Pass::Duplicates);
         report.spans = 1;
@@ -392,6 +461,78 @@ impl Reader {
         let found = Compressed { text: line, tokens_before, tokens_after, exact: true, passes: vec![report] };
         (tokens_after < tokens_before).then_some(found)
     }
+}
+
+/// Which markers of a request name what its store holds. A text can hold thousands of them that name nothing.
+#[derive(Default)]
+struct Known {
+    markers: HashMap<String, bool>,
+}
+
+impl Known {
+    /// Most markers of one request that are looked up; the others pass for foreign.
+    const MOST: usize = 1000;
+
+    /// Whether a text holds a marker that its store did not give.
+    fn is_foreign(&mut self, text: &str, store: &dyn Store) -> bool {
+        marker::all(text).any(|marker| {
+            let key = marker.to_string();
+            let room = self.markers.len() < Known::MOST;
+            let known = self.markers.entry(key).or_insert_with(|| room && holds(store, &marker));
+            !*known
+        })
+    }
+}
+
+/// Whether a store gives what a marker says.
+fn holds(store: &dyn Store, marker: &Marker) -> bool {
+    matches!(store.get(&marker.handle), Ok(Some(content)) if marker.check(&content).is_ok())
+}
+
+/// Whether all that a text refers to can be read now.
+fn readable(text: &str, store: &dyn Store) -> bool {
+    marker::all(text).all(|marker| holds(store, &marker))
+}
+
+/// A text in which nothing can be taken for a form of ours.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 16);
+    codec::push_literal(&mut out, &blobs::stuff(text));
+    out
+}
+
+/// The words of a tool's name, `readFile` and `read_file` alike.
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut lower = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (c.is_uppercase() && lower) {
+            words.push(String::new());
+        }
+        if c.is_alphanumeric() {
+            words.last_mut().expect("one is always there").extend(c.to_lowercase());
+        }
+        lower = c.is_lowercase();
+    }
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Whether a tool changes files by quoting them, by its name or type.
+fn is_editor(name: &str) -> bool {
+    const EDITS: [&str; 9] =
+        ["edit", "edits", "editor", "multiedit", "replace", "patch", "diff", "substitute", "modify"];
+    words(name).iter().any(|word| EDITS.contains(&word.as_str()))
+}
+
+/// Whether a tool gives what stands in files, by its name.
+fn reads_files(name: &str) -> bool {
+    let words = words(name);
+    let has = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    has(&["read", "reads", "readfile", "cat"])
+        || (words.len() == 1 && has(&["view", "open", "cat"]))
+        || (has(&["file", "files", "notebook", "document", "source", "code"])
+            && has(&["view", "get", "open", "show", "load", "fetch", "print", "contents", "content"]))
 }
 
 fn protected(protect: &[String], owner: &Owner) -> bool {

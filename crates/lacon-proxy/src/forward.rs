@@ -1,10 +1,21 @@
 //! The way to the upstream and back.
 
-use std::{error::Error as StdError, sync::Arc, time::Duration};
+use std::{
+    error::Error as StdError,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http_body_util::{Either, Full, LengthLimitError, Limited};
-use hyper::{Response, StatusCode, Uri, body::Incoming, http::request};
+use hyper::{
+    Response, StatusCode, Uri,
+    body::{Body, Frame, Incoming, SizeHint},
+    http::request,
+};
 use lacon_llm::{Endpoint, ErrorKind, Transport, TransportOptions};
 use lacon_monitor::metrics::proxy::ProxyMetrics;
 
@@ -16,7 +27,44 @@ use crate::{
 };
 
 /// A body on its way: one that was read, or the client's as it comes.
-pub type Onward = Either<Full<Bytes>, Limited<Incoming>>;
+pub type Onward = Either<Full<Bytes>, Limited<Timed>>;
+
+/// A client's body that must have come by some time.
+pub struct Timed {
+    pub body: Incoming,
+    pub end: Pin<Box<tokio::time::Sleep>>,
+}
+
+/// The client's body did not come in time.
+#[derive(Debug, thiserror::Error)]
+#[error("the body did not come in time")]
+struct TooSlow;
+
+impl Body for Timed {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => Poll::Ready(frame.map(|frame| frame.map_err(Into::into))),
+            Poll::Pending => match self.end.as_mut().poll(context) {
+                Poll::Ready(()) => Poll::Ready(Some(Err(TooSlow.into()))),
+                Poll::Pending => Poll::Pending,
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
 
 /// The provider, reached by a pool of connections.
 pub struct Upstream {
@@ -78,7 +126,8 @@ impl Upstream {
                 head.version = hyper::Version::HTTP_11;
                 Response::from_parts(head, Answer::Upstream(body, Arc::clone(metrics)))
             }
-            Ok(Err(error)) if too_long(&error) => too_large(limit, None),
+            Ok(Err(error)) if caused::<LengthLimitError>(&error) => too_large(limit, None),
+            Ok(Err(error)) if caused::<TooSlow>(&error) => too_slow(),
             Ok(Err(error)) => {
                 metrics.unreachable();
                 let status = match error.kind() {
@@ -108,10 +157,16 @@ pub fn too_large(limit: usize, bytes: Option<u64>) -> Response<Answer> {
     )
 }
 
-fn too_long(error: &(dyn StdError + 'static)) -> bool {
+/// A body that does not come.
+pub fn too_slow() -> Response<Answer> {
+    let what = "the body did not come in time\nhint: raise --body-timeout";
+    invalid(StatusCode::REQUEST_TIMEOUT, "body_timeout", what)
+}
+
+fn caused<E: StdError + 'static>(error: &(dyn StdError + 'static)) -> bool {
     let mut at = Some(error);
     while let Some(error) = at {
-        if error.is::<LengthLimitError>() {
+        if error.is::<E>() {
             return true;
         }
         at = error.source();

@@ -1,11 +1,13 @@
 //! Which headers go on, and which belong to one connection.
 
-use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 
 /// Says that the client can call `/v1/retrieve` for what a marker stands for.
 pub const RETRIEVE: HeaderName = HeaderName::from_static("x-lacon-retrieve");
 /// Another policy for this request: `off`, `lossless` or `safe`.
 pub const POLICY: HeaderName = HeaderName::from_static("x-lacon-policy");
+/// The server's token, for our own routes.
+pub const TOKEN: HeaderName = HeaderName::from_static("x-lacon-token");
 /// Tokens of the texts that may change, as they came.
 pub const TOKENS_BEFORE: HeaderName = HeaderName::from_static("x-lacon-tokens-before");
 /// Tokens of the same texts as they were sent on.
@@ -43,8 +45,13 @@ fn without_hops(headers: &mut HeaderMap) {
 /// The client's headers as they go to the upstream. The body's length is set anew where the body is.
 pub fn onward(headers: &mut HeaderMap) {
     without_hops(headers);
-    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY] {
+    // A body of no bytes has no frame that could say its length.
+    let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
+    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, TOKEN] {
         headers.remove(name);
+    }
+    if empty {
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
 }
 

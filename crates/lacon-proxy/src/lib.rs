@@ -4,6 +4,7 @@
 //! status and its stream go through as they are. Nothing is retried here: a call is made again by whoever made it first. An
 //! answer that was cut stays cut, and a client that leaves takes its call at the provider with it.
 
+mod access;
 mod answer;
 mod error;
 mod forward;
@@ -13,5 +14,6 @@ mod routes;
 mod server;
 mod shrink;
 
+pub use access::Access;
 pub use error::Error;
 pub use server::{Figures, Policy, Proxy, ProxyOptions, Served};

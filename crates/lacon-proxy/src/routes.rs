@@ -11,13 +11,14 @@ use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Incoming},
-    header::HeaderValue,
+    header::{HeaderValue, ORIGIN},
 };
 use lacon_monitor::metrics::proxy::Route;
 
 use crate::{
     answer::Answer,
-    forward::too_large,
+    access::is_json,
+    forward::{Timed, too_large, too_slow},
     headers,
     refusal::invalid,
     server::{Figures, Policy, Served, State},
@@ -25,18 +26,36 @@ use crate::{
 
 /// Answers a request.
 pub async fn respond(state: Arc<State>, request: Request<Incoming>) -> Response<Answer> {
+    if let Some(answer) = state.access.check(&request) {
+        return answer;
+    }
+    let origin = request.headers().get(ORIGIN).cloned();
+    let mut answer = answered(&state, request).await;
+    state.access.share(origin.as_ref(), answer.headers_mut());
+    answer
+}
+
+async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<Answer> {
     let path = request.uri().path();
+    let own = matches!(path, "/metrics" | "/v1/compress") || path.starts_with("/v1/retrieve/");
+    if let Some(refusal) = own.then(|| state.access.own(&request)).flatten() {
+        return refusal;
+    }
     match (path, request.method()) {
         ("/healthz", &Method::GET) => return status::health(),
-        ("/metrics", &Method::GET) => return status::metrics(&state),
-        ("/v1/compress", &Method::POST) => return compress::respond(&state, request).await,
+        ("/metrics", &Method::GET) => return status::metrics(state),
+        ("/v1/compress", &Method::POST) if !is_json(request.headers()) => {
+            let what = "the body must be JSON\nhint: send content-type: application/json";
+            return invalid(StatusCode::UNSUPPORTED_MEDIA_TYPE, "content_type", what);
+        }
+        ("/v1/compress", &Method::POST) => return compress::respond(state, request).await,
         ("/v1/compress", _) => {
             let what = format!("{} /v1/compress\nhint: POST it", request.method());
             return invalid(StatusCode::METHOD_NOT_ALLOWED, "method", what);
         }
         (_, &Method::GET) if path.starts_with("/v1/retrieve/") => {
             let handle = path["/v1/retrieve/".len()..].to_owned();
-            return retrieve::respond(&state, &handle).await;
+            return retrieve::respond(state, &handle).await;
         }
         (_, &Method::CONNECT) => {
             return invalid(
@@ -54,9 +73,9 @@ pub async fn respond(state: Arc<State>, request: Request<Incoming>) -> Response<
         _ => Route::Other,
     };
     if route == Route::Other || state.shrinker.policy(request.headers()) == Policy::Off {
-        return through(&state, request, route).await;
+        return through(state, request, route).await;
     }
-    shortened(&state, request, route).await
+    shortened(state, request, route).await
 }
 
 /// Passes a request on as it comes.
@@ -77,7 +96,8 @@ async fn through(state: &Arc<State>, request: Request<Incoming>, route: Route) -
     let body = if body.is_end_stream() {
         Either::Left(Full::default())
     } else {
-        Either::Right(Limited::new(body, state.max_body))
+        let end = Box::pin(tokio::time::sleep(state.body_timeout));
+        Either::Right(Limited::new(Timed { body, end }, state.max_body))
     };
     let sent = Instant::now();
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
@@ -112,11 +132,7 @@ async fn read(state: &State, body: Incoming) -> Result<Bytes, Box<Response<Answe
             let what = format!("the body ended early: {error}");
             Err(Box::new(invalid(StatusCode::BAD_REQUEST, "body_cut", what)))
         }
-        Err(_) => {
-            let limit = state.body_timeout.as_secs_f64();
-            let what = format!("the body did not come within {limit} s\nhint: raise --body-timeout");
-            Err(Box::new(invalid(StatusCode::REQUEST_TIMEOUT, "body_timeout", what)))
-        }
+        Err(_) => Err(Box::new(too_slow())),
     }
 }
 

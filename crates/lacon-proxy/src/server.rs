@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{error::Error, forward::Upstream, routes, shrink::Shrinker};
+use crate::{access::Access, error::Error, forward::Upstream, routes, shrink::Shrinker};
 
 /// How far requests may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,6 +85,12 @@ pub struct ProxyOptions {
     pub passes: PassSet,
     /// Whose texts stay as they are: `user`, `tool` or the name of a tool.
     pub protect: Vec<String>,
+    /// Whether what users say is shortened too, not only results of tools.
+    pub shorten_user: bool,
+    /// Whether results are shortened too that a later edit may have to quote to the byte.
+    pub shorten_quotable: bool,
+    /// Who may ask.
+    pub access: Access,
     /// Where opaque runs go.
     pub store: Box<dyn Store + Send>,
     /// Most bytes of texts that were seen before and of their results.
@@ -97,6 +103,8 @@ pub struct ProxyOptions {
     pub header_timeout: Duration,
     /// Longest wait for a request's body.
     pub body_timeout: Duration,
+    /// Longest that shortening a request may take; after it the request goes on as it came.
+    pub work_timeout: Duration,
     /// Longest wait for the head of the upstream's answer.
     pub answer_timeout: Duration,
     /// How long requests under way may take once the server is to stop.
@@ -116,12 +124,16 @@ impl ProxyOptions {
             policy,
             passes: PassSet::default(),
             protect: Vec::new(),
+            shorten_user: false,
+            shorten_quotable: false,
+            access: Access::default(),
             store,
             cache: 32 << 20,
             max_body: 32 << 20,
             max_connections: 1024,
             header_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(60),
+            work_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(600),
             drain: Duration::from_secs(30),
             transport: TransportOptions::default(),
@@ -136,6 +148,7 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<ProxyMetrics>,
     pub(crate) max_body: usize,
     pub(crate) body_timeout: Duration,
+    pub(crate) access: Access,
     pub(crate) on_served: Option<OnServed>,
     header_timeout: Duration,
     max_connections: usize,
@@ -150,18 +163,19 @@ impl Proxy {
     ///
     /// # Errors
     /// When the upstream's address cannot be used.
-    pub fn new(options: ProxyOptions) -> Result<Self, Error> {
-        let ProxyOptions { policy, passes, protect, store, cache, .. } = options;
+    pub fn new(mut options: ProxyOptions) -> Result<Self, Error> {
+        let on_served = options.on_served.take();
         Ok(Self(Arc::new(State {
             upstream: Upstream::new(&options.upstream, &options.transport, options.answer_timeout)?,
-            shrinker: Arc::new(Shrinker::new(policy, passes, protect, store, cache)),
             metrics: Arc::default(),
             max_body: options.max_body,
+            access: options.access.clone(),
             body_timeout: options.body_timeout,
-            on_served: options.on_served,
             header_timeout: options.header_timeout,
             max_connections: options.max_connections.max(1),
             drain: options.drain,
+            on_served,
+            shrinker: Arc::new(Shrinker::new(options)),
         })))
     }
 

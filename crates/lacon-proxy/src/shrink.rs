@@ -1,6 +1,12 @@
 //! A body, made shorter: which policy holds for it, and the work itself on a thread that may be busy.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use hyper::header::{CONTENT_ENCODING, HeaderMap};
@@ -16,21 +22,31 @@ use tokio::sync::Semaphore;
 
 use crate::{
     headers,
-    server::{Figures, Policy},
+    server::{Figures, Policy, ProxyOptions},
 };
-
-/// A body up to so many bytes is worked on in place: about a millisecond of work.
-const INLINE: usize = 16 << 10;
 
 /// What all requests share.
 pub struct Shrinker {
-    pub policy: Policy,
-    pub passes: PassSet,
-    pub protect: Vec<String>,
+    policy: Policy,
+    passes: PassSet,
+    protect: Vec<String>,
+    shorten_user: bool,
+    shorten_quotable: bool,
     pub store: SharedStore,
     cache: ProcessedCache,
+    /// Longest that one request may take.
+    limit: Duration,
     /// As many at once as there are processors: more would only wait for each other.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
+}
+
+/// Stops the work when whoever asked for it is gone.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A body and what became of it.
@@ -50,59 +66,74 @@ impl Done {
 }
 
 impl Shrinker {
-    pub fn new(
-        policy: Policy,
-        passes: PassSet,
-        protect: Vec<String>,
-        store: Box<dyn Store + Send>,
-        cache: usize,
-    ) -> Self {
+    pub fn new(options: ProxyOptions) -> Self {
         let turns = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let store = SharedStore(Arc::new(Mutex::new(store)));
         Self {
-            policy,
-            passes,
-            protect,
-            store,
-            cache: ProcessedCache::new(cache),
-            turns: Semaphore::new(turns),
+            policy: options.policy,
+            passes: options.passes,
+            protect: options.protect,
+            shorten_user: options.shorten_user,
+            shorten_quotable: options.shorten_quotable,
+            store: SharedStore(Arc::new(Mutex::new(options.store))),
+            cache: ProcessedCache::new(options.cache),
+            limit: options.work_timeout,
+            turns: Arc::new(Semaphore::new(turns)),
         }
     }
 
-    /// The policy that a request asks for, never further than the server's own.
+    /// The policy that a request asks for, never further than the server's own. A word that is none changes nothing.
     pub fn policy(&self, headers: &HeaderMap) -> Policy {
-        match headers.get(headers::POLICY).map(|value| value.as_bytes()) {
-            Some(b"off") => Policy::Off,
-            Some(b"lossless") => self.policy.min(Policy::Lossless),
-            _ => self.policy,
-        }
+        let asked = headers.get_all(headers::POLICY).iter().map(|value| {
+            match value.to_str().unwrap_or("").trim().to_ascii_lowercase().as_str() {
+                "safe" => Policy::Safe,
+                "lossless" => Policy::Lossless,
+                _ => Policy::Off,
+            }
+        });
+        asked.fold(self.policy, Policy::min)
     }
 
-    /// Shortens a body; what cannot be read comes back as it is.
+    /// Does work on a thread that may be busy, until it takes too long or nobody waits for it; `None` then. The event loop
+    /// never works on content itself.
+    pub async fn away<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&AtomicBool) -> T + Send + 'static,
+    ) -> Option<T> {
+        let asked = Asked(Arc::default());
+        let stop = Arc::clone(&asked.0);
+        let work = async {
+            let turn = Arc::clone(&self.turns).acquire_owned().await.ok()?;
+            // The turn is taken until the work has really ended.
+            let work = tokio::task::spawn_blocking(move || {
+                let _turn = turn;
+                work(&stop)
+            });
+            work.await.ok()
+        };
+        tokio::time::timeout(self.limit, work).await.ok().flatten()
+    }
+
+    /// Shortens a body; what cannot be read, or not in time, comes back as it is.
     pub async fn body(self: &Arc<Self>, body: Bytes, headers: &HeaderMap) -> Done {
         if headers.contains_key(CONTENT_ENCODING) {
             return Done::unchanged(body, "the body is encoded");
         }
         let policy = self.policy(headers);
         let declared = declares(headers);
-        if body.len() <= INLINE {
-            return self.work(body, policy, declared);
-        }
-        let Ok(_turn) = self.turns.acquire().await else { return Done::unchanged(body, "closing") };
         let (this, kept) = (Arc::clone(self), body.clone());
-        let work = tokio::task::spawn_blocking(move || this.work(body, policy, declared));
-        work.await.unwrap_or_else(|_| Done::unchanged(kept, "the work broke"))
+        let done = self.away(move |stop| this.work(body, policy, declared, stop)).await;
+        done.unwrap_or_else(|| Done::unchanged(kept, "the work took too long or broke"))
     }
 
-    fn work(&self, body: Bytes, policy: Policy, declared: bool) -> Done {
+    fn work(&self, body: Bytes, policy: Policy, declared: bool, stop: &AtomicBool) -> Done {
         let Ok(json) = std::str::from_utf8(&body) else {
             return Done::unchanged(body, "the body is no UTF-8");
         };
         let Some(request) = Request::parse(json) else {
             return Done::unchanged(body, "the body is no request");
         };
-        let Ok(shrunk) = self.request(&request, policy, declared) else {
-            return Done::unchanged(body, "the store failed");
+        let Ok(shrunk) = self.request(&request, policy, declared, stop) else {
+            return Done::unchanged(body, "the work was stopped");
         };
         let figures = Some(Figures::of(&shrunk));
         if shrunk.edits.is_empty() {
@@ -117,6 +148,7 @@ impl Shrinker {
         request: &Request<'_>,
         policy: Policy,
         declared: bool,
+        stop: &AtomicBool,
     ) -> lacon_prompt::Result<Shrunk> {
         let encoding = match request.model() {
             Some(model) => for_model(model).encoding,
@@ -124,9 +156,12 @@ impl Shrinker {
         };
         let options = RequestOptions {
             // What a client has compressed itself stays as it is.
-            compress: Options { passes: self.passes, audit: false, once: true },
+            compress: Options { passes: self.passes, audit: false, once: true, exact: true },
             protect: &self.protect,
+            keep_user: !self.shorten_user,
+            keep_quotable: !self.shorten_quotable,
             cache: Some(&self.cache),
+            stop: Some(stop),
         };
         let offload = policy == Policy::Safe && (declared || request.can_retrieve());
         let mut store = self.store.clone();

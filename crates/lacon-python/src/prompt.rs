@@ -156,7 +156,7 @@ impl Settings {
         let passes = PassSet::usual(disable.iter().map(String::as_str), enable.iter().map(String::as_str));
         Ok(Self {
             policy,
-            exact: Options { passes: passes.map_err(of_prompt)?, audit, once },
+            exact: Options { passes: passes.map_err(of_prompt)?, audit, once, exact: false },
             query,
             share: ratio,
             budget,

@@ -10,6 +10,7 @@ mod failure;
 mod live;
 mod logging;
 mod otlp;
+mod output;
 mod text;
 mod vendors;
 mod world;

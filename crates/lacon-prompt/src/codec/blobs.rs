@@ -3,12 +3,13 @@
 //! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`. A `[blob` of the input gets a `!` (`[blob!`), so only
 //! markers written here are ever followed.
 
-use super::{outline, progress};
+use super::{meter::Meter, outline, progress};
 use crate::error::{Error, Result};
 use crate::marker::{Marker, OPEN};
 use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
 use memchr::memmem;
+use std::collections::HashSet;
 
 /// Shortest run that is offloaded; a marker costs about twenty tokens, a run this long about sixty.
 pub(crate) const MIN_BLOB: usize = 160;
@@ -162,10 +163,12 @@ pub(crate) fn encode(
 }
 
 /// Undoes [`encode`].
-pub(crate) fn decode(text: &str, store: Option<&dyn Store>, limit: usize) -> Result<String> {
+pub(crate) fn decode(text: &str, store: Option<&dyn Store>, meter: &Meter) -> Result<String> {
     if !has_marker(text) {
         return Ok(text.to_owned());
     }
+    // Each content is free once: whoever put it into the store has bounded it.
+    let (mut known, mut free) = (HashSet::new(), 0);
     let mut out = String::with_capacity(text.len() * 2);
     let mut rest = text;
     while let Some(i) = rest.find(OPEN) {
@@ -177,7 +180,7 @@ pub(crate) fn decode(text: &str, store: Option<&dyn Store>, limit: usize) -> Res
             continue;
         }
         match Marker::read(after) {
-            Some((marker, len)) if out.len() <= limit => {
+            Some((marker, len)) => {
                 let content = match store {
                     Some(store) => store.get(&marker.handle)?,
                     None => None,
@@ -186,10 +189,15 @@ pub(crate) fn decode(text: &str, store: Option<&dyn Store>, limit: usize) -> Res
                 if let Err(what) = marker.check(&content) {
                     return Err(Error::Changed { handle: marker.handle, what });
                 }
+                if known.insert(marker.handle.clone()) {
+                    free += content.len();
+                }
+                let len_after = (out.len() + content.len()).saturating_sub(free);
+                meter.fits(len_after).map_err(|what| Error::Damaged { at: text.len() - rest.len() + i, what })?;
                 out.push_str(&content);
                 rest = &after[len..];
             }
-            _ => {
+            None => {
                 out.push_str(OPEN);
                 rest = after;
             }

@@ -6,6 +6,7 @@
 //!
 //! Cost: one pass to cut, one per column to choose its heading.
 
+use super::meter::Meter;
 use foldhash::{HashMap, HashMapExt as _};
 
 /// Marks of a heading that must not be part of a name.
@@ -154,7 +155,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), &'static str> {
     let mut words = args.split(' ');
     let separator = words
@@ -195,7 +196,7 @@ pub(crate) fn decode(
         if at > 0 {
             out.push(separator);
         }
-        out.push_str(name);
+        meter.push(&mut out, name)?;
     }
     out.push_str(end_of_line);
     let n_cells = columns.iter().filter(|(_, column)| !matches!(column, Column::Always(_))).count();
@@ -210,7 +211,7 @@ pub(crate) fn decode(
                 out.push(separator);
             }
             if let Column::Always(value) = column {
-                out.push_str(value);
+                meter.push(&mut out, value)?;
                 continue;
             }
             let cell = cells.next().ok_or("row with too few cells")?;
@@ -220,16 +221,13 @@ pub(crate) fn decode(
                 _ => cell,
             };
             above[at] = value;
-            out.push_str(value);
+            meter.push(&mut out, value)?;
         }
         let ended = if n_cells == 0 { line.is_empty() } else { cells.next().is_none() };
         if !ended {
             return Err("row with too many cells");
         }
         out.push_str(end_of_line);
-        if out.len() > limit {
-            return Err("expands to more than the limit");
-        }
     }
     Ok((out, end))
 }

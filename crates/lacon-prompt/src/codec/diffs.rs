@@ -12,6 +12,7 @@
 //! A file that is added begins with `+`, one that is deleted with `-`. The counts of a hunk say where it ends, so no line
 //! of it can be taken for anything else. Renames, changed modes and binary files are left as they are.
 
+use super::meter::Meter;
 use std::fmt::Write as _;
 
 /// Hunks of more lines than this are no text that anyone reads.
@@ -192,7 +193,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), &'static str> {
     let n = args.strip_suffix(" files").and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0);
     let n = n.ok_or("expected @diff N files")?;
@@ -204,10 +205,7 @@ pub(crate) fn decode(
         let start = at + line.len() + 1;
         let end = text.get(start..).and_then(|_| hunks(text, start)).ok_or("a hunk that ends too early")?;
         head.print(&mut out);
-        out.push_str(&text[start..end]);
-        if out.len() > limit {
-            return Err("expands to more than the limit");
-        }
+        meter.push(&mut out, &text[start..end])?;
         at = end;
     }
     // The newline after the last line belongs to what follows the frame.

@@ -18,7 +18,7 @@
 //! Cost: a hash a line; where a line stood before, the two places are walked side by side and brought into step again
 //! within [`REACH`] lines. A shortest edit list (Myers) would be found in quadratic time and save a line now and then.
 
-use super::Fault;
+use super::{Fault, meter::{Meter, OVER}};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
@@ -56,6 +56,10 @@ pub(crate) struct Above {
 }
 
 impl Above {
+    pub(crate) fn n_lines(&self) -> usize {
+        self.lines.len()
+    }
+
     /// Adds a text that can be read as it is.
     pub(crate) fn push(&mut self, text: &str) {
         if self.bytes + text.len() > MAX_TEXT {
@@ -296,7 +300,7 @@ fn in_step(lines: &Lines<'_>, hidden: &[bool], a: usize, b: usize, at: usize) ->
 }
 
 /// Undoes [`encode`]; a text without the `@edit` line is its own decoding.
-pub(crate) fn decode(above: &Above, text: &str) -> Result<String, Fault> {
+pub(crate) fn decode(above: &Above, text: &str, meter: &Meter) -> Result<String, Fault> {
     let Some(rest) = text.strip_prefix(HEAD) else { return Ok(text.to_owned()) };
     let fail = |what, at| Fault { what, at };
     let sign = rest.chars().next().filter(|sign| SIGNS.contains(sign));
@@ -324,7 +328,7 @@ pub(crate) fn decode(above: &Above, text: &str) -> Result<String, Fault> {
                 if n_lists > MAX_LISTS {
                     return Err(fail("more lists of changes than any text has", at));
                 }
-                list = Some(List::open(above, &out, order).map_err(|what| fail(what, at))?);
+                list = Some(List::open(above, &out, order, meter).map_err(|what| fail(what, at))?);
             }
             (Some("."), Some(_)) => {
                 let done = list.take().map(List::close).unwrap_or_default();
@@ -333,8 +337,10 @@ pub(crate) fn decode(above: &Above, text: &str) -> Result<String, Fault> {
             }
             (Some(order), Some(list)) => list.change(order).map_err(|what| fail(what, at))?,
         }
+        // The last newline is not written.
+        meter.fits(bytes.saturating_sub(1)).map_err(|what| fail(what, at))?;
         if bytes > 2 * MAX_TEXT || out.len() > MAX_TEXT {
-            return Err(fail("expands to more than the limit", at));
+            return Err(fail(OVER, at));
         }
         at += line.len() + 1;
     }
@@ -354,13 +360,15 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn open(above: &'a Above, out: &[&'a str], order: &str) -> Result<Self, &'static str> {
+    fn open(above: &'a Above, out: &[&'a str], order: &str, meter: &Meter) -> Result<Self, &'static str> {
         let what = "expected N lines from \"…\":";
         let (n, opening) = order.split_once(" lines from \"").ok_or(what)?;
         let opening = opening.strip_suffix("\":").ok_or(what)?;
         let n: usize = n.parse().map_err(|_| what)?;
         let lines = || above.lines.iter().map(String::as_str).chain(out.iter().copied());
         let first = lines().position(|line| line.starts_with(opening)).ok_or("no line above begins so")?;
+        let known = above.lines.len() + out.len() - first;
+        meter.spend(first + n.min(known))?;
         let source: Vec<&str> = lines().skip(first).take(n).collect();
         if source.len() < n {
             return Err("fewer lines above than are changed");

@@ -1,5 +1,7 @@
 //! Markdown tables without their padding and outer bars.
 
+use super::meter::Meter;
+
 /// How the rows of a table are padded and its ruler drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Look {
@@ -47,7 +49,10 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
     let body: Vec<String> =
         rows.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, row)| row.join("|")).collect();
     let (name, _) =
-        LOOKS.iter().find(|(_, look)| print(&rows, *look).is_some_and(|printed| printed == text))?;
+        LOOKS.iter().find(|(_, look)| {
+            let free = |_| Ok::<_, std::convert::Infallible>(());
+            matches!(print(&rows, *look, free), Ok(Some(printed)) if printed == text)
+        })?;
     let args = format!("{} rows {name}", lines.len() - 1);
     let body = body.join("\n");
     (args.len() + body.len() + 7 < text.len()).then_some((args, body))
@@ -59,8 +64,12 @@ fn cells(line: &str) -> Option<Vec<&str>> {
 }
 
 /// Prints rows in a look; the second row is the ruler's place and its cells are not read.
-fn print(rows: &[Vec<&str>], look: Look) -> Option<String> {
-    let n = rows.first()?.len();
+fn print<E>(
+    rows: &[Vec<&str>],
+    look: Look,
+    fits: impl Fn(usize) -> Result<(), E>,
+) -> Result<Option<String>, E> {
+    let Some(n) = rows.first().map(Vec::len) else { return Ok(None) };
     let width = |at: usize| {
         rows.iter()
             .enumerate()
@@ -77,6 +86,7 @@ fn print(rows: &[Vec<&str>], look: Look) -> Option<String> {
         }
         out.push('|');
         for (at, cell) in row.iter().enumerate() {
+            fits(out.len() + cell.len() + widths[at])?;
             let dashes = |n: usize| "-".repeat(n);
             match (i == 1, look.ruler) {
                 (true, Ruler::Tight) => out.push_str("---"),
@@ -95,7 +105,7 @@ fn print(rows: &[Vec<&str>], look: Look) -> Option<String> {
             out.push('|');
         }
     }
-    Some(out)
+    Ok(Some(out))
 }
 
 /// Undoes [`encode`]; gives the lines and where the body ended.
@@ -103,15 +113,18 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), &'static str> {
     let (n, name) = args.split_once(" rows ").ok_or("expected @grid N rows LOOK")?;
     let n: usize = n.parse().map_err(|_| "expected a row count")?;
     let (_, look) = LOOKS.iter().find(|(known, _)| *known == name).ok_or("unknown look of a grid")?;
     let body = text.get(at..).ok_or("grid ends too early")?;
     let mut rows: Vec<Vec<&str>> = Vec::new();
-    let mut end = at;
+    let (mut end, mut n_cells) = (at, 0);
     for (i, line) in body.split('\n').take(n).enumerate() {
+        // A cell is printed with two blanks and a bar.
+        n_cells += line.bytes().filter(|b| *b == b'|').count() + 1;
+        meter.fits(3 * n_cells)?;
         rows.push(line.split('|').collect());
         if i == 0 {
             rows.push(vec![""; rows[0].len()]);
@@ -122,9 +135,6 @@ pub(crate) fn decode(
     if n < 2 || rows.len() != n + 1 || rows.iter().any(|row| row.len() != columns) {
         return Err("grid with rows of different widths or too few rows");
     }
-    let widest = rows.iter().flatten().map(|cell| cell.len()).max().unwrap_or(0);
-    if widest.saturating_mul(columns).saturating_mul(rows.len()) > limit.saturating_mul(4) {
-        return Err("expands to more than the limit");
-    }
-    Ok((print(&rows, *look).ok_or("grid without rows")?, end - 1))
+    let printed = print(&rows, *look, |len| meter.fits(len))?;
+    Ok((printed.ok_or("grid without rows")?, end - 1))
 }

@@ -12,6 +12,8 @@
 //! A line that begins with digits and a colon is a hit, any other one is the path of the hits below it; no path has a
 //! colon, so none can be taken for a hit.
 
+use super::meter::Meter;
+
 /// The path of a line and what follows its colon, where that begins with a line number and a colon.
 pub(crate) fn split(line: &str) -> Option<(&str, &str)> {
     let (path, hit) = line.split_once(':')?;
@@ -47,7 +49,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), &'static str> {
     let n: usize = args.parse().map_err(|_| "expected @hits N")?;
     let body = text.get(at..).ok_or("hits end too early")?;
@@ -64,13 +66,10 @@ pub(crate) fn decode(
         if done > 0 {
             out.push('\n');
         }
-        out.push_str(path);
+        meter.push(&mut out, path)?;
         out.push(':');
-        out.push_str(line);
+        meter.push(&mut out, line)?;
         done += 1;
-        if out.len() > limit {
-            return Err("expands to more than the limit");
-        }
     }
     if done == 0 {
         return Err("hits without a hit");

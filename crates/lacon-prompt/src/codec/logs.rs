@@ -9,6 +9,7 @@
 //! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
 //! prefixes (as in Drain) was not needed: the joined groups find the same templates.
 
+use super::meter::Meter;
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
@@ -464,7 +465,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), &'static str> {
     let mut words = args.split(' ');
     let mut number = |unit: &str| {
@@ -495,12 +496,9 @@ pub(crate) fn decode(
         if i > 0 {
             out.push('\n');
         }
-        if out.len() > limit {
-            return Err("expands to more than the limit");
-        }
         let row = lines.next()?;
         if let Some(line) = row.strip_prefix('=') {
-            out.push_str(line);
+            meter.push(&mut out, line)?;
             continue;
         }
         let (head, rest) = row.split_once(' ').map_or((row, None), |(head, rest)| (head, Some(rest)));
@@ -520,14 +518,15 @@ pub(crate) fn decode(
             });
         }
         let mut next = values.iter();
+        // A part may be empty, so that writing it costs no bytes.
+        meter.spend(parts.len())?;
         for part in parts {
-            match part {
-                Part::Fixed(text) => out.push_str(text),
-                Part::Same(n) => {
-                    out.push_str(values.get(*n).ok_or("template repeats a value that is not there")?)
-                }
-                Part::Hole => out.push_str(next.next().ok_or("row with too few values")?),
-            }
+            let part = match part {
+                Part::Fixed(text) => text,
+                Part::Same(n) => *values.get(*n).ok_or("template repeats a value that is not there")?,
+                Part::Hole => next.next().ok_or("row with too few values")?,
+            };
+            meter.push(&mut out, part)?;
         }
         if next.next().is_some() {
             return Err("row with too many values");

@@ -7,6 +7,7 @@
 //! Cost: one hash of 24 bytes at each start and one table of positions, then a comparison per candidate. A suffix array
 //! finds slightly longer matches for several times the time.
 
+use super::meter::Meter;
 use foldhash::{HashMap, HashMapExt as _};
 
 /// Shortest passage worth a number: its own label and one reference cost about seven tokens.
@@ -313,7 +314,7 @@ fn print(text: &str, matches: &[Match], open: char, close: char) -> String {
 }
 
 /// Undoes [`encode`]; a text without the `@ref` line is its own decoding.
-pub(crate) fn decode(text: &str, limit: usize) -> Result<String, super::Fault> {
+pub(crate) fn decode(text: &str, meter: &Meter) -> Result<String, super::Fault> {
     let Some(rest) = text.strip_prefix(HEAD) else { return Ok(text.to_owned()) };
     let fail = |what, at| super::Fault { what, at };
     let (head, body) = rest.split_once('\n').ok_or(fail("@ref without a text", 0))?;
@@ -327,11 +328,8 @@ pub(crate) fn decode(text: &str, limit: usize) -> Result<String, super::Fault> {
     let mut stack: Vec<(usize, usize)> = Vec::new();
     let mut at = 0;
     while let Some(step) = body[at..].find([open, close]) {
-        out.push_str(&body[at..at + step]);
+        meter.push(&mut out, &body[at..at + step]).map_err(|what| fail(what, base + at))?;
         at += step;
-        if out.len() > limit {
-            return Err(fail("expands to more than the limit", base + at));
-        }
         if body[at..].starts_with(close) {
             let (number, start) =
                 stack.pop().ok_or(fail("closing bracket without an opening one", base + at))?;
@@ -350,6 +348,7 @@ pub(crate) fn decode(text: &str, limit: usize) -> Result<String, super::Fault> {
         } else if body[at..].starts_with(close) {
             at += close.len_utf8();
             let range = passages.get(&number).cloned().ok_or(fail("unknown passage", base + at))?;
+            meter.fits(out.len() + range.len()).map_err(|what| fail(what, base + at))?;
             out.extend_from_within(range);
         } else {
             return Err(fail("bracket without an end", base + at));
@@ -358,6 +357,6 @@ pub(crate) fn decode(text: &str, limit: usize) -> Result<String, super::Fault> {
     if !stack.is_empty() {
         return Err(fail("passage without an end", text.len()));
     }
-    out.push_str(&body[at..]);
+    meter.push(&mut out, &body[at..]).map_err(|what| fail(what, base + at))?;
     Ok(out)
 }

@@ -2,6 +2,7 @@
 
 use super::encode::{MAX_NESTED, looks_literal};
 use super::{MAX_DEPTH, Style, escape_into, unescape};
+use crate::codec::meter::Meter;
 
 /// What is wrong with an encoded text: where, and what was expected there.
 pub(crate) type Fault = &'static str;
@@ -10,8 +11,7 @@ pub(crate) type Fault = &'static str;
 pub(crate) struct Reader<'a> {
     text: &'a str,
     pub(crate) at: usize,
-    /// More output than this is refused: a few constants can stand for gigabytes.
-    limit: usize,
+    meter: &'a Meter,
     nested: usize,
 }
 
@@ -20,9 +20,9 @@ pub(crate) fn read_value(
     text: &str,
     at: usize,
     style: Style,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), Fault> {
-    let mut reader = Reader::new(text, at, limit);
+    let mut reader = Reader::new(text, at, meter);
     // Growing step by step would copy a long value several times.
     let mut out = String::with_capacity((text.len() - at).saturating_mul(2).min(256 << 10));
     reader.value(style, 0, &mut out)?;
@@ -34,9 +34,9 @@ pub(crate) fn read_lines(
     text: &str,
     at: usize,
     style: Style,
-    limit: usize,
+    meter: &Meter,
 ) -> Result<(String, usize), Fault> {
-    let mut reader = Reader::new(text, at, limit);
+    let mut reader = Reader::new(text, at, meter);
     if !reader.rest().starts_with("[#") {
         return Err("expected a table of records");
     }
@@ -72,13 +72,21 @@ enum Kind<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(text: &'a str, at: usize, limit: usize) -> Self {
-        Reader { text, at, limit, nested: 0 }
+    pub(crate) fn new(text: &'a str, at: usize, meter: &'a Meter) -> Self {
+        Reader { text, at, meter, nested: 0 }
     }
 
     /// A reader of a header's value, which each row prints again.
-    fn again(&self, value: &'a str) -> Self {
-        Reader { text: value, at: 0, limit: self.limit, nested: self.nested }
+    fn again(&self, value: &'a str) -> Result<Self, Fault> {
+        self.meter.spend(value.len())?;
+        Ok(Reader { text: value, at: 0, meter: self.meter, nested: self.nested })
+    }
+
+    /// Prints the inside of a string.
+    fn escaped(&self, text: &str, style: Style, out: &mut String) -> Result<(), Fault> {
+        self.meter.fits(out.len() + text.len())?;
+        escape_into(out, text, style.ascii);
+        self.meter.fits(out.len())
     }
 
     fn peek(&self) -> Option<u8> {
@@ -113,9 +121,7 @@ impl<'a> Reader<'a> {
         if depth > MAX_DEPTH {
             return Err("nested too deep");
         }
-        if out.len() > self.limit {
-            return Err("expands to more than the limit");
-        }
+        self.meter.fits(out.len())?;
         match self.peek().ok_or("expected a value")? {
             b'"' | b'!' | b'$' => self.string(style, out),
             b'[' if self.rest().starts_with("[#") => self.table(style, depth, out, Wrap::Array),
@@ -132,7 +138,7 @@ impl<'a> Reader<'a> {
                 if !looks_literal(word) {
                     return Err("expected a literal");
                 }
-                out.push_str(word);
+                self.meter.push(out, word)?;
                 self.at += len;
                 Ok(())
             }
@@ -195,12 +201,10 @@ impl<'a> Reader<'a> {
         let raw = self.text.get(start..at).ok_or("string without an end")?;
         self.at = at + 1;
         if verbatim {
-            out.push_str(raw);
-            return Ok(());
+            return self.meter.push(out, raw);
         }
         let text = unescape(raw).ok_or("string with a wrong escape")?;
-        escape_into(out, &text, style.ascii);
-        Ok(())
+        self.escaped(&text, style, out)
     }
 
     fn string(&mut self, style: Style, out: &mut String) -> Result<(), Fault> {
@@ -216,10 +220,10 @@ impl<'a> Reader<'a> {
             // The inner text starts at depth 0 of its own layout.
             self.value(inner, 0, &mut text)?;
             self.nested -= 1;
-            escape_into(out, &text, style.ascii);
+            self.escaped(&text, style, out)?;
         } else if self.eat("\"\"\"") {
             let len = self.rest().find("\"\"\"").ok_or("block without an end")?;
-            escape_into(out, &self.rest()[..len], style.ascii);
+            self.escaped(&self.rest()[..len], style, out)?;
             self.at += len + 3;
         } else {
             self.lexeme(style, out)?;
@@ -262,6 +266,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         let mut scratch = String::new();
         self.value(style, 0, &mut scratch)?;
+        self.meter.spend(scratch.len())?;
         Ok(&self.text[start..self.at])
     }
 
@@ -280,7 +285,7 @@ impl<'a> Reader<'a> {
         if len == 0 {
             return Err("expected a column name");
         }
-        escape_into(&mut out, &self.rest()[..len], style.ascii);
+        self.escaped(&self.rest()[..len], style, &mut out)?;
         self.at += len;
         Ok(out)
     }
@@ -297,9 +302,7 @@ impl<'a> Reader<'a> {
         };
         out.push_str(open);
         for i in 0..rows {
-            if out.len() > self.limit {
-                return Err("expands to more than the limit");
-            }
+            self.meter.fits(out.len())?;
             let mut first = true;
             match wrap {
                 Wrap::Lines if i > 0 => out.push('\n'),
@@ -349,11 +352,11 @@ impl<'a> Reader<'a> {
             let mark = out.len();
             style.before_item(n, depth + 1, out);
             out.push('"');
-            out.push_str(&column.name);
+            self.meter.push(out, &column.name)?;
             out.push_str(style.after_name());
             let present = match &column.kind {
                 Kind::Constant(value) => {
-                    self.again(value).value(style, depth + 1, out)?;
+                    self.again(value)?.value(style, depth + 1, out)?;
                     true
                 }
                 Kind::Group(columns) => {
@@ -364,7 +367,7 @@ impl<'a> Reader<'a> {
                 Kind::Leaf { strings } => self.cell(style, *strings, inner, depth + 1, out)?,
                 Kind::Default { value, strings } => {
                     if !self.cell(style, *strings, inner, depth + 1, out)? {
-                        self.again(value).value(style, depth + 1, out)?;
+                        self.again(value)?.value(style, depth + 1, out)?;
                     }
                     true
                 }
@@ -372,6 +375,7 @@ impl<'a> Reader<'a> {
             if present {
                 n += 1;
             } else {
+                self.meter.spend(out.len() - mark)?;
                 out.truncate(mark);
             }
         }
@@ -431,10 +435,10 @@ impl<'a> Reader<'a> {
             return Ok(false);
         }
         if !strings && looks_literal(text) {
-            out.push_str(text);
+            self.meter.push(out, text)?;
         } else {
             out.push('"');
-            escape_into(out, text, style.ascii);
+            self.escaped(text, style, out)?;
             out.push('"');
         }
         Ok(true)

@@ -205,7 +205,7 @@ fn a_bomb_is_refused() {
     for i in 2..64 {
         text.push_str(&format!("«{i}:«{}»«{}»»", i - 1, i - 1));
     }
-    assert!(matches!(expand(&text, None), Err(Error::Damaged { .. })));
+    assert!(matches!(expand(&text, None), Err(Error::TooLarge { .. })));
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod batch;
 mod budget;
 mod chat;
 mod compress;
+mod expand;
 mod extract;
 mod inputs;
 mod layout;

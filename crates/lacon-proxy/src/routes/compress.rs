@@ -4,18 +4,21 @@
 //! of what was offloaded. Offloads under the policy `safe` where the body declares a retriever: a tool of that name, the
 //! mode `ccr`, or the header.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Instant,
+};
 
 use bytes::Bytes;
 use hyper::{HeaderMap, Request as HttpRequest, Response, StatusCode, body::Incoming};
 use lacon_monitor::metrics::proxy::Route;
-use lacon_prompt::request::{Request, splice};
+use lacon_prompt::request::{Request, Shrunk, splice};
 use serde_json::{Value, json, value::RawValue};
 
 use super::{finished, read};
 use crate::{
     answer::Answer,
-    refusal::{invalid, json_answer, refuse},
+    refusal::{invalid, json_answer},
     server::{Figures, Policy, State},
     shrink::declares,
 };
@@ -31,32 +34,40 @@ pub async fn respond(state: &Arc<State>, request: HttpRequest<Incoming>) -> Resp
     };
     let started = Instant::now();
     let shared = Arc::clone(state);
-    let work = tokio::task::spawn_blocking(move || shortened(&shared, &body, &head.headers));
-    let (answer, figures) = work.await.unwrap_or_else(|error| {
-        (refuse(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "work_broke", error), None)
-    });
-    finished(state, Route::Compress, answer, figures, None, started, Instant::now())
+    let kept = body.clone();
+    let work = state.shrinker.away(move |stop| shortened(&shared, &body, &head.headers, stop)).await;
+    let late = "the work took too long or broke";
+    let (unchanged, (answer, figures)) = match work {
+        Some(done) => (None, done),
+        // Whoever asks sends the messages on: it must get them back in any case.
+        None => (Some(late), answer_of(std::str::from_utf8(&kept).unwrap_or(""), Shrunk::default())),
+    };
+    finished(state, Route::Compress, answer, figures, unchanged, started, Instant::now())
 }
 
-fn shortened(state: &State, body: &Bytes, headers: &HeaderMap) -> (Response<Answer>, Option<Figures>) {
-    let bad = |what: &str| {
-        let hint = "hint: send {\"messages\": [{\"role\": …, \"content\": …}], \"model\": …}";
-        (invalid(StatusCode::BAD_REQUEST, "bad_messages", format!("{what}\n{hint}")), None)
-    };
+fn bad(what: &str) -> (Response<Answer>, Option<Figures>) {
+    let hint = "hint: send {\"messages\": [{\"role\": …, \"content\": …}], \"model\": …}";
+    (invalid(StatusCode::BAD_REQUEST, "bad_messages", format!("{what}\n{hint}")), None)
+}
+
+fn shortened(
+    state: &State,
+    body: &Bytes,
+    headers: &HeaderMap,
+    stop: &AtomicBool,
+) -> (Response<Answer>, Option<Figures>) {
     let Ok(json) = std::str::from_utf8(body) else { return bad("the body is no UTF-8") };
     let Some(request) = Request::parse(json) else { return bad("the body holds no list of messages") };
     let policy = state.shrinker.policy(headers);
     let declared = declares(headers) || mode(json).as_deref() == Some("ccr");
     let shrunk = match policy {
         Policy::Off => Ok(Default::default()),
-        policy => state.shrinker.request(&request, policy, declared),
+        policy => state.shrinker.request(&request, policy, declared, stop),
     };
-    let shrunk = match shrunk {
-        Ok(shrunk) => shrunk,
-        Err(error) => {
-            return (refuse(StatusCode::INTERNAL_SERVER_ERROR, "api_error", "store_failed", error), None);
-        }
-    };
+    answer_of(json, shrunk.unwrap_or_default())
+}
+
+fn answer_of(json: &str, shrunk: Shrunk) -> (Response<Answer>, Option<Figures>) {
     let figures = Figures::of(&shrunk);
     let after = splice(json, &shrunk.edits);
     let Some(messages) = messages(&after) else { return bad("the body has no \"messages\"") };

@@ -21,7 +21,7 @@ async fn bodies_over_the_limit_are_refused() {
         let got = world.send("POST", path, "", &long).await;
         got.refused(413, "body_too_large", "body has 101 bytes, the limit is 100\nhint: raise --max-body");
         let chunked = format!(
-            "POST {path} HTTP/1.1\r\nhost: p\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n65\r\n{}\r\n0\r\n\r\n",
+            "POST {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n65\r\n{}\r\n0\r\n\r\n",
             "a".repeat(101)
         );
         Got::parse(&world.raw(chunked.as_bytes()).await).refused(
@@ -40,7 +40,7 @@ async fn slow_heads_and_bodies_are_not_waited_for() {
     let _ = world.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost:").await;
     assert!(world.seen.lock().unwrap().is_empty());
     let world = World::with(ok(), Policy::Lossless, |options| options.body_timeout = moment).await;
-    let got = world.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: p\r\ncontent-length: 9\r\n\r\n{").await;
+    let got = world.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n{").await;
     Got::parse(&got).refused(408, "body_timeout", "within 0.05 s");
     assert!(world.seen.lock().unwrap().is_empty());
 }
@@ -92,7 +92,7 @@ async fn a_server_that_stops_lets_answers_end() {
     let mut world = World::new(acts, Policy::Lossless).await;
     let mut idle = world.connect().await;
     let mut socket = world.connect().await;
-    socket.write_all(b"GET /v1/models HTTP/1.1\r\nhost: p\r\n\r\n").await.unwrap();
+    socket.write_all(b"GET /v1/models HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n").await.unwrap();
     timeout(LIMIT, async {
         while world.seen.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;

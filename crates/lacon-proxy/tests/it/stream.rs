@@ -22,7 +22,7 @@ fn chunk(text: &str) -> Vec<u8> {
 fn request() -> Vec<u8> {
     let body = json!({"messages": [{"role": "user", "content": "hi"}], "stream": true}).to_string();
     format!(
-        "POST /v1/chat/completions HTTP/1.1\r\nhost: p\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
     .into_bytes()

@@ -160,7 +160,7 @@ impl World {
     /// One request on a connection of its own.
     pub async fn send(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> Got {
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: proxy\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
+            "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {}\r\n{headers}\r\n",
             body.len()
         )
         .into_bytes();

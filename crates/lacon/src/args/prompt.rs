@@ -71,6 +71,9 @@ pub struct CompressArgs {
     /// Leave a text that this command made as it is, so that twice is once; expand then gives what it was made from
     #[arg(long)]
     pub once: bool,
+    /// Give every byte back: JSON laid out by hand stays as it is
+    #[arg(long)]
+    pub exact: bool,
     /// Leave this share of texts alone, always the same ones, for an honest comparison
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     pub holdout: f64,
@@ -96,6 +99,9 @@ pub struct CompressArgs {
 pub struct ExpandArgs {
     /// File to read; - or nothing for stdin
     pub file: Option<PathBuf>,
+    /// Most bytes of the result, for a text that you trust; otherwise 16 times the input and 64 KiB
+    #[arg(long, value_name = "BYTES")]
+    pub max_size: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

@@ -36,6 +36,21 @@ pub struct ServeArgs {
     /// Whose texts stay as they are, divided by commas: user, tool, or the name of a tool
     #[arg(long, value_name = "WHO,...", value_delimiter = ',')]
     pub protect: Vec<String>,
+    /// Shorten what users say too, not only results of tools
+    #[arg(long)]
+    pub shorten_user: bool,
+    /// Shorten results too that a later exact edit may have to quote: those of tools that read files, and all where the request has a tool that edits
+    #[arg(long)]
+    pub shorten_quotable: bool,
+    /// Names under which the server may be called, beside addresses and localhost
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    pub allow_host: Vec<String>,
+    /// Origins whose pages may ask, such as http://localhost:3000; none by default
+    #[arg(long, value_name = "ORIGIN,...", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
+    /// What /v1/compress, /v1/retrieve and /metrics must be shown, as x-lacon-token or authorization: Bearer
+    #[arg(long, value_name = "TOKEN")]
+    pub token: Option<String>,
     /// Where offloaded content is kept: a file, or memory until the server ends
     #[arg(long, value_name = "FILE|memory", default_value = "memory")]
     pub store: String,
@@ -57,6 +72,9 @@ pub struct ServeArgs {
     /// Seconds to wait for a request's body
     #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 60.0)]
     pub body_timeout: f64,
+    /// Seconds that shortening a request may take; after them it goes on as it came
+    #[arg(long, value_name = "S", default_value_t = 5.0)]
+    pub work_timeout: f64,
     /// Seconds to wait for the beginning of an answer
     #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 600.0)]
     pub answer_timeout: f64,

@@ -18,7 +18,7 @@ use lacon_tokens::Encoding;
 use serde_json::{Value, json};
 
 use super::prompt_input::{self as input, Input};
-use crate::{args::prompt::CompressArgs, failure::Failure, text};
+use crate::{args::prompt::CompressArgs, failure::Failure, output, text};
 
 /// What a policy made of the text.
 pub(in crate::commands) struct Outcome {
@@ -70,6 +70,9 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
+    if let Some(path) = &args.receipts {
+        output::check(path, args.file.as_deref())?;
+    }
     let done = compressed(&source, args)?;
     if let Some(path) = &args.receipts {
         let lines: String = done.reports.iter().map(|report| format!("{report}\n")).collect();
@@ -80,6 +83,9 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
             .open(path)
             .and_then(|mut file| file.write_all(lines.as_bytes()));
         written.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
+    }
+    if !done.exact && args.policy != crate::args::prompt::Policy::Lossy {
+        text::note("exact: false; the JSON comes back in another layout, --exact keeps it");
     }
     if args.explain {
         for line in done.explanation.lines() {
@@ -138,7 +144,7 @@ fn shortened(
 ) -> Result<Outcome, Failure> {
     let query = args.query.clone().or_else(query_of_environment).unwrap_or_default();
     let options = ShortenOptions {
-        exact: Options { passes, audit: args.audit, once: args.once },
+        exact: Options { passes, audit: args.audit, once: args.once, exact: args.exact },
         query: &query,
         share: args.ratio.or(args.target.map(|target| 1.0 - target)),
         ..ShortenOptions::new(policy)

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use lacon_prompt::compress::{Budget, expand_within};
 use serde_json::json;
 
 use super::prompt_input::{self as input, Input};
@@ -20,7 +21,7 @@ pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
             return Ok(ExitCode::SUCCESS);
         }
     };
-    let text = expanded(&source, &args.store)?;
+    let text = expanded(&source, &args.store, args.max_size)?;
     if args.json {
         text::out(&json!({"schema_version": 1, "text": text}).to_string());
     } else {
@@ -29,7 +30,12 @@ pub fn run(args: &ExpandArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a compressed text was made from; prints nothing.
-pub(in crate::commands) fn expanded(source: &str, store: &StoreArgs) -> Result<String, Failure> {
-    lacon_prompt::compress::expand(source, Some(&input::store(store))).map_err(Failure::input)
+/// What a compressed text was made from, in so many bytes at most; prints nothing.
+pub(in crate::commands) fn expanded(
+    source: &str,
+    store: &StoreArgs,
+    most: Option<usize>,
+) -> Result<String, Failure> {
+    let budget = most.map_or_else(|| Budget::untrusted(source.len()), Budget::of_size);
+    expand_within(source, Some(&input::store(store)), budget).map_err(Failure::input)
 }

@@ -1,6 +1,9 @@
 //! `lacon layout`: where requests part, what a provider's cache makes of them, and what a shared prefix would save.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use lacon_prompt::{
     layout::{
@@ -15,7 +18,7 @@ use super::prompt_input as input;
 use crate::{
     args::prompt::{CacheRules, LayoutArgs},
     failure::Failure,
-    text,
+    output, text,
 };
 
 /// Runs the subcommand.
@@ -46,7 +49,7 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
     let laid_out = lay_out(args, &prompts, encoding)?;
     let moved = predict(&laid_out.prompts, profile, encoding);
     if let Some(folder) = &args.out {
-        write_all(folder, &laid_out.prompts, &sources)?;
+        write_all(folder, &laid_out.prompts, &sources, &args.files)?;
     }
     let parts: Vec<_> = prompts.windows(2).map(|pair| first_difference(&pair[0], &pair[1])).collect();
     let saving = net_saving(&now, &moved);
@@ -148,13 +151,19 @@ fn lay_out(args: &LayoutArgs, prompts: &[Prompt], encoding: &Encoding) -> Result
 }
 
 /// Writes each request as it came, with its messages and tools in the new layout.
-fn write_all(folder: &Path, prompts: &[Prompt], sources: &[String]) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::input(format!("cannot write to {}: {e}", folder.display()));
-    std::fs::create_dir_all(folder).map_err(failed)?;
+fn write_all(
+    folder: &Path,
+    prompts: &[Prompt],
+    sources: &[String],
+    inputs: &[PathBuf],
+) -> Result<(), Failure> {
+    let inputs = || inputs.iter().map(PathBuf::as_path);
+    let path = |i: usize| folder.join(format!("{i:03}.json"));
+    // All are checked before the first is written.
+    (0..prompts.len()).try_for_each(|i| output::check(&path(i), inputs()))?;
     for (i, (prompt, source)) in prompts.iter().zip(sources).enumerate() {
         let request: Value = serde_json::from_str(source).map_err(Failure::input)?;
-        let path = folder.join(format!("{i:03}.json"));
-        std::fs::write(path, request_of(request, prompt).to_string()).map_err(failed)?;
+        output::write(&path(i), request_of(request, prompt).to_string().as_bytes(), inputs())?;
     }
     Ok(())
 }

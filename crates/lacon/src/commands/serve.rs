@@ -16,14 +16,14 @@ use std::{
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
 use lacon_prompt::{offload::sqlite::OffloadStore, receipt::PassReport};
-use lacon_proxy::{Policy, Proxy, ProxyOptions, Served};
+use lacon_proxy::{Access, Policy, Proxy, ProxyOptions, Served};
 use serde_json::json;
 
 use super::{compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
     args::serve::{ServeArgs, ServePolicy},
     failure::{Failure, INTERRUPTED},
-    text,
+    output, text,
 };
 
 /// Runs the subcommand.
@@ -41,6 +41,16 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     let mut options = ProxyOptions::new(&args.upstream, policy, Box::new(store));
     options.passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
     options.protect.clone_from(&args.protect);
+    (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);
+    if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
+        return Err(Failure::input("--token is empty\nhint: give a word that is hard to guess"));
+    }
+    options.access = Access {
+        hosts: args.allow_host.clone(),
+        origins: args.allow_origin.clone(),
+        token: args.token.as_ref().map(|token| token.trim().to_owned()),
+    };
+    options.work_timeout = seconds("--work-timeout", args.work_timeout)?;
     options.max_body = args.max_body;
     options.max_connections = args.max_connections;
     options.header_timeout = seconds("--header-timeout", args.header_timeout)?;
@@ -48,6 +58,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     options.answer_timeout = seconds("--answer-timeout", args.answer_timeout)?;
     options.drain = seconds("--drain", args.drain)?;
     if let Some(path) = &args.receipts {
+        output::check(path, [Path::new(&args.store)])?;
         let file = File::options().create(true).append(true).open(path);
         let file = file.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
         let receipts = Receipts { file: Mutex::new(file), warned: AtomicBool::new(false) };
@@ -60,7 +71,10 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::input(format!("cannot start the event loop: {e}")))?;
-    runtime.block_on(serve(args, &proxy))
+    let code = runtime.block_on(serve(args, &proxy));
+    // Work on a thread of its own may take longer than a server that is to stop may wait.
+    runtime.shutdown_background();
+    code
 }
 
 async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
@@ -79,14 +93,16 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
     text::note(&format!("OPENAI_BASE_URL=http://{address}/v1 points a client at it"));
     let code = Cell::new(0);
     let told = tokio::sync::Notify::new();
+    // One listener for both: a signal between two listeners would be lost.
+    let signals = tokio::sync::Mutex::new(Signals::new());
     let stop = async {
-        code.set(signalled().await);
+        code.set(signals.lock().await.next().await);
         text::note("stopping: answers under way may end; once more stops at once");
         told.notify_one();
     };
     let again = async {
         told.notified().await;
-        signalled().await;
+        signals.lock().await.next().await;
     };
     let (serving, again) = (std::pin::pin!(proxy.serve(listener, stop)), std::pin::pin!(again));
     if let Either::Left((Err(error), _)) = select(serving, again).await {
@@ -95,28 +111,43 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(code.get()))
 }
 
-/// Waits for a signal to stop and gives the exit code for it.
+/// Signals to stop.
 #[cfg(unix)]
-async fn signalled() -> u8 {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else { return interrupted().await };
-    let (terminate, interrupt) = (std::pin::pin!(terminate.recv()), std::pin::pin!(interrupted()));
-    match select(terminate, interrupt).await {
-        Either::Left(_) => 0,
-        Either::Right((code, _)) => code,
+struct Signals(Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>);
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self(signal(SignalKind::terminate()).ok().zip(signal(SignalKind::interrupt()).ok()))
+    }
+
+    /// Waits for the next one and gives the exit code for it.
+    async fn next(&mut self) -> u8 {
+        let Some((terminate, interrupt)) = &mut self.0 else { return std::future::pending().await };
+        let (terminate, interrupt) = (std::pin::pin!(terminate.recv()), std::pin::pin!(interrupt.recv()));
+        match select(terminate, interrupt).await {
+            Either::Left(_) => 0,
+            Either::Right(_) => INTERRUPTED,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn signalled() -> u8 {
-    interrupted().await
-}
+struct Signals;
 
-async fn interrupted() -> u8 {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> Self {
+        Self
     }
-    INTERRUPTED
+
+    async fn next(&mut self) -> u8 {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        INTERRUPTED
+    }
 }
 
 fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {

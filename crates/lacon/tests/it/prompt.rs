@@ -316,3 +316,81 @@ fn a_batch_goes_on_where_it_was_cut_off() {
         assert_eq!(std::fs::read_to_string(folder.path().join("out.jsonl")).expect("is there"), whole);
     }
 }
+
+#[test]
+fn no_command_destroys_its_input() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let rows = "{\"text\":\"one\"}\n{\"text\":\"two\"}\n";
+    std::fs::write(at("in.jsonl"), rows).expect("is written");
+    std::fs::write(at("in.jsonl.part"), rows).expect("is written");
+    std::fs::hard_link(at("in.jsonl"), at("hard.jsonl")).expect("is linked");
+    let mut outputs = vec!["in.jsonl", "./in.jsonl", "hard.jsonl"];
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("in.jsonl", at("soft.jsonl")).expect("is linked");
+        outputs.push("soft.jsonl");
+    }
+    for output in outputs {
+        for resume in [&[][..], &["--resume"]] {
+            let args = [&["batch", "in.jsonl", "-o", output], resume].concat();
+            let done = lacon(folder.path(), &args, b"");
+            assert_eq!(done.code, Some(2), "{output}: {}", done.err);
+            assert!(done.err.contains("is the input"), "{}", done.err);
+            assert_eq!(std::fs::read_to_string(at("in.jsonl")).expect("is there"), rows, "{output}");
+        }
+    }
+    // The file beside the output counts as well.
+    let done = lacon(folder.path(), &["batch", "in.jsonl.part", "-o", "in.jsonl"], b"");
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert_eq!(std::fs::read_to_string(at("in.jsonl.part")).expect("is there"), rows);
+    let done = lacon(folder.path(), &["compress", "in.jsonl", "--receipts", "hard.jsonl"], b"");
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    let request = r#"{"messages":[{"role":"user","content":"hello"}]}"#;
+    std::fs::write(at("000.json"), request).expect("is written");
+    let done = lacon(folder.path(), &["layout", "000.json", "--out", "."], b"");
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert_eq!(std::fs::read_to_string(at("000.json")).expect("is there"), request);
+    // An input that is not there costs no output.
+    std::fs::write(at("out.jsonl"), rows).expect("is written");
+    let done = lacon(folder.path(), &["batch", "none.jsonl", "-o", "out.jsonl"], b"");
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert_eq!(std::fs::read_to_string(at("out.jsonl")).expect("is there"), rows);
+}
+
+#[test]
+fn rows_of_a_batch_stay_theirs() {
+    let folder = folder();
+    let rows = concat!(
+        "\u{feff}{\"text\":\"one\",\"index\":\"mine\",\"tokens\":1.10,\"error\":null}\n",
+        "\n   \r\n",
+        "{\"text\":\"two\",\"big\":123456789012345678901234567890,\"half\":\"\\ud800\",\"a\":1,\"a\":2}\n",
+        "{\"text\":\"\\ud800\"}\n",
+    );
+    std::fs::write(folder.path().join("in.jsonl"), rows).expect("is written");
+    let done = lacon(folder.path(), &["batch", "in.jsonl", "-o", "out.jsonl"], b"");
+    assert_eq!(done.code, Some(1), "{}", done.err);
+    let out = std::fs::read_to_string(folder.path().join("out.jsonl")).expect("is there");
+    let lines: Vec<&str> = out.lines().collect();
+    assert_eq!(lines[0], r#"{"lacon_index":0,"index":"mine","tokens":1.10,"error":null,"lacon_tokens":1}"#);
+    assert_eq!(
+        lines[1],
+        r#"{"index":1,"big":123456789012345678901234567890,"half":"\ud800","a":1,"a":2,"tokens":1}"#
+    );
+    assert!(lines[2].contains("is no text"), "{}", lines[2]);
+    assert_eq!(lines.len(), 3);
+}
+
+#[test]
+fn a_bomb_is_refused_unless_its_size_is_allowed() {
+    let folder = folder();
+    let mut bomb = "@ref «1:text» is repeated by «1»\n".to_owned();
+    (1..=16).for_each(|i| bomb.push_str(&format!("«{i}:")));
+    bomb.push_str("aaaaaaaaaaaaaaaa");
+    (1..=16).rev().for_each(|i| bomb.push_str(&format!("»«{i}»")));
+    let done = lacon(folder.path(), &["expand"], bomb.as_bytes());
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert!(done.err.contains("--max-size"), "{}", done.err);
+    let done = lacon(folder.path(), &["expand", "--max-size", "1048576"], bomb.as_bytes());
+    assert_eq!((done.code, done.out.len()), (Some(0), 1 << 20), "{}", done.err);
+}

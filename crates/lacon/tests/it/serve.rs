@@ -26,7 +26,7 @@ impl Server {
     fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> (String, String) {
         let mut socket = TcpStream::connect(&self.1).unwrap();
         let length = body.len();
-        write!(socket, "{method} {path} HTTP/1.1\r\nhost: p\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").unwrap();
+        write!(socket, "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n{body}").unwrap();
         let mut all = String::new();
         socket.read_to_string(&mut all).unwrap();
         let (head, body) = all.split_once("\r\n\r\n").unwrap();

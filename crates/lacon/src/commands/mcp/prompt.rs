@@ -34,7 +34,8 @@ use crate::{
 pub const NAMES: [&str; 4] = ["compress", "expand", "retrieve", "count"];
 
 /// Arguments of `compress` that are flags of the command too.
-const COMPRESS_FLAGS: [&str; 7] = ["policy", "ratio", "query", "disable", "enable", "encoding", "once"];
+const COMPRESS_FLAGS: [&str; 8] =
+    ["policy", "ratio", "query", "disable", "enable", "encoding", "once", "exact"];
 
 /// The tools as they are listed.
 pub fn tools() -> [Tool; 4] {
@@ -61,6 +62,8 @@ pub fn tools() -> [Tool; 4] {
                 "disable": word("passes to leave out, divided by commas"),
                 "enable": word("passes that only run where asked for, divided by commas: outline"),
                 "once": {"type": "boolean", "description": "leave what compress made as it is"},
+                "exact": {"type": "boolean", "description": "give every byte back: JSON laid out by hand stays as it is"},
+                "user_texts": {"type": "boolean", "description": "with messages: shorten what users say too, not only tool results"},
                 "encoding": encoding,
             }}),
         ),
@@ -109,6 +112,7 @@ pub async fn call(
 
 fn compress(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolResult, Failure> {
     let source = source("compress", arguments)?;
+    let user_texts = matches!(arguments.remove("user_texts"), Some(Value::Bool(true)));
     let mut flags = store_flags(store);
     for name in COMPRESS_FLAGS {
         match arguments.remove(name) {
@@ -123,11 +127,11 @@ fn compress(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolRes
     let Command::Compress(args) = parsed("compress", &flags)? else { unreachable!("compress was named") };
     Ok(CallToolResult::structured(match source {
         Source::Text(text) => compressed(&text, &args)?.to_json(),
-        Source::Messages(json) => compressed_messages(&json, &args)?,
+        Source::Messages(json) => compressed_messages(&json, &args, user_texts)?,
     }))
 }
 
-fn compressed_messages(json: &str, args: &CompressArgs) -> Result<Value, Failure> {
+fn compressed_messages(json: &str, args: &CompressArgs, user_texts: bool) -> Result<Value, Failure> {
     if args.policy == Policy::Lossy {
         return Err(Failure::input(
             "messages are not compressed with loss\nhint: policy lossless or safe; lossy takes a text",
@@ -136,8 +140,9 @@ fn compressed_messages(json: &str, args: &CompressArgs) -> Result<Value, Failure
     let started = Instant::now();
     let request = request(json)?;
     let passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
-    let compress = Options { passes, audit: false, once: args.once };
-    let options = RequestOptions { compress, ..RequestOptions::default() };
+    let compress = Options { passes, audit: false, once: args.once, exact: true };
+    let options =
+        RequestOptions { compress, keep_user: !user_texts, keep_quotable: true, ..RequestOptions::default() };
     let mut lazy = prompt_input::store(&args.store);
     let store = (args.policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
     let shrunk = request.shrink(&options, store, encoding(&args.encoding)?).map_err(Failure::input)?;
@@ -148,6 +153,7 @@ fn compressed_messages(json: &str, args: &CompressArgs) -> Result<Value, Failure
         "tokens_before": shrunk.tokens_before,
         "tokens_after": shrunk.tokens_after,
         "elapsed_us": u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+        "exact": true,
         "changed": shrunk.edits.iter().map(|edit| &edit.pointer).collect::<Vec<_>>(),
         "handles": shrunk.handles().iter().map(|handle| handle.as_str()).collect::<Vec<_>>(),
         "passes": shrunk.passes.iter().map(PassReport::to_json).collect::<Vec<_>>(),
@@ -159,7 +165,7 @@ fn expand(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolResul
     let changed = list(arguments, "changed")?;
     none_left("expand", arguments, &["changed"])?;
     match source {
-        Source::Text(text) => Ok(CallToolResult::success(vec![ContentBlock::text(expanded(&text, store)?)])),
+        Source::Text(text) => Ok(CallToolResult::success(vec![ContentBlock::text(expanded(&text, store, None)?)])),
         Source::Messages(json) => {
             let store = prompt_input::store(store);
             let edits = request(&json)?.restore(&changed, Some(&store)).map_err(Failure::input)?;

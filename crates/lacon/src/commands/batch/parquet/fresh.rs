@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufRead, BufReader},
+    io::BufReader,
     sync::atomic::AtomicBool,
 };
 
@@ -12,9 +12,9 @@ use parquet::{
     errors::ParquetError,
     schema::types::{Type, TypePtr},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::{Parts, Work, add, bad_output, number_column, put_numbers, put_texts, text_column};
+use super::{super::Row, Parts, Work, add, bad_output, number_column, put_numbers, put_texts, text_column};
 use crate::{args::prompt::BatchOp, failure::Failure};
 
 /// Rows of a part.
@@ -46,33 +46,30 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, work: &Work<'_>, done: Done<Vec<u8>, Map<String, Value>, String>) {
-        let names = work.args.op.counts();
-        self.counts.resize(names.len(), Vec::new());
+    fn push(&mut self, work: &Work<'_>, done: Done<Vec<u8>, Row<'static>, String>) {
+        self.counts.resize(work.args.op.counts().len(), Vec::new());
         let mut fail = |line: Vec<u8>, error: String| {
             let line = String::from_utf8_lossy(&line);
             self.rest.push(Some(Value::from(line.trim_end_matches('\n')).to_string().into_bytes()));
             self.errors.push(Some(error.into_bytes()));
-            Map::new()
+            Row::default()
         };
         let mut row = match done {
             Done::Ok(row) => row,
             Done::Failed(line, error) => fail(line, error),
             Done::Panicked(line) => fail(line, super::super::BUG.to_owned()),
         };
-        for (column, name) in self.counts.iter_mut().zip(names) {
-            column.push(row.remove(*name).and_then(|count| count.as_i64()));
+        for (i, column) in self.counts.iter_mut().enumerate() {
+            column.push(row.counts.get(i).copied());
         }
         if work.args.op == BatchOp::Compress {
-            let text = match row.remove(&work.args.field) {
-                Some(Value::String(text)) => Some(text.into_bytes()),
-                _ => None,
-            };
-            self.texts.push(text);
+            let at = row.members.iter().rposition(|(name, _)| *name == work.args.field);
+            let text = at.and_then(|at| serde_json::from_str(&row.members.remove(at).1).ok());
+            self.texts.push(text.map(String::into_bytes));
         }
         if self.errors.len() < self.counts[0].len() {
             self.errors.push(None);
-            self.rest.push((!row.is_empty()).then(|| Value::Object(row).to_string().into_bytes()));
+            self.rest.push(row.to_json().map(String::into_bytes));
         }
     }
 }
@@ -94,16 +91,14 @@ pub(super) fn write(work: &Work<'_>, parts: &Parts<'_>) -> Result<(BatchSummary,
         let mut columns = Columns::default();
         let (mut rows, mut bytes, mut failed) = (0, 0, None);
         let lines = std::iter::from_fn(|| {
-            let mut line = Vec::new();
             if rows == PART_ROWS || bytes >= PART_BYTES {
                 return None;
             }
-            match source.read_until(b'\n', &mut line) {
-                Ok(0) => None,
-                Ok(n) => {
-                    (rows, bytes) = (rows + 1, bytes + n);
+            match super::super::next_line(&mut source) {
+                Ok((line, n)) => {
+                    (rows, bytes) = (rows + usize::from(line.is_some()), bytes + n);
                     work.bar.inc(n as u64);
-                    Some(line)
+                    line
                 }
                 Err(error) => {
                     failed = Some(error);

@@ -83,13 +83,14 @@ fn open<'a>(work: &'a Work<'a>) -> Result<Source<'a>, Failure> {
             column.physical_type()
         )));
     }
-    let added = [args.op.counts(), &["error"]].concat();
-    if let Some(taken) = added.iter().find(|name| fields.iter().any(|field| field.name() == **name)) {
-        return Err(Failure::input(format!(
-            "{} has a column {taken:?}, which the result needs for itself\nhint: rename it",
-            args.input.display()
-        )));
-    }
+    // A column of the input keeps its name.
+    let free = |name: &str| {
+        let mut name = name.to_owned();
+        while fields.iter().any(|field| field.name() == name) {
+            name = format!("lacon_{name}");
+        }
+        name
+    };
     let index = !fields.iter().any(|field| field.name() == "index");
     let schema = || -> Result<TypePtr, ParquetError> {
         let mut columns = Vec::new();
@@ -99,9 +100,9 @@ fn open<'a>(work: &'a Work<'a>) -> Result<Source<'a>, Failure> {
         let kept = |field: &&TypePtr| args.op == BatchOp::Compress || field.name() != args.field;
         columns.extend(fields.iter().filter(kept).cloned());
         for name in args.op.counts() {
-            columns.push(number_column(name, Repetition::OPTIONAL)?);
+            columns.push(number_column(&free(name), Repetition::OPTIONAL)?);
         }
-        columns.push(text_column("error", LogicalType::String)?);
+        columns.push(text_column(&free("error"), LogicalType::String)?);
         Ok(Type::group_type_builder("rows").with_fields(columns).build()?.into())
     };
     let schema = schema().map_err(|error| bad_output(args, &error))?;

@@ -26,6 +26,7 @@ use super::{absent, bad_output, count};
 use crate::{
     args::prompt::{BatchArgs, BatchOp},
     failure::Failure,
+    output::beside,
 };
 
 /// Name of the metadata entry that says which batch wrote a file.
@@ -37,13 +38,6 @@ pub(super) struct Parts<'a> {
     pub(super) folder: PathBuf,
     /// What the batch does to which input; parts of another one are refused.
     identity: String,
-}
-
-/// The name of a file with something appended.
-fn beside(path: &Path, end: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(end);
-    name.into()
 }
 
 impl<'a> Parts<'a> {
@@ -58,17 +52,18 @@ impl<'a> Parts<'a> {
             json!({"op": op, "field": args.field, "encoding": args.encoding, "input_bytes": bytes})
                 .to_string();
         let parts = Parts { args, folder: beside(&args.output, ".parts"), identity };
+        crate::output::check(&beside(&args.output, ".unfinished"), [args.input.as_path()])?;
         if !args.resume {
             let gone = fs::remove_dir_all(&parts.folder).or_else(absent);
-            gone.and_then(|()| fs::remove_file(&args.output).or_else(absent))
-                .map_err(|e| super::super::unwritable(args, &e))?;
+            gone.map_err(|e| super::super::unwritable(args, &e))?;
         }
         Ok(parts)
     }
 
     /// Rows of the output if an earlier batch finished it.
     pub(super) fn finished(&self) -> Result<Option<u64>, Failure> {
-        if self.args.output.exists() { self.rows_of(&self.args.output).map(Some) } else { Ok(None) }
+        let there = self.args.resume && !self.folder.exists() && self.args.output.exists();
+        if there { self.rows_of(&self.args.output).map(Some) } else { Ok(None) }
     }
 
     /// Rows of each part that is there, from the first on.
