@@ -4,6 +4,9 @@ use std::fmt::Write;
 
 use crate::{Graph, State};
 
+/// Depth, nodes, what they wait for, ways back.
+type TextRow<'g> = (usize, Vec<&'g str>, Vec<String>, Vec<String>);
+
 impl<S: State> Graph<S> {
     /// The graph in Graphviz DOT; ways back are dashed and carry their bound.
     pub fn to_dot(&self) -> String {
@@ -51,7 +54,7 @@ impl<S: State> Graph<S> {
                 depth[edge.to] = depth[edge.to].max(depth[edge.from] + 1);
             }
         }
-        let mut rows: Vec<(usize, Vec<&str>, Vec<String>, Vec<String>)> = Vec::new();
+        let mut rows: Vec<TextRow<'_>> = Vec::new();
         let mut order: Vec<usize> = (0..n).collect();
         order.sort_by_key(|node| depth[*node]);
         for node in order {

@@ -187,11 +187,7 @@ impl Draft {
         let n = headings.len().max(1);
         let mut prepared: Vec<Vec<String>> = vec![Vec::new(); n];
         for (name, sentences) in self.parts {
-            let at = headings.iter().position(|h| h.to_lowercase().contains(name)).unwrap_or(if n > 1 {
-                n - 1
-            } else {
-                0
-            });
+            let at = headings.iter().position(|h| h.to_lowercase().contains(name)).unwrap_or(n - 1);
             prepared[at].extend(sentences);
         }
         let mut chosen: Vec<Vec<String>> = vec![Vec::new(); n];
@@ -613,10 +609,8 @@ mod tests {
             text.contains("The close of 10.5 is low.") && text.split_whitespace().count() <= 90,
             "{text}"
         );
-        let question = format!(
-            "<text>\nFINAL DECISION: SELL\nBecause.\n</text>\n\nAnswer with the first line alone, with one of the three: \"FINAL DECISION [a1b2c3]: BUY, SELL or HOLD\""
-        );
-        assert_eq!(write("risk_manager", &prompt(&question)), "FINAL DECISION [a1b2c3]: SELL");
+        let question = "<text>\nFINAL DECISION: SELL\nBecause.\n</text>\n\nAnswer with the first line alone, with one of the three: \"FINAL DECISION [a1b2c3]: BUY, SELL or HOLD\"";
+        assert_eq!(write("risk_manager", &prompt(question)), "FINAL DECISION [a1b2c3]: SELL");
     }
 
     /// What stands in the data is data, whatever it says.

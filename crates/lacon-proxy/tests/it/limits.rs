@@ -40,7 +40,9 @@ async fn slow_heads_and_bodies_are_not_waited_for() {
     let _ = world.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost:").await;
     assert!(world.seen.lock().unwrap().is_empty());
     let world = World::with(ok(), Policy::Lossless, |options| options.body_timeout = moment).await;
-    let got = world.raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n{").await;
+    let got = world
+        .raw(b"POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 9\r\n\r\n{")
+        .await;
     Got::parse(&got).refused(408, "body_timeout", "within 0.05 s");
     assert!(world.seen.lock().unwrap().is_empty());
 }

@@ -46,7 +46,7 @@ fn requests_are_shortened_on_their_way_and_told_of() {
     let folder = Folder::new();
     let world = Server::start(&folder, &["sim", "serve", "--port", "0", "--time-scale", "0"]);
     let upstream = format!("http://{}/v1", world.1);
-    let flags = ["--policy", "safe", "--store", "kept.db", "--receipts", "receipts.jsonl"];
+    let flags = ["--policy", "safe", "--store", "kept.db", "--receipts", "receipts.jsonl", "--shorten-user"];
     let proxy = Server::start(
         &folder,
         &[&["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream], &flags[..]].concat(),
