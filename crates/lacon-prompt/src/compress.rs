@@ -167,7 +167,8 @@ pub(crate) fn compress_below(
     let shared = store.as_deref().map(|store| store as &dyn Store);
     let mut whole = tokens < tokens_before && (decoded || restores(above, &out, text, exact, shared)?);
     // Frames and layers on top of them can say more than any reader has to expand.
-    if !whole && below.1 < tokens_before && below.0 != out && restores(above, &below.0, text, exact, shared)? {
+    if !whole && below.1 < tokens_before && below.0 != out && restores(above, &below.0, text, exact, shared)?
+    {
         (out, tokens) = below;
         whole = true;
         for report in passes.iter_mut().filter(|r| matches!(r.pass, Pass::Edits | Pass::Repeats)) {

@@ -195,7 +195,8 @@ impl<'j> Request<'j> {
                 None => false,
             };
             // What holds a form of ours stays, without expanding it: who knows what it stands for.
-            let formed = options.compress.once && (blobs::has_marker(&source) || codec::needs_stuffing(&source));
+            let formed =
+                options.compress.once && (blobs::has_marker(&source) || codec::needs_stuffing(&source));
             if formed && !foreign {
                 let tokens = encoding.count(&source);
                 shrunk.tokens_before += tokens;

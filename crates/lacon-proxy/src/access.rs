@@ -37,7 +37,9 @@ impl Access {
             return Some(invalid(
                 StatusCode::MISDIRECTED_REQUEST,
                 "bad_host",
-                format!("host {host:?} is not this server\nhint: call it by its address, or start it with --allow-host NAME"),
+                format!(
+                    "host {host:?} is not this server\nhint: call it by its address, or start it with --allow-host NAME"
+                ),
             ));
         }
         if let Some(origin) = self.stranger(headers) {
@@ -47,7 +49,8 @@ impl Access {
                 format!("a page from {origin:?} may not ask\nhint: --allow-origin ORIGIN lets it"),
             ));
         }
-        let websocket = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains("websocket"));
+        let websocket =
+            |value: &HeaderValue| value.to_str().is_ok_and(|v| v.to_ascii_lowercase().contains("websocket"));
         if headers.get_all(UPGRADE).iter().any(websocket) {
             return Some(invalid(
                 StatusCode::NOT_IMPLEMENTED,
@@ -55,12 +58,14 @@ impl Access {
                 "WebSockets are not passed on\nhint: use the HTTP routes, or call the provider itself",
             ));
         }
-        let asks_before = request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let asks_before =
+            request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if asks_before && headers.contains_key(ORIGIN) {
             let mut answer = Response::new(Answer::Own(Full::new(Bytes::new())));
             *answer.status_mut() = StatusCode::NO_CONTENT;
             let allowed = answer.headers_mut();
-            allowed.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
+            allowed
+                .insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST, DELETE, OPTIONS"));
             if let Some(wanted) = headers.get(ACCESS_CONTROL_REQUEST_HEADERS) {
                 allowed.insert(ACCESS_CONTROL_ALLOW_HEADERS, wanted.clone());
             }
@@ -124,7 +129,11 @@ impl Access {
         let known = bearer.is_some_and(same) || shown(headers::TOKEN).is_some_and(same);
         (!known).then(|| {
             let hint = "hint: send it as x-lacon-token, or as authorization: Bearer";
-            invalid(StatusCode::UNAUTHORIZED, "bad_token", format!("this route needs the server's token\n{hint}"))
+            invalid(
+                StatusCode::UNAUTHORIZED,
+                "bad_token",
+                format!("this route needs the server's token\n{hint}"),
+            )
         })
     }
 }

@@ -16,8 +16,8 @@ use hyper::{
 use lacon_monitor::metrics::proxy::Route;
 
 use crate::{
-    answer::Answer,
     access::is_json,
+    answer::Answer,
     forward::{Timed, too_large, too_slow},
     headers,
     refusal::invalid,

@@ -193,7 +193,9 @@ pub(crate) fn decode(text: &str, store: Option<&dyn Store>, meter: &Meter) -> Re
                     free += content.len();
                 }
                 let len_after = (out.len() + content.len()).saturating_sub(free);
-                meter.fits(len_after).map_err(|what| Error::Damaged { at: text.len() - rest.len() + i, what })?;
+                meter
+                    .fits(len_after)
+                    .map_err(|what| Error::Damaged { at: text.len() - rest.len() + i, what })?;
                 out.push_str(&content);
                 rest = &after[len..];
             }

@@ -18,7 +18,10 @@
 //! Cost: a hash a line; where a line stood before, the two places are walked side by side and brought into step again
 //! within [`REACH`] lines. A shortest edit list (Myers) would be found in quadratic time and save a line now and then.
 
-use super::{Fault, meter::{Meter, OVER}};
+use super::{
+    Fault,
+    meter::{Meter, OVER},
+};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 

@@ -48,11 +48,10 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
     }
     let body: Vec<String> =
         rows.iter().enumerate().filter(|(i, _)| *i != 1).map(|(_, row)| row.join("|")).collect();
-    let (name, _) =
-        LOOKS.iter().find(|(_, look)| {
-            let free = |_| Ok::<_, std::convert::Infallible>(());
-            matches!(print(&rows, *look, free), Ok(Some(printed)) if printed == text)
-        })?;
+    let (name, _) = LOOKS.iter().find(|(_, look)| {
+        let free = |_| Ok::<_, std::convert::Infallible>(());
+        matches!(print(&rows, *look, free), Ok(Some(printed)) if printed == text)
+    })?;
     let args = format!("{} rows {name}", lines.len() - 1);
     let body = body.join("\n");
     (args.len() + body.len() + 7 < text.len()).then_some((args, body))

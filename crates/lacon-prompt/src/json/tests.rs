@@ -12,8 +12,8 @@ fn check(text: &str, expected: &str) {
         if tables {
             assert_eq!(written, expected);
         }
-        let (back, end) =
-            read_value(&written, 0, style, &Meter::new(Budget::of_size(1 << 20))).unwrap_or_else(|e| panic!("{e}: {written}"));
+        let (back, end) = read_value(&written, 0, style, &Meter::new(Budget::of_size(1 << 20)))
+            .unwrap_or_else(|e| panic!("{e}: {written}"));
         assert_eq!(end, written.len());
         assert_eq!(back, text, "from {written}");
     }
@@ -71,7 +71,23 @@ fn json_inside_strings_is_opened() {
 fn deep_nesting_is_refused_without_a_crash() {
     let deep = "[".repeat(100_000);
     assert!(parse(&deep).is_none());
-    assert!(read_value(&deep, 0, Style { layout: Layout::Minified, ascii: false }, &Meter::new(Budget::of_size(1 << 20))).is_err());
+    assert!(
+        read_value(
+            &deep,
+            0,
+            Style { layout: Layout::Minified, ascii: false },
+            &Meter::new(Budget::of_size(1 << 20))
+        )
+        .is_err()
+    );
     let blocks = "$m[".repeat(50_000);
-    assert!(read_value(&blocks, 0, Style { layout: Layout::Minified, ascii: false }, &Meter::new(Budget::of_size(1 << 20))).is_err());
+    assert!(
+        read_value(
+            &blocks,
+            0,
+            Style { layout: Layout::Minified, ascii: false },
+            &Meter::new(Budget::of_size(1 << 20))
+        )
+        .is_err()
+    );
 }

@@ -23,8 +23,7 @@ fn nested(depth: usize, core: usize) -> String {
 
 /// One value that one row says many times.
 fn repeated_value(times: usize, value: usize, rows: usize) -> String {
-    let mut text =
-        format!("@log {rows} rows 1 templates 0 aliases\na=*{}\n", "\\1".repeat(times));
+    let mut text = format!("@log {rows} rows 1 templates 0 aliases\na=*{}\n", "\\1".repeat(times));
     for _ in 0..rows {
         let _ = writeln!(text, "a {}", "v".repeat(value));
     }
@@ -41,10 +40,7 @@ fn products(a: usize, b: usize, c: usize) -> Vec<(&'static str, String)> {
         ("ref repeated", format!("@ref «1:text» is repeated by «1»\n«1:{word}»{}", "«1»".repeat(a * b))),
         ("log value", repeated_value(a, c, b)),
         ("log empty", repeated_value(a, 0, b)),
-        (
-            "log alias",
-            format!("@log {b} rows 1 templates 1 aliases\na=*\\1\n$1={word}\n{}", rows("a $1")),
-        ),
+        ("log alias", format!("@log {b} rows 1 templates 1 aliases\na=*\\1\n$1={word}\n{}", rows("a $1"))),
         ("csv constant", {
             let head = vec![format!("x={word}"); a].join("|");
             format!("@csv , {b} rows\n{head}\n{}", rows(""))
@@ -75,7 +71,11 @@ fn products(a: usize, b: usize, c: usize) -> Vec<(&'static str, String)> {
         ("edit doubled", {
             let mut text = format!("{EDIT}\nfirst line of it {word}\nsecond");
             for i in 0..a.min(60) {
-                let _ = write!(text, "\n±{} lines from \"first line of it\":\n±.", 2usize.saturating_pow(i as u32 + 1));
+                let _ = write!(
+                    text,
+                    "\n±{} lines from \"first line of it\":\n±.",
+                    2usize.saturating_pow(i as u32 + 1)
+                );
             }
             text
         }),
@@ -88,8 +88,12 @@ fn products(a: usize, b: usize, c: usize) -> Vec<(&'static str, String)> {
         }),
     ];
     // A layer on a layer multiplies both.
-    let layered = format!("@ref «1:text» is repeated by «1»\n@log {b} rows 1 templates 0 aliases\na=*«1:{}»{}\n{}",
-        "\\1".repeat(c), "«1»".repeat(a), rows(&format!("a {word}")));
+    let layered = format!(
+        "@ref «1:text» is repeated by «1»\n@log {b} rows 1 templates 0 aliases\na=*«1:{}»{}\n{}",
+        "\\1".repeat(c),
+        "«1»".repeat(a),
+        rows(&format!("a {word}"))
+    );
     all.push(("ref of log", layered));
     all
 }

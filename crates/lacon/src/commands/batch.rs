@@ -268,7 +268,8 @@ impl Row<'_> {
     /// The members as an object; `None` where there are none.
     #[cfg(feature = "parquet")]
     fn to_json(&self) -> Option<String> {
-        let member = |(name, value): &(String, Cow<'_, str>)| format!("{}:{value}", Value::from(name.as_str()));
+        let member =
+            |(name, value): &(String, Cow<'_, str>)| format!("{}:{value}", Value::from(name.as_str()));
         let members: Vec<String> = self.members.iter().map(member).collect();
         (!members.is_empty()).then(|| format!("{{{}}}", members.join(",")))
     }

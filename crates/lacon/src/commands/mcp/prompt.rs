@@ -165,7 +165,9 @@ fn expand(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolResul
     let changed = list(arguments, "changed")?;
     none_left("expand", arguments, &["changed"])?;
     match source {
-        Source::Text(text) => Ok(CallToolResult::success(vec![ContentBlock::text(expanded(&text, store, None)?)])),
+        Source::Text(text) => {
+            Ok(CallToolResult::success(vec![ContentBlock::text(expanded(&text, store, None)?)]))
+        }
         Source::Messages(json) => {
             let store = prompt_input::store(store);
             let edits = request(&json)?.restore(&changed, Some(&store)).map_err(Failure::input)?;

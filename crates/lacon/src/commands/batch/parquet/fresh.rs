@@ -1,10 +1,6 @@
 //! JSON lines to Parquet: some thousand rows a part, in columns of known type and the rest of each row as JSON.
 
-use std::{
-    fs::File,
-    io::BufReader,
-    sync::atomic::AtomicBool,
-};
+use std::{fs::File, io::BufReader, sync::atomic::AtomicBool};
 
 use lacon_prompt::batch::{BatchOptions, BatchSummary, Done, run as run_batch};
 use parquet::{
