@@ -57,8 +57,8 @@ fn requests_are_shortened_on_their_way_and_told_of() {
         .collect();
     let body = json!({"model": "gpt-5-mini", "messages": [
         {"role": "user", "content": "Which is dearest?"},
-        {"role": "user", "content": format!("{}\n", json!(rows))},
-        {"role": "user", "content": format!("Attached: {blob}\n")},
+        {"role": "tool", "content": json!(rows).to_string()},
+        {"role": "tool", "content": format!("Attached: {blob}\n")},
     ]})
     .to_string();
     let (head, answer) = proxy.ask(
