@@ -64,7 +64,7 @@ async fn an_upstream_that_is_not_there_is_said_once() {
         options.answer_timeout = Duration::from_millis(50);
     })
     .await;
-    silent.post("/v1/chat/completions", &body).await.refused(504, "upstream_timeout", "--body-timeout");
+    silent.post("/v1/chat/completions", &body).await.refused(504, "upstream_timeout", "within 0.05 s");
     assert!(silent.seen.lock().unwrap().len() <= 1, "nothing is tried again");
     // An upstream that closes without a word.
     let rude = World::new(Vec::new(), Policy::Lossless).await;

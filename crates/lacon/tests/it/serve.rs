@@ -115,6 +115,7 @@ fn wrong_flags_are_told() {
 /// The first signal lets answers end within the drain, the second ends at once; work that goes on delays neither.
 #[cfg(unix)]
 #[test]
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, not a task")]
 fn a_signal_ends_the_server_within_its_drain() {
     use std::time::{Duration, Instant};
     let folder = Folder::new();
