@@ -12,7 +12,7 @@ mod tokens;
 mod vendors;
 
 pub use files::{toml, traces};
-pub use prompt::{compress, expand, extract, requests, trim, versions};
+pub use prompt::{bombs, compress, expand, extract, requests, trim, versions};
 pub use tokens::{tokens, vocabularies};
 pub use vendors::vendors;
 
@@ -50,6 +50,7 @@ pub const TARGETS: &[Target] = &[
     target("tokens", tokens, true, PROMPTS),
     target("vocabularies", vocabularies, false, &[]),
     target("expand", expand, false, PROMPTS),
+    target("bombs", bombs, false, &[]),
     target("compress", compress, false, PROMPTS),
     target("versions", versions, true, PROMPTS),
     target("trim", trim, false, PROMPTS),

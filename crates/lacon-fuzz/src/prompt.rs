@@ -1,6 +1,6 @@
 //! Targets of `lacon-prompt`: what is compressed comes back, what is damaged is an error, what is cut is in budget.
 
-use lacon_prompt::compress::{Options, compress as shorten, expand as restore};
+use lacon_prompt::compress::{Budget, Options, compress as shorten, expand as restore, expand_within};
 use lacon_prompt::extract::{ExtractOptions, extract as select};
 use lacon_prompt::marker::Marker;
 use lacon_prompt::offload::MemoryStore;
@@ -66,6 +66,60 @@ pub fn expand(data: &[u8]) {
     let _ = restore(&format!("{EDIT}\nfirst line of it\nsecond\nthird\n{text}"), None);
 }
 
+/// Forms in which counts multiply each other never write more than their budget allows. The bytes are counts and a word.
+pub fn bombs(data: &[u8]) {
+    let [form, a, b, c, word @ ..] = data else { return };
+    let count = |n: &u8| 1usize << (n % 12);
+    let (a, b, c) = (count(a), count(b), usize::from(*c % 8) + 1);
+    let word: String =
+        String::from_utf8_lossy(word).chars().filter(|c| c.is_alphanumeric()).take(64).collect();
+    let rows = |row: &str| vec![row; b].join("\n");
+    let columns = |column: &str| vec![column; a.min(1 << 10)].join("|");
+    let reference = "@ref «1:text» is repeated by «1»\n";
+    let text = match form % 10 {
+        0 => {
+            let open: String = (1..=a.min(80)).map(|i| format!("«{i}:")).collect();
+            let close: String =
+                (1..=a.min(80)).rev().map(|i| "»".to_owned() + &format!("«{i}»").repeat(c)).collect();
+            format!("{reference}{open}{word}{close}")
+        }
+        1 => format!("{reference}«1:{word}»{}", "«1»".repeat(a)),
+        2 => format!(
+            "@log {b} rows 1 templates 0 aliases\na=*{}\n{}",
+            "\\1".repeat(a),
+            rows(&format!("a {word}"))
+        ),
+        3 => format!(
+            "@log {b} rows 1 templates 1 aliases\na=*{}\n$1={word}\n{}",
+            "\\1".repeat(a),
+            rows("a $1")
+        ),
+        4 => format!("@csv , {b} rows\n{}\n{}", columns(&format!("x={word}")), rows("")),
+        5 => format!("@hits {b}\n{}\n{}", word.repeat(a), rows("1:x")),
+        6 => format!("@json p\n[#{b} {}\n{}\n]", columns(&format!("x=\"{word}\"")), rows("")),
+        7 => format!("@grid {} rows a\n{}\n{}", b + 1, columns(&word), rows(&columns(""))),
+        8 => {
+            let lists: String = (0..a.min(100))
+                .map(|i| format!("\n±{} lines from \"first line\":\n±.", 2 << i.min(20)))
+                .collect();
+            format!("{EDIT}\nfirst line {word}\nsecond{lists}")
+        }
+        _ => format!(
+            "{reference}@log {b} rows 1 templates 0 aliases\na=*«1:{}»{}\n{}",
+            "\\1".repeat(c),
+            "«1»".repeat(a),
+            rows(&format!("a {word}"))
+        ),
+    };
+    if let Ok(whole) = restore(&text, None) {
+        assert!(whole.len() <= Budget::untrusted(text.len()).bytes);
+    }
+    let few = Budget { bytes: 4096, steps: 1 << 14 };
+    if let Ok(whole) = expand_within(&text, None, few) {
+        assert!(whole.len() <= few.bytes);
+    }
+}
+
 /// What is compressed expands to what it was, and spans cover their text.
 pub fn compress(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
@@ -100,7 +154,8 @@ pub fn requests(data: &[u8]) {
     let mut store = MemoryStore::new([7; 32], 1 << 26);
     let options = RequestOptions::default();
     let shrunk = request.shrink(&options, Some(&mut store), o200k()).expect("memory does not fail");
-    assert!(shrunk.tokens_after <= shrunk.tokens_before);
+    // What looks like a marker and is none gets a sign that says so.
+    assert!(shrunk.tokens_after <= shrunk.tokens_before || json.contains("[blob"));
     let after = splice(json, &shrunk.edits);
     let changed: Vec<String> = shrunk.edits.iter().map(|edit| edit.pointer.clone()).collect();
     let short = Request::parse(&after).expect("what was a request is one");

@@ -43,6 +43,7 @@ async fn what_is_no_list_of_messages_is_refused() {
     for body in ["", "{}", "nonsense", "{\"messages\": 7}", "{\"input\": \"text\"}"] {
         world.post("/v1/compress", body).await.refused(400, "bad_messages", "hint: send {\"messages\"");
     }
-    world.send("POST", "/v1/compress", "", b"\xff").await.refused(400, "bad_messages", "no UTF-8");
+    let json = "content-type: application/json\r\n";
+    world.send("POST", "/v1/compress", json, b"\xff").await.refused(400, "bad_messages", "no UTF-8");
     world.send("GET", "/v1/compress", "", b"").await.refused(405, "method", "POST it");
 }

@@ -57,8 +57,8 @@ fn requests_are_shortened_on_their_way_and_told_of() {
         .collect();
     let body = json!({"model": "gpt-5-mini", "messages": [
         {"role": "user", "content": "Which is dearest?"},
-        {"role": "user", "content": format!("{}\n", json!(rows))},
-        {"role": "user", "content": format!("Attached: {blob}\n")},
+        {"role": "tool", "content": json!(rows).to_string()},
+        {"role": "tool", "content": format!("Attached: {blob}\n")},
     ]})
     .to_string();
     let (head, answer) = proxy.ask(
@@ -109,5 +109,39 @@ fn wrong_flags_are_told() {
         (&["--policy", "lossy"], "possible values: off, lossless, safe"),
     ] {
         folder.lacon(&[&["serve"], flags].concat()).fails(2, expected);
+    }
+}
+
+/// The first signal lets answers end within the drain, the second ends at once; work that goes on delays neither.
+#[cfg(unix)]
+#[test]
+#[expect(clippy::disallowed_methods, reason = "another process is waited for, not a task")]
+fn a_signal_ends_the_server_within_its_drain() {
+    use std::time::{Duration, Instant};
+    let folder = Folder::new();
+    let world = Server::start(&folder, &["sim", "serve", "--port", "0"]);
+    let upstream = format!("http://{}/v1", world.1);
+    let row = |i: usize| json!({"ticker": format!("T{i}"), "price": i});
+    let rows: Vec<Value> = (0..200_000).map(row).collect();
+    let body =
+        json!({"model": "gpt-5-mini", "messages": [{"role": "tool", "content": json!(rows).to_string()}]})
+            .to_string();
+    for (drain, signals) in [("0.5", 1), ("60", 2)] {
+        let flags =
+            ["serve", "--listen", "127.0.0.1:0", "--drain", drain, "--work-timeout", "60", "--upstream"];
+        let mut proxy = Server::start(&folder, &[&flags[..], &[upstream.as_str()]].concat());
+        let mut socket = TcpStream::connect(&proxy.1).unwrap();
+        let head = "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: ";
+        write!(socket, "{head}{}\r\n\r\n{body}", body.len()).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        let started = Instant::now();
+        for _ in 0..signals {
+            std::process::Command::new("kill").args(["-TERM", &proxy.0.id().to_string()]).status().unwrap();
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        while proxy.0.try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < Duration::from_secs(10), "it still runs, drain {drain}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }
