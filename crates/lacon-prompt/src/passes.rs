@@ -14,7 +14,7 @@ pub enum Pass {
     Outline,
     /// Moves runs of passing tests and of a build's progress, eight lines and more, to the store.
     ///
-    /// Keeps: every line with a word of trouble (failed, error, warning, …), totals, and a marker with the number of
+    /// Keeps: every line that is not in full what a known tool prints when all is well, totals, and a marker with the number of
     /// lines and what all of them begin and end with. Does nothing: without a store, or where the store is full.
     /// Example: 77 lines `test … ok`, 960 tokens, become a marker of 33.
     Progress,

@@ -159,6 +159,56 @@ fn a_build_keeps_its_warnings() {
     assert!(short.text.ends_with("error: could not compile `desk`\n"));
 }
 
+/// Whatever word of trouble ends a line, it stays where it was, whether a list knows the word or not.
+#[test]
+fn a_line_that_differs_from_its_run_stays() {
+    let runs: [(&str, fn(usize, &str) -> String); 5] = [
+        ("ok", |i, tail| format!("Checking service-{i:02}: {tail}")),
+        ("ok", |i, tail| format!("ok {i} - service-{i:02}: {tail}")),
+        ("starts", |i, tail| format!("ok {i} - service-{i:02} {tail}")),
+        ("ok", |i, tail| format!("test net::service_{i:02}::answers ... {tail}")),
+        ("v1.0.1", |i, tail| format!("   Compiling service-{i:02} {tail}")),
+    ];
+    for trouble in ["missing", "refused", "denied", "unreachable", "killed", "stale", "空", "# SKIP", "# TODO later"] {
+        for (usual, line) in runs {
+            let at = [17, 22];
+            let lines: Vec<String> =
+                (0..40).map(|i| line(i, if at.contains(&i) { trouble } else { usual })).collect();
+            let (short, _) = stored(&(lines.join("\n") + "\n"), PassSet::default());
+            assert!(short.text.contains("[blob "), "{}", short.text);
+            for i in at {
+                assert!(short.text.lines().any(|l| l == lines[i]), "{} is gone", lines[i]);
+            }
+        }
+    }
+}
+
+#[test]
+fn tests_that_began_and_did_not_pass_stay() {
+    let mut text = String::new();
+    for i in 0..20 {
+        text.push_str(&format!("=== RUN   TestService{i:02}\n"));
+        if i != 11 {
+            text.push_str(&format!("--- PASS: TestService{i:02} (0.00s)\n"));
+        }
+    }
+    let (short, _) = stored(&text, PassSet::default());
+    assert!(short.text.lines().any(|line| line == "=== RUN   TestService11"), "{}", short.text);
+    assert!(!short.text.contains("TestService12 ("));
+}
+
+#[test]
+fn the_shared_checks_log_keeps_its_trouble() {
+    let Ok(text) = std::fs::read_to_string("../../../shared/cases/checks.log") else {
+        println!("skipped: ../shared/cases/checks.log is not here");
+        return;
+    };
+    let (short, _) = stored(&text, PassSet::default());
+    for kept in ["Checking service-17: missing", "Checking service-22: refused"] {
+        assert!(short.text.contains(kept), "{}", short.text);
+    }
+}
+
 #[test]
 fn what_people_write_is_no_progress() {
     let list = "Checking the balance sheet shows debt of 4.1 billion.\n✓ Revenue grew 12 % and margins held at 31 %\nUsing the 50-day average as support, we see room to 240.\n".repeat(8);

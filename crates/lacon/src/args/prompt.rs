@@ -41,8 +41,8 @@ impl From<Policy> for lacon_prompt::shorten::Policy {
 pub struct CompressArgs {
     /// File to read; - or nothing for stdin
     pub file: Option<PathBuf>,
-    /// How far to go
-    #[arg(long, value_enum, ignore_case = true, default_value_t = Policy::Safe)]
+    /// How far to go; safe is for a reader that can retrieve
+    #[arg(long, value_enum, ignore_case = true, default_value_t = Policy::Lossless)]
     pub policy: Policy,
     /// Append the one line that limits this role's answer
     #[arg(long, value_name = "ROLE")]
