@@ -227,7 +227,7 @@ async fn one(bench: &Bench<'_>, i: usize, case: Case) -> Result<Ran, Failure> {
     .map(|key| format!("{key} = \"any\"\n"))
     .concat();
     let toml = format!(
-        "[llm]\ntime_scale = 0.01\nfirst_token_timeout_s = 30\nidle_timeout_s = 10\nstream = {}\n\n[vendors]\ntimeout_s = 0.4\ncache_mb = 0\nweb_search_model = \"simulated\"\n{keys}",
+        "[llm]\nheaders = true\ntime_scale = 0.01\nfirst_token_timeout_s = 30\nidle_timeout_s = 10\nstream = {}\n\n[vendors]\ntimeout_s = 0.4\ncache_mb = 0\nweb_search_model = \"simulated\"\n{keys}",
         case.stream
     );
     std::fs::write(&file, toml)
