@@ -22,6 +22,7 @@ use crate::offload::{Handle, Store};
 use crate::optimize;
 use crate::passes::Pass;
 use crate::receipt::PassReport;
+use crate::wire::{Object, array, is_string, object, objects, place, string};
 
 /// Names under which a model calls for what was offloaded: as a tool of its own, and as the one of `lacon mcp`.
 pub const RETRIEVERS: [&str; 2] = ["lacon_retrieve", "mcp__lacon__retrieve"];
@@ -304,9 +305,7 @@ impl<'j> Request<'j> {
     }
 
     fn found(&mut self, pointer: String, text: &RawValue, owner: Owner) {
-        // The value lies within the text that was parsed, so its place is the distance of the two addresses.
-        let start = text.get().as_ptr() as usize - self.json.as_ptr() as usize;
-        self.texts.push(Text { range: start..start + text.get().len(), pointer, owner });
+        self.texts.push(Text { range: place(self.json, text), pointer, owner });
     }
 }
 
@@ -418,9 +417,6 @@ fn note_calls(message: &Object<'_>, calls: &mut HashMap<String, String>) {
     }
 }
 
-/// An object's members, not read yet.
-type Object<'j> = HashMap<String, &'j RawValue>;
-
 /// What is looked at of a request.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -477,29 +473,6 @@ fn turns<'j, D: Deserializer<'j>>(json: D) -> std::result::Result<Option<Turns<'
 /// Reads a member that is there, also one that is `null`.
 fn present<'j, D: Deserializer<'j>>(json: D) -> std::result::Result<Option<&'j RawValue>, D::Error> {
     <&RawValue>::deserialize(json).map(Some)
-}
-
-fn objects(json: &str) -> Option<Vec<Option<Object<'_>>>> {
-    if let Ok(list) = serde_json::from_str(json) {
-        return Some(list);
-    }
-    Some(array(json)?.into_iter().map(|value| object(value.get())).collect())
-}
-
-fn object(json: &str) -> Option<Object<'_>> {
-    serde_json::from_str(json).ok()
-}
-
-fn array(json: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(json).ok()
-}
-
-fn string(object: &Object<'_>, key: &str) -> Option<String> {
-    serde_json::from_str(object.get(key)?.get()).ok()
-}
-
-fn is_string(value: &RawValue) -> bool {
-    value.get().starts_with('"')
 }
 
 /// `None` for a string that is no text, such as half of a surrogate pair.
