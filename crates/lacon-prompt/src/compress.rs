@@ -1,6 +1,6 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
-use crate::codec::edits::{self, Above};
+use crate::codec::edits::{self, Above, Search};
 use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
@@ -280,7 +280,16 @@ fn layer(
 
 fn edit(above: &Above, text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
     let started = Instant::now();
-    let edited = edits::encode(above, text)?;
+    let edited = match edits::encode(above, text) {
+        Search::Found(edited) => edited,
+        Search::Nothing => return None,
+        Search::GaveUp => {
+            let mut report = PassReport::new(Pass::Edits);
+            (report.tokens_before, report.tokens_after) = (tokens, tokens);
+            (report.elapsed, report.outcome) = (started.elapsed(), Outcome::GaveUp);
+            return Some(Layer { text: text.to_owned(), report });
+        }
+    };
     let restored = edits::decode(above, &edited.text).as_deref() == Ok(text);
     let layer = layer(Pass::Edits, (edited.text, edited.n_lists), tokens, restored, started, encoding)?;
     (layer.report.outcome == Outcome::Kept).then_some(layer)

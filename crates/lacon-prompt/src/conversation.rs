@@ -111,7 +111,9 @@ fn is_message(text: &str) -> bool {
     };
     let begins = |value: Option<&str>, words: &[&str]| {
         value.is_some_and(|value| {
-            words.iter().any(|word| value.strip_prefix(word).is_some_and(|rest| rest.starts_with(['"', '\''])))
+            words
+                .iter()
+                .any(|word| value.strip_prefix(word).is_some_and(|rest| rest.starts_with(['"', '\''])))
         })
     };
     begins(said("role"), &ROLES) || begins(said("type"), &ITEM_TYPES)
@@ -133,8 +135,12 @@ impl<'j> Conversation<'j> {
                 "pass the request as it goes over the wire; NaN, comments and single quotes are no JSON",
             )
         })?;
-        let not_one =
-            || refused("has no messages", "pass an object with messages, input or contents, or a list of messages");
+        let not_one = || {
+            refused(
+                "has no messages",
+                "pass an object with messages, input or contents, or a list of messages",
+            )
+        };
         let (body, elements, key) = if raw.get().starts_with('[') {
             (None, array(raw.get()).ok_or_else(not_one)?, "")
         } else {
@@ -152,7 +158,8 @@ impl<'j> Conversation<'j> {
             .iter()
             .enumerate()
             .map(|(index, element)| {
-                object(element.get()).ok_or_else(|| bad(index, "is no object", "pass a JSON array of chat messages"))
+                object(element.get())
+                    .ok_or_else(|| bad(index, "is no object", "pass a JSON array of chat messages"))
             })
             .collect::<Result<_>>()?;
         let kind = kind_of(body.as_ref(), key, &members);
@@ -172,7 +179,9 @@ fn bad(index: usize, what: impl Into<String>, hint: &'static str) -> Error {
 
 fn kind_of(body: Option<&Object<'_>>, key: &str, items: &[Object<'_>]) -> Kind {
     let role = |item: &Object<'_>| string(item, "role");
-    if key == "contents" || items.iter().any(|item| item.contains_key("parts") && !item.contains_key("content")) {
+    if key == "contents"
+        || items.iter().any(|item| item.contains_key("parts") && !item.contains_key("content"))
+    {
         return Kind::Gemini;
     }
     if key == "input" || items.iter().any(|item| !item.contains_key("role") && item.contains_key("type")) {
@@ -194,9 +203,8 @@ fn kind_of(body: Option<&Object<'_>>, key: &str, items: &[Object<'_>]) -> Kind {
     let chat = items.iter().any(|item| {
         item.contains_key("tool_calls")
             || item.contains_key("function_call")
-            || role(item).is_some_and(|role| {
-                matches!(role.as_str(), "system" | "developer" | "tool" | "function")
-            })
+            || role(item)
+                .is_some_and(|role| matches!(role.as_str(), "system" | "developer" | "tool" | "function"))
     });
     if chat || model.starts_with("gpt") { Kind::Chat } else { Kind::Plain }
 }
@@ -317,8 +325,11 @@ pub(crate) fn strings(json: &str, value: &RawValue, out: &mut Vec<Range<usize>>)
             open.extend(items);
         } else if let Some(members) = object(value.get()) {
             // Names, ids and data say nothing that a reader would miss.
-            let quiet = ["type", "id", "tool_use_id", "call_id", "signature", "data", "url", "file_data", "role"];
-            open.extend(members.into_iter().filter(|(key, _)| !quiet.contains(&key.as_str())).map(|(_, v)| v));
+            let quiet =
+                ["type", "id", "tool_use_id", "call_id", "signature", "data", "url", "file_data", "role"];
+            open.extend(
+                members.into_iter().filter(|(key, _)| !quiet.contains(&key.as_str())).map(|(_, v)| v),
+            );
         }
     }
     out.sort_by_key(|range| range.start);

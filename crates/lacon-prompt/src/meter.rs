@@ -7,8 +7,8 @@
 use std::ops::AddAssign;
 
 use lacon_tokens::{
-    ANSWER, Encoding, Exactness, Image, ModelEncoding, PER_MESSAGE, PER_TOOL_CALL, RequestCount, count_schema,
-    image_tokens, tools_text,
+    ANSWER, Encoding, Exactness, Image, ModelEncoding, PER_MESSAGE, PER_TOOL_CALL, RequestCount,
+    count_schema, image_tokens, tools_text,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -283,8 +283,7 @@ impl Meter<'_> {
         } else if let Some(result) = inner("functionResponse", "function_response") {
             sum.texts += self.text(result.get("name")) + self.text(result.get("response"));
         } else if let Some(data) = inner("inlineData", "inline_data") {
-            let mime =
-                string(&data, "mimeType").or_else(|| string(&data, "mime_type")).unwrap_or_default();
+            let mime = string(&data, "mimeType").or_else(|| string(&data, "mime_type")).unwrap_or_default();
             let base64 = string(&data, "data").unwrap_or_default();
             match mime.split('/').next() {
                 Some("image") => self.sized(size_of(&base64), false, sum),
@@ -377,7 +376,9 @@ impl Meter<'_> {
             return;
         }
         let named = |name: &[u8]| {
-            memchr::memmem::find_iter(&bytes, name).filter(|i| bytes.get(i + name.len()) != Some(&b's')).count()
+            memchr::memmem::find_iter(&bytes, name)
+                .filter(|i| bytes.get(i + name.len()) != Some(&b's'))
+                .count()
         };
         let pages = (named(b"/Type /Page") + named(b"/Type/Page")).max(1);
         sum.media += pages * if self.kind == Kind::Gemini { 258 } else { PER_PAGE };

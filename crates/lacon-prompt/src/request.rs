@@ -19,7 +19,7 @@ use crate::compress::{self, Compressed, Options};
 use crate::error::{Error, Result};
 use crate::marker;
 use crate::offload::{Handle, Store};
-use crate::optimize;
+use crate::optimize::Openings;
 use crate::passes::Pass;
 use crate::receipt::PassReport;
 use crate::wire::{Object, array, is_string, object, objects, place, string};
@@ -222,22 +222,23 @@ impl<'j> Request<'j> {
     /// # Errors
     /// When a text was edited since, or a marker's content is not in the store.
     pub fn restore(&self, changed: &[String], store: Option<&dyn Store>) -> Result<Vec<Edit>> {
-        let mut edits = Vec::new();
+        let mut edits: Vec<Edit> = Vec::new();
         let mut reader = Reader::default();
+        let mut missing: HashSet<&str> = changed.iter().map(String::as_str).collect();
         for text in &self.texts {
             let Some(short) = unquoted(self.json, text) else { continue };
-            if !changed.contains(&text.pointer) {
+            if !missing.remove(text.pointer.as_str()) {
                 reader.read(short, !self.cut_upstream, 0);
                 continue;
             }
-            let original = match optimize::follow_same(reader.texts.iter().map(|(text, _)| text), &short)? {
-                Some(original) => original,
+            let original = match reader.texts.follow_same(&short)? {
+                Some(original) => original.to_owned(),
                 None => compress::expand_below(reader.above(), &short, store)?,
             };
             reader.read(original.clone(), false, 0);
             edits.push(Edit { range: text.range.clone(), pointer: text.pointer.clone(), text: original });
         }
-        if let Some(missing) = changed.iter().find(|pointer| !edits.iter().any(|e| e.pointer == **pointer)) {
+        if let Some(missing) = changed.iter().find(|pointer| missing.contains(pointer.as_str())) {
             let known = self.texts.len();
             return Err(Error::NoText { pointer: missing.clone(), known });
         }
@@ -313,13 +314,9 @@ impl Shrunk {
     /// Handles of what the new texts refer to in the store, each once, in order.
     #[must_use]
     pub fn handles(&self) -> Vec<Handle> {
-        let mut handles = Vec::new();
-        for handle in self.edits.iter().flat_map(|edit| marker::handles(&edit.text)) {
-            if !handles.contains(&handle) {
-                handles.push(handle);
-            }
-        }
-        handles
+        let mut known = HashSet::new();
+        let all = self.edits.iter().flat_map(|edit| marker::handles(&edit.text));
+        all.filter(|handle| known.insert(handle.as_str().to_owned())).collect()
     }
 }
 
@@ -339,8 +336,10 @@ pub fn splice(json: &str, edits: &[Edit]) -> String {
 
 /// What a reader of the request has read at some place of it.
 struct Reader {
-    /// The texts above, as they were, with their tokens.
-    texts: Vec<(String, usize)>,
+    /// The texts above, as they were.
+    texts: Openings,
+    /// Their tokens.
+    tokens: Vec<usize>,
     /// Which of them stand there word for word and are not in `above` yet.
     verbatim: Vec<usize>,
     above: Above,
@@ -353,14 +352,21 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         let chain = blake3::hash(b"");
-        Reader { texts: Vec::new(), verbatim: Vec::new(), above: Above::default(), inexact: false, chain }
+        Reader {
+            texts: Openings::default(),
+            tokens: Vec::new(),
+            verbatim: Vec::new(),
+            above: Above::default(),
+            inexact: false,
+            chain,
+        }
     }
 }
 
 impl Reader {
     fn above(&mut self) -> &Above {
         for i in self.verbatim.drain(..) {
-            self.above.push(&self.texts[i].0);
+            self.above.push(self.texts.get(i));
         }
         &self.above
     }
@@ -374,7 +380,8 @@ impl Reader {
         if verbatim {
             self.verbatim.push(self.texts.len());
         }
-        self.texts.push((text, tokens));
+        self.texts.push(text);
+        self.tokens.push(tokens);
     }
 
     /// The line for a text that stands above.
@@ -382,8 +389,8 @@ impl Reader {
         if self.inexact {
             return None;
         }
-        let line = optimize::same_line(self.texts.iter().map(|(text, _)| text), text)?;
-        let tokens_before = self.texts.iter().find(|(above, _)| above == text)?.1;
+        let (line, first) = self.texts.same_line(text)?;
+        let tokens_before = self.tokens[first];
         let tokens_after = encoding.count(&line);
         let mut report = PassReport::new(Pass::Duplicates);
         report.spans = 1;

@@ -228,8 +228,7 @@ pub fn trim_request(
         state.shrink(options, store, &conversation)?;
     }
     let gone = state.gone.clone();
-    let listed =
-        |set: &BTreeSet<usize>| set.iter().copied().filter(|i| !gone[*i]).collect::<Vec<usize>>();
+    let listed = |set: &BTreeSet<usize>| set.iter().copied().filter(|i| !gone[*i]).collect::<Vec<usize>>();
     Ok(TrimmedRequest {
         json: state.print(),
         tokens_before,
@@ -307,8 +306,8 @@ impl State<'_> {
         }
         if self.total > options.budget {
             let largest = (0..self.items.len()).filter(|i| !self.gone[*i]).max_by_key(|i| self.tokens[*i]);
-            let largest = largest
-                .map_or_else(String::new, |i| format!("message {i} ({})", self.items[i].role));
+            let largest =
+                largest.map_or_else(String::new, |i| format!("message {i} ({})", self.items[i].role));
             return Err(Error::OverBudget { minimum: self.total, budget: options.budget, largest });
         }
         self.add_note(conversation, options.budget);
@@ -476,7 +475,12 @@ impl State<'_> {
     }
 
     /// Cuts results that must stay, the largest first: their start and end, or a line about what is missing.
-    fn cut_results(&mut self, items: &[usize], budget: usize, store: &mut Option<&mut dyn Store>) -> Result<()> {
+    fn cut_results(
+        &mut self,
+        items: &[usize],
+        budget: usize,
+        store: &mut Option<&mut dyn Store>,
+    ) -> Result<()> {
         let encoding = self.meter.encoding;
         let mut texts: Vec<(usize, usize, Range<usize>)> = Vec::new();
         for i in items {
@@ -494,9 +498,11 @@ impl State<'_> {
             let all = encoding.count(&whole);
             let place = if tokens > 30 { stored(&whole, store)? } else { String::new() };
             let mark = if place.is_empty() { String::new() } else { format!("[whole result{place}]\n") };
-            let room = tokens
-                .saturating_sub(self.total - budget)
-                .saturating_sub(if mark.is_empty() { 0 } else { encoding.count(&mark) + 1 });
+            let room = tokens.saturating_sub(self.total - budget).saturating_sub(if mark.is_empty() {
+                0
+            } else {
+                encoding.count(&mark) + 1
+            });
             let cut = cut(&whole, all, room, encoding).map(|(text, _)| format!("{mark}{text}"));
             let done = cut.is_ok_and(|text| self.set(i, &range, text)) && self.total <= budget;
             if done || self.set(i, &range, format!("[{all} tokens left out{place}]")) {
@@ -552,8 +558,10 @@ impl State<'_> {
         let values: Vec<BTreeSet<String>> = (0..self.items.len()).map(|i| self.values(i)).collect();
         // How many units say a value, and the sum of their numbers, which is the last one's when one is left.
         let mut said: HashMap<&str, (usize, usize)> = HashMap::new();
-        let items: Vec<Vec<usize>> =
-            units.iter().map(|unit| unit.iter().flat_map(|b| self.blocks[*b].items.clone()).collect()).collect();
+        let items: Vec<Vec<usize>> = units
+            .iter()
+            .map(|unit| unit.iter().flat_map(|b| self.blocks[*b].items.clone()).collect())
+            .collect();
         let in_units: HashSet<usize> = items.iter().flatten().copied().collect();
         let fixed: HashSet<&str> = (0..self.items.len())
             .filter(|i| !in_units.contains(i) && !self.gone[*i])
@@ -650,7 +658,9 @@ impl State<'_> {
                 (Note::Message { before: first, json }, tokens)
             }
             Kind::Anthropic => {
-                let Some(system) = conversation.body.as_ref().and_then(|body| body.get("system")) else { return };
+                let Some(system) = conversation.body.as_ref().and_then(|body| body.get("system")) else {
+                    return;
+                };
                 let at = place(self.json, system).end - 1;
                 let text = text.replace(" here", "");
                 let tokens = self.meter.encoding.count(&text) + 2;
@@ -710,7 +720,8 @@ impl State<'_> {
                 Some(Note::Message { before, json }) if *before == i => Some(json.clone()),
                 _ => None,
             };
-            let between = if i == 0 { "," } else { &self.json[self.items[i - 1].range.end..item.range.start] };
+            let between =
+                if i == 0 { "," } else { &self.json[self.items[i - 1].range.end..item.range.start] };
             for json in note.into_iter().chain((!self.gone[i]).then(|| self.printed(i))) {
                 if std::mem::replace(&mut some, true) {
                     out.push_str(between);

@@ -275,15 +275,15 @@ fn leave_unusual(text: &str, run: &mut [Line]) {
 }
 
 fn lines(text: &str) -> Vec<Line> {
-    let passed: HashSet<(&str, &str)> = text
-        .lines()
-        .flat_map(|line| {
-            let line = line.trim();
-            BEGINS.iter().flat_map(|(_, ends)| *ends).filter_map(move |end| {
-                Some((*end, line.strip_prefix(end)?.split(' ').next().unwrap_or("")))
+    let passed: HashSet<(&str, &str)> =
+        text.lines()
+            .flat_map(|line| {
+                let line = line.trim();
+                BEGINS.iter().flat_map(|(_, ends)| *ends).filter_map(move |end| {
+                    Some((*end, line.strip_prefix(end)?.split(' ').next().unwrap_or("")))
+                })
             })
-        })
-        .collect();
+            .collect();
     let mut at = 0;
     text.split_inclusive('\n')
         .map(|whole| {

@@ -74,15 +74,21 @@ fn request(provider: Provider, exchanges: &[Exchange], ends_open: bool) -> Value
                     if *thinks {
                         list.push(json!({"type": "reasoning", "id": format!("rs_{e}_{r}"), "summary": [], "encrypted_content": "gAAA"}));
                     }
-                    list.extend(each(&|id| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"})));
-                    list.extend(each(&|id| json!({"type": "function_call_output", "call_id": id, "output": result})));
+                    list.extend(each(
+                        &|id| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"}),
+                    ));
+                    list.extend(each(
+                        &|id| json!({"type": "function_call_output", "call_id": id, "output": result}),
+                    ));
                 }
                 Provider::Anthropic => {
                     let mut content = Vec::new();
                     if *thinks {
                         content.push(json!({"type": "thinking", "thinking": "so be it", "signature": format!("sig_{e}_{r}")}));
                     }
-                    content.extend(each(&|id| json!({"type": "tool_use", "id": id, "name": "f", "input": {"n": 1}})));
+                    content.extend(each(
+                        &|id| json!({"type": "tool_use", "id": id, "name": "f", "input": {"n": 1}}),
+                    ));
                     list.push(json!({"role": "assistant", "content": content}));
                     list.push(json!({"role": "user", "content": each(&|id| json!({"type": "tool_result", "tool_use_id": id, "content": [{"type": "text", "text": result}]}))}));
                 }
@@ -95,7 +101,9 @@ fn request(provider: Provider, exchanges: &[Exchange], ends_open: bool) -> Value
         if e < last || !ends_open {
             list.push(match provider {
                 Provider::Gemini => json!({"role": "model", "parts": [{"text": answer}]}),
-                Provider::Anthropic => json!({"role": "assistant", "content": [{"type": "text", "text": answer}]}),
+                Provider::Anthropic => {
+                    json!({"role": "assistant", "content": [{"type": "text", "text": answer}]})
+                }
                 _ => json!({"role": "assistant", "content": answer}),
             });
         }
@@ -107,7 +115,9 @@ fn request(provider: Provider, exchanges: &[Exchange], ends_open: bool) -> Value
         }
         Provider::Responses => json!({"model": "gpt-5", "instructions": "Never sell.", "input": list}),
         Provider::Anthropic => json!({"model": "claude", "system": "Never sell.", "messages": list}),
-        Provider::Gemini => json!({"systemInstruction": {"parts": [{"text": "Never sell."}]}, "contents": list}),
+        Provider::Gemini => {
+            json!({"systemInstruction": {"parts": [{"text": "Never sell."}]}, "contents": list})
+        }
     }
 }
 
@@ -268,7 +278,10 @@ fn numbers_and_doubled_members_stay_as_they_are_written() {
     assert_eq!(fit(json, 500).expect("fits"), json);
     let long = json.replace("\"ok\"", &format!("\"{}\"", "none of it matters ".repeat(60)));
     let cut = fit(&long, 120).expect("the last result shrinks before a refusal");
-    assert!(cut.contains(r#"{"order":12345678901234567890123,"price":1.10,"z":-0.0,"exp":1E5,"a":1,"a":2}"#), "{cut}");
+    assert!(
+        cut.contains(r#"{"order":12345678901234567890123,"price":1.10,"z":-0.0,"exp":1E5,"a":1,"a":2}"#),
+        "{cut}"
+    );
     assert!(cut.contains("left out"), "{cut}");
 }
 
@@ -317,7 +330,9 @@ fn png(width: u32, height: u32) -> String {
     bytes.extend(height.to_be_bytes());
     bytes.extend([8, 2, 0, 0, 0]);
     bytes.resize(30_000, 7);
-    let sign = |six: u32| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[six as usize & 63]);
+    let sign = |six: u32| {
+        char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"[six as usize & 63])
+    };
     bytes
         .chunks(3)
         .flat_map(|three| {
@@ -352,8 +367,15 @@ fn a_request_is_metered_whole() {
             {"type": "function_call_output", "call_id": "c", "output": "saved it"},
             {"role": "assistant", "content": [{"type": "refusal", "refusal": "I will not do that"}]}]});
     let total = count(&whole).total;
-    for pointer in ["/instructions", "/tools/0/parameters/properties/address/properties/street/description", "/text/format/schema/properties/answer/type",
-        "/input/1/summary/0/text", "/input/2/arguments", "/input/3/output", "/input/4/content/0/refusal"] {
+    for pointer in [
+        "/instructions",
+        "/tools/0/parameters/properties/address/properties/street/description",
+        "/text/format/schema/properties/answer/type",
+        "/input/1/summary/0/text",
+        "/input/2/arguments",
+        "/input/3/output",
+        "/input/4/content/0/refusal",
+    ] {
         let mut less = whole.clone();
         *less.pointer_mut(pointer).expect("is there") = json!("");
         assert!(count(&less).total < total, "{pointer} is not counted");

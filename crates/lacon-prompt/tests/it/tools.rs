@@ -169,7 +169,9 @@ fn a_line_that_differs_from_its_run_stays() {
         ("ok", |i, tail| format!("test net::service_{i:02}::answers ... {tail}")),
         ("v1.0.1", |i, tail| format!("   Compiling service-{i:02} {tail}")),
     ];
-    for trouble in ["missing", "refused", "denied", "unreachable", "killed", "stale", "空", "# SKIP", "# TODO later"] {
+    for trouble in
+        ["missing", "refused", "denied", "unreachable", "killed", "stale", "空", "# SKIP", "# TODO later"]
+    {
         for (usual, line) in runs {
             let at = [17, 22];
             let lines: Vec<String> =
