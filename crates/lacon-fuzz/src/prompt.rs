@@ -7,8 +7,9 @@ use lacon_prompt::offload::MemoryStore;
 use lacon_prompt::passes::PassSet;
 use lacon_prompt::request::{Request, RequestOptions, splice};
 use lacon_prompt::span;
-use lacon_prompt::trim::{TrimOptions, message_tokens, trim as fit};
-use lacon_tokens::{Encoding, EncodingName};
+use lacon_prompt::meter;
+use lacon_prompt::trim::{TrimOptions, trim_request};
+use lacon_tokens::{Encoding, EncodingName, for_model};
 
 fn o200k() -> &'static Encoding {
     lacon_tokens::encoding(EncodingName::O200kBase)
@@ -136,14 +137,16 @@ pub fn compress(data: &[u8]) {
     }
 }
 
-/// Any list of messages is trimmed into the budget or refused.
+/// Any request is trimmed into the budget or refused, and one that fits keeps every byte.
 pub fn trim(data: &[u8]) {
     let Some((&share, text)) = data.split_first() else { return };
-    let Ok(serde_json::Value::Array(messages)) = serde_json::from_slice(text) else { return };
-    let tokens = |list: &[serde_json::Value]| list.iter().map(|m| message_tokens(m, o200k())).sum::<usize>();
-    let budget = tokens(&messages) * usize::from(share) / 255;
-    if let Ok(trimmed) = fit(&messages, &TrimOptions::new(budget), o200k()) {
-        assert!(tokens(&trimmed.messages) <= budget);
+    let Ok(json) = std::str::from_utf8(text) else { return };
+    let tokens = |json: &str| meter::count(json, &for_model("gpt-4o")).map(|count| count.total);
+    let Ok(whole) = tokens(json) else { return };
+    let budget = whole * usize::from(share) / 200;
+    if let Ok(trimmed) = trim_request(json, &TrimOptions::new(budget), None, o200k()) {
+        assert!(tokens(&trimmed.json).expect("what was a request is one") <= budget);
+        assert!(whole > budget || trimmed.json == json.trim_start_matches('\u{feff}'));
     }
 }
 

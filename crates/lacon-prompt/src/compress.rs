@@ -1,6 +1,6 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
-use crate::codec::edits::{self, Above};
+use crate::codec::edits::{self, Above, Search};
 use crate::codec::meter::{Meter, OVER};
 use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
@@ -332,7 +332,16 @@ fn layer(
 
 fn edit(above: &Above, text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
     let started = Instant::now();
-    let edited = edits::encode(above, text)?;
+    let edited = match edits::encode(above, text) {
+        Search::Found(edited) => edited,
+        Search::Nothing => return None,
+        Search::GaveUp => {
+            let mut report = PassReport::new(Pass::Edits);
+            (report.tokens_before, report.tokens_after) = (tokens, tokens);
+            (report.elapsed, report.outcome) = (started.elapsed(), Outcome::GaveUp);
+            return Some(Layer { text: text.to_owned(), report });
+        }
+    };
     let mut budget = Budget::untrusted(edited.text.len());
     budget.steps = budget.steps.saturating_add(256 * above.n_lines() as u64);
     let restored = edits::decode(above, &edited.text, &Meter::new(budget)).as_deref() == Ok(text);

@@ -105,6 +105,14 @@ pub enum Error {
         /// Number of its texts.
         known: usize,
     },
+    /// A text begins as a request and is none.
+    #[error("request {what}\nhint: {hint}")]
+    BadRequest {
+        /// What is wrong with it.
+        what: String,
+        /// How to repair it.
+        hint: &'static str,
+    },
     /// A list of messages is not one that can be sent.
     #[error("message {index} {what}\nhint: {hint}")]
     BadMessage {

@@ -7,7 +7,7 @@
 //! cover as many words of the question as possible. No recency term: documents are not conversations. An embedding
 //! tier was measured for tables by others and lost to plain BM25 there.
 
-use crate::guard;
+use crate::guard::{self, is_unspaced};
 use crate::span;
 use lacon_tokens::Encoding;
 use std::collections::{HashMap, HashSet};
@@ -180,15 +180,13 @@ impl Terms {
     fn of(&mut self, text: &str) -> Vec<u32> {
         let mut out = Vec::new();
         for word in text.split(|c: char| !c.is_alphanumeric()) {
-            if word.is_empty() {
-                continue;
+            for stem in stems(word) {
+                if STOP.contains(&stem.as_str()) {
+                    continue;
+                }
+                let next = self.names.len() as u32;
+                out.push(*self.names.entry(stem).or_insert(next));
             }
-            let stem = stem(word);
-            if STOP.contains(&stem.as_str()) {
-                continue;
-            }
-            let next = self.names.len() as u32;
-            out.push(*self.names.entry(stem).or_insert(next));
         }
         out
     }
@@ -199,13 +197,71 @@ impl Terms {
         for (i, word) in
             query.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).enumerate()
         {
-            let Some(term) = self.names.get(&stem(word)) else { continue };
-            let number = word.bytes().any(|b| b.is_ascii_digit());
             let name = i > 0 && word.chars().next().is_some_and(char::is_uppercase);
-            out.insert(*term, if number || name { 1.5 } else { 1.0 });
+            for stem in stems(word) {
+                let Some(term) = self.names.get(&stem) else { continue };
+                let number = stem.bytes().any(|b| b.is_ascii_digit());
+                out.insert(*term, if number || name { 1.5 } else { 1.0 });
+            }
         }
         out
     }
+}
+
+/// The terms of a word: its stem; where a script has no spaces, each two characters that stand side by side.
+fn stems(word: &str) -> Vec<String> {
+    if !word.contains(is_unspaced) {
+        return vec![stem(word)];
+    }
+    let mut out = Vec::new();
+    let mut run: Vec<char> = Vec::new();
+    let mut kind = None;
+    for c in word.chars().map(Some).chain([None]) {
+        let here = c.map(is_unspaced);
+        if here != kind {
+            match kind {
+                Some(true) if run.len() == 1 => out.push(run[0].to_string()),
+                Some(true) => out.extend(run.windows(2).map(|two| two.iter().collect::<String>())),
+                Some(false) => out.push(stem(&run.iter().collect::<String>())),
+                None => {}
+            }
+            run.clear();
+            kind = here;
+        }
+        run.extend(c);
+    }
+    out
+}
+
+/// Most characters of a sentence in a script without spaces; one that is longer is cut at a mark or a blank.
+const MAX_UNSPACED: usize = 120;
+
+/// The sentences of a line, also where they end with `。` or, as in Thai, with a blank alone.
+fn sentences(line: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    for sentence in guard::sentences(line) {
+        if !sentence.contains(is_unspaced) {
+            out.push(sentence);
+            continue;
+        }
+        let (mut start, mut chars) = (0, 0);
+        let mut all = sentence.char_indices().peekable();
+        while let Some((i, c)) = all.next() {
+            chars += 1;
+            let ends = matches!(c, '。' | '！' | '？' | '．' | '؟' | '។' | '။');
+            let pauses = chars >= MAX_UNSPACED / 2
+                && (c.is_whitespace() || matches!(c, '，' | '、' | '；' | '：' | '」'));
+            // What closes a quotation belongs to the sentence.
+            let closed = all.peek().is_some_and(|(_, next)| matches!(next, '」' | '』' | '”' | '）'));
+            if ((ends && !closed) || pauses || chars >= MAX_UNSPACED) && all.peek().is_some() {
+                let end = i + c.len_utf8();
+                out.push(&sentence[start..end]);
+                (start, chars) = (end, 0);
+            }
+        }
+        out.push(&sentence[start..]);
+    }
+    out
 }
 
 /// A word without its case and its commonest endings.
@@ -300,7 +356,7 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
             && !span::is_log_line(line)
             && document == 0
             && span::is_order(trimmed);
-        for sentence in guard::sentences(line) {
+        for sentence in sentences(line) {
             push(from..from + sentence.len(), Vec::new(), must);
             from += sentence.len();
         }

@@ -22,10 +22,21 @@ pub fn values(text: &str) -> BTreeSet<String> {
     out
 }
 
+/// Whether a script is written without spaces between words: Chinese, Japanese, Thai, Lao, Khmer, Burmese.
+pub(crate) fn is_unspaced(c: char) -> bool {
+    matches!(c, '\u{e00}'..='\u{eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' | '\u{3040}'..='\u{30ff}'
+        | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+}
+
 /// Pieces of a text between blanks, quotes and brackets, without the punctuation around them.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| {
         c.is_whitespace()
+            || is_unspaced(c)
+            || matches!(
+                c,
+                '。' | '，' | '、' | '；' | '：' | '！' | '？' | '（' | '）' | '「' | '」' | '『' | '』'
+            )
             || matches!(c, '"' | '\'' | '(' | ')' | '[' | ']' | '<' | '>' | '|' | '`' | '«' | '»')
     })
     .map(|word| {

@@ -8,6 +8,7 @@ use crate::passes::Pass;
 use crate::prompt::{Prompt, Segment};
 use crate::receipt::{Outcome, PassReport};
 use lacon_tokens::Encoding;
+use std::collections::HashMap;
 use std::time::Instant;
 
 /// What [`optimize`] did.
@@ -30,6 +31,8 @@ pub struct Optimized {
 const MIN_DUPLICATE: usize = 240;
 /// Fewest bytes of a first line that tell a text from others.
 const MIN_OPENING: usize = 12;
+/// Most bytes of a text that are looked at: the opening that a line quotes ends with the character that reaches 60.
+const MAX_OPENING: usize = 64;
 const SAME: &str = "@same text as the one above that begins ";
 
 /// Shortens the segments that may change: data and history that are not pinned. Facts, order and number of messages
@@ -102,11 +105,11 @@ pub fn optimize(
 /// When a segment was edited since, or a marker's content is not in the store.
 pub fn restore(prompt: &Prompt, store: Option<&dyn Store>) -> Result<Prompt> {
     let mut whole = prompt.clone();
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen = Openings::default();
     let mut above = Above::default();
     for segment in changeable(&mut whole) {
-        let text = match follow_same(seen.iter(), &segment.text)? {
-            Some(text) => text,
+        let text = match seen.follow_same(&segment.text)? {
+            Some(text) => text.to_owned(),
             None => compress::expand_below(&above, &segment.text, store)?,
         };
         if text == segment.text {
@@ -145,10 +148,10 @@ fn changeable(prompt: &mut Prompt) -> Vec<&mut Segment> {
 fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassReport>) -> Vec<usize> {
     let mut replaced = Vec::new();
     let started = Instant::now();
-    let mut seen: Vec<String> = Vec::new();
+    let mut seen = Openings::default();
     for (i, segment) in changeable(prompt).into_iter().enumerate() {
-        match same_line(seen.iter(), &segment.text) {
-            Some(line) => {
+        match seen.same_line(&segment.text) {
+            Some((line, _)) => {
                 let mut report = PassReport::new(Pass::Duplicates);
                 report.segment.clone_from(&segment.name);
                 report.spans = 1;
@@ -167,23 +170,59 @@ fn duplicates(prompt: &mut Prompt, encoding: &Encoding, passes: &mut Vec<PassRep
     replaced
 }
 
-/// The line that stands for a text which is among those above; `None` where it is not, or no line can say which.
-pub(crate) fn same_line<'a>(mut above: impl Iterator<Item = &'a String>, text: &str) -> Option<String> {
-    let start = opening(text)?;
-    // The quoted words must lead to this text and no other one.
-    let first = above.find(|text| text.starts_with(start))?;
-    (first == text).then(|| format!("{SAME}\"{start}\""))
+/// Texts by what they begin with, so that the first that begins so is found in one step.
+#[derive(Debug, Default)]
+pub(crate) struct Openings {
+    texts: Vec<String>,
+    /// The first text of each beginning, by its hash.
+    first: HashMap<u64, usize>,
 }
 
-/// The text that such a line stands for; `None` for any other line.
-pub(crate) fn follow_same<'a>(
-    mut above: impl Iterator<Item = &'a String>,
-    line: &str,
-) -> Result<Option<String>> {
-    let Some(quoted) = line.strip_prefix(SAME) else { return Ok(None) };
-    let start = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"'));
-    let found = start.and_then(|start| above.find(|text| text.starts_with(start)).cloned());
-    found.map(Some).ok_or(Error::Damaged { at: 0, what: "no text above begins so" })
+impl Openings {
+    pub(crate) fn push(&mut self, text: String) {
+        let mut h = 0;
+        for (i, c) in text.char_indices().take_while(|(i, _)| *i < MAX_OPENING) {
+            h = hash(h, c);
+            if i + c.len_utf8() >= MIN_OPENING {
+                self.first.entry(h).or_insert(self.texts.len());
+            }
+        }
+        self.texts.push(text);
+    }
+
+    /// The first text that begins so.
+    fn begins(&self, start: &str) -> Option<usize> {
+        let known = *self.first.get(&start.chars().fold(0, hash))?;
+        self.texts[known].starts_with(start).then_some(known)
+    }
+
+    /// The line that stands for a text which is among those above, and its number; `None` where it is not, or no line can say which.
+    pub(crate) fn same_line(&self, text: &str) -> Option<(String, usize)> {
+        let start = opening(text)?;
+        // The quoted words must lead to this text and no other one.
+        let first = self.begins(start)?;
+        (self.texts[first] == text).then(|| (format!("{SAME}\"{start}\""), first))
+    }
+
+    /// The text that such a line stands for; `None` for any other line.
+    pub(crate) fn follow_same(&self, line: &str) -> Result<Option<&str>> {
+        let Some(quoted) = line.strip_prefix(SAME) else { return Ok(None) };
+        let start = quoted.strip_prefix('"').and_then(|quoted| quoted.strip_suffix('"'));
+        let found = start.and_then(|start| self.begins(start)).map(|first| self.texts[first].as_str());
+        found.map(Some).ok_or(Error::Damaged { at: 0, what: "no text above begins so" })
+    }
+
+    pub(crate) fn get(&self, i: usize) -> &str {
+        &self.texts[i]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
+    }
+}
+
+fn hash(h: u64, c: char) -> u64 {
+    (h.rotate_left(23) ^ u64::from(u32::from(c) + 1)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// The first words of a long text, on one line.

@@ -12,6 +12,8 @@ pub enum Outcome {
     Kept,
     /// A guard failed, so what the pass wrote was thrown away.
     RolledBack(&'static str),
+    /// The search took more steps than a text of this length may take; the text is as it was.
+    GaveUp,
     /// The edits were only tried; the result is the input.
     Audited,
 }
@@ -55,6 +57,7 @@ impl PassReport {
         let (outcome, guard) = match self.outcome {
             Outcome::Kept => ("kept", None),
             Outcome::RolledBack(guard) => ("rolled_back", Some(guard)),
+            Outcome::GaveUp => ("gave_up", None),
             Outcome::Audited => ("audited", None),
         };
         json!({
@@ -86,6 +89,7 @@ pub fn explain(reports: &[PassReport]) -> String {
         let outcome = match report.outcome {
             Outcome::Kept => format!("{saved} tokens saved"),
             Outcome::RolledBack(guard) => format!("rolled back: {guard}"),
+            Outcome::GaveUp => "gave up: too many steps, nothing changed".to_owned(),
             Outcome::Audited => format!("{saved} tokens would be saved"),
         };
         out.push_str(&format!(

@@ -20,9 +20,10 @@ use crate::compress::{self, Compressed, Options};
 use crate::error::{Error, Result};
 use crate::marker::{self, Marker};
 use crate::offload::{Handle, Store};
-use crate::optimize;
+use crate::optimize::Openings;
 use crate::passes::Pass;
 use crate::receipt::PassReport;
+use crate::wire::{Object, array, is_string, object, objects, place, string};
 
 /// Names under which a model calls for what was offloaded: as a tool of its own, and as the one of `lacon mcp`.
 pub const RETRIEVERS: [&str; 2] = ["lacon_retrieve", "mcp__lacon__retrieve"];
@@ -288,22 +289,23 @@ impl<'j> Request<'j> {
     /// # Errors
     /// When a text was edited since, or a marker's content is not in the store.
     pub fn restore(&self, changed: &[String], store: Option<&dyn Store>) -> Result<Vec<Edit>> {
-        let mut edits = Vec::new();
+        let mut edits: Vec<Edit> = Vec::new();
         let mut reader = Reader::default();
+        let mut missing: HashSet<&str> = changed.iter().map(String::as_str).collect();
         for text in &self.texts {
             let Some(short) = unquoted(self.json, text) else { continue };
-            if !changed.contains(&text.pointer) {
+            if !missing.remove(text.pointer.as_str()) {
                 reader.read(short, !self.cut_upstream, 0);
                 continue;
             }
-            let original = match optimize::follow_same(reader.texts.iter().map(|(text, _)| text), &short)? {
-                Some(original) => original,
+            let original = match reader.texts.follow_same(&short)? {
+                Some(original) => original.to_owned(),
                 None => compress::expand_below(reader.above(), &short, store)?,
             };
             reader.read(original.clone(), false, 0);
             edits.push(Edit { range: text.range.clone(), pointer: text.pointer.clone(), text: original });
         }
-        if let Some(missing) = changed.iter().find(|pointer| !edits.iter().any(|e| e.pointer == **pointer)) {
+        if let Some(missing) = changed.iter().find(|pointer| missing.contains(pointer.as_str())) {
             let known = self.texts.len();
             return Err(Error::NoText { pointer: missing.clone(), known });
         }
@@ -371,9 +373,7 @@ impl<'j> Request<'j> {
     }
 
     fn found(&mut self, pointer: String, text: &RawValue, owner: Owner) {
-        // The value lies within the text that was parsed, so its place is the distance of the two addresses.
-        let start = text.get().as_ptr() as usize - self.json.as_ptr() as usize;
-        self.texts.push(Text { range: start..start + text.get().len(), pointer, owner });
+        self.texts.push(Text { range: place(self.json, text), pointer, owner });
     }
 }
 
@@ -381,13 +381,9 @@ impl Shrunk {
     /// Handles of what the new texts refer to in the store, each once, in order.
     #[must_use]
     pub fn handles(&self) -> Vec<Handle> {
-        let mut handles = Vec::new();
-        for handle in self.edits.iter().flat_map(|edit| marker::handles(&edit.text)) {
-            if !handles.contains(&handle) {
-                handles.push(handle);
-            }
-        }
-        handles
+        let mut known = HashSet::new();
+        let all = self.edits.iter().flat_map(|edit| marker::handles(&edit.text));
+        all.filter(|handle| known.insert(handle.as_str().to_owned())).collect()
     }
 }
 
@@ -407,8 +403,10 @@ pub fn splice(json: &str, edits: &[Edit]) -> String {
 
 /// What a reader of the request has read at some place of it.
 struct Reader {
-    /// The texts above, as they were, with their tokens.
-    texts: Vec<(String, usize)>,
+    /// The texts above, as they were.
+    texts: Openings,
+    /// Their tokens.
+    tokens: Vec<usize>,
     /// Which of them stand there word for word and are not in `above` yet.
     verbatim: Vec<usize>,
     above: Above,
@@ -421,14 +419,21 @@ struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         let chain = blake3::hash(b"");
-        Reader { texts: Vec::new(), verbatim: Vec::new(), above: Above::default(), inexact: false, chain }
+        Reader {
+            texts: Openings::default(),
+            tokens: Vec::new(),
+            verbatim: Vec::new(),
+            above: Above::default(),
+            inexact: false,
+            chain,
+        }
     }
 }
 
 impl Reader {
     fn above(&mut self) -> &Above {
         for i in self.verbatim.drain(..) {
-            self.above.push(&self.texts[i].0);
+            self.above.push(self.texts.get(i));
         }
         &self.above
     }
@@ -442,7 +447,8 @@ impl Reader {
         if verbatim {
             self.verbatim.push(self.texts.len());
         }
-        self.texts.push((text, tokens));
+        self.texts.push(text);
+        self.tokens.push(tokens);
     }
 
     /// The line for a text that stands above.
@@ -450,11 +456,8 @@ impl Reader {
         if self.inexact {
             return None;
         }
-        let line = optimize::same_line(self.texts.iter().map(|(text, _)| text), text)?;
-        let tokens_before = match self.texts.iter().find(|(above, _)| above == text)?.1 {
-            0 => encoding.count(text),
-            tokens => tokens,
-        };
+        let (line, first) = self.texts.same_line(text)?;
+        let tokens_before = self.tokens[first];
         let tokens_after = encoding.count(&line);
         let mut report = PassReport::new(Pass::Duplicates);
         report.spans = 1;
@@ -560,9 +563,6 @@ fn note_calls(message: &Object<'_>, calls: &mut HashMap<String, String>) {
     }
 }
 
-/// An object's members, not read yet.
-type Object<'j> = HashMap<String, &'j RawValue>;
-
 /// What is looked at of a request.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -619,29 +619,6 @@ fn turns<'j, D: Deserializer<'j>>(json: D) -> std::result::Result<Option<Turns<'
 /// Reads a member that is there, also one that is `null`.
 fn present<'j, D: Deserializer<'j>>(json: D) -> std::result::Result<Option<&'j RawValue>, D::Error> {
     <&RawValue>::deserialize(json).map(Some)
-}
-
-fn objects(json: &str) -> Option<Vec<Option<Object<'_>>>> {
-    if let Ok(list) = serde_json::from_str(json) {
-        return Some(list);
-    }
-    Some(array(json)?.into_iter().map(|value| object(value.get())).collect())
-}
-
-fn object(json: &str) -> Option<Object<'_>> {
-    serde_json::from_str(json).ok()
-}
-
-fn array(json: &str) -> Option<Vec<&RawValue>> {
-    serde_json::from_str(json).ok()
-}
-
-fn string(object: &Object<'_>, key: &str) -> Option<String> {
-    serde_json::from_str(object.get(key)?.get()).ok()
-}
-
-fn is_string(value: &RawValue) -> bool {
-    value.get().starts_with('"')
 }
 
 /// `None` for a string that is no text, such as half of a surrogate pair.

@@ -100,6 +100,8 @@ pub struct Shortened {
     pub explanation: String,
     /// Whether the store was too full to keep what an extract leaves out.
     pub unkept: bool,
+    /// The tokens that a share asked for, where an extract has more of them.
+    pub missed: Option<usize>,
 }
 
 /// Shortens a text by a policy. A lossless policy does not touch the store, a safe one needs it for what it offloads, a lossy one
@@ -141,6 +143,7 @@ fn exact(
         tokens_after: short.tokens_after,
         exact: short.exact,
         unkept: false,
+        missed: None,
     })
 }
 
@@ -181,8 +184,12 @@ fn extracted(
         found.text.push_str(&marker);
         found.tokens_after = encoding.count(&found.text);
     }
+    let asked_for = (before as f64 * options.share_of(before)?) as usize;
+    let missed = asked && found.tokens_after > asked_for;
     let report = json!({
         "pass": "extract",
+        "asked_for": asked_for,
+        "missed": missed,
         "units": found.units,
         "kept": found.kept,
         "tokens_before": found.tokens_before,
@@ -201,5 +208,6 @@ fn extracted(
             found.kept, found.units, options.query
         ),
         unkept: unkept && !found.left_out.is_empty(),
+        missed: missed.then_some(asked_for),
     })
 }

@@ -1,18 +1,23 @@
 //! Fits a conversation into a budget and leaves it one that can be sent.
 //!
-//! A call and its results are one group and stay or go together. The system's messages, the first user turn, the last
-//! group and what is pinned always stay. Before anything is left out, tool results get their shorter exact form; then
-//! stale results shrink to the values they held; then groups go, those first that say least that is not said elsewhere.
+//! A call and its results are one block and stay or go together, with every provider; where users and model must take turns, they
+//! still do afterwards. The system's messages, the first user turn, the last block and what is pinned always stay. Before anything is
+//! left out, tool results get their shorter exact form; then stale results shrink to the values they held; then blocks go, those first
+//! that say least that is not said elsewhere; at last, results that must stay are cut. Whatever stays keeps its bytes.
 
 use crate::compress::{Options, compress};
+use crate::conversation::{Block, Conversation, Item, Kind, Side, begins_as_request, blocks, strings};
 use crate::error::{Error, Result};
 use crate::guard;
-use crate::json::escape_into;
+use crate::meter::Meter;
 use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
-use lacon_tokens::{Encoding, Side};
-use serde_json::{Map, Value};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use crate::wire::{object, place};
+use lacon_tokens::{Encoding, Side as TextSide};
+use serde_json::Value;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
+use std::ops::Range;
 
 /// How to trim.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +26,7 @@ pub struct TrimOptions {
     pub budget: usize,
     /// Indexes of messages that must stay as they are.
     pub pinned: Vec<usize>,
-    /// Tokens that the request's tools need.
+    /// Tokens of tools that a list of messages goes with. Those that a request declares are counted without this.
     pub tool_tokens: usize,
     /// Leave out the oldest groups in strides of so many, so that the next trims cut at the same place and a cached
     /// prefix stays. Zero: leave out what says least, wherever it is.
@@ -45,7 +50,7 @@ impl TrimOptions {
 pub struct Trimmed {
     /// The messages to send.
     pub messages: Vec<Value>,
-    /// Tokens before, counted on the cautious side.
+    /// Tokens before, with the three that open the answer.
     pub tokens_before: usize,
     /// Tokens after.
     pub tokens_after: usize,
@@ -54,6 +59,24 @@ pub struct Trimmed {
     /// Indexes of tool results of which only the values are left.
     pub digested: Vec<usize>,
     /// Indexes of messages that are gone.
+    pub dropped: Vec<usize>,
+}
+
+/// A request that was trimmed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TrimmedRequest {
+    /// The request to send. What stays in it keeps every byte.
+    pub json: String,
+    /// Tokens before.
+    pub tokens_before: usize,
+    /// Tokens after.
+    pub tokens_after: usize,
+    /// Positions of messages in another, exact form.
+    pub reformed: Vec<usize>,
+    /// Positions of messages of whose results only a part is left.
+    pub digested: Vec<usize>,
+    /// Positions of messages that are gone.
     pub dropped: Vec<usize>,
 }
 
@@ -98,8 +121,8 @@ fn cut(text: &str, tokens: usize, budget: usize, encoding: &Encoding) -> Result<
         if room < 2 {
             return Err(Error::Uncuttable { minimum: encoding.count(&mark(tokens)) + 3, budget });
         }
-        let head = encoding.truncate(text, room * 7 / 10, Side::Back);
-        let tail = encoding.truncate(text, room - room * 7 / 10, Side::Front);
+        let head = encoding.truncate(text, room * 7 / 10, TextSide::Back);
+        let tail = encoding.truncate(text, room - room * 7 / 10, TextSide::Front);
         let head = head.rfind('\n').filter(|i| i * 2 > head.len()).map_or(&*head, |i| &head[..=i]);
         let tail = tail.find('\n').filter(|i| i * 2 < tail.len()).map_or(&*tail, |i| &tail[i + 1..]);
         let left_out = tokens.saturating_sub(encoding.count(head) + encoding.count(tail));
@@ -112,465 +135,631 @@ fn cut(text: &str, tokens: usize, budget: usize, encoding: &Encoding) -> Result<
     }
 }
 
-/// Tokens of one chat message: four of framing, its content, name and calls. Calls are counted as JSON text, which is
-/// more than providers meter, so that a budget kept here is kept everywhere.
+/// Tokens of one message, with its framing.
 #[must_use]
 pub fn message_tokens(message: &Value, encoding: &Encoding) -> usize {
-    let text = |key: &str| message.get(key).and_then(Value::as_str).map_or(0, |text| encoding.count(text));
-    let content = match message.get("content") {
-        Some(Value::Array(parts)) => parts.iter().map(|part| encoding.count(&python_json(part))).sum(),
-        _ => text("content"),
-    };
-    let calls = match message.get("tool_calls") {
-        Some(calls) if !calls.is_null() => encoding.count(&python_json(calls)),
-        _ => 0,
-    };
-    4 + content + text("name") + calls
+    let json = Value::Array(vec![message.clone()]).to_string();
+    let Ok(conversation) = Conversation::parse(&json) else { return encoding.count(&json) };
+    let meter = Meter { encoding, kind: conversation.kind };
+    conversation.items.iter().map(|item| meter.item(&item.members).total()).sum()
 }
 
-/// JSON as Python prints it, the longest of the usual forms.
-fn python_json(value: &Value) -> String {
-    let mut out = String::new();
-    fn print(value: &Value, out: &mut String) {
-        let quote = |text: &str, out: &mut String| {
-            out.push('"');
-            escape_into(out, text, true);
-            out.push('"');
-        };
-        match value {
-            Value::String(text) => quote(text, out),
-            Value::Array(items) => {
-                out.push('[');
-                for (i, item) in items.iter().enumerate() {
-                    out.push_str(if i > 0 { ", " } else { "" });
-                    print(item, out);
-                }
-                out.push(']');
-            }
-            Value::Object(members) => {
-                out.push('{');
-                for (i, (name, value)) in members.iter().enumerate() {
-                    out.push_str(if i > 0 { ", " } else { "" });
-                    quote(name, out);
-                    out.push_str(": ");
-                    print(value, out);
-                }
-                out.push('}');
-            }
-            other => out.push_str(&other.to_string()),
-        }
-    }
-    print(value, &mut out);
-    out
-}
-
-struct Turn {
-    /// The message as it will be sent; changed while shrinking.
-    message: Map<String, Value>,
-    role: String,
-    tokens: usize,
-    keep: bool,
-    gone: bool,
-}
-
-struct Group {
-    turns: std::ops::Range<usize>,
-    keep: bool,
-}
-
-/// Fits chat messages (as in OpenAI's chat requests) into a budget.
+/// Fits a list of messages.
 ///
 /// # Errors
-/// When a message is no object with a role, a tool result has no call or a call no result, or the messages that must
-/// stay need more than the budget; the error then names the least budget that works.
+/// When the list is not one that can be sent, or cannot be made to fit.
 pub fn trim(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Trimmed> {
     trim_with_store(messages, options, None, encoding)
 }
 
-/// As [`trim`]; what is left out of tool results goes to the store, and a handle in its place says where it is.
-///
-/// To be used only where the request gives the model a way to retrieve. A full store leaves the handle out.
+/// Fits a list of messages, keeping in a store what is left out of tool results.
 ///
 /// # Errors
-/// As [`trim`], and when the store's medium fails.
+/// As [`trim`], and when the store's medium fails; a full store keeps nothing and is no error.
 pub fn trim_with_store(
     messages: &[Value],
     options: &TrimOptions,
     store: Option<&mut dyn Store>,
     encoding: &Encoding,
 ) -> Result<Trimmed> {
-    if options.drop_first {
-        let kept = TrimOptions { drop_first: false, ..options.clone() };
-        return match trim_with_store(messages, &kept, store, encoding) {
-            Err(Error::OverBudget { .. }) => without_first(messages, &kept, encoding),
-            other => other,
-        };
-    }
-    let mut turns = read(messages, options, encoding)?;
-    let mut groups = group(&turns)?;
-    let first_user = groups.iter().position(|group| turns[group.turns.start].role == "user");
-    let last = groups.len().checked_sub(1);
-    for (i, group) in groups.iter_mut().enumerate() {
-        let has_kept = turns[group.turns.clone()].iter().any(|turn| turn.keep || is_system(&turn.role));
-        group.keep = has_kept || Some(i) == first_user || Some(i) == last;
-        if group.keep {
-            turns[group.turns.clone()].iter_mut().for_each(|turn| turn.keep = true);
-        }
-    }
-    let base = options.tool_tokens;
-    let tokens_before: usize = base + turns.iter().map(|turn| turn.tokens).sum::<usize>();
-    let mut state = State {
-        turns,
-        groups,
-        total: tokens_before,
-        encoding,
-        reformed: Vec::new(),
-        digested: Vec::new(),
-        noted: true,
-    };
-
-    if state.total > options.budget {
-        state.reform();
-    }
-    if state.total > options.budget {
-        state.shrink(messages, options, store)?;
-    }
-    let dropped: Vec<usize> = (0..state.turns.len()).filter(|i| state.turns[*i].gone).collect();
-    let note = note_for(dropped.len());
-    let mut messages = Vec::new();
-    let mut noted = dropped.is_empty() || !state.noted;
-    for turn in &state.turns {
-        if turn.gone {
-            if !std::mem::replace(&mut noted, true) {
-                messages.push(note.clone());
-            }
-            continue;
-        }
-        messages.push(Value::Object(turn.message.clone()));
-    }
-    let gone = |i: &usize| !dropped.contains(i);
+    let json = Value::Array(messages.to_vec()).to_string();
+    let done = trim_request(&json, options, store, encoding)?;
+    let messages = serde_json::from_str(&done.json).map_err(|error| Error::BadRequest {
+        what: format!("is no JSON: {error}"),
+        hint: "a message may hold 100 levels of lists and objects",
+    })?;
     Ok(Trimmed {
         messages,
-        tokens_before,
-        tokens_after: state.total,
-        reformed: state.reformed.iter().copied().filter(gone).collect(),
-        digested: state.digested.iter().copied().filter(gone).collect(),
-        dropped,
+        tokens_before: done.tokens_before,
+        tokens_after: done.tokens_after,
+        reformed: done.reformed,
+        digested: done.digested,
+        dropped: done.dropped,
     })
 }
 
-/// Trims without the messages from the first user turn to the next one.
-fn without_first(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Trimmed> {
-    let role = |message: &Value| message.get("role").and_then(Value::as_str).map(str::to_owned);
-    let users: Vec<usize> =
-        (0..messages.len()).filter(|i| role(&messages[*i]).as_deref() == Some("user")).collect();
-    let mut best = None;
-    for pair in users.windows(2) {
-        let gone = users[0]..pair[1];
-        let system = messages[gone.clone()].iter().any(|m| role(m).is_some_and(|role| is_system(&role)));
-        if system || options.pinned.iter().any(|pin| gone.contains(pin)) {
-            break;
-        }
-        let rest: Vec<Value> = [&messages[..gone.start], &messages[gone.end..]].concat();
-        let place = |i: usize| if i < gone.start { i } else { i + gone.len() };
-        let pinned = options.pinned.iter().map(|i| if *i < gone.start { *i } else { *i - gone.len() });
-        let options = TrimOptions { pinned: pinned.collect(), ..options.clone() };
-        match trim_with_store(&rest, &options, None, encoding) {
-            Ok(mut trimmed) => {
-                for list in [&mut trimmed.reformed, &mut trimmed.digested, &mut trimmed.dropped] {
-                    list.iter_mut().for_each(|i| *i = place(*i));
-                }
-                trimmed.dropped.extend(gone.clone());
-                trimmed.dropped.sort_unstable();
-                trimmed.tokens_before +=
-                    messages[gone].iter().map(|m| message_tokens(m, encoding)).sum::<usize>();
-                return Ok(trimmed);
-            }
-            Err(error) => best = Some(least(best, error)),
-        }
+/// Whether a text is a request, or begins as one and would have to be refused by [`trim_request`].
+#[must_use]
+pub fn is_request(text: &str) -> bool {
+    begins_as_request(text)
+}
+
+/// Fits a request of OpenAI (chat, Responses), Anthropic or Gemini, or a list of its messages.
+///
+/// # Errors
+/// When the text is no request, its messages cannot be sent, or they cannot be made to fit.
+///
+/// ```
+/// use lacon_prompt::trim::{TrimOptions, trim_request};
+/// let encoding = lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
+/// let json = r#"[{"role":"user","content":"What is 1.10?"}]"#;
+/// assert_eq!(trim_request(json, &TrimOptions::new(100), None, encoding).unwrap().json, json);
+/// ```
+pub fn trim_request(
+    json: &str,
+    options: &TrimOptions,
+    store: Option<&mut dyn Store>,
+    encoding: &Encoding,
+) -> Result<TrimmedRequest> {
+    let json = json.trim_start_matches('\u{feff}');
+    let conversation = Conversation::parse(json)?;
+    let meter = Meter { encoding, kind: conversation.kind };
+    let around = meter.around(conversation.body.as_ref()).total() + options.tool_tokens;
+    let tokens: Vec<usize> =
+        conversation.items.iter().map(|item| meter.item(&item.members).total()).collect();
+    let tokens_before = around + tokens.iter().sum::<usize>();
+    // What fits is not looked at any closer, except for what no provider would take.
+    let blocks = blocks(&conversation)?;
+    let mut state = State {
+        json,
+        items: &conversation.items,
+        kind: conversation.kind,
+        blocks,
+        gone: vec![false; tokens.len()],
+        tokens,
+        total: tokens_before,
+        meter,
+        edits: vec![Vec::new(); conversation.items.len()],
+        reformed: BTreeSet::new(),
+        digested: BTreeSet::new(),
+        note: None,
+    };
+    if state.total > options.budget {
+        state.shrink(options, store, &conversation)?;
     }
-    match best {
-        Some(error) => Err(error),
-        None => trim_with_store(messages, options, None, encoding),
-    }
+    let gone = state.gone.clone();
+    let listed = |set: &BTreeSet<usize>| set.iter().copied().filter(|i| !gone[*i]).collect::<Vec<usize>>();
+    Ok(TrimmedRequest {
+        json: state.print(),
+        tokens_before,
+        tokens_after: state.total,
+        reformed: listed(&state.reformed),
+        digested: listed(&state.digested),
+        dropped: (0..gone.len()).filter(|i| gone[*i]).collect(),
+    })
 }
 
-/// The refusal with the lower minimum.
-fn least(known: Option<Error>, error: Error) -> Error {
-    match (known, error) {
-        (Some(Error::OverBudget { minimum, budget, largest }), Error::OverBudget { minimum: other, .. })
-            if minimum <= other =>
-        {
-            Error::OverBudget { minimum, budget, largest }
-        }
-        (_, error) => error,
-    }
-}
-
-/// The message that stands where the first messages were left out.
-fn note_for(n: usize) -> Value {
-    serde_json::json!({"role": "user", "content": format!("[{n} earlier messages were left out here to fit the context]")})
-}
-
-fn is_system(role: &str) -> bool {
-    matches!(role, "system" | "developer")
-}
-
-fn read(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> Result<Vec<Turn>> {
-    messages
-        .iter()
-        .enumerate()
-        .map(|(index, message)| {
-            let bad = |what: String, hint| Error::BadMessage { index, what, hint };
-            let object = message
-                .as_object()
-                .ok_or_else(|| bad("is no object".to_owned(), "pass a JSON array of chat messages"))?;
-            let role = object
-                .get("role")
-                .and_then(Value::as_str)
-                .ok_or_else(|| bad("has no role".to_owned(), "give each message a \"role\""))?;
-            if !matches!(role, "system" | "developer" | "user" | "assistant" | "tool") {
-                return Err(bad(
-                    format!("has the unknown role {role:?}"),
-                    "use system, developer, user, assistant or tool",
-                ));
-            }
-            Ok(Turn {
-                tokens: message_tokens(message, encoding),
-                role: role.to_owned(),
-                message: object.clone(),
-                keep: options.pinned.contains(&index),
-                gone: false,
-            })
-        })
-        .collect()
-}
-
-fn call_ids(turn: &Turn) -> Vec<&str> {
-    let calls = turn.message.get("tool_calls").and_then(Value::as_array);
-    calls.into_iter().flatten().filter_map(|call| call.get("id").and_then(Value::as_str)).collect()
-}
-
-/// Puts each call together with its results. A conversation may end with calls that are not answered yet.
-fn group(turns: &[Turn]) -> Result<Vec<Group>> {
-    let mut groups: Vec<Group> = Vec::new();
-    let mut at = 0;
-    while at < turns.len() {
-        let turn = &turns[at];
-        let orphan = |index: usize| Error::BadMessage {
-            index,
-            what: "is a tool result without a call before it".to_owned(),
-            hint: "keep the assistant message with the matching tool_calls id in front of it",
-        };
-        if turn.role == "tool" {
-            return Err(orphan(at));
-        }
-        let mut open: HashSet<&str> = call_ids(turn).into_iter().collect();
-        let has_calls = !open.is_empty();
-        let mut end = at + 1;
-        while end < turns.len() && turns[end].role == "tool" {
-            let id = turns[end].message.get("tool_call_id").and_then(Value::as_str).unwrap_or("");
-            if !open.remove(id) {
-                return Err(orphan(end));
-            }
-            end += 1;
-        }
-        if has_calls && !open.is_empty() && end < turns.len() {
-            let mut ids: Vec<&str> = open.into_iter().collect();
-            ids.sort_unstable();
-            return Err(Error::BadMessage {
-                index: at,
-                what: format!("calls {} without a result", ids.join(", ")),
-                hint: "add the missing tool messages or remove the call",
-            });
-        }
-        groups.push(Group { turns: at..end, keep: false });
-        at = end;
-    }
-    Ok(groups)
+/// Where it is said that messages were left out. It is never said in the user's name.
+enum Note {
+    /// A message of the system in front of a message.
+    Message { before: usize, json: String },
+    /// At the end of the system's text.
+    System { at: usize, json: String },
 }
 
 struct State<'e> {
-    turns: Vec<Turn>,
-    groups: Vec<Group>,
+    json: &'e str,
+    items: &'e [Item<'e>],
+    kind: Kind,
+    blocks: Vec<Block>,
+    gone: Vec<bool>,
+    tokens: Vec<usize>,
     total: usize,
-    encoding: &'e Encoding,
-    reformed: Vec<usize>,
-    digested: Vec<usize>,
-    /// Whether the place of what is gone is marked.
-    noted: bool,
+    meter: Meter<'e>,
+    /// Texts of each message that change.
+    edits: Vec<Vec<(Range<usize>, String)>>,
+    reformed: BTreeSet<usize>,
+    digested: BTreeSet<usize>,
+    note: Option<Note>,
 }
 
 impl State<'_> {
-    fn set_content(&mut self, index: usize, content: String) -> bool {
-        let mut message = self.turns[index].message.clone();
-        message.insert("content".to_owned(), Value::String(content));
-        let value = Value::Object(message);
-        let tokens = message_tokens(&value, self.encoding);
-        let turn = &mut self.turns[index];
-        if tokens >= turn.tokens {
+    fn shrink(
+        &mut self,
+        options: &TrimOptions,
+        mut store: Option<&mut dyn Store>,
+        conversation: &Conversation<'_>,
+    ) -> Result<()> {
+        let mut first = self.blocks.iter().position(|block| block.side == Side::User && !block.is_pair);
+        let mut kept = self.kept(first, options);
+        if options.drop_first
+            && let Some(later) = self.later_start(first, &kept, options.budget)
+        {
+            let end = self.blocks[later].items[0];
+            let from = self.blocks[first.unwrap_or(0)].items[0];
+            for i in from..end {
+                if self.items[i].side != Side::System {
+                    self.drop_item(i);
+                }
+            }
+            first = Some(later);
+            kept = self.kept(first, options);
+        }
+        let stale: Vec<usize> = (0..self.blocks.len())
+            .filter(|b| !kept[*b])
+            .flat_map(|b| self.blocks[b].items.clone())
+            .filter(|i| !self.gone[*i])
+            .collect();
+        self.reform(&stale);
+        self.digest(&stale, options.budget, &mut store)?;
+        if self.total > options.budget {
+            self.drop_blocks(&kept, options);
+        }
+        if self.total > options.budget {
+            let needed: Vec<usize> = (0..self.blocks.len())
+                .filter(|b| kept[*b])
+                .flat_map(|b| self.blocks[b].items.clone())
+                .filter(|i| !self.gone[*i] && !options.pinned.contains(i))
+                .collect();
+            self.reform(&needed);
+            self.cut_results(&needed, options.budget, &mut store)?;
+        }
+        if self.total > options.budget {
+            let largest = (0..self.items.len()).filter(|i| !self.gone[*i]).max_by_key(|i| self.tokens[*i]);
+            let largest =
+                largest.map_or_else(String::new, |i| format!("message {i} ({})", self.items[i].role));
+            return Err(Error::OverBudget { minimum: self.total, budget: options.budget, largest });
+        }
+        self.add_note(conversation, options.budget);
+        Ok(())
+    }
+
+    /// The exchange that each block belongs to: it begins with what a user asks.
+    fn exchanges(&self) -> Vec<usize> {
+        let mut exchange = 0;
+        let asks = |block: &Block| block.side == Side::User && !block.is_pair;
+        self.blocks
+            .iter()
+            .enumerate()
+            .map(|(i, block)| {
+                exchange += usize::from(i > 0 && asks(block));
+                exchange
+            })
+            .collect()
+    }
+
+    /// Which blocks must stay.
+    fn kept(&self, first: Option<usize>, options: &TrimOptions) -> Vec<bool> {
+        let pinned: HashSet<usize> = options.pinned.iter().copied().collect();
+        let last = self.blocks.len().saturating_sub(1);
+        let mut kept: Vec<bool> = self
+            .blocks
+            .iter()
+            .enumerate()
+            .map(|(i, block)| {
+                Some(i) == first || i == last || block.items.iter().any(|item| pinned.contains(item))
+            })
+            .collect();
+        if self.kind.alternates() {
+            // Pairs may go one by one; what else an exchange holds goes together with them or stays.
+            let exchanges = self.exchanges();
+            let mut held: HashSet<usize> =
+                kept.iter().zip(&exchanges).filter(|(kept, _)| **kept).map(|(_, e)| *e).collect();
+            held.insert(0);
+            for (i, block) in self.blocks.iter().enumerate() {
+                kept[i] |= !block.is_pair && held.contains(&exchanges[i]);
+            }
+            if let Some(kept) = kept.first_mut() {
+                *kept = true;
+            }
+        }
+        kept
+    }
+
+    /// The first later turn of a user that a conversation in the budget can begin with; else the one that comes nearest.
+    fn later_start(&self, first: Option<usize>, kept: &[bool], budget: usize) -> Option<usize> {
+        let first = first?;
+        let size = |b: usize| self.blocks[b].items.iter().map(|i| self.tokens[*i]).sum::<usize>();
+        let exchanges = self.exchanges();
+        let own = |b: usize| exchanges[b] == exchanges[first] && b + 1 < kept.len();
+        // What stays whatever the conversation begins with.
+        let free: usize = (0..kept.len()).filter(|b| !kept[*b] || own(*b)).map(size).sum();
+        let rest = self.total - free;
+        if rest + (0..kept.len()).filter(|b| own(*b) && kept[*b]).map(size).sum::<usize>() <= budget {
+            return None;
+        }
+        let mut best: Option<(usize, usize)> = None;
+        for b in first + 1..kept.len() {
+            if exchanges[b] == exchanges[b - 1] {
+                if kept[b] && !own(b) && b + 1 < kept.len() && exchanges[b] != exchanges[kept.len() - 1] {
+                    break;
+                }
+                continue;
+            }
+            let whole: usize = if self.kind.alternates() {
+                (b..kept.len())
+                    .take_while(|other| exchanges[*other] == exchanges[b])
+                    .filter(|other| !kept[*other] && !self.blocks[*other].is_pair)
+                    .map(size)
+                    .sum()
+            } else if kept[b] {
+                0
+            } else {
+                size(b)
+            };
+            let needed = rest + whole;
+            if best.is_none_or(|(least, _)| needed < least) {
+                best = Some((needed, b));
+            }
+            if needed <= budget || kept[b] {
+                break;
+            }
+        }
+        best.map(|(_, b)| b)
+    }
+
+    fn drop_item(&mut self, item: usize) {
+        if !std::mem::replace(&mut self.gone[item], true) {
+            self.total -= self.tokens[item];
+        }
+    }
+
+    fn text_at(&self, range: &Range<usize>) -> Option<String> {
+        serde_json::from_str(&self.json[range.clone()]).ok()
+    }
+
+    /// The text that stands at a place now.
+    fn current(&self, item: usize, range: &Range<usize>) -> Option<String> {
+        let edited = self.edits[item].iter().find(|(place, _)| place == range);
+        edited.map(|(_, text)| text.clone()).or_else(|| self.text_at(range))
+    }
+
+    /// Puts a text in the place of another, where that saves something.
+    fn set(&mut self, item: usize, range: &Range<usize>, text: String) -> bool {
+        let known = self.edits[item].clone();
+        match self.edits[item].iter_mut().find(|(place, _)| place == range) {
+            Some((_, old)) => *old = text,
+            None => self.edits[item].push((range.clone(), text)),
+        }
+        self.edits[item].sort_by_key(|(place, _)| place.start);
+        let json = self.printed(item);
+        let tokens = object(&json).map_or(usize::MAX, |members| self.meter.item(&members).total());
+        if tokens >= self.tokens[item] {
+            self.edits[item] = known;
             return false;
         }
-        self.total -= turn.tokens - tokens;
-        turn.tokens = tokens;
-        if let Value::Object(message) = value {
-            turn.message = message;
-        }
+        self.total -= self.tokens[item] - tokens;
+        self.tokens[item] = tokens;
         true
     }
 
     /// Gives tool results their shorter exact form. Repeats are not named: a later message would change an earlier one.
-    fn reform(&mut self) {
+    fn reform(&mut self, items: &[usize]) {
         let passes = PassSet::default().without(Pass::Repeats).without(Pass::Duplicates);
         let options = Options { passes, ..Options::default() };
-        for i in 0..self.turns.len() {
-            let turn = &self.turns[i];
-            if turn.keep || turn.role != "tool" {
-                continue;
-            }
-            let Some(content) = turn.message.get("content").and_then(Value::as_str) else { continue };
-            if let Ok(short) = compress(content, options, None, self.encoding)
-                && short.exact
-                && short.tokens_after < short.tokens_before
-                && self.set_content(i, short.text)
-            {
-                self.reformed.push(i);
+        for i in items {
+            for range in &self.items[*i].texts {
+                let Some(content) = self.current(*i, range) else { continue };
+                if let Ok(short) = compress(&content, options, None, self.meter.encoding)
+                    && short.exact
+                    && short.tokens_after < short.tokens_before
+                    && self.set(*i, range, short.text)
+                {
+                    self.reformed.insert(*i);
+                }
             }
         }
-    }
-
-    fn shrink(
-        &mut self,
-        messages: &[Value],
-        options: &TrimOptions,
-        store: Option<&mut dyn Store>,
-    ) -> Result<()> {
-        let values: Vec<BTreeSet<String>> = self.turns.iter().map(|turn| facts_of(&turn.message)).collect();
-        self.digest(messages, options.budget, &values, store)?;
-        if self.total <= options.budget {
-            return Ok(());
-        }
-        let note = message_tokens(&note_for(self.turns.len()), self.encoding);
-        self.total += note;
-        if options.stride > 0 {
-            self.drop_oldest(options);
-        } else {
-            self.drop_least(options.budget, &values);
-        }
-        // Where only the note is too much, the report alone says what is gone.
-        if self.total > options.budget {
-            self.total -= note;
-            self.noted = false;
-        }
-        if self.total > options.budget {
-            let largest = self
-                .turns
-                .iter()
-                .enumerate()
-                .filter(|(_, turn)| !turn.gone)
-                .max_by_key(|(_, turn)| turn.tokens);
-            let largest =
-                largest.map_or_else(String::new, |(i, turn)| format!("message {i} ({})", turn.role));
-            return Err(Error::OverBudget { minimum: self.total, budget: options.budget, largest });
-        }
-        Ok(())
     }
 
     /// Leaves of stale tool results only the values they held, oldest first, until the budget is met.
-    fn digest(
-        &mut self,
-        messages: &[Value],
-        budget: usize,
-        values: &[BTreeSet<String>],
-        mut store: Option<&mut dyn Store>,
-    ) -> Result<()> {
-        for (i, values) in values.iter().enumerate() {
-            if self.total <= budget {
-                break;
-            }
-            let turn = &self.turns[i];
-            if turn.keep || turn.role != "tool" || turn.tokens < 60 {
-                continue;
-            }
-            let whole = messages[i].get("content").and_then(Value::as_str).unwrap_or("");
-            let place = match store.as_deref_mut().map(|store| store.put(whole)) {
-                Some(Ok(handle)) => format!(", ref={handle}"),
-                None | Some(Err(StoreError::Full { .. } | StoreError::Collision { .. })) => String::new(),
-                Some(Err(error)) => return Err(error.into()),
-            };
-            let own: Vec<&str> = values.iter().map(String::as_str).collect();
-            if self.set_content(i, format!("[result left out{place}; values in it: {}]", own.join(" "))) {
-                self.digested.push(i);
+    fn digest(&mut self, items: &[usize], budget: usize, store: &mut Option<&mut dyn Store>) -> Result<()> {
+        for i in items {
+            for range in &self.items[*i].texts {
+                if self.total <= budget {
+                    return Ok(());
+                }
+                let Some(whole) = self.text_at(range) else { continue };
+                if self.meter.encoding.count(&whole) < 60 {
+                    continue;
+                }
+                let place = stored(&whole, store)?;
+                let values = guard::values(&whole);
+                let own: Vec<&str> = values.iter().map(String::as_str).collect();
+                let digest = format!("[result left out{place}; values in it: {}]", own.join(" "));
+                if self.set(*i, range, digest) {
+                    self.digested.insert(*i);
+                }
             }
         }
         Ok(())
     }
 
-    fn drop_oldest(&mut self, options: &TrimOptions) {
-        let free: Vec<usize> = (0..self.groups.len()).filter(|g| !self.groups[*g].keep).collect();
-        for stride in free.chunks(options.stride) {
-            if self.total <= options.budget {
-                return;
-            }
-            for group in stride {
-                self.drop_group(*group);
+    /// Cuts results that must stay, the largest first: their start and end, or a line about what is missing.
+    fn cut_results(
+        &mut self,
+        items: &[usize],
+        budget: usize,
+        store: &mut Option<&mut dyn Store>,
+    ) -> Result<()> {
+        let encoding = self.meter.encoding;
+        let mut texts: Vec<(usize, usize, Range<usize>)> = Vec::new();
+        for i in items {
+            for range in &self.items[*i].texts {
+                let tokens = self.current(*i, range).map_or(0, |text| encoding.count(&text));
+                texts.push((tokens, *i, range.clone()));
             }
         }
-    }
-
-    fn drop_group(&mut self, group: usize) {
-        for turn in &mut self.turns[self.groups[group].turns.clone()] {
-            turn.gone = true;
-            self.total -= turn.tokens;
+        texts.sort_by_key(|(tokens, item, range)| (Reverse(*tokens), *item, range.start));
+        for (tokens, i, range) in texts {
+            if self.total <= budget {
+                break;
+            }
+            let Some(whole) = self.text_at(&range) else { continue };
+            let all = encoding.count(&whole);
+            let place = if tokens > 30 { stored(&whole, store)? } else { String::new() };
+            let mark = if place.is_empty() { String::new() } else { format!("[whole result{place}]\n") };
+            let room = tokens.saturating_sub(self.total - budget).saturating_sub(if mark.is_empty() {
+                0
+            } else {
+                encoding.count(&mark) + 1
+            });
+            let cut = cut(&whole, all, room, encoding).map(|(text, _)| format!("{mark}{text}"));
+            let done = cut.is_ok_and(|text| self.set(i, &range, text)) && self.total <= budget;
+            if done || self.set(i, &range, format!("[{all} tokens left out{place}]")) {
+                self.digested.insert(i);
+            }
         }
+        Ok(())
     }
 
-    /// Drops the group with the fewest values a token that no other message holds, again and again.
-    fn drop_least(&mut self, budget: usize, values: &[BTreeSet<String>]) {
-        let mut said: HashMap<&str, usize> = HashMap::new();
-        for set in values {
+    /// Drops blocks until the budget is met: the oldest in strides, else those that say least that no other block says.
+    fn drop_blocks(&mut self, kept: &[bool], options: &TrimOptions) {
+        let exchanges = self.exchanges();
+        // Where turns must alternate, what an exchange holds beside its pairs goes last and at once.
+        let together = |b: usize| self.kind.alternates() && !self.blocks[b].is_pair;
+        let mut units: Vec<Vec<usize>> = Vec::new();
+        let mut rests: HashMap<usize, Vec<usize>> = HashMap::new();
+        let mut pairs: HashMap<usize, usize> = HashMap::new();
+        let alive = |b: usize| !self.gone[self.blocks[b].items[0]];
+        for b in 0..self.blocks.len() {
+            if together(b) && !kept[b] && alive(b) {
+                rests.entry(exchanges[b]).or_default().push(b);
+            } else if !together(b) && alive(b) {
+                *pairs.entry(exchanges[b]).or_default() += 1;
+            }
+        }
+        let mut waits: HashMap<usize, usize> = HashMap::new();
+        let mut left: HashMap<usize, usize> = HashMap::new();
+        for b in 0..self.blocks.len() {
+            if !together(b) && !kept[b] && alive(b) {
+                units.push(vec![b]);
+            }
+            let ends = exchanges.get(b + 1) != Some(&exchanges[b]);
+            if ends && let Some(rest) = rests.remove(&exchanges[b]) {
+                let n = pairs.get(&exchanges[b]).copied().unwrap_or(0);
+                left.insert(exchanges[b], n);
+                waits.insert(exchanges[b], units.len());
+                units.push(rest);
+            }
+        }
+        if options.stride > 0 {
+            for stride in units.chunks(options.stride) {
+                if self.total <= options.budget {
+                    return;
+                }
+                for b in stride.concat() {
+                    self.drop_block(b);
+                }
+            }
+            // A stride may have left pairs without what they belong to only where some of them must stay.
+            return;
+        }
+        let exchange = |unit: usize| exchanges[units[unit][0]];
+        let values: Vec<BTreeSet<String>> = (0..self.items.len()).map(|i| self.values(i)).collect();
+        // How many units say a value, and the sum of their numbers, which is the last one's when one is left.
+        let mut said: HashMap<&str, (usize, usize)> = HashMap::new();
+        let items: Vec<Vec<usize>> = units
+            .iter()
+            .map(|unit| unit.iter().flat_map(|b| self.blocks[*b].items.clone()).collect())
+            .collect();
+        let in_units: HashSet<usize> = items.iter().flatten().copied().collect();
+        let fixed: HashSet<&str> = (0..self.items.len())
+            .filter(|i| !in_units.contains(i) && !self.gone[*i])
+            .flat_map(|i| values[i].iter().map(String::as_str))
+            .collect();
+        let own: Vec<BTreeSet<&str>> = items
+            .iter()
+            .map(|items| {
+                let all = items.iter().flat_map(|i| values[*i].iter().map(String::as_str));
+                all.filter(|value| !fixed.contains(value)).collect()
+            })
+            .collect();
+        for (unit, set) in own.iter().enumerate() {
             for value in set {
-                *said.entry(value).or_default() += 1;
+                let (n, sum) = said.entry(value).or_default();
+                (*n, *sum) = (*n + 1, *sum + unit);
             }
         }
-        let mut free: Vec<usize> = (0..self.groups.len()).filter(|g| !self.groups[*g].keep).collect();
-        let n = self.groups.len() as f64;
-        while self.total > budget && !free.is_empty() {
-            let worth = |group: usize| {
-                let range = self.groups[group].turns.clone();
-                let mut seen: BTreeSet<&str> = BTreeSet::new();
-                for i in range.clone() {
-                    seen.extend(values[i].iter().map(String::as_str));
+        let mut unique: Vec<usize> =
+            own.iter().map(|set| set.iter().filter(|value| said[*value].0 == 1).count()).collect();
+        let n_units = units.len().max(1) as f64;
+        let sizes: Vec<usize> =
+            items.iter().map(|items| items.iter().map(|i| self.tokens[*i]).sum::<usize>().max(1)).collect();
+        // Of two that say as much, the older one goes. What a unit is worth only grows, so an old figure is a lower bound.
+        let worth = |unit: usize, unique: &[usize]| {
+            Worth((unique[unit] as f64 + 0.2 + 0.2 * unit as f64 / n_units) / sizes[unit] as f64)
+        };
+        let ready = |unit: usize, left: &HashMap<usize, usize>| {
+            waits.get(&exchange(unit)) != Some(&unit) || left[&exchange(unit)] == 0
+        };
+        let mut heap: BinaryHeap<Reverse<(Worth, usize)>> = (0..units.len())
+            .filter(|unit| ready(*unit, &left))
+            .map(|unit| Reverse((worth(unit, &unique), unit)))
+            .collect();
+        while self.total > options.budget
+            && let Some(Reverse((known, unit))) = heap.pop()
+        {
+            let now = worth(unit, &unique);
+            if now > known {
+                heap.push(Reverse((now, unit)));
+                continue;
+            }
+            for value in &own[unit] {
+                let (n, sum) = said.get_mut(value).expect("every value was counted");
+                (*n, *sum) = (*n - 1, *sum - unit);
+                if *n == 1 {
+                    unique[*sum] += 1;
                 }
-                // A value that two messages of this group hold is still lost with the group.
-                let held = |value: &str| range.clone().filter(|i| values[*i].contains(value)).count();
-                let unique = seen.iter().filter(|value| said.get(**value) == Some(&held(value))).count();
-                let tokens: usize = self.turns[range].iter().map(|turn| turn.tokens).sum();
-                // Of two groups that say as much, the older one goes.
-                (unique as f64 + 0.2 + 0.2 * group as f64 / n) / tokens.max(1) as f64
-            };
-            let (at, group) = free
-                .iter()
-                .copied()
-                .enumerate()
-                .map(|(at, group)| (worth(group), at, group))
-                .min_by(|a, b| a.0.total_cmp(&b.0))
-                .map(|(_, at, group)| (at, group))
-                .expect("free is not empty");
-            free.remove(at);
-            for i in self.groups[group].turns.clone() {
-                for value in &values[i] {
-                    if let Some(n) = said.get_mut(value.as_str()) {
-                        *n -= 1;
+            }
+            for b in &units[unit] {
+                self.drop_block(*b);
+            }
+            if let Some(rest) = waits.get(&exchange(unit)).filter(|rest| **rest != unit) {
+                let left = left.get_mut(&exchange(unit)).expect("an exchange that waits is counted");
+                *left -= 1;
+                if *left == 0 {
+                    heap.push(Reverse((worth(*rest, &unique), *rest)));
+                }
+            }
+        }
+    }
+
+    fn drop_block(&mut self, block: usize) {
+        for i in self.blocks[block].items.clone() {
+            self.drop_item(i);
+        }
+    }
+
+    /// The facts of a message, those of its calls aside.
+    fn values(&self, item: usize) -> BTreeSet<String> {
+        let mut places = Vec::new();
+        for key in ["content", "parts", "output"] {
+            if let Some(value) = self.items[item].members.get(key) {
+                strings(self.json, value, &mut places);
+            }
+        }
+        let texts = places.iter().filter_map(|range| self.text_at(range));
+        texts.flat_map(|text| guard::values(&text)).collect()
+    }
+
+    /// Says that messages are missing, where there is room for it and a place that is not the user's.
+    fn add_note(&mut self, conversation: &Conversation<'_>, budget: usize) {
+        let n = self.gone.iter().filter(|gone| **gone).count();
+        let Some(first) = self.gone.iter().position(|gone| *gone) else { return };
+        let text = format!("[{n} earlier messages were left out here to fit the context]");
+        let quoted = Value::from(text.as_str()).to_string();
+        let (note, tokens) = match self.kind {
+            Kind::Chat | Kind::Responses => {
+                let developer = self.items.iter().any(|item| item.role == "developer")
+                    || (self.kind == Kind::Responses && !self.items.iter().any(|item| item.role == "system"));
+                let role = if developer { "developer" } else { "system" };
+                let json = format!("{{\"role\":\"{role}\",\"content\":{quoted}}}");
+                let tokens = object(&json).map_or(0, |members| self.meter.item(&members).total());
+                (Note::Message { before: first, json }, tokens)
+            }
+            Kind::Anthropic => {
+                let Some(system) = conversation.body.as_ref().and_then(|body| body.get("system")) else {
+                    return;
+                };
+                let at = place(self.json, system).end - 1;
+                let text = text.replace(" here", "");
+                let tokens = self.meter.encoding.count(&text) + 2;
+                let quoted = Value::from(text).to_string();
+                match system.get().as_bytes() {
+                    [b'"', ..] => {
+                        let json = format!("\\n\\n{}", &quoted[1..quoted.len() - 1]);
+                        (Note::System { at, json }, tokens)
                     }
+                    [b'[', inner @ .., _] => {
+                        let comma = if inner.iter().all(u8::is_ascii_whitespace) { "" } else { "," };
+                        let json = format!("{comma}{{\"type\":\"text\",\"text\":{quoted}}}");
+                        (Note::System { at, json }, tokens)
+                    }
+                    _ => return,
                 }
             }
-            self.drop_group(group);
+            Kind::Gemini | Kind::Plain => return,
+        };
+        if self.total + tokens <= budget {
+            self.total += tokens;
+            self.note = Some(note);
         }
+    }
+
+    /// A message with its changes.
+    fn printed(&self, item: usize) -> String {
+        let Range { start, end } = self.items[item].range;
+        let mut out = String::with_capacity(end - start);
+        let mut at = start;
+        for (range, text) in &self.edits[item] {
+            out.push_str(&self.json[at..range.start]);
+            out.push_str(&Value::from(text.as_str()).to_string());
+            at = range.end;
+        }
+        out.push_str(&self.json[at..end]);
+        out
+    }
+
+    /// The request with what stays, and the white space that stood before it.
+    fn print(&self) -> String {
+        let (Some(first), Some(last)) = (self.items.first(), self.items.last()) else {
+            return self.json.to_owned();
+        };
+        let (start, end) = (first.range.start, last.range.end);
+        // The system's text stands before or after the messages.
+        let around = |part: Range<usize>| match &self.note {
+            Some(Note::System { at, json }) if part.contains(at) => {
+                format!("{}{json}{}", &self.json[part.start..*at], &self.json[*at..part.end])
+            }
+            _ => self.json[part].to_owned(),
+        };
+        let mut out = around(0..start);
+        let mut some = false;
+        for (i, item) in self.items.iter().enumerate() {
+            let note = match &self.note {
+                Some(Note::Message { before, json }) if *before == i => Some(json.clone()),
+                _ => None,
+            };
+            let between =
+                if i == 0 { "," } else { &self.json[self.items[i - 1].range.end..item.range.start] };
+            for json in note.into_iter().chain((!self.gone[i]).then(|| self.printed(i))) {
+                if std::mem::replace(&mut some, true) {
+                    out.push_str(between);
+                }
+                out.push_str(&json);
+            }
+        }
+        out.push_str(&around(end..self.json.len()));
+        out
     }
 }
 
-fn facts_of(message: &Map<String, Value>) -> BTreeSet<String> {
-    let content = message.get("content").and_then(Value::as_str).unwrap_or("");
-    guard::values(content)
+/// A worth that can be ordered.
+#[derive(Clone, Copy, PartialEq)]
+struct Worth(f64);
+
+impl Eq for Worth {}
+
+impl PartialOrd for Worth {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Worth {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.0.total_cmp(&other.0)
+    }
+}
+
+/// Puts a text into the store, where there is one with room: how to name it.
+fn stored(text: &str, store: &mut Option<&mut dyn Store>) -> Result<String> {
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    Ok(match store.as_deref_mut().map(|store| store.put(text)) {
+        Some(Ok(handle)) => format!(", ref={handle}"),
+        None | Some(Err(StoreError::Full { .. } | StoreError::Collision { .. })) => String::new(),
+        Some(Err(error)) => return Err(error.into()),
+    })
 }

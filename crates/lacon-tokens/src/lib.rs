@@ -46,6 +46,9 @@ pub use estimate::{ESTIMATORS, Estimate, Estimator};
 pub use incremental::Counter;
 pub use models::{Exactness, FAMILIES, Family, ModelCount, ModelEncoding, add_models, for_model};
 pub use pretokenize::Pattern;
-pub use request::{ChatMessage, Image, Request, RequestCount, count_request, image_tokens, tools_text};
+pub use request::{
+    ANSWER, ChatMessage, Image, PER_MESSAGE, PER_TOOL_CALL, Request, RequestCount, count_request,
+    count_schema, image_tokens, tools_text,
+};
 pub use simd::Vectors;
 pub use special::SpecialSet;

@@ -49,7 +49,6 @@ pub struct Request<'a> {
 
 /// Tokens of a request, part by part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct RequestCount {
     /// All prompt tokens: the sum of the parts, or the estimate for the model that follows from it.
     pub total: usize,
@@ -65,9 +64,12 @@ pub struct RequestCount {
     pub how: Exactness,
 }
 
-const PER_MESSAGE: usize = 3;
-const PER_TOOL_CALL: usize = 2;
-const ANSWER: usize = 3;
+/// Tokens around a message.
+pub const PER_MESSAGE: usize = 3;
+/// Tokens around a call.
+pub const PER_TOOL_CALL: usize = 2;
+/// Tokens that open the answer.
+pub const ANSWER: usize = 3;
 
 /// Counts the prompt tokens of a request for a model.
 pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCount {
@@ -118,64 +120,118 @@ pub fn image_tokens(image: &Image) -> usize {
 }
 
 /// The declared tools as the text that models are prompted with.
+///
+/// A tool is a function (alone, or below `function`) with its schema below `parameters` or `input_schema`, or a list of such below
+/// `functionDeclarations`. What holds neither is written as JSON.
 pub fn tools_text(tools: &[Value]) -> String {
     let mut out = String::from("# Tools\n\n## functions\n\nnamespace functions {\n");
     for tool in tools {
-        let function = tool.get("function").unwrap_or(tool);
-        push_description(&mut out, function);
-        let name = function.get("name").and_then(Value::as_str).unwrap_or("None");
-        let parameters = function.get("parameters");
-        let required: Vec<&str> = parameters
-            .and_then(|p| p.get("required"))
-            .and_then(Value::as_array)
-            .map(|names| names.iter().filter_map(Value::as_str).collect())
-            .unwrap_or_default();
-        match parameters.and_then(|p| p.get("properties")).and_then(Value::as_object) {
-            Some(properties) if !properties.is_empty() => {
-                let _ = writeln!(out, "type {name} = (_: {{");
-                for (key, property) in properties {
-                    push_description(&mut out, property);
-                    let optional = if required.contains(&key.as_str()) { "" } else { "?" };
-                    let _ = write!(out, "{key}{optional}: {},", type_text(property));
-                    if let Some(default) = property.get("default") {
-                        let _ = write!(out, " // default: {}", plain_text(default));
-                    }
-                    out.push('\n');
-                }
-                out.push_str("}) => any;\n\n");
-            }
-            _ => {
-                let _ = write!(out, "type {name} = () => any;\n\n");
-            }
+        let declared = tool.get("functionDeclarations").or_else(|| tool.get("function_declarations"));
+        match declared.and_then(Value::as_array) {
+            Some(declared) => declared.iter().for_each(|function| push_function(&mut out, function)),
+            None => push_function(&mut out, tool.get("function").unwrap_or(tool)),
         }
     }
     out.push_str("} // namespace functions");
     out
 }
 
-fn push_description(out: &mut String, value: &Value) {
-    if let Some(description) = value.get("description").and_then(Value::as_str).filter(|d| !d.is_empty()) {
-        for line in description.trim().split('\n') {
-            let _ = writeln!(out, "// {line}");
+fn push_function(out: &mut String, function: &Value) {
+    push_description(out, function, 0);
+    let Some(name) = function.get("name").and_then(Value::as_str) else {
+        let _ = write!(out, "// {function}\n\n");
+        return;
+    };
+    let schema = ["parameters", "input_schema", "parametersJsonSchema", "format"]
+        .into_iter()
+        .find_map(|key| function.get(key));
+    match schema.filter(|schema| has_properties(schema)) {
+        Some(schema) => {
+            let _ = writeln!(out, "type {name} = (_: {{");
+            push_properties(out, schema, 0);
+            push_definitions(out, schema);
+            out.push_str("}) => any;\n\n");
+        }
+        None => {
+            let _ = write!(out, "type {name} = () => any;\n\n");
         }
     }
 }
 
-fn type_text(schema: &Value) -> String {
-    let join = |values: &[Value], text: &dyn Fn(&Value) -> String| {
-        values.iter().map(text).collect::<Vec<_>>().join(" | ")
+fn has_properties(schema: &Value) -> bool {
+    schema.get("properties").and_then(Value::as_object).is_some_and(|properties| !properties.is_empty())
+}
+
+fn push_properties(out: &mut String, schema: &Value, indent: usize) {
+    let required = schema.get("required").and_then(Value::as_array);
+    let is_required =
+        |key: &str| required.is_some_and(|names| names.iter().any(|name| name.as_str() == Some(key)));
+    for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        push_description(out, property, indent);
+        let optional = if is_required(key) { "" } else { "?" };
+        let _ = write!(out, "{:indent$}{key}{optional}: {},", "", type_text(property, indent));
+        if let Some(default) = property.get("default") {
+            let _ = write!(out, " // default: {}", plain_text(default));
+        }
+        out.push('\n');
+    }
+}
+
+/// Schemas that others refer to.
+fn push_definitions(out: &mut String, schema: &Value) {
+    for key in ["$defs", "definitions"] {
+        for (name, definition) in schema.get(key).and_then(Value::as_object).into_iter().flatten() {
+            push_description(out, definition, 0);
+            let _ = writeln!(out, "type {name} = {},", type_text(definition, 0));
+        }
+    }
+}
+
+fn push_description(out: &mut String, value: &Value, indent: usize) {
+    if let Some(description) = value.get("description").and_then(Value::as_str).filter(|d| !d.is_empty()) {
+        for line in description.trim().split('\n') {
+            let _ = writeln!(out, "{:indent$}// {line}", "");
+        }
+    }
+}
+
+fn type_text(schema: &Value, indent: usize) -> String {
+    let join = |values: &[Value], sign: &str, text: &dyn Fn(&Value) -> String| {
+        values.iter().map(text).collect::<Vec<_>>().join(sign)
     };
+    let nested = |schema: &Value| type_text(schema, indent);
     if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-        return join(values, &Value::to_string);
+        return join(values, " | ", &Value::to_string);
     }
-    if let Some(options) = schema.get("anyOf").and_then(Value::as_array) {
-        return join(options, &type_text);
+    if let Some(value) = schema.get("const") {
+        return value.to_string();
     }
-    match schema.get("type").and_then(Value::as_str) {
-        Some("array") => format!("{}[]", schema.get("items").map_or("string".to_owned(), type_text)),
-        Some("integer" | "number") => "number".to_owned(),
-        Some("boolean") => "boolean".to_owned(),
-        Some("null") => "null".to_owned(),
+    for (key, sign) in [("anyOf", " | "), ("oneOf", " | "), ("allOf", " & ")] {
+        if let Some(options) = schema.get(key).and_then(Value::as_array) {
+            return join(options, sign, &nested);
+        }
+    }
+    if let Some(name) = schema.get("$ref").and_then(Value::as_str) {
+        return name.rsplit('/').next().unwrap_or(name).to_owned();
+    }
+    let one = |kind: &str| match kind.to_ascii_lowercase().as_str() {
+        "array" => format!("{}[]", schema.get("items").map_or("string".to_owned(), nested)),
+        "integer" | "number" => "number".to_owned(),
+        "boolean" => "boolean".to_owned(),
+        "null" => "null".to_owned(),
+        "object" if has_properties(schema) => {
+            let mut out = String::from("{\n");
+            push_properties(&mut out, schema, indent + 2);
+            let _ = write!(out, "{:indent$}}}", "");
+            out
+        }
+        "object" => "object".to_owned(),
+        _ => "string".to_owned(),
+    };
+    match schema.get("type") {
+        Some(Value::String(kind)) => one(kind),
+        Some(Value::Array(kinds)) => join(kinds, " | ", &|kind| one(kind.as_str().unwrap_or(""))),
+        _ if has_properties(schema) => one("object"),
         _ => "string".to_owned(),
     }
 }
@@ -185,7 +241,7 @@ fn plain_text(value: &Value) -> String {
 }
 
 /// The schema as compact JSON with sorted keys and a space after `,` and `:`.
-fn count_schema(encoding: &Encoding, schema: &Value) -> usize {
+pub fn count_schema(encoding: &Encoding, schema: &Value) -> usize {
     let mut text = String::new();
     push_json(&mut text, schema);
     encoding.count(&text)

@@ -210,6 +210,9 @@ pub struct RunArgs {
 pub struct CountArgs {
     /// Files and folders; standard input for `-` or when there are none
     pub files: Vec<PathBuf>,
+    /// Count a request as a provider meters it: messages, tools, schemas, pictures; may be given again
+    #[arg(long, value_name = "FILE")]
+    pub request: Vec<PathBuf>,
     /// Count for this model; may be given again
     #[arg(long, value_name = "MODEL")]
     pub model: Vec<String>,

@@ -23,6 +23,7 @@ use super::{
     meter::{Meter, OVER},
 };
 use foldhash::{HashMap, HashMapExt as _};
+use std::cell::Cell;
 use std::fmt::Write as _;
 
 const HEAD: &str = "@edit ";
@@ -37,6 +38,10 @@ const REACH: usize = 12;
 const MAX_PLACES: usize = 4;
 /// Most lists of changes in one text: each is searched for in all that stands above.
 const MAX_LISTS: usize = 1000;
+/// Lines looked at for a byte of text, at most. Beyond that the text is left as it is, and the report says so.
+const STEPS_PER_BYTE: usize = 16;
+/// Steps for a short text.
+const MIN_STEPS: usize = 1 << 16;
 /// Texts beyond this are left alone, and so is anything that decodes to more.
 const MAX_TEXT: usize = 8 << 20;
 
@@ -76,6 +81,15 @@ impl Above {
             self.hashes.push(h);
         }
     }
+}
+
+/// What became of a text.
+pub(crate) enum Search {
+    Found(Edited),
+    /// There is nothing worth a list of changes.
+    Nothing,
+    /// The search took too many steps.
+    GaveUp,
 }
 
 /// A text with its later versions written as changes.
@@ -133,9 +147,11 @@ struct Version {
 /// What stands above and the text, as one run of lines.
 struct Lines<'a> {
     above: &'a [String],
+    above_hashes: &'a [u64],
     text: Vec<&'a str>,
-    /// Hashes of all of them.
-    hashes: Vec<u64>,
+    text_hashes: Vec<u64>,
+    /// Steps that are left.
+    steps: Cell<usize>,
 }
 
 impl<'a> Lines<'a> {
@@ -150,8 +166,22 @@ impl<'a> Lines<'a> {
         self.above.len() + self.text.len()
     }
 
+    fn hash(&self, at: usize) -> u64 {
+        match at.checked_sub(self.above.len()) {
+            None => self.above_hashes[at],
+            Some(at) => self.text_hashes[at],
+        }
+    }
+
     fn same(&self, a: usize, b: usize) -> bool {
-        self.hashes[a] == self.hashes[b] && self.get(a) == self.get(b)
+        self.step() && self.hash(a) == self.hash(b) && self.get(a) == self.get(b)
+    }
+
+    /// Takes a step; `false` where none is left.
+    fn step(&self) -> bool {
+        let left = self.steps.get();
+        self.steps.set(left.saturating_sub(1));
+        left > 0
     }
 
     /// The first words of a line by which it is found first; `None` where an earlier line begins with all of it.
@@ -163,27 +193,40 @@ impl<'a> Lines<'a> {
                 n += 1;
             }
             let start = &line[..n];
-            (0..at).all(|before| !self.get(before).starts_with(start)).then_some(start)
+            (0..at).all(|before| self.step() && !self.get(before).starts_with(start)).then_some(start)
         })
     }
 }
 
-/// Encodes the later versions in a text; `None` where there are none worth it or all signs are taken.
-pub(crate) fn encode(above: &Above, text: &str) -> Option<Edited> {
+/// Encodes the later versions in a text.
+pub(crate) fn encode(above: &Above, text: &str) -> Search {
     if text.len() > MAX_TEXT {
-        return None;
+        return Search::Nothing;
     }
     let split: Vec<&str> = text.split('\n').collect();
-    let hashes = above.hashes.iter().copied().chain(split.iter().map(|line| hash(line))).collect();
-    let lines = Lines { above: &above.lines, text: split, hashes };
-    let versions = find(above, &lines);
+    let lines = Lines {
+        above: &above.lines,
+        above_hashes: &above.hashes,
+        text_hashes: split.iter().map(|line| hash(line)).collect(),
+        text: split,
+        steps: Cell::new(text.len() * STEPS_PER_BYTE + MIN_STEPS),
+    };
+    let edited = written(&lines, &find(above, &lines));
+    match edited {
+        _ if lines.steps.get() == 0 => Search::GaveUp,
+        Some(edited) => Search::Found(edited),
+        None => Search::Nothing,
+    }
+}
+
+fn written(lines: &Lines<'_>, versions: &[Version]) -> Option<Edited> {
     if versions.is_empty() {
         return None;
     }
     let sign = SIGNS.into_iter().find(|sign| !lines.text.iter().any(|line| line.starts_with(*sign)))?;
     let mut out = head(sign);
     let mut at = lines.above.len();
-    for version in &versions {
+    for version in versions {
         for line in at..version.at {
             out.push('\n');
             out.push_str(lines.get(line));
@@ -222,16 +265,29 @@ fn head(sign: char) -> String {
     )
 }
 
+/// Lines of the text that a list of changes stands for.
+struct Hidden {
+    /// The text's first line.
+    first: usize,
+    lines: Vec<bool>,
+}
+
+impl Hidden {
+    fn has(&self, line: usize) -> bool {
+        line.checked_sub(self.first).is_some_and(|line| self.lines[line])
+    }
+}
+
 fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
     let mut index = Index::new();
     // Lines that a list of changes stands for cannot be read above.
-    let mut hidden = vec![false; lines.len()];
+    let mut hidden = Hidden { first: lines.above.len(), lines: vec![false; lines.text.len()] };
     let mut found: Vec<Version> = Vec::new();
     let mut at = lines.above.len();
-    while at < lines.len() {
+    while at < lines.len() && lines.steps.get() > 0 {
         let line = lines.get(at);
         if found.len() < MAX_LISTS && telling(line) {
-            let h = lines.hashes[at];
+            let h = lines.hash(at);
             let places = [above.index.get(&h), index.get(&h)].into_iter().flatten();
             let places = places.flat_map(|places| &places.at[..places.n]);
             let best = places
@@ -240,24 +296,24 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
                 .filter_map(|place| version(lines, &hidden, place, at))
                 .max_by_key(|(saved, version)| (*saved, std::cmp::Reverse(version.source)));
             if let Some((_, version)) = best {
-                hidden[version.at..version.end].fill(true);
+                hidden.lines[version.at - hidden.first..version.end - hidden.first].fill(true);
                 at = version.end;
                 found.push(version);
                 continue;
             }
         }
-        note(&mut index, line, lines.hashes[at], at);
+        note(&mut index, line, lines.hash(at), at);
         at += 1;
     }
     found
 }
 
 /// Walks a source and its later version side by side; gives the bytes that its changes save, if they are worth it.
-fn version(lines: &Lines<'_>, hidden: &[bool], source: usize, at: usize) -> Option<(usize, Version)> {
+fn version(lines: &Lines<'_>, hidden: &Hidden, source: usize, at: usize) -> Option<(usize, Version)> {
     let (mut a, mut b) = (source, at);
     let (mut source_end, mut end);
     let mut changes: Vec<Change> = Vec::new();
-    let readable = |line: usize| line < at && !hidden[line];
+    let readable = |line: usize| line < at && !hidden.has(line);
     loop {
         while readable(a) && b < lines.len() && lines.same(a, b) {
             (a, b) = (a + 1, b + 1);
@@ -286,12 +342,12 @@ fn version(lines: &Lines<'_>, hidden: &[bool], source: usize, at: usize) -> Opti
 }
 
 /// How many lines of the source and of the version to pass until both say the same again for two lines.
-fn in_step(lines: &Lines<'_>, hidden: &[bool], a: usize, b: usize, at: usize) -> Option<(usize, usize)> {
-    let same = |a: usize, b: usize| a < at && b < lines.len() && !hidden[a] && lines.same(a, b);
+fn in_step(lines: &Lines<'_>, hidden: &Hidden, a: usize, b: usize, at: usize) -> Option<(usize, usize)> {
+    let same = |a: usize, b: usize| a < at && b < lines.len() && !hidden.has(a) && lines.same(a, b);
     for distance in 1..=2 * REACH {
         for skip in distance.saturating_sub(REACH)..=distance.min(REACH) {
             let (x, y) = (a + skip, b + distance - skip);
-            if x >= at || hidden[a..x].contains(&true) {
+            if x >= at || (a..x).any(|line| hidden.has(line)) {
                 break;
             }
             if same(x, y) && same(x + 1, y + 1) && !(lines.get(x).is_empty() && lines.get(x + 1).is_empty()) {
@@ -407,5 +463,96 @@ impl<'a> List<'a> {
     fn close(mut self) -> Vec<&'a str> {
         self.out.extend(&self.source[self.done..]);
         self.out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(text: &str) -> usize {
+        let above = Above::default();
+        let split: Vec<&str> = text.split('\n').collect();
+        let most = usize::MAX / 2;
+        let lines = Lines {
+            above: &above.lines,
+            above_hashes: &above.hashes,
+            text_hashes: split.iter().map(|line| hash(line)).collect(),
+            text: split,
+            steps: Cell::new(most.min(text.len() * STEPS_PER_BYTE + MIN_STEPS)),
+        };
+        let before = lines.steps.get();
+        let _ = written(&lines, &find(&above, &lines));
+        before - lines.steps.get()
+    }
+
+    type Generator = fn(usize) -> String;
+
+    /// Versions of one file, ragged lines, and one diff again and again.
+    const GENERATORS: [Generator; 3] = [
+        |n| {
+            let file = |v: usize| {
+                (0..40)
+                    .map(|i| {
+                        format!("line {i} of a file, as it was in {}\n", if i == v % 40 { v } else { 0 })
+                    })
+                    .collect::<String>()
+            };
+            (0..n / 40).map(file).collect()
+        },
+        |n| (0..n).map(|i| format!("{}\n", "wide cell,".repeat(1 + i * i % 37))).collect(),
+        |n| {
+            (0..n / 4)
+                .map(|i| format!("@@ -1,3 +1,3 @@ fn a() {{\n context line here\n-old value is {i}\n+new\n"))
+                .collect()
+        },
+    ];
+
+    #[test]
+    fn steps_grow_as_the_text_does() {
+        for (i, text) in GENERATORS.iter().enumerate() {
+            for n in [2_000, 8_000, 32_000] {
+                let (small, large) = (text(n), text(2 * n));
+                let growth = steps(&large) as f64 / steps(&small).max(1) as f64;
+                let length = large.len() as f64 / small.len() as f64;
+                let bound = large.len() * STEPS_PER_BYTE + MIN_STEPS;
+                assert!(steps(&large) <= bound, "{i}: {} of {bound}", steps(&large));
+                println!(
+                    "{i} {n}: {} steps, {growth:.2} times for {length:.2} times the text",
+                    steps(&large)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_search_without_end_is_given_up() {
+        // Every line begins as all the others do, so that no few words name one.
+        let line = |i: usize| {
+            format!("{}{i:05}", "the same beginning of every line, far beyond what is quoted ".repeat(2))
+        };
+        let block =
+            |from: usize| (0..20_000).map(|i| line(from + i % 977 * 20 + i / 977) + "\n").collect::<String>();
+        let text = format!(
+            "{}{}",
+            block(0),
+            (0..800)
+                .map(|i| format!(
+                    "{}\n{}\n{}\n{}\nx{i}\n{}\n{}\n{}\n",
+                    line(i),
+                    line(i + 20),
+                    line(i + 40),
+                    line(i + 60),
+                    line(i + 100),
+                    line(i + 120),
+                    line(i + 140)
+                ))
+                .collect::<String>()
+        );
+        assert!(matches!(
+            encode(&Above::default(), &text),
+            Search::GaveUp | Search::Nothing | Search::Found(_)
+        ));
+        assert!(steps(&text) <= text.len() * STEPS_PER_BYTE + MIN_STEPS);
     }
 }

@@ -15,6 +15,8 @@ use std::fmt::Write as _;
 
 /// Most lines in one frame; more are encoded as several.
 const MAX_LINES: usize = 200_000;
+/// Words compared for a byte of text, at most. Beyond that the lines have no templates worth the search, and the pass gives up.
+const STEPS_PER_BYTE: usize = 8;
 /// A group needs this many bytes outside of its values to be worth a template.
 const MIN_FIXED: usize = 12;
 
@@ -47,7 +49,7 @@ pub(crate) fn encode_if(text: &str, worth: impl Fn(&Found) -> bool) -> Option<(S
         return None;
     }
     let split: Vec<Vec<&str>> = lines.iter().map(|line| tokens(line)).collect();
-    let (mut clusters, of_line) = cluster(&split);
+    let (mut clusters, of_line) = cluster(&split, text.len() * STEPS_PER_BYTE)?;
     let alone = clusters.iter().filter(|cluster| cluster.lines == 1).count();
     if !worth(&Found { lines: lines.len(), plain: alone, templates: 0 }) {
         return None;
@@ -209,7 +211,8 @@ fn is_word(token: &str) -> bool {
     !is_delimiter(token.as_bytes()[0]) && !matches!(token, ":" | "." | "/" | "...")
 }
 
-fn cluster<'a>(split: &[Vec<&'a str>]) -> (Vec<Cluster<'a>>, Vec<usize>) {
+/// Groups lines by their templates; `None` where that takes too many steps.
+fn cluster<'a>(split: &[Vec<&'a str>], steps: usize) -> Option<(Vec<Cluster<'a>>, Vec<usize>)> {
     let mut groups: Vec<Cluster<'a>> = Vec::new();
     let mut of_line = Vec::with_capacity(split.len());
     let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
@@ -228,15 +231,15 @@ fn cluster<'a>(split: &[Vec<&'a str>]) -> (Vec<Cluster<'a>>, Vec<usize>) {
         groups[id].lines += 1;
         of_line.push(id);
     }
-    let target = join_small(&mut groups);
+    let target = join_small(&mut groups, steps)?;
     for id in &mut of_line {
         *id = target[*id];
     }
-    (groups, of_line)
+    Some((groups, of_line))
 }
 
 /// Joins groups of one shape (same delimiters at the same places) that share most of their words.
-fn join_small(groups: &mut [Cluster<'_>]) -> Vec<usize> {
+fn join_small(groups: &mut [Cluster<'_>], mut steps: usize) -> Option<Vec<usize>> {
     let mut target: Vec<usize> = (0..groups.len()).collect();
     let words = words_of(groups);
     let mut by_shape: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
@@ -247,9 +250,11 @@ fn join_small(groups: &mut [Cluster<'_>]) -> Vec<usize> {
             by_shape.insert(shape.clone(), Vec::new());
         }
         let peers = by_shape.get_mut(shape.as_slice()).expect("just put there");
+        let mut used = 0;
         let peer = peers.iter().copied().take(64).find(|peer| {
-            (groups[*peer].lines < 8 || groups[i].lines < 8) && are_kin(&words[*peer], &words[i])
+            (groups[*peer].lines < 8 || groups[i].lines < 8) && are_kin(&words[*peer], &words[i], &mut used)
         });
+        steps = steps.checked_sub(used)?;
         match peer {
             Some(peer) => {
                 for at in 0..groups[i].tokens.len() {
@@ -264,7 +269,7 @@ fn join_small(groups: &mut [Cluster<'_>]) -> Vec<usize> {
             None => peers.push(i),
         }
     }
-    target
+    Some(target)
 }
 
 /// Writes tokens so that two lines have one key if they differ at most in tokens that are left out.
@@ -300,9 +305,10 @@ fn words_of(groups: &[Cluster<'_>]) -> Vec<Vec<u32>> {
 }
 
 /// Whether three words in five are the same in two groups, and all but three.
-fn are_kin(a: &[u32], b: &[u32]) -> bool {
+fn are_kin(a: &[u32], b: &[u32], steps: &mut usize) -> bool {
     let (mut words, mut same) = (0, 0);
     for (x, y) in a.iter().zip(b) {
+        *steps += 1;
         if *x == OPEN_WORD {
             continue;
         }
@@ -337,11 +343,12 @@ fn mark_same<'a>(clusters: &mut [Cluster<'a>], split: &[Vec<&'a str>], of_line: 
     let mut source: Vec<Vec<usize>> = clusters
         .iter()
         .map(|cluster| {
-            let earlier =
-                |at: usize| (0..at).find(|i| cluster.open[*i] && cluster.tokens[*i] == cluster.tokens[at]);
-            (0..cluster.tokens.len())
-                .map(|at| if cluster.open[at] { earlier(at).unwrap_or(NONE) } else { NONE })
-                .collect()
+            let mut first: HashMap<&str, usize> = HashMap::new();
+            let mut earlier = |at: usize| match *first.entry(cluster.tokens[at]).or_insert(at) {
+                first if first < at => first,
+                _ => NONE,
+            };
+            (0..cluster.tokens.len()).map(|at| if cluster.open[at] { earlier(at) } else { NONE }).collect()
         })
         .collect();
     for (parts, id) in split.iter().zip(of_line) {
@@ -352,16 +359,18 @@ fn mark_same<'a>(clusters: &mut [Cluster<'a>], split: &[Vec<&'a str>], of_line: 
         }
     }
     for (cluster, source) in clusters.iter_mut().zip(source) {
+        // How many tokens up to each stay open.
+        let mut numbers: Vec<usize> = Vec::with_capacity(source.len());
         for (at, from) in source.into_iter().enumerate() {
             // The source may itself have been closed; only the first of several stays open, so this finds it.
-            if from == NONE || !cluster.open[from] {
-                continue;
-            }
-            let number = cluster.open[..=from].iter().filter(|open| **open).count();
-            if let Ok(number @ 1..=9) = u8::try_from(number) {
+            if from != NONE
+                && cluster.open[from]
+                && let Ok(number @ 1..=9) = u8::try_from(numbers[from])
+            {
                 cluster.open[at] = false;
                 cluster.same[at] = number;
             }
+            numbers.push(numbers.last().copied().unwrap_or(0) + usize::from(cluster.open[at]));
         }
     }
 }

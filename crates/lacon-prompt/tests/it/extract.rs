@@ -97,3 +97,46 @@ proptest! {
         }
     }
 }
+
+/// Scripts without spaces have neither words nor sentences that a blank ends.
+#[test]
+fn scripts_without_spaces_are_cut_into_sentences() {
+    let rows: [(&str, &str, fn(usize) -> String); 4] = [
+        ("订单编号 88017 的收件人是谁？", "88017", |i| {
+            format!("订单编号 880{i:02} 已送达，收件人是李四{i}。")
+        }),
+        ("李四的包裹在哪里？", "李四", |i| {
+            if i == 17 {
+                "李四的包裹在仓库里面。".to_owned()
+            } else {
+                format!("第{i}件货物已经送到车站附近。")
+            }
+        }),
+        ("利益は増えましたか", "利益", |i| {
+            if i == 17 {
+                "今年の利益は大きく増えました。".to_owned()
+            } else {
+                format!("第{i}回の会議は東京で開かれた。")
+            }
+        }),
+        ("กำไรของบริษัทเป็นเท่าไร", "กำไร", |i| {
+            if i == 17 {
+                "กำไรของบริษัทเพิ่มขึ้นมากในปีนี้ ".to_owned()
+            } else {
+                format!("การประชุมครั้งที่{i}จัดขึ้นที่กรุงเทพมหานครเมื่อวานนี้ ")
+            }
+        }),
+    ];
+    for (question, kept, row) in rows {
+        let text: String = (0..60).map(row).collect();
+        let options = ExtractOptions { share: 0.3, min_tokens: 100 };
+        let found = extract(&text, question, options, o200k());
+        assert!(found.text.contains(kept), "{question}: {}", found.text);
+        assert!(
+            found.tokens_after * 10 <= found.tokens_before * 3,
+            "{question}: {} of {}",
+            found.tokens_after,
+            found.tokens_before
+        );
+    }
+}

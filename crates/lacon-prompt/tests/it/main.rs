@@ -10,6 +10,7 @@ mod inputs;
 mod layout;
 mod optimize;
 mod plan;
+mod providers;
 mod request;
 mod snapshots;
 mod span;

@@ -10,7 +10,8 @@ fn o200k() -> &'static Encoding {
 }
 
 fn tokens(messages: &[Value]) -> usize {
-    messages.iter().map(|message| message_tokens(message, o200k())).sum()
+    // Three tokens open the answer.
+    3 + messages.iter().map(|message| message_tokens(message, o200k())).sum::<usize>()
 }
 
 fn call(id: &str) -> Value {
@@ -222,7 +223,11 @@ proptest! {
             Ok(trimmed) => {
                 prop_assert!(tokens(&trimmed.messages) <= budget);
                 prop_assert_eq!(tokens(&trimmed.messages), trimmed.tokens_after);
-                prop_assert_eq!(trimmed.messages.last(), messages.last());
+                // A last result may be cut, rather than refused.
+                let last = messages.len() - 1;
+                if !trimmed.reformed.contains(&last) && !trimmed.digested.contains(&last) {
+                    prop_assert_eq!(trimmed.messages.last(), messages.last());
+                }
                 prop_assert_eq!(trimmed.messages.first(), messages.first());
                 is_valid(&trimmed.messages).map_err(TestCaseError::fail)?;
             }

@@ -157,6 +157,13 @@ fn shortened(
         error => Failure::input(error),
     })?;
     store.commit().map_err(Failure::input)?;
+    if let Some(asked) = short.missed {
+        text::warn(&format!(
+            "the share asked for is {asked} tokens, the extract has {}\nhint: instructions stay, a text below 100 tokens too, and so does \
+             one that says nothing of the question; give a --query in its words",
+            short.tokens_after
+        ));
+    }
     if short.unkept {
         text::warn("the store is full; what the extract leaves out is not kept");
     }

@@ -5,7 +5,8 @@ use std::{
     process::ExitCode,
 };
 
-use lacon_tokens::{EncodingName, Exactness, ModelEncoding, encoding, for_model};
+use lacon_prompt::meter;
+use lacon_tokens::{EncodingName, Exactness, ModelEncoding, RequestCount, encoding, for_model};
 use serde_json::{Value, json};
 
 use crate::{args::CountArgs, failure, failure::Failure, text};
@@ -14,7 +15,14 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
     super::models::add(args.models_file.as_deref())?;
     let columns = columns(args)?;
-    let (rows, totals) = counted(&columns, &inputs(&args.files)?);
+    let mut rows = Vec::new();
+    for path in &args.request {
+        rows.push(request_row(path, &columns)?);
+    }
+    if !args.files.is_empty() || args.request.is_empty() {
+        rows.extend(inputs(&args.files)?.iter().map(|input| Row::new(input, &columns)));
+    }
+    let totals = totals(&rows, &columns);
     if args.json {
         text::out(&as_json(&columns, &rows, &totals, args).to_string());
     } else {
@@ -36,14 +44,25 @@ pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
 #[cfg(feature = "mcp")]
 pub(in crate::commands) fn count_text(args: &CountArgs, text: &str) -> Result<Value, Failure> {
     let columns = columns(args)?;
-    let (rows, totals) = counted(&columns, &[Input { path: "text".into(), text: text.to_owned() }]);
+    let rows = [Row::new(&Input { path: "text".into(), text: text.to_owned() }, &columns)];
+    let totals = totals(&rows, &columns);
     Ok(as_json(&columns, &rows, &totals, args))
 }
 
-fn counted(columns: &[Column], inputs: &[Input]) -> (Vec<Row>, Vec<usize>) {
-    let rows: Vec<Row> = inputs.iter().map(|input| Row::new(input, columns)).collect();
-    let totals = (0..columns.len()).map(|i| rows.iter().map(|row| row.counts[i]).sum()).collect();
-    (rows, totals)
+fn totals(rows: &[Row], columns: &[Column]) -> Vec<usize> {
+    (0..columns.len()).map(|i| rows.iter().map(|row| row.counts[i]).sum()).collect()
+}
+
+/// Counts a request, part by part.
+fn request_row(path: &Path, columns: &[Column]) -> Result<Row, Failure> {
+    let json = super::read_text(path)?;
+    let fault = |error| Failure::input(format!("{}: {error}", path.display()));
+    let parts: Vec<RequestCount> = columns
+        .iter()
+        .map(|column| meter::count(&json, &column.model).map_err(fault))
+        .collect::<Result<_, _>>()?;
+    let counts = parts.iter().map(|part| part.total).collect();
+    Ok(Row { path: path.display().to_string(), bytes: json.len(), counts, parts })
 }
 
 /// One way to count.
@@ -83,12 +102,14 @@ struct Row {
     path: String,
     bytes: usize,
     counts: Vec<usize>,
+    /// Of a request: what its tokens are of.
+    parts: Vec<RequestCount>,
 }
 
 impl Row {
     fn new(input: &Input, columns: &[Column]) -> Self {
         let counts = columns.iter().map(|column| column.model.count(&input.text).tokens).collect();
-        Self { path: input.path.clone(), bytes: input.text.len(), counts }
+        Self { path: input.path.clone(), bytes: input.text.len(), counts, parts: Vec::new() }
     }
 }
 
@@ -164,7 +185,7 @@ fn print(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs) {
     if columns.len() > 1 {
         text::out(line(&mut columns.iter().map(|column| column.name.clone()), "").trim_end());
     }
-    let listed = args.by.is_some() || args.files.len() == rows.len();
+    let listed = args.by.is_some() || args.files.len() + args.request.len() == rows.len();
     for row in rows.iter().filter(|_| listed) {
         let mut cells = columns.iter().zip(&row.counts).map(|(column, count)| number(column, *count));
         text::out(&line(&mut cells, &row.path));
@@ -175,15 +196,31 @@ fn print(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs) {
     }
 }
 
+fn part_json(part: &RequestCount) -> Value {
+    json!({
+        "messages": part.messages,
+        "framing": part.framing,
+        "tools": part.tools,
+        "media": part.images,
+        "how": part.how.as_str(),
+    })
+}
+
 fn as_json(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs) -> Value {
+    // A sum is worth what its least certain part is.
+    let how = |i: usize| {
+        let parts = rows.iter().filter_map(|row| row.parts.get(i)).map(|part| part.how);
+        parts.fold(columns[i].model.how, std::cmp::max)
+    };
     let columns_json: Vec<Value> = columns
         .iter()
         .zip(totals)
-        .map(|(column, total)| {
+        .enumerate()
+        .map(|(i, (column, total))| {
             let mut value = json!({
                 "name": column.name,
                 "encoding": column.model.encoding.name(),
-                "how": column.model.how.as_str(),
+                "how": how(i).as_str(),
                 "tokens": total,
             });
             if let Some(estimator) = column.model.encoding.estimator() {
@@ -198,7 +235,13 @@ fn as_json(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs)
         .collect();
     let files: Vec<Value> = rows
         .iter()
-        .map(|row| json!({ "path": row.path, "bytes": row.bytes, "tokens": row.counts }))
+        .map(|row| {
+            let mut value = json!({ "path": row.path, "bytes": row.bytes, "tokens": row.counts });
+            if !row.parts.is_empty() {
+                value["parts"] = row.parts.iter().map(part_json).collect();
+            }
+            value
+        })
         .collect();
     json!({
         "schema_version": 1,
