@@ -262,7 +262,8 @@ fn code_becomes_its_outline_and_a_marker_is_checked() {
     );
     let usual = lacon(folder.path(), &["compress"], code.as_bytes());
     assert_eq!(usual.text(), code, "bodies go only where asked for");
-    let short = lacon(folder.path(), &["compress", "--enable", "outline"], code.as_bytes());
+    let short =
+        lacon(folder.path(), &["compress", "--policy", "safe", "--enable", "outline"], code.as_bytes());
     let text = short.text();
     assert!(
         text.contains("pub fn sum(values: &[u64]) -> Option<u64> {\n    [blob 10 lines of a body, "),
