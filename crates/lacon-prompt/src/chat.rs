@@ -88,7 +88,7 @@ fn edited(json: &str, edits: &[Edit]) -> Vec<Value> {
     serde_json::from_str(&splice(json, edits)).expect("strings of a JSON were replaced by strings")
 }
 
-/// What a list with its declared tools is metered at for a model, as [`meter::count`](crate::meter::count) counts a request.
+/// What a list with its declared tools is metered at for a model, as [`meter::count`] counts a request.
 ///
 /// # Errors
 /// When an item of the list is no message.
