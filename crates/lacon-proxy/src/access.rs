@@ -1,4 +1,4 @@
-//! Who may ask: no page in a browser, unless it was allowed, and for our own routes only whoever has the token.
+//! Who may ask: no page in a browser, unless it was allowed, and for our own routes only clients with the token.
 //!
 //! A page can send requests to any address, also to one of this machine. It cannot forge `host` and `origin`: the first
 //! tells a name that was rebound to this address, the second a page from elsewhere.

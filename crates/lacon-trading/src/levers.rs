@@ -58,10 +58,7 @@ pub const LEVERS: &[LeverInfo] = &[
         "prompt_plan",
         "forms and lengths of all prompts are chosen together when tokens, money or time are limited",
     ),
-    lever(
-        "deadline_ladder",
-        "when the deadline nears: shorter answers, then the quick model, then the last good plan",
-    ),
+    lever("deadline_ladder", "when the deadline nears: shorter answers, then the quick model"),
     lever(
         "slack_models",
         "the judge, which nobody waits for when it runs beside the plan, is asked with the quick model",

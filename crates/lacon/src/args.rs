@@ -112,7 +112,7 @@ pub struct RunArgs {
     /// Who takes part
     #[command(flatten)]
     pub cast: cast::CastArgs,
-    /// Who answers: auto, sim, openai, responses, anthropic, gemini or ollama
+    /// Who answers: auto, sim, openai, openai-responses, anthropic, gemini or ollama
     #[arg(long, value_name = "PROVIDER")]
     pub llm: Option<String>,
     /// OpenAI-compatible endpoint
