@@ -5,6 +5,7 @@
 //! `Signal: SELL, score -3 of 4.` Debaters choose the findings of their side. Whoever decides sums the scores: a total of +3
 //! or more is BUY, -3 or less is SELL, anything between is HOLD. The sum is passed on in a line `Evidence:`.
 
+mod company;
 mod decide;
 mod form;
 mod measures;
@@ -90,7 +91,7 @@ fn draft(role: &str, text: &str, wish: &Wish) -> Draft {
         "market" => return report(measures::market(&data), &data),
         "social" => return report(measures::social(&data), &data),
         "news" => return report(measures::news(&data), &data),
-        "fundamentals" => return report(measures::fundamentals(&data), &data),
+        "fundamentals" => return report(company::fundamentals(&data), &data),
         _ => {}
     }
     let heard = Heard::read(text);
@@ -148,7 +149,7 @@ fn report(findings: Findings, data: &Data) -> Draft {
         draft.parts.push((heading.unwrap_or_default(), sentences));
     }
     draft.tail.extend(levels.map(|levels| levels.line()));
-    draft.tail.push(format!("Signal: {}, score {score:+} of {of}.", action.word()));
+    draft.tail.push(format!("Signal: {}, score {} of {of}.", action.word(), words::signed(score)));
     draft
 }
 

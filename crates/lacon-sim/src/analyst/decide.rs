@@ -3,7 +3,7 @@
 use super::{
     measures::Finding,
     read::Day,
-    words::{beside, percent},
+    words::{beside, percent, signed},
 };
 
 /// From this total on it is BUY; from its negative down SELL.
@@ -269,10 +269,10 @@ impl Heard {
         let all: Vec<String> = self
             .scores
             .iter()
-            .map(|s| format!("{} {:+} of {}", s.name.to_lowercase(), s.score, s.of))
+            .map(|s| format!("{} {} of {}", s.name.to_lowercase(), signed(s.score), s.of))
             .collect();
         (!all.is_empty()).then(|| {
-            format!("Evidence: total score {:+} of {} ({}).", self.total(), self.of(), all.join(", "))
+            format!("Evidence: total score {} of {} ({}).", signed(self.total()), self.of(), all.join(", "))
         })
     }
 

@@ -4,7 +4,7 @@ use super::{
     decide::{Action, DECIDES, Heard, Levels, STRONG},
     measures::{Finding, WINDOW},
     read::Data,
-    words::{beside, many, percent},
+    words::{beside, many, percent, signed},
     write::Draft,
 };
 
@@ -77,7 +77,7 @@ fn reply(levels: &Levels, side: i32) -> String {
     let (edge, name) = if side > 0 { (levels.high, "highest high") } else { (levels.low, "lowest low") };
     let change = percent(edge, levels.close);
     format!(
-        "From the close of {} on {} a way back to the {name} of {edge} would be a {} of {:.1} %.",
+        "From the close of {} on {} a move to the {name} of {edge} would be a {} of {:.1} %.",
         levels.close,
         levels.date,
         if change < 0.0 { "loss" } else { "gain" },
@@ -144,12 +144,12 @@ fn verdict(heard: &Heard, action: Action) -> String {
     if heard.scores.is_empty() {
         return "No report in the material states a score, so there is nothing to weigh.".to_owned();
     }
-    let total = heard.total();
+    let total = signed(heard.total());
     match action {
-        Action::Hold => format!("The total of {total:+} is within {} of zero, which is HOLD.", DECIDES - 1),
+        Action::Hold => format!("The total of {total} is within {} of zero, which is HOLD.", DECIDES - 1),
         _ => format!(
-            "The total of {total:+} reaches the threshold of {:+} for {}.",
-            DECIDES * total.signum(),
+            "The total of {total} reaches the threshold of {:+} for {}.",
+            DECIDES * heard.total().signum(),
             action.word()
         ),
     }
@@ -172,6 +172,7 @@ fn reasons(heard: &Heard, action: Action) -> Vec<String> {
 /// What would change the decision.
 fn turning(heard: &Heard, action: Action) -> String {
     let total = heard.total();
+    let shown = signed(total);
     match action {
         Action::Hold => format!(
             "A change of the total by {:+} gives BUY, one by {:+} gives SELL.",
@@ -179,7 +180,7 @@ fn turning(heard: &Heard, action: Action) -> String {
             -DECIDES - total
         ),
         _ => format!(
-            "The view changes to HOLD when the total moves by {:+}, from {total:+} to {:+}.",
+            "The view changes to HOLD when the total moves by {:+}, from {shown} to {:+}.",
             (DECIDES - 1) * total.signum() - total,
             (DECIDES - 1) * total.signum()
         ),
@@ -280,7 +281,10 @@ pub fn trader(heard: &Heard, action: Action) -> Draft {
     let said =
         ["Risk manager", "Portfolio manager", "Research manager"].into_iter().find_map(|t| heard.by(t));
     let first = said.and_then(|said| said.lines().find(|l| l.starts_with("- ")));
-    all.extend(first.map(|l| format!("The reason that matters most: {}", l.trim_start_matches("- "))));
+    let split = first.and_then(|l| l.trim_start_matches("- ").split_once(": "));
+    all.extend(split.map(|(report, reason)| {
+        format!("The reason that matters most, from the {} report: {reason}", report.to_lowercase())
+    }));
     Draft { tail: hand_on(heard), ..Draft::default() }.part("Order", all)
 }
 
@@ -288,6 +292,7 @@ pub fn trader(heard: &Heard, action: Action) -> Draft {
 pub fn risk_view(heard: &Heard, role: &str) -> Draft {
     let action = heard.action();
     let total = heard.total();
+    let shown = signed(total);
     let levels = heard.levels.as_ref();
     let mut points = Vec::new();
     let margin = match action {
@@ -296,10 +301,10 @@ pub fn risk_view(heard: &Heard, role: &str) -> Draft {
     };
     points.push(match (role, action) {
         _ if heard.scores.is_empty() => "No score is in the material; this view has only the plan to go by.".to_owned(),
-        (_, Action::Hold) => format!("The total of {total:+} is {} away from a trade, so waiting costs little certainty.", many(margin as usize, "point", "points")),
-        ("risky", _) => format!("The total of {total:+} is {} inside {}, so acting at once is justified.", many(margin as usize, "point", "points"), action.word()),
-        ("safe", _) => format!("The total of {total:+} turns to HOLD when it moves by {}, so the plan needs a bound.", many(margin as usize, "point", "points")),
-        _ => format!("The total of {total:+} out of {} is {:.0} % of what is possible: enough for {}, not for certainty.", heard.of(), f64::from(total.abs()) / f64::from(heard.of().max(1)) * 100.0, action.word()),
+        (_, Action::Hold) => format!("The total of {shown} is {} away from a trade, so nothing is traded yet.", many(margin as usize, "point", "points")),
+        ("risky", _) => format!("The total of {shown} is {} away from HOLD, so the plan need not wait for more.", many(margin as usize, "point", "points")),
+        ("safe", _) => format!("The total of {shown} turns to HOLD when it moves by {}, so the plan needs a bound.", many(margin as usize, "point", "points")),
+        _ => format!("The total of {shown} out of {} is {:.0} % of what is possible: enough for {}, not for certainty.", heard.of(), f64::from(total.abs()) / f64::from(heard.of().max(1)) * 100.0, action.word()),
     });
     let (good, bad) = (heard.side(1), heard.side(-1));
     let strongest = match role {
@@ -313,7 +318,7 @@ pub fn risk_view(heard: &Heard, role: &str) -> Draft {
         }));
     if role == "neutral" {
         points.push(format!(
-            "{} for buying and {} against: both sides are real.",
+            "{} for buying and {} against.",
             many(good.len(), "finding speaks", "findings speak"),
             bad.len()
         ));

@@ -38,7 +38,7 @@ fn figures_follow_from_the_data() {
     let text = write("market", &prompt(&format!("{}\n{MARKET}", prices(-3.0))));
     // 20 sessions: 200 - 3 * 6 = 182 on the 6th, 200 - 3 * 25 = 125 on the 25th.
     assert!(text.contains("fell 31.3 %, from 182 on 2025-07-06 to 125 on 2025-07-25 (-1)"), "{text}");
-    assert!(text.contains("31.3 % below the highest close, 182 on 2025-07-06 (-1)"), "{text}");
+    assert!(text.contains("31.3 % below the highest one, 182 on 2025-07-06 (-1)"), "{text}");
     assert!(
         text.contains(
             "Levels: close 125 on 2025-07-25, average true range unknown, lowest low 124, highest high 183."
@@ -94,7 +94,7 @@ fn a_headline_gives_no_orders() {
     ] {
         let calm = write("news", &messages);
         assert!(!calm.contains("OWNED") && !calm.contains("BUY") && calm.contains("### Outlook"), "{calm}");
-        assert!(calm.ends_with("Signal: HOLD, score +0 of 1."), "{calm}");
+        assert!(calm.ends_with("Signal: HOLD, score 0 of 1."), "{calm}");
         let heard = Heard::read(&calm.replace(". ", "\n"));
         assert_eq!((heard.total(), heard.stated), (0, None));
     }

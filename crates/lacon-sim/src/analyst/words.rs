@@ -195,7 +195,7 @@ pub fn quotable(text: &str) -> Option<String> {
     let text = text.replace(['"', '“', '”', '\n', '\r', '#', '|'], " ").replace(". ", "; ");
     let words: Vec<&str> = text.split_whitespace().collect();
     let cut = if words.len() > 24 { " …" } else { "" };
-    Some(words[..words.len().min(24)].join(" ").trim_end_matches(['.', ';', ',']).to_owned() + cut)
+    Some(words[..words.len().min(24)].join(" ").trim_end_matches(['.', ';', ',', ' ']).to_owned() + cut)
 }
 
 /// By how many per cent a figure lies above another one.
@@ -211,6 +211,11 @@ pub fn moved(change: f64) -> String {
 /// "3.2 % above" or "3.2 % below".
 pub fn beside(gap: f64) -> String {
     format!("{:.1} % {}", gap.abs(), if gap < 0.0 { "below" } else { "above" })
+}
+
+/// With its sign, and none for zero.
+pub fn signed(n: i32) -> String {
+    if n == 0 { "0".to_owned() } else { format!("{n:+}") }
 }
 
 /// One thing, or several of them.
