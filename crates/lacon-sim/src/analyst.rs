@@ -96,7 +96,10 @@ fn draft(role: &str, text: &str, wish: &Wish) -> Draft {
     }
     let heard = Heard::read(text);
     let decision = if role == "trader" { heard.stated.unwrap_or(heard.action()) } else { heard.action() };
+    // Whoever gets no report, such as an analyst of the user's own, says what the material states.
+    let is_report = !heard.scores.is_empty() || !heard.findings.is_empty() || heard.stated.is_some();
     let mut draft = match role {
+        _ if !is_report && heard.said.is_empty() => roles::other(text, &data),
         "bull" => roles::debater(&heard, 1),
         "bear" => roles::debater(&heard, -1),
         "judge" => roles::judge(&heard),
@@ -104,7 +107,6 @@ fn draft(role: &str, text: &str, wish: &Wish) -> Draft {
         "plan" => roles::plan(&heard),
         "trader" => roles::trader(&heard, decision),
         "risk_manager" => roles::risk_manager(&heard),
-        // An analyst of the user's own reads whatever its tools gave.
         _ if heard.scores.is_empty() && heard.findings.is_empty() => roles::other(text, &data),
         _ => roles::risk_manager(&heard),
     };
