@@ -142,7 +142,7 @@ impl Levels {
         (distance < 0.0).then(|| (risk / -distance * 100.0).min(100.0))
     }
 
-    pub fn from_close(&self, price: f64) -> String {
+    pub fn beside_close(&self, price: f64) -> String {
         format!("{} the close of {} on {}", beside(percent(price, self.close)), self.close, self.date)
     }
 }

@@ -191,13 +191,13 @@ fn stop(levels: &Levels, action: Action) -> String {
     let (price, how) = levels.stop(action);
     match action {
         Action::Sell => format!("Stop: the sale is wrong above {price}, {how}."),
-        _ => format!("Stop: {price}, {how}, {}.", levels.from_close(price)),
+        _ => format!("Stop: {price}, {how}, {}.", levels.beside_close(price)),
     }
 }
 
 fn target(levels: &Levels, action: Action) -> Option<String> {
     let (price, how) = levels.target(action)?;
-    Some(format!("Target: {price}, {how}, {}.", levels.from_close(price)))
+    Some(format!("Target: {price}, {how}, {}.", levels.beside_close(price)))
 }
 
 fn entry(levels: &Levels, action: Action) -> String {
@@ -351,7 +351,7 @@ fn prices(levels: &Levels, role: &str) -> Option<String> {
     let gain = levels.target(Action::Buy).map(|(price, how)| (price, percent(price, levels.close), how));
     Some(match (role, gain) {
         ("risky", Some((price, _, how))) => {
-            format!("The reward: {price}, {how}, is {}.", levels.from_close(price))
+            format!("The reward: {price}, {how}, is {}.", levels.beside_close(price))
         }
         ("neutral", Some((price, gain, _))) if loss > 0.0 => format!(
             "From the close of {} the way up to {price} is {gain:.1} %, the way down to the stop at {stop} is {loss:.1} %: {:.2} to 1.",

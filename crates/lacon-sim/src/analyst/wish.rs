@@ -28,7 +28,7 @@ fn instruction(messages: &[Message]) -> String {
     };
     let system = messages.iter().filter(|m| m.role == Role::System).map(|m| own(&m.content));
     let last = || messages.iter().rfind(|m| m.role == Role::User).map(|m| own(&m.content).0);
-    system.filter(|(_, named)| *named).map(|(text, _)| text).last().or_else(last).unwrap_or_default()
+    system.filter(|(_, named)| *named).map(|(text, _)| text).next_back().or_else(last).unwrap_or_default()
 }
 
 /// The name behind `Role:`, such as "risk manager".
