@@ -317,7 +317,7 @@ fn calls_for(request: &Request, key: &str) -> Vec<ToolCall> {
                 let value = match name.as_str() {
                     "indicator" => (*indicator).to_owned(),
                     "freq" => "quarterly".to_owned(),
-                    "start_date" => format!("{}01", &date[..8]),
+                    "start_date" => month_before(&date),
                     name if name.ends_with("date") => date.clone(),
                     _ => request.tags.ticker.clone(),
                 };
@@ -332,6 +332,13 @@ fn calls_for(request: &Request, key: &str) -> Vec<ToolCall> {
         }
     }
     calls
+}
+
+/// The day 30 days before, as [`lacon_market::answer::usual_calls`] counts: both ways of asking show the same prices.
+fn month_before(date: &str) -> String {
+    let day: Option<jiff::civil::Date> = date.parse().ok();
+    let before = day.and_then(|day| day.checked_sub(jiff::Span::new().days(30)).ok());
+    before.map_or_else(|| date.to_owned(), |day| day.to_string())
 }
 
 /// The first `yyyy-mm-dd` of a text.

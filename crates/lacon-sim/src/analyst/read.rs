@@ -35,6 +35,8 @@ pub struct Data {
     pub items: Vec<Item>,
     /// Lines of a table of dated facts.
     pub facts: Vec<(String, String)>,
+    /// Messages that their writers marked bullish, and bearish.
+    pub marks: Option<(u32, u32)>,
     /// The last close that a list of key figures names, as written, with its date.
     pub last_close: Option<(String, String)>,
     /// Why data is missing, in the tools' own words.
@@ -87,6 +89,10 @@ impl Data {
                 {
                     data.facts.push((date.to_owned(), fact.trim_end_matches('.').to_owned()));
                 }
+            } else if let Some((_, rest)) = line.split_once(" messages: ").filter(|_| block == "StockTwits") {
+                let number = |text: &str| text.split_whitespace().next()?.parse().ok();
+                let bearish = rest.split_once("bullish, ").and_then(|(_, rest)| number(rest));
+                data.marks = number(rest).zip(bearish);
             } else if let Some(rest) = line.strip_prefix("- Last close: ")
                 && let Some((close, date)) = rest.split_once(" USD on ")
             {

@@ -17,66 +17,57 @@ pub struct Wish {
     pub line_alone: bool,
 }
 
-/// Words that a role's recorded answers had when nothing limited them.
-pub fn usual_words(role: &str) -> usize {
-    match role {
-        "market" | "social" | "news" | "fundamentals" => 440,
-        "bull" | "bear" => 850,
-        "judge" => 320,
-        "plan" => 540,
-        "risky" | "safe" | "neutral" => 660,
-        "risk_manager" => 290,
-        "trader" => 120,
-        _ => 200,
-    }
+/// The text that instructs: the system's where it names the role, else the last of the user's, each from its last line
+/// `Role:` on or from behind a quoted text. All else is data, whatever it asks for.
+fn instruction(messages: &[Message]) -> String {
+    let own = |text: &str| {
+        let text = text.rsplit_once("</text>").map_or(text, |(_, behind)| behind);
+        let lines: Vec<&str> = text.lines().collect();
+        let from = lines.iter().rposition(|line| line.starts_with("Role: "));
+        (lines[from.unwrap_or(0)..].join("\n"), from.is_some())
+    };
+    let system = messages.iter().filter(|m| m.role == Role::System).map(|m| own(&m.content));
+    let last = || messages.iter().rfind(|m| m.role == Role::User).map(|m| own(&m.content).0);
+    system.filter(|(_, named)| *named).map(|(text, _)| text).next_back().or_else(last).unwrap_or_default()
 }
 
-/// The messages that instruct: the system's where it names the role, else the user's that do and the last one. What stands in
-/// other messages is data, whatever it asks for.
-fn instructions(messages: &[Message]) -> Vec<&Message> {
-    let names_role = |m: &&Message| m.content.lines().any(|line| line.starts_with("Role: "));
-    let system: Vec<&Message> =
-        messages.iter().filter(|m| m.role == Role::System).filter(names_role).collect();
-    if !system.is_empty() {
-        return system;
-    }
-    let users: Vec<&Message> = messages.iter().filter(|m| m.role == Role::User).collect();
-    let last = users.len().saturating_sub(1);
-    users.into_iter().enumerate().filter(|(i, m)| *i == last || names_role(m)).map(|(_, m)| m).collect()
+/// The name behind `Role:`, such as "risk manager".
+pub fn role_named(messages: &[Message]) -> Option<String> {
+    let text = instruction(messages);
+    let rest = text.lines().next()?.strip_prefix("Role: ")?;
+    Some(rest.split(['.', ',']).next()?.trim().to_lowercase())
 }
 
 /// Reads the wishes of all instructions; where several state a word limit the tightest counts.
 pub fn read_wish(messages: &[Message]) -> Wish {
     let mut wish = Wish::default();
-    for message in instructions(messages) {
-        let mut rest = message.content.as_str();
-        while let Some(at) = rest.find("at most ") {
-            rest = &rest[at + 8..];
-            let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
-            if let Ok(n) = digits.parse::<usize>()
-                && rest[digits.len()..].trim_start().starts_with("word")
-            {
-                wish.max_words = Some(wish.max_words.map_or(n, |m| m.min(n)));
-            }
+    let text = instruction(messages);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find("at most ") {
+        rest = &rest[at + 8..];
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        if let Ok(n) = digits.parse::<usize>()
+            && rest[digits.len()..].trim_start().starts_with("word")
+        {
+            wish.max_words = Some(wish.max_words.map_or(n, |m| m.min(n)));
         }
-        for line in message.content.lines() {
-            if let Some(list) = line.trim().strip_prefix("Cover: ") {
-                wish.sections = list
-                    .trim_end_matches('.')
-                    .split(';')
-                    .map(|s| s.trim().to_owned())
-                    .filter(|s| !s.is_empty())
-                    .collect();
-            }
-            let label = |before: &str| {
-                Some(line.split_once(before)?.1.split_once(": BUY, SELL or HOLD")?.0.to_owned())
-            };
-            wish.ending = label("End with the line \"").or(wish.ending.take());
-            wish.opening = label("Begin with the line \"").or(wish.opening.take());
-            if line.starts_with("Answer with the first line alone") {
-                wish.opening = label(": \"");
-                wish.line_alone = wish.opening.is_some();
-            }
+    }
+    for line in text.lines() {
+        if let Some(list) = line.trim().strip_prefix("Cover: ") {
+            wish.sections = list
+                .trim_end_matches('.')
+                .split(';')
+                .map(|s| s.trim().to_owned())
+                .filter(|s| !s.is_empty())
+                .collect();
+        }
+        let label =
+            |before: &str| Some(line.split_once(before)?.1.split_once(": BUY, SELL or HOLD")?.0.to_owned());
+        wish.ending = label("End with the line \"").or(wish.ending.take());
+        wish.opening = label("Begin with the line \"").or(wish.opening.take());
+        if line.starts_with("Answer with the first line alone") {
+            wish.opening = label(": \"");
+            wish.line_alone = wish.opening.is_some();
         }
     }
     wish
