@@ -166,7 +166,9 @@ async fn a_budget_is_planned_for_before_the_first_call() {
     let whole = run(settings("plan-whole", "lacon", &[], sim())).await.record;
     let mut tight = settings("plan-tight", "lacon", &[], sim());
     tight.budget_tokens = whole.tokens.total * 85 / 100;
-    let tight = run(tight).await.record;
+    let tight = run(tight).await;
+    assert!(tight.failure.is_none(), "{:?}", tight.failure);
+    let tight = tight.record;
     assert_eq!(tight.reports.iter().filter(|r| r.words > 0).count(), 13, "{:?}", tight.warnings);
     assert!(
         tight.tokens.total <= whole.tokens.total * 85 / 100,
