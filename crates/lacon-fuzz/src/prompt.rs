@@ -3,11 +3,11 @@
 use lacon_prompt::compress::{Options, compress as shorten, expand as restore};
 use lacon_prompt::extract::{ExtractOptions, extract as select};
 use lacon_prompt::marker::Marker;
+use lacon_prompt::meter;
 use lacon_prompt::offload::MemoryStore;
 use lacon_prompt::passes::PassSet;
 use lacon_prompt::request::{Request, RequestOptions, splice};
 use lacon_prompt::span;
-use lacon_prompt::meter;
 use lacon_prompt::trim::{TrimOptions, trim_request};
 use lacon_tokens::{Encoding, EncodingName, for_model};
 
