@@ -362,7 +362,7 @@ pub(crate) fn blocks(conversation: &Conversation<'_>) -> Result<Vec<Block>> {
             let last = &items[*turn.items.last().expect("a turn has an item")];
             let alike = turn.side == item.side && !(follows_system && item.results.is_empty());
             let same_row = match item.side {
-                Side::User => !item.results.is_empty() == !last.results.is_empty(),
+                Side::User => item.results.is_empty() == last.results.is_empty(),
                 _ => *kind == Kind::Responses,
             };
             (turn.side == item.side && kind.alternates())

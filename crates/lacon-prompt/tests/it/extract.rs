@@ -101,7 +101,8 @@ proptest! {
 /// Scripts without spaces have neither words nor sentences that a blank ends.
 #[test]
 fn scripts_without_spaces_are_cut_into_sentences() {
-    let rows: [(&str, &str, fn(usize) -> String); 4] = [
+    type Row = fn(usize) -> String;
+    let rows: [(&str, &str, Row); 4] = [
         ("订单编号 88017 的收件人是谁？", "88017", |i| {
             format!("订单编号 880{i:02} 已送达，收件人是李四{i}。")
         }),

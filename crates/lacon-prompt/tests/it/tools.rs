@@ -162,7 +162,8 @@ fn a_build_keeps_its_warnings() {
 /// Whatever word of trouble ends a line, it stays where it was, whether a list knows the word or not.
 #[test]
 fn a_line_that_differs_from_its_run_stays() {
-    let runs: [(&str, fn(usize, &str) -> String); 5] = [
+    type Line = fn(usize, &str) -> String;
+    let runs: [(&str, Line); 5] = [
         ("ok", |i, tail| format!("Checking service-{i:02}: {tail}")),
         ("ok", |i, tail| format!("ok {i} - service-{i:02}: {tail}")),
         ("starts", |i, tail| format!("ok {i} - service-{i:02} {tail}")),
