@@ -380,7 +380,7 @@ mod tests {
             "Checking service-17: refused",
             "ok 7 - reads # SKIP no database",
             "ok 7 # skip",
-            "ok 7 - reads # TODO not done",
+            "ok 7 - reads # todo not done",
             "ok  \tgithub.com/a/b\t0.012s [no tests to run]",
             "test a ... ok (retried)",
             "tests/a.py::test_b PASSED but leaked",

@@ -171,7 +171,7 @@ fn a_line_that_differs_from_its_run_stays() {
         ("v1.0.1", |i, tail| format!("   Compiling service-{i:02} {tail}")),
     ];
     for trouble in
-        ["missing", "refused", "denied", "unreachable", "killed", "stale", "空", "# SKIP", "# TODO later"]
+        ["missing", "refused", "denied", "unreachable", "killed", "stale", "空", "# SKIP", "# Todo later"]
     {
         for (usual, line) in runs {
             let at = [17, 22];
