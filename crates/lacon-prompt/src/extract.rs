@@ -236,12 +236,30 @@ fn stems(word: &str) -> Vec<String> {
 /// Most characters of a sentence in a script without spaces; one that is longer is cut at a mark or a blank.
 const MAX_UNSPACED: usize = 120;
 
+/// Most bytes of a sentence. A page on one line has few ends of sentences, and none of its rows could be chosen alone.
+const MAX_SENTENCE: usize = 600;
+
+/// A sentence, or its pieces of about half of [`MAX_SENTENCE`], cut at blanks.
+fn bounded(sentence: &str) -> Vec<&str> {
+    let mut out = Vec::new();
+    let mut rest = sentence;
+    while rest.len() > MAX_SENTENCE {
+        let blank = rest.bytes().skip(MAX_SENTENCE / 2).position(|b| b == b' ');
+        let Some(at) = blank.map(|at| at + MAX_SENTENCE / 2 + 1).filter(|at| *at < rest.len()) else { break };
+        let (head, tail) = rest.split_at(at);
+        out.push(head);
+        rest = tail;
+    }
+    out.push(rest);
+    out
+}
+
 /// The sentences of a line, also where they end with `。` or, as in Thai, with a blank alone.
 fn sentences(line: &str) -> Vec<&str> {
     let mut out = Vec::new();
     for sentence in guard::sentences(line) {
         if !sentence.contains(is_unspaced) {
-            out.push(sentence);
+            out.extend(bounded(sentence));
             continue;
         }
         let (mut start, mut chars) = (0, 0);

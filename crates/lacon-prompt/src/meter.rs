@@ -206,14 +206,25 @@ impl Meter<'_> {
         for key in ["name", "refusal", "reasoning_content", "reasoning"] {
             sum.texts += self.text(item.get(key));
         }
+        self.add_calls(item, &mut sum);
+        sum.guessed |= item.get("audio").is_some_and(|audio| audio.get() != "null");
+        sum
+    }
+
+    /// Tokens of the calls of a chat message.
+    pub(crate) fn calls(&self, item: &Object<'_>) -> usize {
+        let mut sum = Metered::default();
+        self.add_calls(item, &mut sum);
+        sum.total()
+    }
+
+    fn add_calls(&self, item: &Object<'_>, sum: &mut Metered) {
         let legacy = member(item, "function_call");
         let calls = list(item, "tool_calls").into_iter().filter_map(|call| object(call.get()));
         for call in calls.chain(legacy) {
             let named = member(&call, "function").or_else(|| member(&call, "custom")).unwrap_or(call);
-            self.call(named.get("name"), named.get("arguments").or(named.get("input")), &mut sum);
+            self.call(named.get("name"), named.get("arguments").or(named.get("input")), sum);
         }
-        sum.guessed |= item.get("audio").is_some_and(|audio| audio.get() != "null");
-        sum
     }
 
     fn call(&self, name: Option<&&RawValue>, arguments: Option<&&RawValue>, sum: &mut Metered) {

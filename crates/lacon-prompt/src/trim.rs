@@ -208,6 +208,14 @@ pub fn trim_request(
     let tokens: Vec<usize> =
         conversation.items.iter().map(|item| meter.item(&item.members).total()).collect();
     let tokens_before = around + tokens.iter().sum::<usize>();
+    let json_calls: Vec<usize> = conversation
+        .items
+        .iter()
+        .map(|item| {
+            let calls = item.members.get("tool_calls").filter(|calls| calls.get() != "null");
+            calls.map_or(0, |calls| encoding.count(calls.get()).saturating_sub(meter.calls(&item.members)))
+        })
+        .collect();
     // What fits is not looked at any closer, except for what no provider would take.
     let blocks = blocks(&conversation)?;
     let mut state = State {
@@ -218,6 +226,8 @@ pub fn trim_request(
         gone: vec![false; tokens.len()],
         tokens,
         total: tokens_before,
+        caution: json_calls.iter().sum(),
+        json_calls,
         meter,
         edits: vec![Vec::new(); conversation.items.len()],
         reformed: BTreeSet::new(),
@@ -255,6 +265,10 @@ struct State<'e> {
     gone: Vec<bool>,
     tokens: Vec<usize>,
     total: usize,
+    /// What calls would count more as JSON. Some count them so, and what is dropped anyway makes room for that too.
+    json_calls: Vec<usize>,
+    /// Its sum over what stays.
+    caution: usize,
     meter: Meter<'e>,
     /// Texts of each message that change.
     edits: Vec<Vec<(Range<usize>, String)>>,
@@ -264,6 +278,11 @@ struct State<'e> {
 }
 
 impl State<'_> {
+    /// Tokens by the more cautious count.
+    fn bound(&self) -> usize {
+        self.total + self.caution
+    }
+
     fn shrink(
         &mut self,
         options: &TrimOptions,
@@ -292,7 +311,7 @@ impl State<'_> {
             .collect();
         self.reform(&stale);
         self.digest(&stale, options.budget, &mut store)?;
-        if self.total > options.budget {
+        if self.bound() > options.budget {
             self.drop_blocks(&kept, options);
         }
         if self.total > options.budget {
@@ -401,6 +420,7 @@ impl State<'_> {
     fn drop_item(&mut self, item: usize) {
         if !std::mem::replace(&mut self.gone[item], true) {
             self.total -= self.tokens[item];
+            self.caution -= self.json_calls[item];
         }
     }
 
@@ -455,7 +475,7 @@ impl State<'_> {
     fn digest(&mut self, items: &[usize], budget: usize, store: &mut Option<&mut dyn Store>) -> Result<()> {
         for i in items {
             for range in &self.items[*i].texts {
-                if self.total <= budget {
+                if self.bound() <= budget {
                     return Ok(());
                 }
                 let Some(whole) = self.text_at(range) else { continue };
@@ -544,7 +564,7 @@ impl State<'_> {
         }
         if options.stride > 0 {
             for stride in units.chunks(options.stride) {
-                if self.total <= options.budget {
+                if self.bound() <= options.budget {
                     return;
                 }
                 for b in stride.concat() {
@@ -583,8 +603,10 @@ impl State<'_> {
         let mut unique: Vec<usize> =
             own.iter().map(|set| set.iter().filter(|value| said[*value].0 == 1).count()).collect();
         let n_units = units.len().max(1) as f64;
-        let sizes: Vec<usize> =
-            items.iter().map(|items| items.iter().map(|i| self.tokens[*i]).sum::<usize>().max(1)).collect();
+        let sizes: Vec<usize> = items
+            .iter()
+            .map(|items| items.iter().map(|i| self.tokens[*i] + self.json_calls[*i]).sum::<usize>().max(1))
+            .collect();
         // Of two that say as much, the older one goes. What a unit is worth only grows, so an old figure is a lower bound.
         let worth = |unit: usize, unique: &[usize]| {
             Worth((unique[unit] as f64 + 0.2 + 0.2 * unit as f64 / n_units) / sizes[unit] as f64)
@@ -596,7 +618,7 @@ impl State<'_> {
             .filter(|unit| ready(*unit, &left))
             .map(|unit| Reverse((worth(unit, &unique), unit)))
             .collect();
-        while self.total > options.budget
+        while self.bound() > options.budget
             && let Some(Reverse((known, unit))) = heap.pop()
         {
             let now = worth(unit, &unique);
@@ -680,7 +702,7 @@ impl State<'_> {
             }
             Kind::Gemini | Kind::Plain => return,
         };
-        if self.total + tokens <= budget {
+        if self.bound() + tokens <= budget {
             self.total += tokens;
             self.note = Some(note);
         }

@@ -395,3 +395,38 @@ fn a_bomb_is_refused_unless_its_size_is_allowed() {
     let done = lacon(folder.path(), &["expand", "--max-size", "1048576"], bomb.as_bytes());
     assert_eq!((done.code, done.out.len()), (Some(0), 1 << 20), "{}", done.err);
 }
+
+#[test]
+fn a_request_is_trimmed_as_one_or_refused() {
+    let folder = folder();
+    let request = br#"{"model":"gpt-5","input":[{"role":"user","content":"hi"}],"seed":12345678901234567890123,"top_p":1.10}"#;
+    let fits = lacon(folder.path(), &["trim", "-t", "100"], request);
+    assert_eq!(fits.out.trim_ascii_end(), request);
+    let json = lacon(folder.path(), &["trim", "-t", "100", "--json"], request);
+    assert!(json.text().contains(r#""seed":12345678901234567890123,"top_p":1.10"#), "{}", json.text());
+    for broken in
+        [&br#"[{"role":"user","content":NaN}]"#[..], br#"{"messages":[{"role":"user","content":"cut"#]
+    {
+        let refused = lacon(folder.path(), &["trim", "-t", "5"], broken);
+        assert_eq!((refused.code, refused.text()), (Some(2), ""));
+        assert!(refused.err.contains("hint:"), "{}", refused.err);
+    }
+    std::fs::write(folder.path().join("r.json"), br#"[{"role":"user","content":"hello"}]"#)
+        .expect("is written");
+    let counted = lacon(folder.path(), &["count", "--request", "r.json"], b"");
+    assert_eq!(counted.text(), "8\n");
+    let none = lacon(folder.path(), &["trim", "-t", "5", "r.json"], b"");
+    assert_eq!(none.code, Some(2));
+    assert!(none.err.contains("at least 8 tokens"), "{}", none.err);
+}
+
+#[test]
+fn a_missed_share_is_said() {
+    let folder = folder();
+    let text = "Parcel 7 was signed by Ann in Berlin, the note says fine.\n".repeat(40);
+    let flags = ["compress", "--policy", "lossy", "--ratio", "0.3", "--query"];
+    let missed = lacon(folder.path(), &[&flags[..], &["zebra"]].concat(), text.as_bytes());
+    assert!(missed.err.contains("the share asked for is"), "{}", missed.err);
+    let met = lacon(folder.path(), &[&flags[..], &["Who signed the parcel?"]].concat(), text.as_bytes());
+    assert!(met.err.is_empty(), "{}", met.err);
+}
