@@ -20,7 +20,12 @@ pub fn recap(heard: &Heard) -> Vec<String> {
     };
     let score = |s: &Score| {
         let action = Action::of_report(s.score, s.of).word();
-        format!("The {} report alone, with {} of {}, would be {action}.", s.name.to_lowercase(), signed(s.score), s.of)
+        format!(
+            "The {} report alone, with {} of {}, would be {action}.",
+            s.name.to_lowercase(),
+            signed(s.score),
+            s.of
+        )
     };
     let mut all: Vec<String> = heard.findings.iter().map(finding).collect();
     all.extend(heard.scores.iter().map(score));
