@@ -4,10 +4,13 @@
 //! width and can be selected. Every figure that a check may compare carries a `data-total`.
 
 mod parts;
+mod picture;
 mod style;
 mod waterfall;
 
 use std::fmt::Write as _;
+
+pub use picture::svg;
 
 use crate::{analyze::thousands, record::Action, report::RunReport};
 

@@ -115,6 +115,9 @@ pub struct ReportArgs {
     /// Write one HTML file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write the waterfall as one SVG file, light and dark
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
     /// Write the complete report with chart and the source of every figure: .html or .md; complete.html beside
     /// complete.md when no file is named
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
