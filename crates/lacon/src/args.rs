@@ -101,7 +101,7 @@ pub enum Command {
 }
 
 /// Flags of `lacon run`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// The ticker, such as CRCL
     #[arg(required_unless_present = "resume")]
@@ -169,6 +169,9 @@ pub struct RunArgs {
     /// Go on from before this node, as a run of its own; the first one stays as it was
     #[arg(long, value_name = "NODE", requires = "resume")]
     pub from: Option<String>,
+    /// Run so many times, the simulator with one seed after another, and print how often each decision came
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["resume", "tape", "html", "complete", "otlp", "performance_report", "trace_format"])]
+    pub repeat: Option<u32>,
     /// Seed of the simulator
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,

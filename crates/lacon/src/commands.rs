@@ -23,6 +23,7 @@ mod memory;
 mod models;
 mod plan;
 mod prompt_input;
+mod repeat;
 mod report;
 mod resume;
 mod retrieve;

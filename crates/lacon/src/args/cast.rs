@@ -3,7 +3,7 @@
 use clap::Args;
 
 /// Flags of every command that builds the graph.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct CastArgs {
     /// Graph profile: lacon, seed for the origin's order and calls, upstream for debates in turns and five ratings
     #[arg(long)]

@@ -31,6 +31,9 @@ use crate::{
 
 /// Runs the graph, prints the decision, leaves the report tree.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
+    if let Some(times) = args.repeat {
+        return super::repeat::run(common, args, times, started);
+    }
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
     if resumed.is_none() && !args.force {
@@ -55,13 +58,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
                 std::future::pending::<()>().await;
             }
         };
-        let mut settings = Settings { stop: Some(Box::pin(stop)), ..settings };
-        if vendors::are_asked(&config) {
-            let found = introduce(&*settings.tools).await;
-            settings.company = found.company.unwrap_or(settings.company);
-            settings.listing = found.listing;
-        }
-        decide(settings).await
+        let settings = introduced(&config, settings).await;
+        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
     })?;
     live.close();
     hedge.iter().for_each(|hedge| world::keep(&config, hedge));
@@ -116,8 +114,18 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
     Ok(())
 }
 
+/// The settings with the company's name as the vendors have it, where they are asked.
+pub(in crate::commands) async fn introduced(config: &Config, mut settings: Settings) -> Settings {
+    if vendors::are_asked(config) {
+        let found = introduce(&*settings.tools).await;
+        settings.company = found.company.unwrap_or(settings.company);
+        settings.listing = found.listing;
+    }
+    settings
+}
+
 /// A run of the same name is not overwritten by accident.
-fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
+pub(in crate::commands) fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
     let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
     if !["run.json", JOURNAL].iter().any(|file| folder.join(file).exists()) {
         return Ok(());
@@ -317,7 +325,7 @@ pub(in crate::commands) fn run_id(asked: Option<&str>) -> Result<String, Failure
 }
 
 /// The first line: what is decided on, and what of it is not real.
-fn heading(config: &Config, settings: &Settings) -> String {
+pub(in crate::commands) fn heading(config: &Config, settings: &Settings) -> String {
     let describe = settings.client.describe();
     let model = if describe.simulated {
         let scale = config.number("sim.time_scale");

@@ -5,7 +5,11 @@ use lacon_monitor::RunRecord;
 use lacon_trading::{Decided, decide, levers::LEVERS};
 use serde_json::{Value, json};
 
-use super::{Bench, Outcome, runs};
+use super::{
+    Bench, Outcome,
+    agreement::{self, Pair},
+    runs,
+};
 use crate::{commands::block_on, failure::Failure, text::thousands};
 
 /// What a run of the `lacon` profile must keep.
@@ -251,12 +255,42 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         rows.push(json!({ "profile": name, "runs": all.len(), "seconds": { "mean": s, "ci95": finite(s_half) },
             "tokens": { "mean": t, "ci95": finite(t_half) }, "success": done, "grade_origin_worst": origin, "grade_content_worst": content }));
     }
+    let mut pairs =
+        vec![Pair { ticker: args.ticker.clone(), baseline: decisions(&seed), ours: decisions(&ours) }];
+    if !real {
+        pairs.extend(packs(bench)?);
+    }
+    let agreement = agreement::report(&mut outcome, &pairs);
     outcome.line(format!(
-        "gate: runtime < {MOST_SECONDS} s, tokens < {MOST_TOKENS:.0}, success 100 %, A+ by both grades"
+        "gate: runtime < {MOST_SECONDS} s, tokens < {MOST_TOKENS:.0}, success 100 %, A+ by both grades, the baseline's decisions"
     ));
-    outcome.data = json!({ "time_scale": scale, "simulated": !real, "rows": rows,
+    outcome.data = json!({ "time_scale": scale, "simulated": !real, "rows": rows, "agreement": agreement,
         "limits": { "seconds": MOST_SECONDS, "tokens": MOST_TOKENS } });
     Ok(outcome)
+}
+
+fn decisions(runs: &[Measured]) -> Vec<&'static str> {
+    runs.iter().map(|m| m.record.decision.action.map_or("none", |action| action.as_str())).collect()
+}
+
+/// Both profiles on the other bundled packs, without waiting.
+fn packs(bench: &Bench<'_>) -> Result<Vec<Pair>, Failure> {
+    const SEEDS: [&str; 3] = ["1", "2", "3"];
+    let of = |ticker: &str, profile: &str| -> Result<Vec<Measured>, Failure> {
+        let runs = SEEDS.iter().map(|seed| {
+            let name = format!("pack_{profile}_{seed}");
+            let flags = ["--profile", profile, "--seed", seed, "--time-scale", "0"];
+            Ok(measured(block_on(decide(runs::settings_of(bench, ticker, None, &name, &flags)?))?, 1.0))
+        });
+        runs.collect()
+    };
+    let others = lacon_market::pack::tickers().filter(|t| !t.eq_ignore_ascii_case(&bench.args.ticker));
+    others
+        .map(|ticker| {
+            let (baseline, ours) = (of(ticker, "seed")?, of(ticker, "lacon")?);
+            Ok(Pair { ticker: ticker.into(), baseline: decisions(&baseline), ours: decisions(&ours) })
+        })
+        .collect()
 }
 
 fn finite(value: f64) -> Value {

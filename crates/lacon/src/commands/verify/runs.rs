@@ -26,9 +26,20 @@ pub const FAST: &str = "0.01";
 
 /// Settings of a simulated run of the bench's ticker; `extra` are flags of `lacon run`.
 pub fn settings(bench: &Bench<'_>, name: &str, extra: &[&str]) -> Result<Settings, Failure> {
+    settings_of(bench, &bench.args.ticker, bench.args.date.as_deref(), name, extra)
+}
+
+/// The same of any ticker; its pack's own date when none is given.
+pub fn settings_of(
+    bench: &Bench<'_>,
+    ticker: &str,
+    date: Option<&str>,
+    name: &str,
+    extra: &[&str],
+) -> Result<Settings, Failure> {
     let out = bench.scratch.path().display().to_string();
-    let mut line = vec!["lacon", "run", &bench.args.ticker, "--run-id", name, "--out", &out];
-    if let Some(date) = &bench.args.date {
+    let mut line = vec!["lacon", "run", ticker, "--run-id", name, "--out", &out];
+    if let Some(date) = date {
         line.extend(["--date", date]);
     }
     if !extra.contains(&"--base-url") {
