@@ -128,7 +128,7 @@ fn header(r: &RunReport, page: &mut String) {
     };
     figure("Time", format!("<b data-total=\"wall_s\">{:.2}</b> s", run.wall_s), at_speed, "");
     figure(
-        "Our own",
+        "Overhead",
         format!("<b data-total=\"own_ms\">{:.1}</b> ms", run.own_ms),
         share(run.own_ms / 1e3, run.wall_s) + " of the time",
         "",

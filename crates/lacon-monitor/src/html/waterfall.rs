@@ -22,7 +22,7 @@ pub fn section(r: &RunReport) -> String {
         ("first", "until the first token"),
         ("model", "answer streaming"),
         ("tool", "tool"),
-        ("node", "node, our own work"),
+        ("node", "node, overhead"),
         ("path", "critical path"),
     ] {
         let _ = write!(out, "<li><i class=\"k-{class}\"></i>{name}</li>");

@@ -17,7 +17,7 @@ fn made() -> Folder {
 fn tables_html_and_exports_of_a_run() {
     let folder = made();
     let done = folder.lacon(&["report"]);
-    for part in ["NODES", "WATERFALL", "BOOKS", "unattributed", "TOOLS", "ROLE × MODEL"] {
+    for part in ["NODES", "WATERFALL", "TIME BREAKDOWN", "unattributed", "TOOLS", "ROLE × MODEL"] {
         assert!(done.out.contains(part), "{part} in\n{}", done.out);
     }
     let done = folder.lacon(&["report", "one", "--html", "r.html"]);
