@@ -233,7 +233,7 @@ fn run_tool() -> Tool {
         "type": "object", "required": ["ticker"], "properties": {
             "ticker": text("the symbol, such as AAPL"),
             "date": text("the day to decide for, yyyy-mm-dd"),
-            "profile": {"type": "string", "enum": ["lacon", "seed", "upstream"]},
+            "profile": {"type": "string", "enum": ["lacon", "baseline", "upstream"]},
             "analysts": text("which analysts write reports, divided by commas"),
             "language": text("language of the answers"),
             "budget_tokens": {"type": "integer", "description": "tokens that the run may use"},

@@ -407,7 +407,7 @@ fn figures(run: &RunRecord, terminal: bool) {
     let memory = run.peak_rss_mb.map(|m| format!(", peak memory {m:.0} MB")).unwrap_or_default();
     let first = run.first_request_ms.map(|f| format!(", first request after {f:.1} ms")).unwrap_or_default();
     text::out(&format!(
-        "time      {:.2} s{simulated}: model and tools {:.2} s, our own {:.1} ms{first}{memory}",
+        "time      {:.2} s{simulated}: model and tools {:.2} s, overhead {:.1} ms{first}{memory}",
         run.wall_s, run.model_s, run.own_ms
     ));
     let path: Vec<&str> = run

@@ -82,18 +82,21 @@ fn bad_input_is_answered_with_the_value_and_a_hint() {
         (vec!["../etc"], "ticker \"../etc\" contains '/'"),
         (vec!["CRCL", "--date", "2025-02-30"], "date \"2025-02-30\" is no day\nhint: write it as yyyy-mm-dd"),
         (vec!["CRCL", "--date", "2999-01-01"], "date 2999-01-01 is in the future"),
-        (vec!["CRCL", "--disable", "prefech"], "unknown lever \"prefech\"\nhint: did you mean prefetch?"),
+        (
+            vec!["CRCL", "--disable", "prefech"],
+            "unknown optimization \"prefech\"\nhint: did you mean prefetch?",
+        ),
         (
             vec!["CRCL", "--enable", "merge_judge"],
-            "unknown lever \"merge_judge\"\nhint: did you mean merged_judge?",
+            "unknown optimization \"merge_judge\"\nhint: did you mean merged_judge?",
         ),
         (
             vec!["CRCL", "--enable", "hedge", "--disable", "hedge"],
-            "lever \"hedge\" is both disabled and enabled\nhint: name it once",
+            "optimization \"hedge\" is both disabled and enabled\nhint: name it once",
         ),
         (
             vec!["CRCL", "--profile", "sed"],
-            "run.profile is \"sed\", one of lacon, seed, upstream is needed (flag)",
+            "run.profile is \"sed\", one of lacon, baseline, upstream is needed (flag)",
         ),
         (vec!["CRCL", "--run-id", "a/b"], "run id \"a/b\" cannot name a folder"),
         (vec!["CRCL", "--effort", "bul=low"], "unknown role \"bul\"\nhint: did you mean bull?"),

@@ -145,7 +145,7 @@ pub fn plan_on_the_wire(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let scale: f64 = FAST.parse().unwrap_or(1.0);
     for (name, run) in [("with", &with), ("without", &without)] {
         outcome.line(format!(
-            "{name:<8} {:>7} tokens, {:.1} s at recorded speed, our own {:.1} ms",
+            "{name:<8} {:>7} tokens, {:.1} s at recorded speed, overhead {:.1} ms",
             thousands(run.tokens.total),
             run.model_s / scale,
             run.own_ms
@@ -319,7 +319,7 @@ pub fn trace(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let gap = (run.wall_s - run.model_s - own_s).abs();
     outcome.require(gap < 1e-3, || format!("{:.3} s of wall time belong to nothing", gap));
     outcome.line(format!(
-        "{} spans; wall {:.3} s = model and tools {:.3} s + our own {:.1} ms",
+        "{} spans; wall {:.3} s = model and tools {:.3} s + overhead {:.1} ms",
         spans.len(),
         run.wall_s,
         run.model_s,
@@ -434,7 +434,7 @@ pub fn memory(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     }
     for row in &figures {
         outcome.line(format!(
-            "{:>3} at once: {:.0} MB at most, our own time p50 {:.1} ms, p99 {:.1} ms",
+            "{:>3} at once: {:.0} MB at most, overhead p50 {:.1} ms, p99 {:.1} ms",
             row["runs"].as_u64().unwrap_or(0),
             peak(row),
             row["own_ms_p50"].as_f64().unwrap_or(0.0),
