@@ -25,6 +25,7 @@ use super::{Common, batch_run::settings_of, block_on};
 use crate::{
     args::{mcp::McpArgs, prompt::StoreArgs},
     failure::Failure,
+    lock::RunLock,
 };
 
 /// The tool that decides.
@@ -177,6 +178,7 @@ impl Server {
         }
         let cancelled = context.ct.clone();
         settings.stop = Some(Box::pin(async move { cancelled.cancelled().await }));
+        let _lock = RunLock::of(&settings).map_err(|failure| failure.message)?;
         let decided = decide(settings).await;
         let record = &decided.record;
         let complete = decided.folder.join("reports/complete.md");

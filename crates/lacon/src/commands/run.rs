@@ -23,7 +23,8 @@ use crate::{
     args::RunArgs,
     failure::{self, Failure},
     live::Live,
-    logging,
+    lock::{RunLock, folder},
+    logging, signals,
     text::{self, paint, thousands},
     vendors,
     world::{self, SharedHedge},
@@ -33,7 +34,11 @@ use crate::{
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
-    if resumed.is_none() && !args.force {
+    let lock = RunLock::of(&settings)?;
+    if resumed.is_some() {
+        // The run may have ended between the look at it and the lock.
+        resume::refuse_finished(&folder(&settings))?;
+    } else if !args.force {
         refuse_existing(&settings)?;
     }
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
@@ -49,13 +54,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     let on_progress = if logging::is_chatty(&config) { logging::logged(on_progress) } else { on_progress };
     let settings = Settings { on_progress, ..settings };
     let decided = block_on(async {
-        let stop = async {
-            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let mut settings = Settings { stop: Some(Box::pin(stop)), ..settings };
+        let mut settings = Settings { stop: Some(Box::pin(signals::stop())), ..settings };
         if vendors::are_asked(&config) {
             let found = introduce(&*settings.tools).await;
             settings.company = found.company.unwrap_or(settings.company);
@@ -73,6 +72,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         print(&decided);
     }
     after(&decided, &config, args)?;
+    drop(lock);
     conclude(&decided, &config)
 }
 
@@ -118,7 +118,7 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
 
 /// A run of the same name is not overwritten by accident.
 fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
-    let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
+    let folder = folder(settings);
     if !["run.json", JOURNAL].iter().any(|file| folder.join(file).exists()) {
         return Ok(());
     }
