@@ -12,6 +12,7 @@ use lacon_prompt::receipt::PassReport;
 use lacon_prompt::request::RequestOptions;
 use lacon_prompt::shorten::{Policy, ShortenOptions, shorten};
 use lacon_prompt::trim::{TrimOptions, trim_text, trim_with_store};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString};
@@ -56,6 +57,54 @@ pub struct Compressed {
 
 #[pymethods]
 impl Compressed {
+    #[new]
+    #[pyo3(signature = (text, messages, tokens_before, tokens_after, exact, receipt, unkept, changed, policy, store))]
+    #[expect(clippy::too_many_arguments, reason = "one for each field")]
+    fn new(
+        text: Option<String>,
+        messages: Option<Py<PyList>>,
+        tokens_before: usize,
+        tokens_after: usize,
+        exact: bool,
+        receipt: Py<PyList>,
+        unkept: bool,
+        changed: Vec<String>,
+        policy: &str,
+        store: Option<Py<Store>>,
+    ) -> PyResult<Self> {
+        let policy = self::policy(policy)?;
+        Ok(Self {
+            text,
+            messages,
+            tokens_before,
+            tokens_after,
+            exact,
+            receipt,
+            unkept,
+            changed,
+            policy,
+            store,
+        })
+    }
+
+    /// Pickles with its store, if it has one.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let fields = (
+            &this.text,
+            &this.messages,
+            this.tokens_before,
+            this.tokens_after,
+            this.exact,
+            &this.receipt,
+            this.unkept,
+            &this.changed,
+            this.policy.name(),
+            &this.store,
+        );
+        (slf.get_type(), fields).into_bound_py_any(py)
+    }
+
     /// The policy that was followed: "lossless", "safe" or "lossy".
     #[getter]
     fn policy(&self) -> &'static str {
@@ -94,6 +143,13 @@ impl Compressed {
     }
 }
 
+fn policy(word: &str) -> PyResult<Policy> {
+    Policy::named(word).ok_or_else(|| {
+        let known = Policy::ALL.map(Policy::name).join(", ");
+        PyValueError::new_err(format!("unknown policy {word:?}\nhint: the policies are {known}"))
+    })
+}
+
 /// How to compress, read once for one input or many.
 struct Settings {
     policy: Policy,
@@ -129,17 +185,18 @@ impl Settings {
         enable: &[String],
         once: bool,
         audit: bool,
-        protect: Vec<String>,
+        mut protect: Vec<String>,
+        shorten_user: bool,
         encoding: Option<&str>,
         model: Option<&str>,
     ) -> PyResult<Self> {
+        if !shorten_user {
+            protect.push("user".to_owned());
+        }
         let policy = match policy {
             None if has_store => Policy::Safe,
             None => Policy::Lossless,
-            Some(word) => Policy::named(word).ok_or_else(|| {
-                let known = Policy::ALL.map(Policy::name).join(", ");
-                PyValueError::new_err(format!("unknown policy {word:?}\nhint: the policies are {known}"))
-            })?,
+            Some(word) => self::policy(word)?,
         };
         if policy == Policy::Safe && !has_store {
             return Err(PyValueError::new_err(
@@ -246,10 +303,11 @@ impl Settings {
 /// `policy`: "lossless" (exact forms alone; the default without a store), "safe" (exact forms, and opaque runs moved to the store;
 /// the default with one) or "lossy" (an extract for `query` that keeps the share `ratio`, half of the tokens when not given).
 /// `budget`: most tokens of the result, else BudgetError; a lossy policy selects so much of a text.
-/// Of messages, what users and tools say may change; `protect` names whose texts stay: "user", "tool", or a tool by its name.
+/// Of messages, results of tools may change, and with `shorten_user` what users say; `protect` names whose texts stay: "tool", or
+/// a tool by its name.
 /// `disable`, `enable`: names of passes. `once`: leave a text that this made as it is. `audit`: only say what would be saved.
 #[pyfunction]
-#[pyo3(signature = (source, *, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), encoding=None, model=None))]
+#[pyo3(signature = (source, *, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), shorten_user=false, encoding=None, model=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 pub fn compress(
     py: Python<'_>,
@@ -264,6 +322,7 @@ pub fn compress(
     once: bool,
     audit: bool,
     protect: Vec<String>,
+    shorten_user: bool,
     encoding: Option<&str>,
     model: Option<&str>,
 ) -> PyResult<Compressed> {
@@ -278,6 +337,7 @@ pub fn compress(
         once,
         audit,
         protect,
+        shorten_user,
         encoding,
         model,
     )?;
@@ -291,11 +351,11 @@ pub fn compress(
 ///
 /// What fails stays one failure: at its place in the result is its exception, which is not raised.
 #[pyfunction]
-#[pyo3(signature = (sources, *, num_threads=None, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), encoding=None, model=None))]
+#[pyo3(signature = (sources, *, num_threads=None, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), shorten_user=false, encoding=None, model=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 pub fn compress_batch<'py>(
     py: Python<'py>,
-    sources: Vec<Bound<'py, PyAny>>,
+    sources: &Bound<'py, PyAny>,
     num_threads: Option<usize>,
     policy: Option<&str>,
     budget: Option<usize>,
@@ -307,6 +367,7 @@ pub fn compress_batch<'py>(
     once: bool,
     audit: bool,
     protect: Vec<String>,
+    shorten_user: bool,
     encoding: Option<&str>,
     model: Option<&str>,
 ) -> PyResult<Bound<'py, PyList>> {
@@ -321,10 +382,12 @@ pub fn compress_batch<'py>(
         once,
         audit,
         protect,
+        shorten_user,
         encoding,
         model,
     )?;
     let options = BatchOptions::jobs(work::threads(num_threads)?.get());
+    let sources = convert::items(sources, "sources")?;
     let read: Vec<PyResult<Source>> = sources.iter().map(|source| settings.source(source)).collect();
     let inner = store.as_ref().map(Py::get);
     let stop = AtomicBool::new(false);
@@ -439,6 +502,30 @@ pub struct Trimmed {
 
 #[pymethods]
 impl Trimmed {
+    #[new]
+    #[pyo3(signature = (text, messages, tokens_before, tokens_after, left_out_tokens, reformed, digested, dropped))]
+    #[expect(clippy::too_many_arguments, reason = "one for each field")]
+    fn new(
+        text: Option<String>,
+        messages: Option<Py<PyList>>,
+        tokens_before: usize,
+        tokens_after: usize,
+        left_out_tokens: usize,
+        reformed: Vec<usize>,
+        digested: Vec<usize>,
+        dropped: Vec<usize>,
+    ) -> Self {
+        Self { text, messages, tokens_before, tokens_after, left_out_tokens, reformed, digested, dropped }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        let tokens = (this.tokens_before, this.tokens_after, this.left_out_tokens);
+        let places = (&this.reformed, &this.digested, &this.dropped);
+        let fields = (&this.text, &this.messages, tokens.0, tokens.1, tokens.2, places.0, places.1, places.2);
+        (slf.get_type(), fields).into_bound_py_any(slf.py())
+    }
+
     fn __repr__(&self) -> String {
         let what = if self.text.is_some() { "text" } else { "messages" };
         format!(

@@ -6,8 +6,10 @@ use std::sync::{Mutex, PoisonError};
 use lacon_prompt::marker::retrieve;
 use lacon_prompt::offload::sqlite::LazyStore;
 use lacon_prompt::offload::{Handle, MemoryStore, Store as Offload, StoreError};
-use pyo3::exceptions::PyOSError;
+use pyo3::IntoPyObjectExt;
+use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
 
 use crate::errors::of_prompt;
 use crate::work;
@@ -16,8 +18,36 @@ use crate::work;
 const LIMIT: u64 = 512 << 20;
 
 enum Kind {
-    Memory(MemoryStore),
+    Memory(Tracked),
     File(LazyStore),
+}
+
+/// A store in memory that can be pickled: its key, and the handles of what it holds in their order.
+struct Tracked {
+    store: MemoryStore,
+    key: [u8; 32],
+    handles: Vec<Handle>,
+}
+
+impl Tracked {
+    fn new(key: [u8; 32], limit: u64) -> Self {
+        Self { store: MemoryStore::new(key, limit), key, handles: Vec::new() }
+    }
+}
+
+impl Offload for Tracked {
+    fn put(&mut self, content: &str) -> Result<Handle, StoreError> {
+        let n_before = self.store.len();
+        let handle = self.store.put(content)?;
+        if self.store.len() > n_before {
+            self.handles.push(handle.clone());
+        }
+        Ok(handle)
+    }
+
+    fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
+        self.store.get(handle)
+    }
 }
 
 /// Keeps what compression moves out of a text, and gives it back.
@@ -30,6 +60,7 @@ pub struct Store {
     inner: Mutex<Kind>,
     path: Option<PathBuf>,
     session: String,
+    limit_bytes: u64,
 }
 
 #[pymethods]
@@ -43,10 +74,10 @@ impl Store {
                 let mut key = [0; 32];
                 getrandom::fill(&mut key)
                     .map_err(|e| PyOSError::new_err(format!("no random numbers for the store's key: {e}")))?;
-                Kind::Memory(MemoryStore::new(key, limit_bytes))
+                Kind::Memory(Tracked::new(key, limit_bytes))
             }
         };
-        Ok(Self { inner: Mutex::new(kind), path, session: session.to_owned() })
+        Ok(Self { inner: Mutex::new(kind), path, session: session.to_owned(), limit_bytes })
     }
 
     /// The file, or None for a store in memory.
@@ -77,6 +108,32 @@ impl Store {
     fn retrieve(&self, py: Python<'_>, handle: &str) -> PyResult<String> {
         let find = || self.with(|store| retrieve(store, handle));
         work::attempt(py, usize::MAX, find, of_prompt).map(|(_, content)| content)
+    }
+
+    /// A store on disk pickles as its path, one in memory with all that it holds.
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let (py, this) = (slf.py(), slf.get());
+        let options = PyDict::new(py);
+        options.set_item("session", &this.session)?;
+        options.set_item("limit_bytes", this.limit_bytes)?;
+        let make = py.import("copyreg")?.getattr("__newobj_ex__")?;
+        let arguments = (slf.get_type(), (&this.path,), options);
+        let inner = this.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kind::Memory(memory) = &*inner else { return (make, arguments).into_bound_py_any(py) };
+        let texts = memory.handles.iter().map(|handle| memory.get(handle));
+        let texts: Vec<String> = texts.filter_map(|text| text.ok().flatten()).collect();
+        (make, arguments, (PyBytes::new(py, &memory.key), texts)).into_bound_py_any(py)
+    }
+
+    fn __setstate__(&self, state: (Vec<u8>, Vec<String>)) -> PyResult<()> {
+        let (key, texts) = state;
+        let key = key.try_into().map_err(|_| PyValueError::new_err("a store's key has 32 bytes"))?;
+        let mut memory = Tracked::new(key, self.limit_bytes);
+        for text in texts {
+            memory.put(&text).map_err(|error| of_prompt(error.into()))?;
+        }
+        *self.inner.lock().unwrap_or_else(PoisonError::into_inner) = Kind::Memory(memory);
+        Ok(())
     }
 
     fn __repr__(&self) -> String {

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 
 use lacon_tokens::{Encoding, Side, for_model};
+use pyo3::IntoPyObjectExt;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -61,12 +62,12 @@ pub fn count_cancellable(
 #[pyo3(signature = (texts, *, encoding=None, model=None, num_threads=None))]
 pub fn count_batch(
     py: Python<'_>,
-    texts: Vec<PyBackedStr>,
+    texts: &Bound<'_, PyAny>,
     encoding: Option<&str>,
     model: Option<&str>,
     num_threads: Option<usize>,
 ) -> PyResult<Vec<usize>> {
-    batch(py, &texts, encoding, model, num_threads, Encoding::count_batch)
+    batch(py, &convert::texts(texts, "texts")?, encoding, model, num_threads, Encoding::count_batch)
 }
 
 /// Work of an encoding on many texts at once.
@@ -101,12 +102,15 @@ pub fn encode<'py>(
 #[pyo3(signature = (texts, *, encoding=None, model=None, num_threads=None))]
 pub fn encode_batch<'py>(
     py: Python<'py>,
-    texts: Vec<PyBackedStr>,
+    texts: &Bound<'_, PyAny>,
     encoding: Option<&str>,
     model: Option<&str>,
     num_threads: Option<usize>,
 ) -> PyResult<Bound<'py, PyList>> {
-    convert::lists_of_ids(py, &batch(py, &texts, encoding, model, num_threads, Encoding::encode_batch)?)
+    convert::lists_of_ids(
+        py,
+        &batch(py, &convert::texts(texts, "texts")?, encoding, model, num_threads, Encoding::encode_batch)?,
+    )
 }
 
 /// The text of ids. Bytes that are no UTF-8 raise UnicodeDecodeError unless `errors` says otherwise, as in bytes.decode; an id
@@ -115,7 +119,7 @@ pub fn encode_batch<'py>(
 #[pyo3(signature = (tokens, *, encoding=None, model=None, errors="strict"))]
 pub fn decode<'py>(
     py: Python<'py>,
-    tokens: Vec<u32>,
+    tokens: &Bound<'_, PyAny>,
     encoding: Option<&str>,
     model: Option<&str>,
     errors: &str,
@@ -128,11 +132,12 @@ pub fn decode<'py>(
 #[pyo3(signature = (tokens, *, encoding=None, model=None))]
 pub fn decode_bytes<'py>(
     py: Python<'py>,
-    tokens: Vec<u32>,
+    tokens: &Bound<'_, PyAny>,
     encoding: Option<&str>,
     model: Option<&str>,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let encoding = chosen(encoding, model)?;
+    let tokens = convert::token_ids(tokens, "tokens")?;
     let bytes = work::attempt(py, tokens.len() * 4, || encoding.decode_bytes(&tokens), of_tokens)?;
     Ok(PyBytes::new(py, &bytes))
 }
@@ -200,7 +205,7 @@ pub struct Estimate {
     /// The count, or the most likely one.
     tokens: usize,
     /// "exact", "calibrated" or "heuristic".
-    kind: &'static str,
+    kind: String,
     /// Lower end of the range that the truth is expected in, where it is known.
     low: Option<usize>,
     /// Its upper end.
@@ -213,6 +218,26 @@ pub struct Estimate {
 
 #[pymethods]
 impl Estimate {
+    #[new]
+    #[pyo3(signature = (tokens, kind, low, high, encoding, warning))]
+    fn new(
+        tokens: usize,
+        kind: String,
+        low: Option<usize>,
+        high: Option<usize>,
+        encoding: String,
+        warning: Option<String>,
+    ) -> Self {
+        Self { tokens, kind, low, high, encoding, warning }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        let warning = &this.warning;
+        let fields = (this.tokens, &this.kind, this.low, this.high, &this.encoding, warning);
+        (slf.get_type(), fields).into_bound_py_any(slf.py())
+    }
+
     fn __repr__(&self) -> String {
         let side = |side: Option<usize>| side.map_or_else(|| "None".to_owned(), |side| side.to_string());
         format!(
@@ -232,7 +257,7 @@ pub fn estimate(py: Python<'_>, text: &str, model: &str) -> PyResult<Estimate> {
     let counted = work::run(py, text.len(), || found.count(text))?;
     Ok(Estimate {
         tokens: counted.tokens,
-        kind: counted.how.as_str(),
+        kind: counted.how.as_str().to_owned(),
         low: counted.range.map(|(low, _)| low),
         high: counted.range.map(|(_, high)| high),
         encoding: found.encoding.name().to_owned(),
@@ -254,7 +279,7 @@ pub struct RequestCount {
     /// Pictures.
     images: usize,
     /// "framed" (own vocabulary, measured framing), "calibrated" or "heuristic".
-    kind: &'static str,
+    kind: String,
     /// Lower end of the range that the truth is expected in, where it is an estimate with a known error.
     low: Option<usize>,
     /// Its upper end.
@@ -265,6 +290,31 @@ pub struct RequestCount {
 
 #[pymethods]
 impl RequestCount {
+    #[new]
+    #[pyo3(signature = (total, messages, framing, tools, images, kind, low, high, warning))]
+    #[expect(clippy::too_many_arguments, reason = "one for each field")]
+    fn new(
+        total: usize,
+        messages: usize,
+        framing: usize,
+        tools: usize,
+        images: usize,
+        kind: String,
+        low: Option<usize>,
+        high: Option<usize>,
+        warning: Option<String>,
+    ) -> Self {
+        Self { total, messages, framing, tools, images, kind, low, high, warning }
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let this = slf.get();
+        let parts = (this.total, this.messages, this.framing, this.tools, this.images);
+        let worth = (&this.kind, this.low, this.high, &this.warning);
+        let fields = (parts.0, parts.1, parts.2, parts.3, parts.4, worth.0, worth.1, worth.2, worth.3);
+        (slf.get_type(), fields).into_bound_py_any(slf.py())
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "RequestCount(total={}, messages={}, framing={}, tools={}, images={}, kind={:?})",
@@ -292,7 +342,7 @@ pub fn count_messages(
 ) -> PyResult<RequestCount> {
     let messages = convert::json_list(messages, "messages")?;
     let tools = tools.map(|tools| convert::json_list(tools, "tools")).transpose()?.unwrap_or_default();
-    let schema = response_schema.map(convert::json).transpose()?;
+    let schema = response_schema.map(|schema| convert::json(schema, "response_schema")).transpose()?;
     let found = for_model(model);
     let counted = work::attempt(
         py,
@@ -313,7 +363,7 @@ pub fn count_messages(
         framing: counted.framing,
         tools: counted.tools,
         images: counted.images,
-        kind: counted.how.as_str(),
+        kind: counted.how.as_str().to_owned(),
         low: range.map(|(low, _)| low),
         high: range.map(|(_, high)| high),
         warning: found.warning,

@@ -45,7 +45,7 @@ def test_the_stubs_arguments_are_the_modules():
         if isinstance(node, ast.ClassDef):
             kind = getattr(_native, node.name)
             members = {item.name for item in node.body if isinstance(item, ast.FunctionDef)}
-            assert members - {"__new__", "__int__"} == {n for n in vars(kind) if not n.startswith("__")}, node.name
+            assert members - {"__new__", "__int__", "__setstate__"} == {n for n in vars(kind) if not n.startswith("__")}, node.name
             for item in node.body:
                 if isinstance(item, ast.FunctionDef) and not item.decorator_list and not item.name.startswith("__"):
                     assert arguments(item) == signature(getattr(kind, item.name)), (node.name, item.name)

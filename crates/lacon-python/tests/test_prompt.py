@@ -107,9 +107,10 @@ def test_messages_change_where_they_hold_material():
     with pytest.raises(ValueError, match="no text at"):
         lacon.expand(done.messages, changed=["/9/nothing"])
     said = [{"role": "user", "content": ROWS}]
-    asked = lacon.compress(said)
+    assert lacon.compress(said).messages == said
+    asked = lacon.compress(said, shorten_user=True)
     assert asked.messages[0]["content"].startswith("@json") and asked.expand()[0]["content"] == ROWS
-    assert lacon.compress(said, protect=["user"]).messages == said
+    assert lacon.compress(said, shorten_user=True, protect=["user"]).messages == said
     with pytest.raises(ValueError, match="not compressed with loss"):
         lacon.compress(said, policy="lossy")
     assert lacon.compress([]).messages == []

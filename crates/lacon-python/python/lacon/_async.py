@@ -12,7 +12,7 @@ from . import _native
 # Importing typing takes longer than all of this package; type checkers know the name.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable
     from typing import Any, TypeVar
 
     from ._native import Compressed, RequestCount, Trimmed
@@ -52,13 +52,13 @@ async def encode_async(text: str, *, encoding: str | None = None, model: str | N
     return await _in_thread(_native.encode, text, encoding=encoding, model=model)
 
 
-async def count_batch_async(texts: Sequence[str], **options: Any) -> list[int]:
+async def count_batch_async(texts: Iterable[str], **options: Any) -> list[int]:
     """``count_batch`` off the event loop."""
     return await _in_thread(_native.count_batch, texts, **options)
 
 
 async def count_messages_async(
-    messages: Sequence[Json], model: str = "gpt-4o", **options: Any
+    messages: Iterable[Json], model: str = "gpt-4o", **options: Any
 ) -> RequestCount:
     """``count_messages`` off the event loop."""
     return await _in_thread(_native.count_messages, messages, model, **options)
@@ -69,7 +69,7 @@ async def compress_async(source: Source, **options: Any) -> Compressed:
     return await _in_thread(_native.compress, source, **options)
 
 
-async def compress_batch_async(sources: Sequence[Source], **options: Any) -> list[Compressed | Exception]:
+async def compress_batch_async(sources: Iterable[Source], **options: Any) -> list[Compressed | Exception]:
     """``compress_batch`` off the event loop."""
     return await _in_thread(_native.compress_batch, sources, **options)
 

@@ -1,4 +1,4 @@
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, Literal, final, overload
 
@@ -38,6 +38,29 @@ __version__: str
 
 @final
 class Encoding:
+    def __new__(
+        cls,
+        name: str,
+        *,
+        pat_str: str,
+        mergeable_ranks: dict[bytes, int],
+        special_tokens: dict[str, int],
+        explicit_n_vocab: int | None = None,
+    ) -> Encoding: ...
+    @property
+    def _pat_str(self) -> str: ...
+    @property
+    def _mergeable_ranks(self) -> dict[bytes, int]: ...
+    @property
+    def _special_tokens(self) -> dict[str, int]: ...
+    def token_byte_values(self) -> list[bytes]: ...
+    def encode_to_numpy(
+        self,
+        text: str,
+        *,
+        allowed_special: Literal["all"] | Collection[str] | None = None,
+        disallowed_special: Literal["all"] | Collection[str] | None = None,
+    ) -> Any: ...
     @property
     def name(self) -> str: ...
     @property
@@ -59,33 +82,42 @@ class Encoding:
     def encode_ordinary(self, text: str) -> list[int]: ...
     def encode_batch(
         self,
-        text: Sequence[str],
+        text: Iterable[str],
         *,
         num_threads: int = 8,
         allowed_special: Literal["all"] | Collection[str] | None = None,
         disallowed_special: Literal["all"] | Collection[str] | None = None,
     ) -> list[list[int]]: ...
-    def encode_ordinary_batch(self, text: Sequence[str], *, num_threads: int = 8) -> list[list[int]]: ...
+    def encode_ordinary_batch(self, text: Iterable[str], *, num_threads: int = 8) -> list[list[int]]: ...
     def encode_single_token(self, text_or_bytes: str | bytes) -> int: ...
-    def decode(self, tokens: Sequence[int], errors: str = "replace") -> str: ...
-    def decode_bytes(self, tokens: Sequence[int]) -> bytes: ...
+    def decode(self, tokens: Iterable[int], errors: str = "replace") -> str: ...
+    def decode_bytes(self, tokens: Iterable[int]) -> bytes: ...
     def decode_batch(
-        self, batch: Sequence[Sequence[int]], *, errors: str = "replace", num_threads: int = 8
+        self, batch: Iterable[Iterable[int]], *, errors: str = "replace", num_threads: int = 8
     ) -> list[str]: ...
     def decode_bytes_batch(
-        self, batch: Sequence[Sequence[int]], *, num_threads: int = 8
+        self, batch: Iterable[Iterable[int]], *, num_threads: int = 8
     ) -> list[bytes]: ...
     def decode_single_token_bytes(self, token: int) -> bytes: ...
-    def decode_tokens_bytes(self, tokens: Sequence[int]) -> list[bytes]: ...
-    def decode_with_offsets(self, tokens: Sequence[int]) -> tuple[str, list[int]]: ...
+    def decode_tokens_bytes(self, tokens: Iterable[int]) -> list[bytes]: ...
+    def decode_with_offsets(self, tokens: Iterable[int]) -> tuple[str, list[int]]: ...
     def count(self, text: str) -> int: ...
-    def count_batch(self, texts: Sequence[str], *, num_threads: int | None = None) -> list[int]: ...
+    def count_batch(self, texts: Iterable[str], *, num_threads: int | None = None) -> list[int]: ...
     def exceeds(self, text: str, limit: int) -> bool: ...
     def truncate(self, text: str, max_tokens: int, side: Side = "back") -> str: ...
     def split(self, text: str, max_tokens: int) -> list[str]: ...
 
 @final
 class Estimate:
+    def __new__(
+        cls,
+        tokens: int,
+        kind: str,
+        low: int | None,
+        high: int | None,
+        encoding: str,
+        warning: str | None,
+    ) -> Estimate: ...
     @property
     def tokens(self) -> int: ...
     @property
@@ -101,6 +133,18 @@ class Estimate:
 
 @final
 class RequestCount:
+    def __new__(
+        cls,
+        total: int,
+        messages: int,
+        framing: int,
+        tools: int,
+        images: int,
+        kind: str,
+        low: int | None,
+        high: int | None,
+        warning: str | None,
+    ) -> RequestCount: ...
     @property
     def total(self) -> int: ...
     @property
@@ -135,6 +179,19 @@ class Store:
 
 @final
 class Compressed:
+    def __new__(
+        cls,
+        text: str | None,
+        messages: list[dict[str, Json]] | None,
+        tokens_before: int,
+        tokens_after: int,
+        exact: bool,
+        receipt: list[dict[str, Json]],
+        unkept: bool,
+        changed: Sequence[str],
+        policy: Policy,
+        store: Store | None,
+    ) -> Compressed: ...
     @property
     def text(self) -> str | None: ...
     @property
@@ -159,6 +216,17 @@ class Compressed:
 
 @final
 class Trimmed:
+    def __new__(
+        cls,
+        text: str | None,
+        messages: list[dict[str, Json]] | None,
+        tokens_before: int,
+        tokens_after: int,
+        left_out_tokens: int,
+        reformed: Sequence[int],
+        digested: Sequence[int],
+        dropped: Sequence[int],
+    ) -> Trimmed: ...
     @property
     def text(self) -> str | None: ...
     @property
@@ -189,7 +257,7 @@ def count_cancellable(
     text: str, cancel: Cancel, *, encoding: str | None = None, model: str | None = None
 ) -> int | None: ...
 def count_batch(
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
     encoding: str | None = None,
     model: str | None = None,
@@ -197,17 +265,17 @@ def count_batch(
 ) -> list[int]: ...
 def encode(text: str, *, encoding: str | None = None, model: str | None = None) -> list[int]: ...
 def encode_batch(
-    texts: Sequence[str],
+    texts: Iterable[str],
     *,
     encoding: str | None = None,
     model: str | None = None,
     num_threads: int | None = None,
 ) -> list[list[int]]: ...
 def decode(
-    tokens: Sequence[int], *, encoding: str | None = None, model: str | None = None, errors: str = "strict"
+    tokens: Iterable[int], *, encoding: str | None = None, model: str | None = None, errors: str = "strict"
 ) -> str: ...
 def decode_bytes(
-    tokens: Sequence[int], *, encoding: str | None = None, model: str | None = None
+    tokens: Iterable[int], *, encoding: str | None = None, model: str | None = None
 ) -> bytes: ...
 def truncate(
     text: str, max_tokens: int, side: Side = "back", *, encoding: str | None = None, model: str | None = None
@@ -218,10 +286,10 @@ def split(
 def exceeds(text: str, limit: int, *, encoding: str | None = None, model: str | None = None) -> bool: ...
 def estimate(text: str, model: str) -> Estimate: ...
 def count_messages(
-    messages: Sequence[Json],
+    messages: Iterable[Json],
     model: str = "gpt-4o",
     *,
-    tools: Sequence[Json] | None = None,
+    tools: Iterable[Json] | None = None,
     response_schema: Json | None = None,
 ) -> RequestCount: ...
 def compress(
@@ -237,11 +305,12 @@ def compress(
     once: bool = False,
     audit: bool = False,
     protect: Sequence[str] = ...,
+    shorten_user: bool = False,
     encoding: str | None = None,
     model: str | None = None,
 ) -> Compressed: ...
 def compress_batch(
-    sources: Sequence[Source],
+    sources: Iterable[Source],
     *,
     num_threads: int | None = None,
     policy: Policy | None = None,
@@ -254,6 +323,7 @@ def compress_batch(
     once: bool = False,
     audit: bool = False,
     protect: Sequence[str] = ...,
+    shorten_user: bool = False,
     encoding: str | None = None,
     model: str | None = None,
 ) -> list[Compressed | Exception]: ...
@@ -261,14 +331,14 @@ def compress_batch(
 def expand(source: str, *, store: Store | None = None, changed: Sequence[str] = ...) -> str: ...
 @overload
 def expand(
-    source: Sequence[dict[str, Json]], *, store: Store | None = None, changed: Sequence[str] = ...
+    source: Iterable[Mapping[str, Any]], *, store: Store | None = None, changed: Sequence[str] = ...
 ) -> list[dict[str, Json]]: ...
 def trim(
     source: Source,
     max_tokens: int,
     *,
     pin: Sequence[int] = ...,
-    tools: Sequence[Json] | None = None,
+    tools: Iterable[Json] | None = None,
     stride: int = 0,
     drop_first: bool = False,
     store: Store | None = None,

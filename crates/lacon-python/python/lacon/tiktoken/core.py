@@ -1,0 +1,5 @@
+"""``tiktoken.core``: the class of encodings."""
+
+from .. import Encoding
+
+__all__ = ["Encoding"]
