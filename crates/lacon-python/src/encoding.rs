@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use lacon_tokens::{EncodingName, Error, Exactness, Pattern, SpecialSet, for_model};
 use pyo3::IntoPyObjectExt;
@@ -133,6 +134,31 @@ fn published(py: Python<'_>, name: EncodingName, called: &str) -> PyResult<Py<En
     Py::new(py, Encoding { inner: Held::Published(inner), name: called.to_owned() })
 }
 
+/// How often each encoding was asked for, in the order of `EncodingName::ALL`.
+static ASKED: [AtomicU64; EncodingName::ALL.len()] = [const { AtomicU64::new(0) }; EncodingName::ALL.len()];
+
+fn load(name: EncodingName) -> &'static lacon_tokens::Encoding {
+    let at = EncodingName::ALL.iter().position(|known| *known == name).unwrap_or_default();
+    ASKED[at].fetch_add(1, Ordering::Relaxed);
+    lacon_tokens::encoding(name)
+}
+
+/// Of each encoding that this process has loaded: name, bytes, seconds that loading took, and how often functions of the package
+/// asked for it. `clear` sets the last to 0 first.
+#[pyfunction]
+#[pyo3(signature = (*, clear=false))]
+pub fn loaded_encodings(clear: bool) -> Vec<(&'static str, usize, f64, u64)> {
+    if clear {
+        ASKED.iter().for_each(|n| n.store(0, Ordering::Relaxed));
+    }
+    let row = |load: lacon_tokens::LoadRecord| {
+        let at = EncodingName::ALL.iter().position(|known| *known == load.encoding).unwrap_or_default();
+        let asked = ASKED[at].load(Ordering::Relaxed);
+        (load.encoding.as_str(), load.bytes, load.took.as_secs_f64(), asked)
+    };
+    lacon_tokens::loads().into_iter().map(row).collect()
+}
+
 /// The encoding whose counts are the model's own.
 pub fn exact_for(model: &str) -> PyResult<&'static lacon_tokens::Encoding> {
     let found = for_model(model);
@@ -158,8 +184,8 @@ pub fn chosen(encoding: Option<&str>, model: Option<&str>) -> PyResult<&'static 
     match (encoding, model) {
         (Some(_), Some(_)) => Err(PyTypeError::new_err("both encoding and model are given, one is enough")),
         (None, Some(model)) => exact_for(model),
-        (Some(name), None) => Ok(lacon_tokens::encoding(name.parse().map_err(of_tokens)?)),
-        (None, None) => Ok(lacon_tokens::encoding(EncodingName::O200kBase)),
+        (Some(name), None) => Ok(load(name.parse().map_err(of_tokens)?)),
+        (None, None) => Ok(load(EncodingName::O200kBase)),
     }
 }
 

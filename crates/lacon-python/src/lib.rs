@@ -16,7 +16,9 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 mod _native {
     #[pymodule_export]
-    use crate::encoding::{Encoding, encoding_for_model, get_encoding, list_encoding_names};
+    use crate::encoding::{
+        Encoding, encoding_for_model, get_encoding, list_encoding_names, loaded_encodings,
+    };
     #[pymodule_export]
     use crate::prompt::{Compressed, Trimmed, compress, compress_batch, expand, trim};
     #[pymodule_export]

@@ -15,6 +15,7 @@ from ._async import (
     expand_async,
     trim_async,
 )
+from ._ledger import Report, performance_monitor, report, save_trace
 from ._native import (
     Compressed,
     Encoding,
@@ -42,6 +43,8 @@ from ._native import (
     trim,
     truncate,
 )
+from ._plan import BatchPromptProcessor, PreparedPrompt, TokenizerCache
+from ._wrap import wrap
 from .errors import (
     BudgetError,
     DamagedError,
@@ -57,6 +60,14 @@ from .errors import (
 )
 
 __all__ = [
+    "BatchPromptProcessor",
+    "PreparedPrompt",
+    "Report",
+    "TokenizerCache",
+    "performance_monitor",
+    "report",
+    "save_trace",
+    "wrap",
     "BudgetError",
     "Compressed",
     "DamagedError",
