@@ -15,6 +15,11 @@ use crate::{root, say};
 
 /// The oldest Python that one wheel serves.
 const OLDEST: &str = "(3, 10)";
+/// What the adapters are tested with: packages of the index, and the names that they are imported by.
+const ADAPTED: (&[&str], &str) = (
+    &["langgraph>=1", "langchain>=1", "langchain-core>=1", "openai>=2", "mypy>=1.15"],
+    "langgraph, langchain, langchain_core, openai, mypy",
+);
 /// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.
 const BOUNDED: &str = "import subprocess, sys\n\
     try: sys.exit(subprocess.run(sys.argv[2:], timeout=float(sys.argv[1])).returncode)\n\
@@ -55,6 +60,17 @@ pub fn run() -> Result<()> {
         if !installed.status.success() {
             say(&format!("== python: skipped, maturin and pytest cannot be had: {}", last_line(&installed)));
             return Ok(());
+        }
+    }
+    // Tests of the adapters skip where these are missing; with them they run.
+    if !bounded(&inside, "60", &[&inside, "-c", &format!("import {}", ADAPTED.1)])?.status.success() {
+        let quiet = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
+        let installed = bounded(&inside, "600", &[&[&*inside], &quiet[..], ADAPTED.0].concat())?;
+        if !installed.status.success() {
+            let why = last_line(&installed);
+            say(&format!(
+                "== python: tests of the adapters are skipped, their packages cannot be had: {why}"
+            ));
         }
     }
     let package = text(&root().join("crates/lacon-python"));

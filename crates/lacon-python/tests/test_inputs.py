@@ -142,7 +142,7 @@ back = lacon.expand(said, changed=[])
 def test_typed_dicts_pass_type_checkers(checker, tmp_path):
     pytest.importorskip(checker)
     (tmp_path / "typed.py").write_text(TYPED)
-    options = {"mypy": ["--strict", "--no-incremental"], "pyright": []}[checker]
+    options = {"mypy": ["--strict", "--no-incremental"], "pyright": ["--pythonpath", sys.executable]}[checker]
     here = str(pathlib.Path(lacon.__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-m", checker, *options, "typed.py"],

@@ -254,10 +254,8 @@ class LaconChatModel(BaseChatModel):
             return self._call(messages, stop, agent, kwargs)
         key = self._key(messages, stop, kwargs, agent)
         with self._lock:
-            flight = self._flights.get(key)
-            mine = flight is None
-            if mine:
-                flight = self._flights[key] = Future()
+            mine = key not in self._flights
+            flight = self._flights.setdefault(key, Future())
         if not mine:
             return self._shared(flight.result(), agent)
         try:
@@ -277,10 +275,8 @@ class LaconChatModel(BaseChatModel):
         key = self._key(messages, stop, kwargs, agent)
         while True:
             with self._lock:
-                flight = self._flights.get(key)
-                mine = flight is None
-                if mine:
-                    flight = self._flights[key] = Future()
+                mine = key not in self._flights
+                flight = self._flights.setdefault(key, Future())
             if mine:
                 break
             # The task that made the call may be canceled; its followers then make it themselves.

@@ -146,12 +146,12 @@ def _barriers(builder: Any, graph: Flow, times: Mapping[str, float] | None) -> I
     for node, others in waits.items():
         seconds = None
         if times is not None:
-            makers = [maker for maker in graph.writes if node in graph.after(maker)]
-            own = max((times.get(maker, 0.0) for maker in makers), default=0.0)
+            before_it = [maker for maker in graph.writes if node in graph.after(maker)]
+            own = max((times.get(maker, 0.0) for maker in before_it), default=0.0)
             seconds = max(0.0, max(times.get(other, 0.0) for other in others) - own)
         hint = "lacon.langgraph.fuse(builder) runs it without this wait" if node in fusible else "fuse(builder).explain() says what stands in the way"
-        names = sorted(others)
-        found.append(Finding("barrier", (node, *names), f"{node!r} waits for {_some(names)} and reads nothing of what they write", hint, seconds))
+        slower = sorted(others)
+        found.append(Finding("barrier", (node, *slower), f"{node!r} waits for {_some(slower)} and reads nothing of what they write", hint, seconds))
     return sorted(found, key=lambda one: (-(one.seconds or 0.0), one.nodes))
 
 

@@ -205,7 +205,7 @@ class Runner:
                 channels[key].update(values)
         if failed is not None:
             raise failed[2]
-        out = [
+        out: list[Any] = [
             Command(update={key: value})
             for _, _, updates in log
             for key, value in updates
@@ -305,8 +305,9 @@ def _filled(channel: Any, state: Mapping[str, Any], key: str) -> Any:
     if key not in state:
         return channel.from_checkpoint(MISSING)
     value = state[key]
-    # A reducer may change what it is given in place.
-    return channel.from_checkpoint(copy.copy(value) if isinstance(value, (list, dict, set)) else value)
+    # A reducer may change what it is given in place; it runs here for reading, and in LangGraph for the result.
+    in_place = hasattr(channel, "operator") and isinstance(value, (list, dict, set))
+    return channel.from_checkpoint(copy.copy(value) if in_place else value)
 
 
 def _first(

@@ -103,9 +103,31 @@ def _tree(function: Any) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda 
         ]
         if function.__name__ != "<lambda>":
             found = [node for node in found if node.name == function.__name__][:1]  # type: ignore[union-attr]
-        # Several lambdas of one line cannot be told apart.
-        return found[0] if len(found) == 1 else None  # type: ignore[return-value]
+        # Several lambdas of one line cannot be told apart, and a file may have changed since it was imported.
+        is_it = len(found) == 1 and _texts_of_tree(found[0]) == _texts_of_code(function.__code__)
+        return found[0] if is_it else None  # type: ignore[return-value]
     return None
+
+
+def _texts_of_tree(tree: Any) -> set[str]:
+    body = tree.body if isinstance(tree.body, list) else [tree.body]
+    return {
+        node.value for part in body for node in ast.walk(part) if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def _texts_of_code(code: Any) -> set[str]:
+    texts: set[str] = set()
+    left = list(code.co_consts)
+    while left:
+        value = left.pop()
+        if isinstance(value, str) and "<locals>" not in value and "<lambda>" not in value:
+            texts.add(value)
+        elif isinstance(value, (tuple, frozenset)):
+            left += value
+        elif hasattr(value, "co_consts"):
+            left += value.co_consts
+    return texts
 
 
 def _infer(tree: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, function: Any) -> Access:
