@@ -110,6 +110,8 @@ def test_the_guides_examples_are_true(guide):
     for needed in ("langgraph", "langchain_core"):
         if any(needed in block for block in blocks) and importlib.util.find_spec(needed) is None:
             blocks = [block for block in blocks if needed not in block]
+    # A guide begins with a process that did nothing yet.
+    lacon.report(clear=True)
     # One example: the source of a function is there as long as its example is.
     example = doctest.DocTestParser().get_doctest("\n".join(blocks), {"__name__": "guide"}, guide, str(path), 0)
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)

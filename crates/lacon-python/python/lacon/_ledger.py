@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
-import threading
 import time
 from collections import deque
 from contextvars import ContextVar
@@ -68,7 +66,8 @@ class performance_monitor:
     def __call__(self, function: _F) -> _F:
         if not callable(function):
             raise TypeError(f"a value of type {type(function).__name__} is decorated, a function is needed")
-        # Importing inspect takes longer than all of this package.
+        # Importing these takes longer than all of this package.
+        import functools
         import inspect
 
         # Written out twice rather than called: a call of Python costs as much as all of this.
@@ -115,6 +114,8 @@ class performance_monitor:
 
 
 def _generator(function: Any, monitor: performance_monitor, is_async: bool) -> Any:
+    import functools
+
     def note(start: float, outer: int, error: BaseException | None) -> None:
         what = None if error is None or isinstance(error, GeneratorExit) else type(error).__name__
         _spans.append((next(_ids), outer, monitor._name, start, _now(), what, monitor._attributes))
@@ -226,7 +227,6 @@ def report(*, clear: bool = False) -> Report:
 
 _MODEL = {"model": "gen_ai.request.model", "input_tokens": "gen_ai.usage.input_tokens", "output_tokens": "gen_ai.usage.output_tokens",
           "agent": "gen_ai.agent.name", "operation": "gen_ai.operation.name"}  # fmt: skip
-_lock = threading.Lock()
 
 
 def save_trace(path: str | os.PathLike[str]) -> int:
@@ -259,6 +259,6 @@ def save_trace(path: str | os.PathLike[str]) -> int:
         line = {"trace_id": trace, "span_id": f"{number:016x}", "parent_span_id": f"{parent:016x}", "name": name}
         lines.append({**line, "start_s": start - first, "end_s": end - first, "attributes": given})
     text = "".join(json.dumps(line, ensure_ascii=False, default=str) + "\n" for line in lines)
-    with _lock, open(path, "w", encoding="utf-8") as file:
+    with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return len(spans)
