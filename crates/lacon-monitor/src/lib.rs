@@ -22,9 +22,7 @@ pub mod record;
 pub mod render;
 pub mod report;
 pub mod signal;
-pub mod slots;
 pub mod spans;
-mod sync;
 pub mod trace;
 pub mod whatif;
 

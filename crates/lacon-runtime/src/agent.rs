@@ -120,7 +120,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         .with_hint("raise --budget-tokens"));
     }
     if options.budget_micro_usd > 0 {
-        let spent: u64 = run.ledger.calls().filter_map(|c| c.micro_usd).sum();
+        let spent: u64 = run.ledger.look(|facts| facts.calls.iter().filter_map(|c| c.micro_usd).sum());
         let prompt = Usage { input: Some(counted as u64), ..Usage::default() };
         let needed = prices::cost(&request.model, &prompt).unwrap_or(0);
         if spent + needed > options.budget_micro_usd {

@@ -378,12 +378,17 @@ impl RunJournal {
 
     pub(crate) fn node<U: Serialize + Send + 'static>(&self, record: Record<U>, ledger: &Ledger) {
         let of = |node: &str| node == record.node;
-        let fact = ledger.nodes().filter(|n| of(&n.node) && n.visit == record.visit).last();
-        let fact = fact.cloned().map(Cow::Owned);
-        let receipts = ledger.receipts().filter(|r| r["node"].as_str().is_some_and(of));
-        let receipts = receipts.cloned().map(Cow::Owned).collect();
-        let savings = ledger.savings().filter(|s| of(&s.node)).cloned().map(Cow::Owned).collect();
-        let warnings = ledger.warnings().cloned().map(Cow::Owned).collect();
+        let (fact, receipts, savings, warnings) = ledger.look(|facts| {
+            let fact = facts.nodes.iter().rfind(|n| of(&n.node) && n.visit == record.visit);
+            let receipts = facts.receipts.iter().filter(|r| r["node"].as_str().is_some_and(of));
+            let savings = facts.savings.iter().filter(|s| of(&s.node));
+            (
+                fact.cloned().map(Cow::Owned),
+                receipts.cloned().map(Cow::Owned).collect(),
+                savings.cloned().map(Cow::Owned).collect(),
+                facts.warnings.iter().cloned().map(Cow::Owned).collect(),
+            )
+        });
         self.add(false, move || {
             let about = record.node.clone();
             line(&about, &Line::Node { record, fact, savings, receipts, warnings })
