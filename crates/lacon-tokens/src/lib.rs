@@ -3,8 +3,10 @@
 //! ```
 //! use lacon_tokens::{EncodingName, encoding};
 //!
-//! let o200k = encoding(EncodingName::O200kBase); assert_eq!(o200k.count("many things in few words"), 5);
-//! assert_eq!(o200k.decode(&o200k.encode("naïve ☕")).as_deref(), Ok("naïve ☕")); ```
+//! let o200k = encoding(EncodingName::O200kBase);
+//! assert_eq!(o200k.count("many things in few words"), 5);
+//! assert_eq!(o200k.decode(&o200k.encode("naïve ☕")).as_deref(), Ok("naïve ☕"));
+//! ```
 //!
 //! Counts and ids equal tiktoken's on every input. The crate reads no file and opens no socket. Only the first use of
 //! an encoding blocks, for a few milliseconds once per process.
