@@ -1,10 +1,10 @@
 //! The providers: one file each, one list, and the attempt that all of them share.
 //!
-//! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream and returns it only when
-//! the protocol says that it is whole.
+//! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream, and returns
+//! it only when the protocol says that it is whole.
 //!
-//! A new provider is a file here with its [`Wire`] and [`Reader`], its answers' JSON in `wire/`, a variant of [`Protocol`], and
-//! three transcripts in `testdata/transcripts/<name>/`; the tests then check it like the others.
+//! A new provider is a file here with its [`Wire`] and [`Reader`], its JSON in `wire/`, a variant of [`Protocol`], and
+//! three transcripts in `testdata/transcripts/<name>/`. The tests then check it like the others.
 
 mod anthropic;
 mod attempt;

@@ -121,7 +121,7 @@ impl View {
             }
             Progress::Retrying { role, reason } => {
                 if let Some(line) = self.line(&role) {
-                    line.set_message(format!("trying again after {reason}"));
+                    line.set_message(format!("retrying after {reason}"));
                 }
             }
             Progress::Answered { total_tokens, .. } => {

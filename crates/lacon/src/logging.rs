@@ -26,7 +26,7 @@ pub fn open(config: &Config) -> Result<(), Failure> {
         let (name, wanted) = part.split_once('=').unwrap_or(("", part));
         let wanted: LevelFilter = wanted.parse().map_err(|_| {
             Failure::input(format!(
-                "log.filter holds {part:?}\nhint: CRATE=LEVEL divided by commas, such as lacon_llm=debug; levels are off, error, warn, info, debug, trace"
+                "log.filter holds {part:?}\nhint: CRATE=LEVEL separated by commas, such as lacon_llm=debug; levels are off, error, warn, info, debug, trace"
             ))
         })?;
         if name.is_empty() {

@@ -14,7 +14,7 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
     for input in inputs {
         if same_file(output, input) {
             return Err(Failure::input(format!(
-                "{} is the input {} itself, which writing would destroy\nhint: name another output",
+                "{} is the input {}, which writing would destroy\nhint: name another output",
                 output.display(),
                 input.display()
             )));

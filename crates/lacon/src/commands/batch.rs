@@ -80,7 +80,7 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
         );
     } else {
         text::note(&format!(
-            "{} rows done, {} failed, {done} were there already; {elapsed:.2} s with {jobs} threads",
+            "{} rows done, {} failed, {done} done before; {elapsed:.2} s with {jobs} threads",
             summary.items, summary.failed
         ));
     }
@@ -97,7 +97,7 @@ fn to_parquet(
     _: &'static Encoding,
     _: &ProgressBar,
 ) -> Result<(BatchSummary, u64), Failure> {
-    Err(Failure::input("this build of lacon writes no Parquet\nhint: build it with --features parquet"))
+    Err(Failure::input("this build of lacon cannot write Parquet\nhint: build it with --features parquet"))
 }
 
 /// Runs a batch whose output is JSON lines; gives what was done and how many lines were there.
@@ -283,8 +283,8 @@ impl Row<'_> {
 fn work(line: &[u8], args: &BatchArgs, encoding: &'static Encoding) -> Result<Row<'static>, String> {
     let line = utf8(line)?.trim();
     let no_text = |value: &str| match serde_json::from_str::<Value>(value) {
-        Ok(_) => format!("field {:?} is no string", args.field),
-        Err(error) => format!("field {:?} is no text: {error}", args.field),
+        Ok(_) => format!("field {:?} is not a string", args.field),
+        Err(error) => format!("field {:?} is not text: {error}", args.field),
     };
     if line.starts_with('"') {
         let source: String = serde_json::from_str(line).map_err(|e| format!("no JSON: {e}"))?;

@@ -151,7 +151,7 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
         for (ticker, decided) in &results {
             match decided {
                 None => text::out(&format!(
-                    "{ticker:<10} left out: it does not fit into what is left of the budget of {} tokens",
+                    "{ticker:<10} skipped: it does not fit into the rest of the budget of {} tokens",
                     thousands(budget)
                 )),
                 Some(d) => {

@@ -151,7 +151,7 @@ pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> 
         "md" => material.markdown(),
         _ => {
             return Err(Failure::input(format!(
-                "{}: the ending says how a report is written\nhint: name it .html or .md",
+                "{}: unknown ending\nhint: name it .html or .md",
                 path.display()
             )));
         }

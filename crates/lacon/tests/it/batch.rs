@@ -34,7 +34,7 @@ fn parquet_becomes_lines() {
     assert_eq!(rows[5]["meta"], serde_json::json!({"venue": "XNAS", "px": 2.5}));
     assert_eq!(rows[5]["tags"], serde_json::json!(["t0", "t1"]));
     assert_eq!(rows[5]["tokens"], 25);
-    assert!(rows[3]["error"].as_str().unwrap().contains("is no string"), "{}", rows[3]);
+    assert!(rows[3]["error"].as_str().unwrap().contains("is not a string"), "{}", rows[3]);
     let whole = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
     for kept in 0..=7 {
         let text: String = whole.split_inclusive('\n').take(kept).collect();

@@ -192,7 +192,7 @@ fn a_decision_is_explained_with_the_source_of_its_figures() {
     assert!(json["traced"].as_u64().unwrap() > 0, "{json:#}");
     assert!(!json["views"].as_array().unwrap().is_empty());
     let text = folder.lacon(&["explain", "one"]);
-    assert!(text.out.contains("what would turn it") && text.out.contains("SIMULATED"), "{}", text.out);
+    assert!(text.out.contains("what would change it") && text.out.contains("SIMULATED"), "{}", text.out);
     folder.lacon(&["explain", "two"]).fails(2, "no run \"two\"");
 }
 

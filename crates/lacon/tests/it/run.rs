@@ -80,7 +80,10 @@ fn bad_input_is_answered_with_the_value_and_a_hint() {
         (vec!["CRCK"], "no data for ticker CRCK in the bundled offline packs\nhint: did you mean CRCL?"),
         (vec!["ZZZZZZ"], "hint: known tickers are AAPL, CRCL, FIG, NVDA"),
         (vec!["../etc"], "ticker \"../etc\" contains '/'"),
-        (vec!["CRCL", "--date", "2025-02-30"], "date \"2025-02-30\" is no day\nhint: write it as yyyy-mm-dd"),
+        (
+            vec!["CRCL", "--date", "2025-02-30"],
+            "date \"2025-02-30\" is not a day\nhint: write it as yyyy-mm-dd",
+        ),
         (vec!["CRCL", "--date", "2999-01-01"], "date 2999-01-01 is in the future"),
         (
             vec!["CRCL", "--disable", "prefech"],
