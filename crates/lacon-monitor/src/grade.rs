@@ -1,4 +1,4 @@
-//! Two grades: the origin's, which looks at run status alone, and one that looks at what the answers hold.
+//! Two grades: the original system's, which looks at run status alone, and one that looks at what the answers hold.
 
 use crate::{
     evidence::Counted,

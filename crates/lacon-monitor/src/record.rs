@@ -372,7 +372,7 @@ pub struct Degraded {
 /// Both grades.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Grade {
-    /// By the origin's formula, which looks at run status alone.
+    /// By the original system's formula, which looks at run status alone.
     pub origin: String,
     /// By what the answers hold.
     pub content: String,

@@ -1,4 +1,4 @@
-//! Writes a data set into a folder in the origin's layout.
+//! Writes a data set into a folder in the original system's layout.
 //!
 //! What the layout has no place for (name, sector, exchange, key figures, market news, messages) goes to `lacon/{T}.json`, which the
 //! origin would not read and Lacon does. Files that several tickers share are merged. Every file is written beside its place and

@@ -19,7 +19,7 @@ pub enum Form {
     /// Our own `trace.jsonl`.
     #[default]
     Lacon,
-    /// A file of the origin's analyzer.
+    /// A file of the original system's analyzer.
     Analyzer,
     /// LangSmith runs.
     Langsmith,

@@ -1,5 +1,5 @@
 //! Texts and messages inside the inputs and outputs of a span: LangGraph state, LangChain messages, and the shortened
-//! forms that the origin's analyzer leaves (`text_preview` with `full_length`, lists with `count` and `sample`).
+//! forms that the original system's analyzer leaves (`text_preview` with `full_length`, lists with `count` and `sample`).
 
 use lacon_tokens::{EncodingName, encoding};
 use serde_json::Value;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::support::Folder;
 
-/// A data folder in the origin's layout with rising prices for three tickers and a benchmark.
+/// A data folder in the original system's layout with rising prices for three tickers and a benchmark.
 fn data(folder: &Folder) -> String {
     for (ticker, slope) in [("AAA", 1.0), ("BBB", -0.5), ("CCC", 0.2), ("SPY", 0.1)] {
         let mut csv = String::from("Date,Open,High,Low,Close,Volume\n");

@@ -180,7 +180,7 @@ fn an_empty_report_and_braces_do_not_stop_the_run() {
     let lost: Vec<&str> =
         json["grade"]["reasons"].as_array().unwrap().iter().filter_map(|r| r["code"].as_str()).collect();
     assert!(lost.contains(&"report_empty"), "{lost:?}");
-    assert_eq!(json["grade"]["origin"], "A+", "the origin's grade cannot see it");
+    assert_eq!(json["grade"]["origin"], "A+", "the original system's grade cannot see it");
     let bull =
         std::fs::read_to_string(folder.path().join("results/CRCL/2025-07-30/r/reports/2_research/bull.md"))
             .unwrap();
