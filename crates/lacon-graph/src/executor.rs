@@ -514,7 +514,7 @@ impl<'a, S: State> Run<'a, S> {
                 return Err(Status::Failed { node: NodeId(node), error });
             }
             let to = edge.to;
-            // The other labelled ways stay open: the node decides them when it is visited again.
+            // The other labeled ways stay open: the node decides them when it is visited again.
             let open: Vec<usize> = inner.out[node]
                 .iter()
                 .copied()

@@ -94,7 +94,7 @@ pub struct ProviderOptions {
     pub base_url: String,
     /// The API key; no key is sent when empty.
     pub key: Secret,
-    /// More headers, such as an organisation; their values are treated as secrets.
+    /// More headers, such as an organization; their values are treated as secrets.
     pub headers: Vec<(String, Secret)>,
     /// Send `X-Lacon-Run`, `X-Lacon-Role` and `X-Lacon-Ticker`.
     pub send_tags: bool,

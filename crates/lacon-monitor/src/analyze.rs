@@ -188,7 +188,7 @@ pub struct Advice {
 /// Shorter gaps are the executor's own.
 const GAP_S: f64 = 0.05;
 
-/// Analyses one trace.
+/// Analyzes one trace.
 pub fn analyze(trace: &Trace) -> Analysis {
     let flow = Flow::of(trace);
     let path = flow.critical(trace);

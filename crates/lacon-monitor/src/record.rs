@@ -209,7 +209,7 @@ pub struct Tokens {
     pub reasoning: Option<u64>,
     /// Prompt and completion.
     pub total: u64,
-    /// Of the total, estimated because the provider reported nothing (failed and cancelled attempts).
+    /// Of the total, estimated because the provider reported nothing (failed and canceled attempts).
     pub estimated: u64,
 }
 

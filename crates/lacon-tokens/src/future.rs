@@ -105,7 +105,7 @@ fn run<T>(job: Job<T>, shared: &Shared<T>) {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&shared.cancel)));
     let result = match result {
         Ok(Some(result)) => Ok(result),
-        // Cancelled: nobody waits any more.
+        // Canceled: nobody waits any more.
         Ok(None) => return,
         Err(panic) => Err(panic),
     };

@@ -119,7 +119,7 @@ fn run<const LOW: bool>(
         *alive &= !(1 << right);
         keys[right] = NONE;
         parts[at] = merged;
-        // Where there is no neighbour, some part stands in for it and its key is put aside.
+        // Where there is no neighbor, some part stands in for it and its key is put aside.
         let next = parts[behind.trailing_zeros() as usize & (SHORT - 1)];
         let guess = vocabulary.guess_merged::<LOW>(merged, next);
         keys[at] = key(select_unpredictable(behind != 0, guess, NO_TOKEN), at);

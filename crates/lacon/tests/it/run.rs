@@ -299,7 +299,7 @@ fn a_recorded_run_replays_without_network() {
     folder.lacon(&["run", "CRCL", "--record"]).fails(2, "--tape");
 }
 
-/// The server answers by role, as a replay of recorded texts does: the plan's answer then lacks the judgement.
+/// The server answers by role, as a replay of recorded texts does: the plan's answer then lacks the judgment.
 #[test]
 fn plan_and_judge_in_one_call_replay_with_and_without_a_second_one() {
     let folder = Folder::new();
