@@ -98,7 +98,12 @@ pub fn record(
     let counts_are_exact = !about.llm.simulated && model.how != Exactness::Heuristic;
     let wall_s = about.began.elapsed().as_secs_f64();
     let tokens = ledger::total(&facts.calls);
-    let model_s = critical::model_seconds(facts);
+    let mut model_s = critical::model_seconds(facts);
+    if matches!(about.status, "interrupted" | "deadline") {
+        // A call was in flight when the run was stopped: the wait for it is the model's time.
+        let ends = facts.calls.iter().map(|c| c.call.end_s).chain(facts.tools.iter().map(|t| t.tool.end_s));
+        model_s += (wall_s - ends.fold(0.0, f64::max)).max(0.0);
+    }
     let first_request = facts
         .calls
         .iter()

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use lacon_monitor::compare::wilson;
 use lacon_trading::{Decided, Settings, decide};
 use serde_json::json;
@@ -10,7 +10,9 @@ use serde_json::json;
 use super::{Common, block_on, run as run_command};
 use crate::{
     args::RunArgs,
-    failure::{Failure, GATE, INPUT},
+    failure::{Failure, GATE, INPUT, INTERRUPTED},
+    lock::RunLock,
+    signals,
     text::{self, thousands},
 };
 
@@ -28,12 +30,14 @@ pub fn run(common: &Common, args: &RunArgs, times: u32, started: Instant) -> Res
     let first_seed = config.integer("sim.seed");
     let name = run_command::run_id(args.run_id.as_deref())?;
     let mut all = Vec::new();
+    let mut locks = Vec::new();
     for i in 0..times {
         let mut args = args.clone();
         args.run_id = Some(format!("{name}-{}", i + 1));
         args.seed = Some((first_seed + i64::from(i)).to_string());
         let (config, _) = run_command::config(common, &args)?;
         let mut settings = run_command::settings(&config, &args, None, Instant::now())?;
+        locks.push(RunLock::of(&settings)?);
         if !args.force {
             run_command::refuse_existing(&settings)?;
         }
@@ -45,22 +49,26 @@ pub fn run(common: &Common, args: &RunArgs, times: u32, started: Instant) -> Res
         }
         all.push(settings);
     }
-    let all: Vec<Decided> = block_on(
-        futures_util::stream::iter(all)
-            .map(async |settings| {
-                let mut settings = run_command::introduced(&config, settings).await;
-                // The clock of a run starts with it, not with the first of them.
-                settings.process_start = Instant::now();
-                decide(settings).await
-            })
-            .buffered(JOBS)
-            .collect(),
-    )?;
+    let all: Vec<Decided> = block_on(async {
+        let stop = signals::stop().boxed().shared();
+        let runs = futures_util::stream::iter(all).map(async |settings| {
+            let mut settings = run_command::introduced(&config, settings).await;
+            // The clock of a run starts with it, not with the first of them.
+            settings.process_start = Instant::now();
+            settings.stop = Some(Box::pin(stop.clone()));
+            decide(settings).await
+        });
+        runs.buffered(JOBS).collect().await
+    })?;
+    drop(locks);
     let failed = all.iter().filter(|d| d.failure.is_some()).count();
     if args.json {
         print_json(&all, started)
     } else {
         print(&all)
+    }
+    if all.iter().any(|d| d.record.status == "interrupted") {
+        return Err(Failure { message: "interrupted: finished runs are saved".into(), code: INTERRUPTED });
     }
     if let Some(error) = all.iter().find_map(|d| d.write_error.as_ref()) {
         return Err(Failure { message: error.to_string(), code: INPUT });

@@ -23,7 +23,8 @@ use crate::{
     args::RunArgs,
     failure::{self, Failure},
     live::Live,
-    logging,
+    lock::{RunLock, folder},
+    logging, signals,
     text::{self, paint, thousands},
     vendors,
     world::{self, SharedHedge},
@@ -36,7 +37,11 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     }
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
-    if resumed.is_none() && !args.force {
+    let lock = RunLock::of(&settings)?;
+    if resumed.is_some() {
+        // The run may have ended between the look at it and the lock.
+        resume::refuse_finished(&folder(&settings))?;
+    } else if !args.force {
         refuse_existing(&settings)?;
     }
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
@@ -52,14 +57,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     let on_progress = if logging::is_chatty(&config) { logging::logged(on_progress) } else { on_progress };
     let settings = Settings { on_progress, ..settings };
     let decided = block_on(async {
-        let stop = async {
-            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         let settings = introduced(&config, settings).await;
-        decide(Settings { stop: Some(Box::pin(stop)), ..settings }).await
+        decide(Settings { stop: Some(Box::pin(signals::stop())), ..settings }).await
     })?;
     live.close();
     hedge.iter().for_each(|hedge| world::keep(&config, hedge));
@@ -71,6 +70,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         print(&decided);
     }
     after(&decided, &config, args)?;
+    drop(lock);
     conclude(&decided, &config)
 }
 
@@ -126,7 +126,7 @@ pub(in crate::commands) async fn introduced(config: &Config, mut settings: Setti
 
 /// A run of the same name is not overwritten by accident.
 pub(in crate::commands) fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
-    let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
+    let folder = folder(settings);
     if !["run.json", JOURNAL].iter().any(|file| folder.join(file).exists()) {
         return Ok(());
     }

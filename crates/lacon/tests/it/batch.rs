@@ -71,7 +71,7 @@ fn parquet_stays_parquet_with_every_column() {
         .fails(2, "hint: name the output");
     folder
         .lacon(&["batch", "rows.parquet", "-o", "x.parquet", "--field", "body"])
-        .fails(2, "no column \"body\"");
+        .fails(2, "no text column \"body\"");
     folder.lacon(&["batch", "rows.parquet", "-o", "x.parquet", "--field", "day"]).fails(2, "holds no texts");
 }
 

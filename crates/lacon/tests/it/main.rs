@@ -20,3 +20,4 @@ mod serve;
 mod server;
 mod support;
 mod vendors;
+mod writers;

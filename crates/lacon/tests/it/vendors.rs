@@ -127,7 +127,7 @@ fn settings_of_vendors_are_checked() {
     for (env, value, says) in [
         ("LACON_VENDORS_ROUTES", "prices=fred", "fred gives no prices"),
         ("LACON_VENDORS_ROUTES", "price=yahoo", "did you mean prices?"),
-        ("LACON_VENDORS_YAHOO_URL", "ftp://x", "which is no http address"),
+        ("LACON_VENDORS_YAHOO_URL", "ftp://x", "which is not an http address"),
     ] {
         let url = world.url();
         let mut command = command(&folder, &["run", "MSFT", "--data", "vendors", "--vendors-url", &url]);
