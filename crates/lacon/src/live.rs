@@ -1,4 +1,4 @@
-//! The live view of a run on a terminal: one line per agent, tokens so far below.
+//! The progress view of a run on a terminal: one line per agent, tokens so far below.
 
 use std::{
     collections::BTreeMap,

@@ -1,5 +1,5 @@
-//! Log lines on stderr. The crates return facts and log nothing; here what a run reports becomes lines, under the name
-//! of the crate that it is about.
+//! Log lines on stderr. The libraries return facts and log nothing; this module turns the facts of a run into lines
+//! under the name of their crate.
 
 use std::sync::Arc;
 

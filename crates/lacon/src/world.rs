@@ -1,4 +1,4 @@
-//! Builds what a run talks to: the model client with its layers, and the source of tool answers.
+//! Wiring: builds the model client with its layers, and the source of tool answers, from the settings.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

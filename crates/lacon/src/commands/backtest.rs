@@ -1,4 +1,4 @@
-//! `lacon backtest`: decisions on past days, played on what followed.
+//! `lacon backtest`: decisions on past days, tested with a paper portfolio.
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 

@@ -1,7 +1,7 @@
-//! `lacon batch`: counts or compresses JSON lines or Parquet in threads, and can go on where it was stopped.
+//! `lacon batch`: counts or compresses JSON Lines or Parquet in threads, and resumes after an interruption.
 //!
-//! The output has one line per input line, in order, so the number of whole lines in it says how far an earlier batch
-//! came. A line that was cut off by a crash is cut away and done again. How Parquet goes on is said in [`parquet`].
+//! The output has one line per input line, in order, so its number of whole lines tells how far an earlier batch came.
+//! A line cut off by a crash is removed and repeated. [`parquet`] explains how Parquet resumes.
 
 #[cfg(feature = "parquet")]
 mod parquet;

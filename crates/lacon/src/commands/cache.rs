@@ -1,4 +1,4 @@
-//! `lacon cache`: what is kept on disk between runs, and how to be rid of it.
+//! `lacon cache`: shows and clears the caches on disk.
 
 use std::{
     path::{Path, PathBuf},

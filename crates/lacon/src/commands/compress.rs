@@ -1,4 +1,4 @@
-//! `lacon compress`: the same text in fewer tokens, or an extract for a question.
+//! `lacon compress`: a text in fewer tokens, or an extract for a question.
 
 use std::{
     io::Write,

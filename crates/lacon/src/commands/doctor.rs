@@ -1,4 +1,4 @@
-//! `lacon doctor`: checks key, endpoint, data, disk and clock, and says how to mend each.
+//! `lacon doctor`: checks key, endpoint, data, disk and clock, and says how to fix each.
 
 use std::{
     process::ExitCode,

@@ -1,4 +1,4 @@
-//! `lacon layout`: where requests part, what a provider's cache makes of them, and what a shared prefix would save.
+//! `lacon layout`: where requests differ, what a provider's cache reuses, and what a shared prefix would save.
 
 use std::{
     path::{Path, PathBuf},

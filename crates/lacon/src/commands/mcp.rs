@@ -1,8 +1,7 @@
-//! `lacon mcp`: the market tools, `run` and the prompt tools for other programs, as a server of the Model Context Protocol over
-//! standard input and output.
+//! `lacon mcp`: the market tools, `run` and the prompt tools as an MCP server over stdin and stdout.
 //!
-//! Standard output belongs to the protocol: nothing else may be printed there. A call is one run's worth of settings, made from
-//! the flags behind `--` and the call's own ticker and day, so that what a client is shown keeps the same rules on dates.
+//! Stdout belongs to the protocol: nothing else may be printed there. Each call has the settings of one run, made from
+//! the flags behind `--` and the call's ticker and day, so the rules on dates hold for clients too.
 
 mod lines;
 mod prompt;

@@ -1,4 +1,4 @@
-//! `lacon memory`: the log of decisions with what came of them; on request a model looks back at those that were judged.
+//! `lacon memory`: the log of decisions with their outcomes; on request a model reviews judged decisions.
 
 use std::{path::Path, process::ExitCode};
 

@@ -1,4 +1,4 @@
-//! What the prompt commands share: reading texts, naming encodings, opening the store, printing differences.
+//! Shared parts of the prompt commands: reading texts, naming encodings, opening the store, printing diffs.
 
 use std::{
     fs::File,

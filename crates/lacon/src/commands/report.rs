@@ -1,4 +1,4 @@
-//! `lacon report`: what a finished run says about itself, as text, HTML or in the forms that others read.
+//! `lacon report`: the report of a finished run as text, HTML, SVG or in formats of other tools.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,4 @@
-//! `lacon run --resume`: finds the run, takes its settings over, forks it where that is asked for.
+//! `lacon run --resume`: finds the run, reuses its settings, and forks it on request.
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -1,4 +1,4 @@
-//! `lacon runs`: the runs under a results folder, and the one way in which every command finds one of them.
+//! `lacon runs`: the runs under a results folder, and the one way in which every command finds a run.
 
 use std::{
     path::{Path, PathBuf},

@@ -1,4 +1,4 @@
-//! `lacon serve`: an OpenAI-compatible server that shortens requests on their way to a provider.
+//! `lacon serve`: a proxy that compresses requests on their way to a provider.
 
 use std::{
     cell::Cell,

@@ -1,4 +1,4 @@
-//! `lacon trim`: fits messages or a text into a number of tokens.
+//! `lacon trim`: trims messages or a text to a token budget.
 
 use std::process::ExitCode;
 

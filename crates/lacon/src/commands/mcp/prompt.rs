@@ -1,7 +1,7 @@
-//! The prompt tools: what `lacon compress`, `expand`, `retrieve` and `count` do, by the same functions.
+//! The prompt tools: `lacon compress`, `expand`, `retrieve` and `count`, with the same functions.
 //!
-//! A call's arguments become the command's flags, so that names, defaults and messages are those of the command line. The
-//! store is the server's alone: no argument names a file.
+//! A call's arguments become the command's flags, so names, defaults and messages are those of the command line. The
+//! store belongs to the server: no argument names a file.
 
 use std::{sync::Arc, time::Instant};
 
