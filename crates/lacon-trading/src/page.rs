@@ -10,6 +10,7 @@ use std::{fmt::Write as _, ops::Range, path::Path};
 
 use lacon_monitor::{
     Action, RunRecord,
+    analyze::thousands,
     evidence::{Counted, Found},
 };
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
@@ -374,6 +375,15 @@ impl Material {
     }
 }
 
+/// US dollars as people say them: cents below a dollar.
+fn cost(usd: &str) -> String {
+    match usd.parse::<f64>() {
+        Ok(value) if value < 1.0 => format!("{:.1} cents", value * 100.0),
+        Ok(value) => format!("{value:.2} USD"),
+        Err(_) => format!("{usd} USD"),
+    }
+}
+
 /// Name, value and note of the figures at the head.
 fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, String)> {
     let confidence = run.decision.confidence.map(|c| format!("{:.0} %", c * 100.0));
@@ -382,7 +392,7 @@ fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, S
         .source
         .as_deref()
         .map_or("nobody", |role| role.parse::<Role>().map_or(role, |role| role.title()));
-    let cost = run.cost_usd.clone().map_or_else(|| "–".to_owned(), |c| format!("{c} USD"));
+    let cost = run.cost_usd.as_deref().map_or_else(|| "–".to_owned(), cost);
     vec![
         (
             "Decision",
@@ -397,6 +407,6 @@ fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, S
         ),
         ("Data", sources.vendors(), format!("{} answers of tools", sources.rows.len())),
         ("Model", run.llm.deep_model.clone(), format!("{} for the analysts", run.llm.quick_model)),
-        ("Cost", cost, format!("{} tokens in {} calls", run.tokens.total, run.calls.len())),
+        ("Cost", cost, format!("{} tokens in {} calls", thousands(run.tokens.total), run.calls.len())),
     ]
 }
