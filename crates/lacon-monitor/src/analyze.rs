@@ -1,4 +1,4 @@
-//! What a trace says about its run: the original system's figures, and beside them what those could not see.
+//! What a trace tells about its run: the original system's figures, and what they could not see.
 
 mod content;
 pub mod flow;

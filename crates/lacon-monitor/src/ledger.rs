@@ -1,4 +1,4 @@
-//! Collects facts while a run goes on. Adding one takes no lock; nothing is formatted or written here.
+//! Collects facts during a run. Adding one takes no lock; nothing is formatted or written here.
 
 use std::{
     borrow::Cow,

@@ -1,7 +1,7 @@
-//! `run.json`: what a run leaves, in one typed shape.
+//! `run.json`: the record of a run, as one typed value.
 //!
-//! Additive changes keep `schema_version`; a field that changes its meaning raises it. Times are seconds since the
-//! run's start, of the clock on the wall; absent counts are `null`, never zero.
+//! Additive changes keep `schema_version`; a field that changes its meaning raises it. Times are wall-clock seconds
+//! since the start of the run. Absent counts are `null`, never zero.
 
 use std::collections::BTreeMap;
 

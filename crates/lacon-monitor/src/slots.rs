@@ -1,5 +1,5 @@
-//! An append-only list that many tasks write to at once: a place is taken by one atomic addition, so a writer waits
-//! for nobody. Memory grows in chunks that double, and ends at a limit; what does not fit is counted.
+//! An append-only list that many tasks write to at once. One atomic addition takes a slot, so no writer waits. Memory
+//! grows in doubling chunks up to a limit; what does not fit is counted.
 
 use crate::sync::{
     OnceLock,

@@ -1,7 +1,7 @@
-//! The end of a run: its record, the comparison of plan and wire, the report tree.
+//! The end of a run: its record, the comparison of plan and sent prompts, the reports.
 //!
-//! Nobody waits for a model then, so all of it is our own time. It is therefore rehearsed on a thread of its own while the
-//! last call is under way: what cannot change any more is written and compared by then, and what can has been done once.
+//! Nobody waits for a model then, so all of it is overhead. A thread therefore rehearses it during the last call: by
+//! the end, everything that can no longer change is written and compared.
 
 use std::{
     collections::BTreeSet,

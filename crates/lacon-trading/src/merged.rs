@@ -1,7 +1,7 @@
-//! One call for plan and judge: what it asks for, how its answer is divided, what is done when a part is missing.
+//! One call for plan and judge: its request, the division of its answer, and what happens if a part is missing.
 //!
-//! The plan stands first: the risk roles wait for it alone, and an answer that is cut then loses the end of the judgment,
-//! which is asked for again beside them. Nothing of an answer is dropped but the two headings and rules between the parts.
+//! The plan comes first: the risk roles wait only for it, and a cut answer then loses the end of the judgment, which is
+//! asked for again beside them. Nothing is dropped but the two headings and rules between the parts.
 
 use lacon_graph::StepError;
 use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};

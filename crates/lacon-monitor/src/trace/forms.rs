@@ -1,4 +1,4 @@
-//! The forms of files that are read, told apart by what they hold.
+//! The file formats that are read, recognized by their content.
 
 use std::borrow::Cow;
 
