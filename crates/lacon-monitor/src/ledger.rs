@@ -1,4 +1,4 @@
-//! Collects facts while a run goes on. Nothing is formatted or written here.
+//! Collects facts during a run. Nothing is formatted or written here.
 
 use std::{
     borrow::Cow,
@@ -22,7 +22,7 @@ use crate::{
 pub struct CallFact {
     /// The row of `run.json`.
     pub call: Call,
-    /// Tokens of every attempt, failed and cancelled ones included.
+    /// Tokens of every attempt, failed and canceled ones included.
     pub tokens: Tokens,
     /// Cost of every attempt; absent without a known price.
     pub micro_usd: Option<u64>,

@@ -1,4 +1,4 @@
-//! The run's own trace: one JSON object a line, with OpenTelemetry GenAI attribute names. Never any prompt text.
+//! The run's trace: one JSON object per line, with OpenTelemetry GenAI attribute names. It never holds prompt text.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};

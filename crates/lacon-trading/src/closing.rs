@@ -1,4 +1,4 @@
-//! The end of a run: its record, the comparison of plan and wire, the report tree.
+//! The end of a run: its record, the comparison of plan and sent prompts, the reports.
 
 use std::{collections::BTreeSet, path::Path};
 

@@ -1,4 +1,4 @@
-//! Turns what a run left (state, facts) into its record.
+//! Turns the state and facts of a run into its record.
 
 use std::{
     collections::BTreeMap,

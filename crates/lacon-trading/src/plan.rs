@@ -1,10 +1,10 @@
-//! The run's prompt plan: which form every text takes in every prompt, and how long every answer may be, decided before
-//! the first call.
+//! The prompt plan of a run: the form of every text in every prompt, and the length of every answer, decided before the
+//! first call.
 //!
-//! The plan is what the agents send: [`crate::requests`] builds each prompt from it and from nothing else, and after the
-//! run [`verify`] builds all of them again and compares their digests with those that went over the wire. Choices are
-//! made per stage, not per reader, so that siblings keep a common prefix. Lengths of texts that do not exist yet are
-//! expected from their word limits; only limits on tokens, money or time make a choice depend on them.
+//! The plan is what the agents send: [`crate::requests`] builds each prompt from it alone. After the run, [`verify`]
+//! builds all of them again and compares their digests with the sent ones. Choices are made per stage, not per reader,
+//! so that siblings keep a common prefix. Unknown lengths are estimated from word limits; only limits on tokens, money
+//! or time make a choice depend on them.
 
 use std::{
     collections::BTreeMap,

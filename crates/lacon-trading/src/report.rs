@@ -1,4 +1,4 @@
-//! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
+//! The report tree: one Markdown file per role, the decision, one complete report, and the record beside them.
 
 use std::{
     fmt::Write as _,

@@ -1,4 +1,4 @@
-//! The work of each node: what the role reads, what it is asked, what its answer becomes.
+//! The work of each node: what the role reads, what it is asked, and what becomes of its answer.
 
 use std::sync::{Arc, OnceLock};
 
