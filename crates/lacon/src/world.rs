@@ -187,7 +187,7 @@ pub fn keep(config: &Config, hedge: &SharedHedge) {
     let mut known = known.unwrap_or_default();
     known.insert(key, hedge.history());
     if let Ok(text) = serde_json::to_vec(&known) {
-        let _ = lacon_trading::report::write_whole(&path, &text);
+        let _ = crate::output::write(&path, &text, []);
     }
 }
 
