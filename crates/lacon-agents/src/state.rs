@@ -77,6 +77,11 @@ impl TeamState {
         self.of(agent).next_back()
     }
 
+    /// Whether an agent was passed over because of a condition.
+    pub fn passed_over(&self, agent: &str) -> bool {
+        self.last(agent).is_some_and(|said| said.texts.iter().all(|text| text.skipped))
+    }
+
     /// What an agent chose last.
     pub fn chosen<'s>(&'s self, agent: &'s str) -> Option<&'s str> {
         self.last(agent)?.texts.first()?.chosen.as_ref().map(|chosen| chosen.value.as_str())

@@ -28,12 +28,10 @@ pub(crate) fn passed_over(context: &Context, agent: &Agent, state: &TeamState) -
             return Some(format!("{} {said}", when.agent));
         }
     }
-    let mut read = agent.read().filter(|read| !context.speaks_with(agent, *read)).filter_map(|r| r.agent());
-    let skipped =
-        |name: &str| state.last(name).is_some_and(|said| said.texts.iter().all(|text| text.skipped));
-    let mut names = read.by_ref().peekable();
+    let read = agent.read().filter(|read| !context.speaks_with(agent, *read)).filter_map(|read| read.agent());
+    let mut names = read.peekable();
     names.peek()?;
-    names.all(skipped).then(|| "nobody whom it reads has run".to_owned())
+    names.all(|name| state.passed_over(name)).then(|| "nobody whom it reads has run".to_owned())
 }
 
 /// Has an agent speak once. An optional agent that fails leaves the reason in place of its text.

@@ -41,6 +41,8 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
         .read()
         // What is said in rounds of one's own is heard there.
         .filter(|read| !context.speaks_with(agent, *read))
+        // Of whom a condition passed over there is nothing to say.
+        .filter(|read| !read.agent().is_some_and(|name| state.passed_over(name)))
         .filter_map(|read| {
             let text = match read {
                 Read::Input(name) => format!("## {name}\n{}", context.inputs.text(name)?.trim()),

@@ -89,3 +89,20 @@ async fn a_run_without_its_inputs_names_them() {
     let finished = run(Settings::new(team, crate::support::sim())).await;
     assert!(finished.failure.unwrap().to_string().contains("\"material\" is missing"));
 }
+
+/// The file that docs/teams.md shows is a team, and its fragments are TOML.
+#[test]
+fn the_documentation_shows_teams() {
+    let page = include_str!("../../../../docs/teams.md");
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(lacon_agents::file::parse("teams.md", blocks[0]).is_ok());
+    assert!(blocks.len() >= 6);
+    for block in blocks {
+        if let Err(faults) = lacon_agents::file::parse("teams.md", block) {
+            let text = faults.to_string();
+            // A fragment lacks what it does not show, and nothing else.
+            assert!(!text.contains("is unknown") && !text.contains("invalid type"), "{block}\n{text}");
+        }
+    }
+}

@@ -10,13 +10,12 @@ use serde_json::Value;
 use super::read_text;
 use crate::failure::Failure;
 
-/// Whether a positional argument means a team: a shipped name, a file, a path, or a folder that holds a team.
+/// Whether a positional argument means a team: a shipped name, a TOML file, or a folder that holds a team.
 pub fn is_meant(name: Option<&str>) -> bool {
-    if name.is_some_and(|name| Path::new(name).join("team.toml").is_file()) {
-        return true;
-    }
     name.is_some_and(|name| {
-        shipped::find(name).is_some() || name.ends_with(".toml") || name.contains(['/', '\\'])
+        shipped::find(name).is_some()
+            || name.ends_with(".toml")
+            || Path::new(name).join("team.toml").is_file()
     })
 }
 

@@ -19,4 +19,5 @@ mod run;
 mod serve;
 mod server;
 mod support;
+mod team;
 mod vendors;
