@@ -192,10 +192,15 @@ fn facts(material: &str) -> Vec<&str> {
         sentences
     });
     let mut seen = std::collections::BTreeSet::new();
-    let mut facts: Vec<&str> =
-        sentences.filter(|s| s.split_whitespace().count() > 3 && seen.insert(*s)).take(400).collect();
-    facts.sort_by_key(|fact| !fact.bytes().any(|b| b.is_ascii_digit()));
+    // A row of a table has few words and many figures.
+    let says = |s: &str| s.split_whitespace().count() > if has_figure(s) { 0 } else { 3 };
+    let mut facts: Vec<&str> = sentences.filter(|s| says(s) && seen.insert(*s)).take(400).collect();
+    facts.sort_by_key(|fact| !has_figure(fact));
     facts
+}
+
+fn has_figure(text: &str) -> bool {
+    text.bytes().any(|b| b.is_ascii_digit())
 }
 
 /// Prose under the asked headings, of about the asked length.

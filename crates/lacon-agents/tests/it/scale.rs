@@ -84,3 +84,53 @@ async fn an_empty_list_asks_nothing() {
     assert!(finished.record.calls.is_empty());
     assert!(finished.failure.unwrap().to_string().contains("list \"docs\" is empty"));
 }
+
+/// Answers half of the items and hangs at the others, until it is told to answer all.
+struct Half(Arc<AtomicUsize>, bool);
+
+impl lacon_llm::Client for Half {
+    fn complete<'a>(
+        &'a self,
+        request: &'a lacon_llm::Request,
+        _: &'a (dyn Fn(lacon_llm::StreamEvent<'_>) + Send + Sync),
+    ) -> lacon_llm::BoxFuture<'a, Result<lacon_llm::Response, lacon_llm::Error>> {
+        Box::pin(async move {
+            let text = request.messages.last().map(|m| m.content.clone()).unwrap_or_default();
+            let n: usize = text.rsplit("doc ").next().and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+            if self.1 && n >= 150 {
+                std::future::pending::<()>().await;
+            }
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Ok(lacon_llm::Response::new("m", format!("read {n}")))
+        })
+    }
+
+    fn describe(&self) -> lacon_llm::ClientInfo {
+        lacon_llm::ClientInfo { provider: "half".into(), base_url: String::new(), simulated: true }
+    }
+}
+
+#[tokio::test]
+async fn a_fan_out_that_was_cut_off_asks_only_for_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let answered = Arc::new(AtomicUsize::new(0));
+    let of = |hangs: bool| {
+        let team = team(FAN);
+        let docs: Vec<String> = (0..300).map(|i| format!("doc {i}")).collect();
+        Settings {
+            inputs: inputs(&team, &[("docs", json!(docs))]),
+            folder: Some(folder.path().to_owned()),
+            resume: !hangs,
+            ..Settings::new(team, Arc::new(Half(Arc::clone(&answered), hangs)))
+        }
+    };
+    let cut = Settings { deadline: Some(std::time::Duration::from_millis(400)), ..of(true) };
+    assert_eq!(lacon_agents::run(cut).await.record.status, "deadline");
+    let before = answered.load(Ordering::SeqCst);
+    assert_eq!(before, 150);
+    let finished = done(of(false)).await;
+    assert_eq!(answered.load(Ordering::SeqCst), 300);
+    assert_eq!(finished.record.calls.len(), 300);
+    let said = &finished.record.agents[0].said[0];
+    assert!(said.texts.iter().enumerate().all(|(i, text)| text.text == format!("read {i}")));
+}

@@ -1,8 +1,16 @@
 //! `lacon run TEAM`, `check`, `new`, `graph TEAM`: output, exit codes, messages.
 
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+};
+
 use serde_json::Value;
 
-use crate::support::Folder;
+use crate::{
+    server::{Reply, start},
+    support::Folder,
+};
 
 const FAST: [&str; 2] = ["--time-scale", "0"];
 
@@ -119,4 +127,71 @@ fn a_team_is_drawn_in_three_ways() {
     assert!(folder.lacon(&["graph", "research", "--format", "mermaid"]).out.starts_with("flowchart LR"));
     assert!(folder.lacon(&["graph", "research", "--format", "dot"]).out.starts_with("digraph team {"));
     assert!(folder.lacon(&["graph"]).out.contains("dispatcher"));
+}
+
+/// A server of tools: `/good` answers, `/liar` is no JSON, `/huge` never ends within its limit.
+fn tool_server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let mut head = [0; 4096];
+                let n = stream.read(&mut head).unwrap_or(0);
+                let head = String::from_utf8_lossy(&head[..n]).into_owned();
+                let body = match head.split_whitespace().nth(1).unwrap_or_default() {
+                    "/good" => r#"{"name": "good", "text": "The pump lifts 41 liters."}"#.to_owned(),
+                    "/huge" => format!("{{\"text\": \"{}\"}}", "z".repeat(100 << 20)),
+                    _ => "surely".to_owned(),
+                };
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body.as_bytes()));
+            });
+        }
+    });
+    url
+}
+
+const TOOLS: &str = "[team]\nname = \"pumps\"\nmodels = { deep = \"m\" }\n[[agent]]\nname = \"größe\"\nprompt = \"How much?\"\nwords = 30\n\
+                     tools = [\"good\", \"liar\", \"huge\"]\nprefetch = { good = {}, liar = {}, huge = {} }\n";
+
+#[test]
+fn servers_of_tools_that_lie_or_flood_cost_their_own_answer() {
+    let folder = Folder::new();
+    let url = tool_server();
+    let tools: String = ["good", "liar", "huge"]
+        .iter()
+        .map(|name| format!("[[tool]]\nname = \"{name}\"\nhttp = \"{url}\"\n"))
+        .collect();
+    folder.write("pumps.toml", &format!("{TOOLS}{tools}"));
+    let record = run(&folder, &["pumps.toml", "--json"]).json();
+    let statuses: Vec<&str> =
+        record["tools"].as_array().unwrap().iter().map(|t| t["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses.iter().filter(|status| **status == "ok").count(), 1, "{statuses:?}");
+    assert!(record["result"]["text"].as_str().unwrap().contains("41 liters"));
+    assert!(record["peak_rss_mb"].as_f64().is_none_or(|mb| mb < 250.0), "{}", record["peak_rss_mb"]);
+}
+
+#[test]
+fn a_team_runs_against_a_provider_and_its_faults_have_their_codes() {
+    let folder = Folder::new();
+    folder.write(
+        "t.toml",
+        "[team]\nname = \"t\"\nmodels = { deep = \"m\" }\n[[agent]]\nname = \"a\"\nprompt = \"x\"\n[[agent]]\nname = \"größe\"\nreads = [\"a\"]\nprompt = \"y\"\n",
+    );
+    let url = start(|role| Reply::Text(format!("I am {role}.")));
+    let at = |url: &str| folder.lacon(&["run", "t.toml", "--llm", "openai", "--base-url", url, "--json"]);
+    let done = at(&url);
+    let record = done.json();
+    assert!(
+        record["agents"][0]["said"][0]["texts"][0]["text"] == "I am a."
+            && record["llm"]["simulated"] == false,
+        "{record:#}"
+    );
+    assert!(!done.err.contains("SIMULATED"), "{}", done.err);
+    at(&start(|_| Reply::Status(401))).fails(4, "a: ");
+    at(&start(|_| Reply::Html)).fails(3, "a: ");
 }
