@@ -84,8 +84,9 @@ impl ErrorKind {
             Self::Connect | Self::RateLimited | Self::CircuitOpen => true,
             Self::Timeout(which) => which != Timeout::Total,
             Self::Status(status) => matches!(status, 408 | 409 | 425 | 429) || status >= 500,
-            // A web page under a success status means a wrong base URL or a login page: it stays.
-            Self::Malformed(what) => !matches!(what, Malformed::Html),
+            // A web page under a success status means a wrong base URL or a login page: it stays. What answers with too much
+            // does so again, and each time costs as much.
+            Self::Malformed(what) => !matches!(what, Malformed::Html | Malformed::TooLarge),
             Self::Tls
             | Self::Auth
             | Self::Quota
@@ -345,5 +346,6 @@ mod tests {
         check(ErrorKind::Timeout(Timeout::Total), false);
         check(ErrorKind::Malformed(Malformed::CutStream), true);
         check(ErrorKind::Malformed(Malformed::Html), false);
+        check(ErrorKind::Malformed(Malformed::TooLarge), false);
     }
 }

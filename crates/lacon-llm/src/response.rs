@@ -93,6 +93,25 @@ impl Usage {
     }
 }
 
+/// Prompt tokens that a provider may add to what was sent: its own instructions for tools and formats.
+const ADDED_PROMPT: u64 = 1 << 16;
+/// Tokens that a model may generate without showing them: hidden reasoning.
+const HIDDEN_OUTPUT: u64 = 1 << 20;
+
+impl Usage {
+    /// Says why the reported counts cannot be true of a request with so many bytes and an answer with so many: a token
+    /// has at least one byte.
+    pub(crate) fn fault(&self, sent: u64, received: u64) -> Option<String> {
+        let check = |what: &str, count: Option<u64>, bytes: u64, more: u64| {
+            let count = count.filter(|count| *count > bytes.saturating_add(more))?;
+            let count = if count == u64::MAX { "a negative number of".into() } else { count.to_string() };
+            Some(format!("{count} {what} tokens for {bytes} bytes"))
+        };
+        check("prompt", self.prompt_total(), sent, ADDED_PROMPT)
+            .or_else(|| check("answer", self.completion_total(), received, HIDDEN_OUTPUT))
+    }
+}
+
 fn sum<const N: usize>(buckets: [Option<u64>; N]) -> Option<u64> {
     buckets.into_iter().flatten().reduce(u64::saturating_add)
 }
@@ -224,6 +243,23 @@ mod tests {
         let usage = Usage::from_totals(Some(10), None, Some(0), None);
         assert_eq!((usage.cached, usage.reasoning), (None, None));
         assert_eq!((usage.prompt_total(), usage.completion_total()), (Some(10), Some(0)));
+    }
+
+    #[test]
+    fn a_count_that_the_bytes_do_not_allow_is_a_fault() {
+        let usage = |prompt, output| Usage::from_totals(Some(prompt), None, Some(output), None);
+        assert_eq!(usage(300, 12).fault(1200, 40), None);
+        // Hidden reasoning and a provider's own instructions.
+        assert_eq!(usage(4000, 200_000).fault(1200, 40), None);
+        for (usage, what) in [
+            (usage(2_000_000_000, 1), "2000000000 prompt tokens for 1200 bytes"),
+            (usage(1, 2_000_000_000), "2000000000 answer tokens for 40 bytes"),
+            (usage(u64::MAX, 1), "a negative number of prompt tokens"),
+            (Usage::from_totals(Some(5), Some(u64::MAX), None, None), "a negative number of prompt tokens"),
+        ] {
+            let fault = usage.fault(1200, 40);
+            assert!(fault.as_deref().is_some_and(|fault| fault.contains(what)), "{fault:?}");
+        }
     }
 
     #[test]

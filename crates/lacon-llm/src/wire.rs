@@ -19,10 +19,13 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads a token count that some servers write as `12.0` or leave out as `null`; anything else counts as absent.
+/// Reads a token count that some servers write as `12.0` or leave out as `null`. A negative one is `u64::MAX`, which no
+/// check of a usage takes; anything else counts as absent.
 pub(crate) fn lenient_count<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     let value = Option::<serde_json::Value>::deserialize(deserializer)?;
     Ok(value.and_then(|value| {
-        value.as_u64().or_else(|| value.as_f64().filter(|count| *count >= 0.0).map(|count| count as u64))
+        value
+            .as_u64()
+            .or_else(|| value.as_f64().map(|count| if count < 0.0 { u64::MAX } else { count as u64 }))
     }))
 }

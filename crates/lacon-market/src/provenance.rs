@@ -1,13 +1,8 @@
 //! Where every figure comes from: which tool showed it, which vendor sent it, for which window, when.
 //!
-//! Each answer of a tool becomes a [`Record`] with the figures that stand in it. A report that shows a figure asks
-//! [`Provenance::sources_of`] and can name its source, or learns that no tool ever showed it.
+//! Each answer of a tool becomes a [`Record`] with the text that the model was shown.
 
-use std::{
-    collections::BTreeSet,
-    ops::Range,
-    sync::{Mutex, PoisonError},
-};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,8 +39,8 @@ pub struct Record {
     pub origins: Vec<Origin>,
     /// Vendors that were asked before and gave nothing, with the reason.
     pub passed: Vec<String>,
-    /// The figures of the answer in their plain form, sorted.
-    pub figures: Vec<String>,
+    /// What the model was shown.
+    pub text: String,
 }
 
 /// The answers of a run.
@@ -71,7 +66,7 @@ impl Provenance {
             status: status.into(),
             origins,
             passed,
-            figures: figures(text).into_iter().collect(),
+            text: text.into(),
         };
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.len() < MAX_RECORDS {
@@ -82,13 +77,6 @@ impl Provenance {
     /// All answers, in the order in which they came.
     pub fn records(&self) -> Vec<Record> {
         self.records.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The answers that showed a figure, written in any of its forms: `1,234.50` is `1234.5`.
-    pub fn sources_of(&self, figure: &str) -> Vec<Record> {
-        let Some(plain) = figures(figure).into_iter().next() else { return Vec::new() };
-        let records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        records.iter().filter(|r| r.figures.binary_search(&plain).is_ok()).cloned().collect()
     }
 
     /// Reads the ledger of a finished run, so that a report made later names the same sources.
@@ -102,86 +90,7 @@ impl Provenance {
 
     /// The ledger as it is written beside `run.json`.
     pub fn json(&self) -> Value {
-        serde_json::json!({"schema_version": 1, "answers": self.records()})
-    }
-}
-
-/// The figures of a text in their plain form: no thousands commas, no zeros at the end of a fraction. Days and times are
-/// no figures.
-pub fn figures(text: &str) -> BTreeSet<String> {
-    figures_at(text).into_iter().map(|(_, figure)| figure).collect()
-}
-
-/// The figures of a text in their plain form, each with where it stands, in their order.
-pub fn figures_at(text: &str) -> Vec<(Range<usize>, String)> {
-    let mut found = Vec::new();
-    let mut offset = 0;
-    for line in text.split_inclusive('\n') {
-        // In a row of a table commas divide cells, elsewhere thousands.
-        let trimmed = line.trim_end_matches(['\n', '\r']);
-        let row = trimmed.matches(',').count() >= 3 && !trimmed.contains(char::is_whitespace);
-        let mut at = offset;
-        let cells: Box<dyn Iterator<Item = &str>> =
-            if row { Box::new(trimmed.split(',')) } else { Box::new(std::iter::once(trimmed)) };
-        for cell in cells {
-            figures_in(cell, &mut |range: Range<usize>, figure| {
-                found.push((range.start + at..range.end + at, figure));
-            });
-            at += cell.len() + 1;
-        }
-        offset += line.len();
-    }
-    found
-}
-
-fn figures_in(text: &str, found: &mut dyn FnMut(Range<usize>, String)) {
-    let bytes = text.as_bytes();
-    let mut i = 0;
-    while i < bytes.len() {
-        let part_of_word = i > 0 && (bytes[i - 1].is_ascii_alphabetic() || bytes[i - 1] == b'_');
-        if !bytes[i].is_ascii_digit() {
-            i += 1;
-            continue;
-        }
-        if part_of_word {
-            // The digits of a name are no figure, not even their last ones.
-            while bytes.get(i).is_some_and(u8::is_ascii_digit) {
-                i += 1;
-            }
-            continue;
-        }
-        let start = i;
-        let digit = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_digit);
-        let mut fraction = false;
-        while i < bytes.len() {
-            let three = digit(i + 1) && digit(i + 2) && digit(i + 3) && !digit(i + 4);
-            match bytes[i] {
-                b'0'..=b'9' => i += 1,
-                // A comma divides thousands where three digits and no more follow.
-                b',' if !fraction && three && i - start <= 3 => i += 1,
-                b',' if !fraction && three && bytes[start..i].contains(&b',') => i += 1,
-                b'.' if !fraction && digit(i + 1) => {
-                    fraction = true;
-                    i += 1;
-                }
-                _ => break,
-            }
-        }
-        let number = &text[start..i];
-        let dashed = |at: usize| bytes.get(at) == Some(&b'-') || bytes.get(at) == Some(&b':');
-        let is_day =
-            dashed(i) && digit(i + 1) || start > 0 && dashed(start - 1) && start > 1 && digit(start - 2);
-        if !is_day {
-            let plain: String = number.chars().filter(|c| *c != ',').collect();
-            let plain = if fraction { plain.trim_end_matches('0').trim_end_matches('.') } else { &plain };
-            let plain = plain.trim_start_matches('0');
-            let figure = match plain {
-                "" => "0".to_owned(),
-                p if p.starts_with('.') => format!("0{p}"),
-                p => p.to_owned(),
-            };
-            found(start..i, figure);
-        }
+        serde_json::json!({"schema_version": 2, "answers": self.records()})
     }
 }
 
@@ -190,37 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_plain_and_days_are_none() {
-        let check = |text: &str, expected: &[&str]| {
-            let found: Vec<String> = figures(text).into_iter().collect();
-            let mut expected: Vec<String> = expected.iter().map(|e| (*e).to_owned()).collect();
-            expected.sort();
-            assert_eq!(found, expected, "{text}");
-        };
-        check("close 181.640 on 2025-07-30 at 10:15", &["181.64"]);
-        check("1,234,567.50 USD and 0.05 %", &["1234567.5", "0.05"]);
-        check("2025-07-30,181.5,190,170.25,181.64,9534800", &["181.5", "190", "170.25", "181.64", "9534800"]);
-        check("ROLE2 close_50_sma: 7", &["7"]);
-        check("", &[]);
-    }
-
-    #[test]
-    fn figures_stand_where_they_are_said_to() {
-        let text = "a 1,234.50\r\n2025-07-30,181.5,190,170.25\nüber 0.050 %";
-        let found: Vec<(&str, String)> =
-            figures_at(text).into_iter().map(|(range, figure)| (&text[range], figure)).collect();
-        let expected = [
-            ("1,234.50", "1234.5"),
-            ("181.5", "181.5"),
-            ("190", "190"),
-            ("170.25", "170.25"),
-            ("0.050", "0.05"),
-        ];
-        assert_eq!(found, expected.map(|(text, figure)| (text, figure.to_owned())));
-    }
-
-    #[test]
-    fn a_figure_names_its_source() {
+    fn an_answer_is_kept_with_its_origins() {
         let ledger = Provenance::default();
         let origin = Origin {
             vendor: "yahoo".into(),
@@ -230,11 +109,12 @@ mod tests {
             cached: false,
         };
         ledger.keep("get_YFin_data", &Map::new(), "ok", vec![origin], Vec::new(), "Close 1,234.50");
-        assert_eq!(ledger.sources_of("1234.5")[0].origins[0].vendor, "yahoo");
-        assert_eq!(ledger.sources_of("$1,234.50").len(), 1);
         let read = Provenance::read(&ledger.json()).unwrap();
-        assert_eq!(read.sources_of("1234.5"), ledger.sources_of("1234.5"));
+        assert_eq!(read.records(), ledger.records());
+        assert_eq!(
+            (read.records()[0].origins[0].vendor.as_str(), &*read.records()[0].text),
+            ("yahoo", "Close 1,234.50")
+        );
         assert!(Provenance::read(&Value::Null).is_err());
-        assert!(ledger.sources_of("1234.6").is_empty() && ledger.sources_of("none").is_empty());
     }
 }

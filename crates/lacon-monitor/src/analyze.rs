@@ -183,6 +183,8 @@ pub struct Advice {
     pub seconds: Option<f64>,
     /// Tokens that it would save.
     pub tokens: Option<u64>,
+    /// The optimization of Lacon that does it: a run that has it on needs no such advice.
+    pub optimization: Option<&'static str>,
 }
 
 /// Shorter gaps are the executor's own.
@@ -332,11 +334,10 @@ fn barrier(trace: &Trace, flow: &Flow) -> Barrier {
 fn parallel(trace: &Trace, flow: &Flow) -> Parallel {
     let mut events: Vec<(f64, i32)> = Vec::with_capacity(flow.units.len() * 2);
     let mut work_s = 0.0;
-    for i in &flow.units {
-        let span = &trace.spans[*i];
-        if span.seconds() > GAP_S {
-            events.extend([(span.start_s, 1), (span.end_s, -1)]);
-        }
+    // What takes no time beside the run is the executor's own; a run without waits is made of short nodes.
+    let least = GAP_S.min(trace.wall_s / 1000.0);
+    for span in flow.units.iter().map(|i| &trace.spans[*i]).filter(|span| span.seconds() > least) {
+        events.extend([(span.start_s, 1), (span.end_s, -1)]);
         work_s += span.seconds();
     }
     events.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -435,12 +436,14 @@ fn gaps(trace: &Trace, flow: &Flow) -> Vec<Gap> {
 
 fn advice(a: &Analysis) -> Vec<Advice> {
     let mut advice = Vec::new();
-    let mut add = |what: String, seconds: Option<f64>, tokens: Option<u64>| {
-        advice.push(Advice { what, seconds, tokens })
-    };
+    let mut add =
+        |optimization: Option<&'static str>, what: String, seconds: Option<f64>, tokens: Option<u64>| {
+            advice.push(Advice { what, seconds, tokens, optimization })
+        };
     for serial in &a.serial {
         let worth = serial.seconds * (serial.n_calls - 1) as f64 / serial.n_calls as f64;
         add(
+            Some("prefetch"),
             format!(
                 "{}: {} model calls in a row; one call, or calls beside each other",
                 serial.node, serial.n_calls
@@ -451,6 +454,7 @@ fn advice(a: &Analysis) -> Vec<Advice> {
     }
     if a.barrier.worth_s > GAP_S {
         add(
+            Some("no_barrier"),
             format!(
                 "start each node when its own inputs are ready: {} wait for others",
                 a.barrier.nodes.join(", ")
@@ -461,6 +465,7 @@ fn advice(a: &Analysis) -> Vec<Advice> {
     }
     for gap in a.gaps.iter().filter(|g| g.seconds > 1.0) {
         add(
+            None,
             format!(
                 "nothing ran for {:.1} s after {}: look at the process, not at the model",
                 gap.seconds, gap.after
@@ -474,6 +479,7 @@ fn advice(a: &Analysis) -> Vec<Advice> {
         let streaming = call.seconds - call.first_token_s.unwrap_or(0.0);
         if each >= 800 && a.nodes.iter().any(|n| n.node == call.node && n.critical) {
             add(
+                Some("word_limits"),
                 format!(
                     "{}: answers of {each} tokens on the critical path; worth it if half as long would do",
                     call.node
@@ -485,6 +491,7 @@ fn advice(a: &Analysis) -> Vec<Advice> {
     }
     for text in a.repeated.iter().filter(|r| r.wasted > 200) {
         add(
+            Some("digests"),
             format!(
                 "{} ({} tokens) stands in {} prompts: send it once, or a digest of it",
                 text.text, text.tokens, text.times

@@ -11,7 +11,7 @@ mod verdict;
 
 use serde::Serialize;
 
-pub use interval::{Interval, welch};
+pub use interval::{Interval, welch, wilson};
 pub use time::{NodeDelta, TimeCause, TimeSplit};
 pub use tokens::{TokenCause, TokenSplit};
 pub use verdict::{Cause, CauseKind};

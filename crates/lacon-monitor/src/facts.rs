@@ -1,7 +1,7 @@
-//! The numbers of a text and how many of them another text holds. Used to check that what an agent must read has
-//! reached its prompt, and that what it wrote can be traced to what it read.
+//! The numbers of a text and how many of them another text holds. Used to check that what an agent must read has reached its
+//! prompt. Where a figure comes from is [`crate::evidence`]'s.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// Words that make a number before them a fact.
 const UNITS: [&str; 15] = [
@@ -61,14 +61,21 @@ pub fn numbers(text: &str) -> BTreeSet<&str> {
     found
 }
 
+/// All numbers of a text as they are written, whatever they mean.
+fn numerals(text: &str) -> impl Iterator<Item = &str> {
+    let within = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
+    text.split(move |c| !within(c)).map(|part| part.trim_matches(['.', ','])).filter(|part| !part.is_empty())
+}
+
 /// The share of the numbers of `text` that stand in one of `prompts`; 1 when the text has none.
 pub fn share_held(text: &str, prompts: &[&str]) -> f64 {
     let all = numbers(text);
     if all.is_empty() {
         return 1.0;
     }
-    let held = |number: &&&str| prompts.iter().any(|prompt| prompt.contains(**number));
-    all.iter().filter(held).count() as f64 / all.len() as f64
+    // A "3" within "235" is no evidence: whole numbers are compared.
+    let known: HashSet<&str> = prompts.iter().flat_map(|prompt| numerals(prompt)).collect();
+    all.iter().filter(|number| known.contains(*number)).count() as f64 / all.len() as f64
 }
 
 #[cfg(test)]
@@ -86,5 +93,6 @@ mod tests {
         );
         assert_eq!(share_held(text, &["181.64 and 3 %", "and 35x"]), 0.75);
         assert_eq!(share_held("none", &[]), 1.0);
+        assert_eq!(share_held("up 3 %", &["235 and 13"]), 0.0);
     }
 }

@@ -1,6 +1,9 @@
 //! Two grades: the origin's, which looks at run status alone, and one that looks at what the answers hold.
 
-use crate::record::{Reason, RunRecord};
+use crate::{
+    evidence::Counted,
+    record::{Reason, RunRecord},
+};
 
 /// The origin's grade: half the share of nodes that succeeded, three tenths of the share without an error, two
 /// tenths of the share that ended. Reproduced exactly, so that recorded grades can be compared; it gave A+ to a run
@@ -39,15 +42,28 @@ pub mod points {
     /// An answer was cut by the token limit.
     pub const ANSWER_CUT: f64 = 3.0;
     /// None of an analyst's tools gave data.
-    pub const NO_DATA: f64 = 5.0;
+    pub const NO_DATA: f64 = 10.0;
     /// Some of an analyst's tools gave no data.
     pub const SOME_DATA_MISSING: f64 = 1.0;
     /// The date lies outside of what the data covers.
     pub const DATE_OUTSIDE_DATA: f64 = 10.0;
     /// A text did not reach its reader.
     pub const NOT_READ: f64 = 5.0;
-    /// Most numbers of an answer stand in nothing that it read.
-    pub const NOT_TRACEABLE: f64 = 3.0;
+    /// Some of the figures of a report stand in nothing that it read, most of them, nearly all of them.
+    pub const FIGURES_WITHOUT_SOURCE: [f64; 3] = [3.0, 10.0, 20.0];
+
+    /// What a report loses by the share of its figures that have a source.
+    pub fn of_figures(share: f64) -> Option<f64> {
+        match share {
+            s if s < 0.2 => Some(FIGURES_WITHOUT_SOURCE[2]),
+            s if s < 0.5 => Some(FIGURES_WITHOUT_SOURCE[1]),
+            s if s < 0.75 => Some(FIGURES_WITHOUT_SOURCE[0]),
+            _ => None,
+        }
+    }
+
+    /// A tool was lost for good: it failed after every try, so that nobody knows what it would have said.
+    pub const TOOL_LOST: f64 = 3.0;
     /// The run said itself that it was not ready and went on.
     pub const NOT_READY: f64 = 5.0;
     /// No decision can be read.
@@ -73,12 +89,80 @@ pub struct Content {
     pub analysts: Vec<String>,
     /// For each (reader, text): the share of the text's numbers that the reader's prompt held.
     pub read: Vec<(String, String, f64)>,
-    /// For each analyst: the share of its report's numbers that stand in what it read.
-    pub traceable: Vec<(String, f64)>,
+    /// For each analyst: where the figures of its report come from.
+    pub figures: Vec<(String, Counted)>,
     /// Why the data does not fit the date, where it does not.
     pub data_gap: Option<String>,
     /// Actions by role, from plan to trader, where one was found.
     pub actions: Vec<(String, &'static str)>,
+}
+
+/// What the tools of an agent answered; the same rules for own runs and for imported traces.
+#[derive(Clone, Debug, Default)]
+pub struct Answers {
+    /// Answers that hold data.
+    pub with_data: usize,
+    /// Tools that said that they have none, with what they said.
+    pub without: Vec<String>,
+    /// Tools that failed for good, with why.
+    pub lost: Vec<String>,
+}
+
+impl Answers {
+    /// All of them. An agent without tools of its own has none and is not fined for it.
+    pub fn len(&self) -> usize {
+        self.with_data + self.without.len() + self.lost.len()
+    }
+
+    /// Whether no tool was asked.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What they cost the grade of an agent.
+    pub fn grade(&self, agent: &str, lose: &mut impl FnMut(&str, f64, String)) {
+        let some = |all: &[String]| {
+            let mut each: Vec<(&str, usize)> = Vec::new();
+            for name in all {
+                match each.iter_mut().find(|(of, _)| of == name) {
+                    Some((_, n)) => *n += 1,
+                    None => each.push((name, 1)),
+                }
+            }
+            let named = each.iter().take(3).map(|(name, n)| match n {
+                1 => (*name).to_owned(),
+                n => format!("{n} times {name}"),
+            });
+            let more = if each.len() > 3 { ", …" } else { "" };
+            format!("{}{more}", named.collect::<Vec<_>>().join(", "))
+        };
+        let n = self.len();
+        if n > 0 && self.with_data == 0 {
+            let all: Vec<String> = self.lost.iter().chain(&self.without).cloned().collect();
+            lose(
+                "no_data",
+                points::NO_DATA,
+                format!("{agent}: none of {n} tool answers holds data ({})", some(&all)),
+            );
+            return;
+        }
+        if !self.lost.is_empty() {
+            let evidence = format!(
+                "{agent}: {} of {n} tool calls failed for good ({})",
+                self.lost.len(),
+                some(&self.lost)
+            );
+            lose("tool_lost", points::TOOL_LOST, evidence);
+        }
+        if !self.without.is_empty() {
+            let evidence = format!(
+                "{agent}: {} of {n} tool answers hold no data ({})",
+                self.without.len(),
+                some(&self.without)
+            );
+            lose("some_data_missing", points::SOME_DATA_MISSING, evidence);
+        }
+    }
 }
 
 /// The content-aware grade: 100 points less what the evidence takes away.
@@ -121,13 +205,19 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
         );
     }
     for role in &content.analysts {
-        let of_role: Vec<_> = run.tools.iter().filter(|t| t.role == *role).collect();
-        let with_data = of_role.iter().filter(|t| t.status == "ok").count();
-        // An agent without tools of its own is not fined for having none.
-        if with_data == 0 && !of_role.is_empty() {
-            let names: Vec<&str> = of_role.iter().map(|t| t.name.as_str()).collect();
-            lose("no_data", points::NO_DATA, format!("{role}: no tool gave data ({})", names.join(", ")));
-        }
+        let of_role = || run.tools.iter().filter(|t| t.role == *role);
+        let named = |status: fn(&str) -> bool| -> Vec<String> {
+            of_role().filter(|t| status(&t.status)).map(|t| t.name.clone()).collect()
+        };
+        let answers = Answers {
+            with_data: named(|s| s == "ok").len(),
+            without: named(|s| s == "no_data"),
+            lost: of_role()
+                .filter(|t| !matches!(&*t.status, "ok" | "no_data"))
+                .map(|t| format!("{}: {}", t.name, t.status))
+                .collect(),
+        };
+        answers.grade(role, &mut lose);
     }
     for (reader, text, share) in content.read.iter().filter(|(_, _, share)| *share < 0.9) {
         lose(
@@ -136,10 +226,14 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
             format!("{reader} was given {:.0} % of the numbers of {text}", share * 100.0),
         );
     }
-    for (role, share) in content.traceable.iter().filter(|(_, share)| *share < 0.5) {
-        let evidence =
-            format!("{role}: {:.0} % of the report's numbers stand in what it read", share * 100.0);
-        lose("numbers_not_traceable", points::NOT_TRACEABLE, evidence);
+    for (role, counted) in &content.figures {
+        if let Some(points) = points::of_figures(counted.share()) {
+            let bare = counted.nowhere;
+            let checked = counted.shown + counted.computed + bare;
+            let evidence =
+                format!("{role}: {bare} of {checked} figures of the report stand in nothing that it read");
+            lose("figures_without_source", points, evidence);
+        }
     }
     if let Some(gap) = &content.data_gap {
         lose("date_outside_data", points::DATE_OUTSIDE_DATA, gap.clone());

@@ -4,10 +4,13 @@
 //! width and can be selected. Every figure that a check may compare carries a `data-total`.
 
 mod parts;
+mod picture;
 mod style;
 mod waterfall;
 
 use std::fmt::Write as _;
+
+pub use picture::svg;
 
 use crate::{analyze::thousands, record::Action, report::RunReport};
 
@@ -125,7 +128,7 @@ fn header(r: &RunReport, page: &mut String) {
     };
     figure("Time", format!("<b data-total=\"wall_s\">{:.2}</b> s", run.wall_s), at_speed, "");
     figure(
-        "Our own",
+        "Overhead",
         format!("<b data-total=\"own_ms\">{:.1}</b> ms", run.own_ms),
         share(run.own_ms / 1e3, run.wall_s) + " of the time",
         "",

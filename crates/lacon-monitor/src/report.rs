@@ -188,8 +188,13 @@ pub fn report(run: &RunRecord, trace: &Trace, receipts: &[Value]) -> RunReport {
             what: format!("{}: put what prompts share first, byte for byte", not_cached.what),
             seconds: None,
             tokens: Some(not_cached.tokens),
+            optimization: Some("prefix_layout"),
         });
     }
+    report.advice.retain(|advice| {
+        let on = |name: &str| report.run.levers.get(name).is_some_and(|row| row.on);
+        !advice.optimization.is_some_and(on)
+    });
     report.advice.sort_by(|a, b| {
         b.seconds.unwrap_or(0.0).total_cmp(&a.seconds.unwrap_or(0.0)).then(b.tokens.cmp(&a.tokens))
     });

@@ -3,8 +3,8 @@
 use std::{sync::OnceLock, time::Duration};
 
 use lacon_llm::{
-    Error, ErrorKind, Finish, Message, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice, Usage,
-    count_prompt,
+    Error, ErrorKind, Finish, Message, Outcome, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice,
+    Usage, count_prompt,
 };
 use lacon_monitor::{
     CallFact, ToolFact, prices,
@@ -165,15 +165,15 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     run.hear(role);
     let mut result = result;
     if let Ok(response) = &mut result
-        && response.finish == Finish::WordLimit
         && response.usage.is_none()
+        && (response.finish == Finish::WordLimit
+            || response.attempts.iter().any(|a| a.outcome == Outcome::Answered && a.usage_estimate.is_some()))
     {
-        // A stream that was closed has no usage from the provider: our counts stand in, marked as estimates.
+        // A stream that was closed has no usage from the provider, and one that cannot be true was ignored: our counts
+        // stand in, marked as estimates.
         let encoding = options.counter.ready().await.encoding;
         let output = ops.time("count answer", || encoding.count(&response.text) as u64);
-        if let Some(attempt) =
-            response.attempts.iter_mut().rfind(|a| a.outcome == lacon_llm::Outcome::Answered)
-        {
+        if let Some(attempt) = response.attempts.iter_mut().rfind(|a| a.outcome == Outcome::Answered) {
             let known = attempt.usage_estimate.unwrap_or_default();
             let input = known.input.or(Some(counted as u64));
             attempt.usage_estimate = Some(Usage { input, output: known.output.max(Some(output)), ..known });

@@ -71,6 +71,9 @@ fn nearest_hint(nearest: &Option<String>) -> String {
     nearest.as_ref().map(|n| format!("\nhint: did you mean {n}?")).unwrap_or_default()
 }
 
+/// Values that were renamed and are still read: key, old spelling, spelling.
+const OLD_SPELLINGS: [(&str, &str, &str); 1] = [("run.profile", "seed", "baseline")];
+
 /// Providers whose key stands in a variable of their own.
 pub const PROVIDER_KEYS: [(&str, &str); 2] =
     [("anthropic", "ANTHROPIC_API_KEY"), ("gemini", "GEMINI_API_KEY")];
@@ -215,6 +218,10 @@ impl Config {
 
     fn set(&mut self, setting: &'static Setting, value: String, origin: Origin) -> Result<(), ConfigError> {
         let value = as_written(setting.kind, value);
+        let value = OLD_SPELLINGS
+            .iter()
+            .find(|(key, old, _)| *key == setting.key && old.eq_ignore_ascii_case(value.trim()))
+            .map_or(value, |(_, _, now)| (*now).to_owned());
         if let Some(expected) = unfit(setting.kind, &value) {
             let value = if setting.kind == Kind::Secret { "[hidden]".into() } else { format!("{value:?}") };
             return Err(ConfigError::Value { key: setting.key, value, expected, origin: origin.to_string() });

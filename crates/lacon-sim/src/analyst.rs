@@ -110,6 +110,9 @@ fn draft(role: &str, text: &str, wish: &Wish) -> Draft {
         _ if heard.scores.is_empty() && heard.findings.is_empty() => roles::other(text, &data),
         _ => roles::risk_manager(&heard),
     };
+    let said: String = draft.parts.iter().flat_map(|(_, all)| all).map(String::as_str).collect();
+    draft.more = roles::recap(&heard);
+    draft.more.retain(|line| line.split_once(": ").is_none_or(|(_, finding)| !said.contains(finding)));
     let confidence = || {
         let states = ["plan", "risk_manager"].contains(&role) && !heard.scores.is_empty();
         states.then(|| format!("Confidence: {} %", heard.confidence()))

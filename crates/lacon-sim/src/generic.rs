@@ -233,7 +233,8 @@ fn sentences<'f>(facts: impl Iterator<Item = &'f str>, topic: &str, words: usize
     let mut out: Vec<String> = Vec::new();
     let mut spent = 0;
     let mut add = |sentence: String, spent: &mut usize| {
-        *spent += sentence.split_whitespace().count();
+        // Rows and links are long for their words.
+        *spent += sentence.split_whitespace().count().max(sentence.len() / 8);
         out.push(sentence);
     };
     for fact in facts {

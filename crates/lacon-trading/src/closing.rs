@@ -140,7 +140,13 @@ pub fn close(
 ) -> (RunRecord, Option<WriteError>) {
     let model = desk.run.options.counter.get();
     let began = about.began;
-    let mut record = ops.time("record", || outcome::record(about, state, facts, model, &mut done.lengths));
+    let mut figures = match done.figures.take() {
+        Some((then, figures)) if then == facts.tools.len() => figures,
+        _ => ops.time("sources of figures", || figures(desk, facts, folder)),
+    };
+    let lengths = &mut done.lengths;
+    let mut record =
+        ops.time("record", || outcome::record(about, state, facts, &figures.sources, model, lengths));
     let verified = ops.time("verify plan", || plan::verify(desk, state, facts, &mut done.rebuilt));
     record.degraded = desk.ladder.given_up();
     let given_up = record.degraded.len();
@@ -157,10 +163,6 @@ pub fn close(
         record.warnings.push(format!("{lost} of {} prompts were not sent as planned", verified.compared));
     }
     record.wall_s = began.elapsed().as_secs_f64();
-    let mut figures = match done.figures.take() {
-        Some((then, figures)) if then == facts.tools.len() => figures,
-        _ => ops.time("sources of figures", || figures(desk, &record, folder)),
-    };
     let written = ops.time("report tree", || {
         let own: Vec<OpFact> = desk.run.ledger.ops.iter().copied().collect();
         report::write_tree(folder, &record, state, facts, &own, &mut figures, &mut done.written)
@@ -170,12 +172,13 @@ pub fn close(
 }
 
 /// Where the figures of the tools' answers come from.
-fn figures(desk: &Desk, record: &RunRecord, folder: &Path) -> Figures {
+fn figures(desk: &Desk, facts: &Facts, folder: &Path) -> Figures {
+    let calls: Vec<_> = facts.tools.iter().map(|fact| fact.tool.clone()).collect();
     let books = desk.run.options.tools.provenance();
     let records = books.as_ref().and_then(|books| Provenance::read(books).ok());
     let records = records.map(|records| records.records()).unwrap_or_default();
     // Answers of an earlier process, another run, a tape and own tools are in no books of this run, but in its journal.
-    let answered = record.tools.iter().filter(|t| matches!(&*t.status, "ok" | "no_data"));
+    let answered = calls.iter().filter(|t| matches!(&*t.status, "ok" | "no_data"));
     let asked: BTreeSet<_> = answered.map(|t| (&t.name, t.args.to_string())).collect();
     let journal = if asked.len() > records.len() {
         std::fs::read_to_string(folder.join(JOURNAL)).unwrap_or_default()
@@ -184,6 +187,6 @@ fn figures(desk: &Desk, record: &RunRecord, folder: &Path) -> Figures {
     };
     Figures::new(
         books.map(|books| serde_json::to_string_pretty(&books).unwrap_or_default()),
-        Sources::new(&record.tools, records, &shown(&journal)),
+        Sources::new(&calls, records, &shown(&journal)),
     )
 }

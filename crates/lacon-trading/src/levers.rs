@@ -86,8 +86,8 @@ impl Levers {
     pub fn new(profile: &str, disabled: &[&str], enabled: &[&str]) -> Result<Self, String> {
         let usual = LEVERS.iter().filter(|l| l.usual).map(|l| l.name);
         let mut on: BTreeSet<&'static str> = match profile {
-            // The origin had a tool cache; everything else is new here.
-            "seed" => ["tool_cache"].into(),
+            // The original system had a tool cache and none of the others. `seed` is the profile's old name.
+            "baseline" | "seed" => ["tool_cache"].into(),
             // Its debates go in turns: nobody has siblings, and nobody judges beside a plan.
             "upstream" => {
                 usual.filter(|l| !["parallel_judge", "slack_models", "stagger"].contains(l)).collect()
@@ -104,13 +104,14 @@ impl Levers {
         for name in enabled {
             if *name == "all" {
                 return Err(
-                    "all levers cannot be enabled\nhint: name them; --disable all is the one for all".into(),
+                    "all optimizations cannot be enabled\nhint: name them; --disable all is the one for all"
+                        .into(),
                 );
             }
             let lever = known(name)?;
             if disabled.contains(&lever) {
                 return Err(format!(
-                    "lever {lever:?} is both disabled and enabled\nhint: name it once; --enable \"\" or --disable \"\" leaves out what a settings file says"
+                    "optimization {lever:?} is both disabled and enabled\nhint: name it once; --enable \"\" or --disable \"\" leaves out what a settings file says"
                 ));
             }
             on.insert(lever);
@@ -120,7 +121,7 @@ impl Levers {
 
     /// Whether a lever is on.
     pub fn has(&self, name: &str) -> bool {
-        debug_assert!(LEVERS.iter().any(|l| l.name == name), "{name} is no lever");
+        debug_assert!(LEVERS.iter().any(|l| l.name == name), "{name} is no optimization");
         self.on.contains(name)
     }
 }
@@ -134,7 +135,7 @@ fn known(name: &str) -> Result<&'static str, String> {
             || names().collect::<Vec<_>>().join(", "),
             |nearest| format!("did you mean {nearest}?"),
         );
-        format!("unknown lever {name:?}\nhint: {hint}")
+        format!("unknown optimization {name:?}\nhint: {hint}")
     })
 }
 
@@ -163,13 +164,17 @@ mod tests {
     fn what_no_lever_can_mean_is_said() {
         let error =
             |disabled: &[&str], enabled: &[&str]| Levers::new("lacon", disabled, enabled).unwrap_err();
-        assert_eq!(error(&["prefech"], &[]), "unknown lever \"prefech\"\nhint: did you mean prefetch?");
+        assert_eq!(
+            error(&["prefech"], &[]),
+            "unknown optimization \"prefech\"\nhint: did you mean prefetch?"
+        );
         assert_eq!(
             error(&[], &["merge_judge"]),
-            "unknown lever \"merge_judge\"\nhint: did you mean merged_judge?"
+            "unknown optimization \"merge_judge\"\nhint: did you mean merged_judge?"
         );
         assert!(
-            error(&["hedge"], &["hedge"]).starts_with("lever \"hedge\" is both disabled and enabled\nhint: ")
+            error(&["hedge"], &["hedge"])
+                .starts_with("optimization \"hedge\" is both disabled and enabled\nhint: ")
         );
         assert!(error(&[], &["all"]).contains("hint: name them"));
     }

@@ -30,7 +30,7 @@ pub mod requests;
 pub mod roles;
 pub mod run;
 pub mod source;
-mod sources;
+pub mod sources;
 pub mod stagger;
 pub mod state;
 pub mod steps;

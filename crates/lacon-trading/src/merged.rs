@@ -5,7 +5,7 @@
 
 use lacon_graph::StepError;
 use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};
-use lacon_runtime::{Answer, Ask, agent, facts};
+use lacon_runtime::{Answer, Ask, agent};
 
 use crate::{
     Role, prompts, requests,
@@ -260,8 +260,6 @@ pub(crate) async fn both(
         // A run that is gone on with may have one already.
         && state.text(Role::Judge).is_none()
     {
-        let prompts: Vec<&str> =
-            answer.iter().flat_map(|a| &a.messages).map(|m| m.content.as_str()).collect();
         let reads = desk.cast.reads(Role::Judge, &desk.levers);
         update.judge = Some(Text {
             verdict: None,
@@ -269,7 +267,6 @@ pub(crate) async fn both(
             cut: cut && parts.last == Some(Part::Judgement),
             missing: prompts::missing_sections(desk.cast.file(Role::Judge), &text),
             read: read.iter().filter(|(of, _)| reads.iter().any(|r| r.name() == of)).cloned().collect(),
-            traceable: ledger.ops.time("trace numbers", || Some(facts::share_held(&text, &prompts))),
             text,
         });
     }

@@ -25,6 +25,7 @@ use crate::{
     levers::LEVERS,
     material::{Known, known},
     reasons,
+    sources::Sources,
     state::{How, TradeState, Verdict},
 };
 
@@ -89,6 +90,7 @@ pub fn record(
     about: About,
     state: &TradeState,
     facts: &Facts,
+    sources: &Sources,
     model: &ModelEncoding,
     lengths: &mut Lengths,
 ) -> RunRecord {
@@ -96,7 +98,12 @@ pub fn record(
     let counts_are_exact = !about.llm.simulated && model.how != Exactness::Heuristic;
     let wall_s = about.began.elapsed().as_secs_f64();
     let tokens = ledger::total(&facts.calls);
-    let model_s = critical::model_seconds(facts);
+    let mut model_s = critical::model_seconds(facts);
+    if matches!(about.status, "interrupted" | "deadline") {
+        // A call was in flight when the run was stopped: the wait for it is the model's time.
+        let ends = facts.calls.iter().map(|c| c.call.end_s).chain(facts.tools.iter().map(|t| t.tool.end_s));
+        model_s += (wall_s - ends.fold(0.0, f64::max)).max(0.0);
+    }
     let first_request = facts
         .calls
         .iter()
@@ -170,7 +177,7 @@ pub fn record(
         },
     };
     let gap = about.data_gap;
-    run.grade = grades(&run, &about.cast, (state, &verdicts), facts, gap);
+    run.grade = grades(&run, &about.cast, (state, &verdicts), facts, sources, gap);
     run
 }
 
@@ -342,6 +349,7 @@ fn grades(
     cast: &Cast,
     (state, verdicts): (&TradeState, &[(Role, Verdict)]),
     facts: &Facts,
+    sources: &Sources,
     data_gap: Option<String>,
 ) -> Grade {
     let failed = facts.nodes.iter().filter(|n| n.error.is_some()).count();
@@ -355,10 +363,8 @@ fn grades(
     for role in cast.roles() {
         let Some(text) = state.text(role) else { continue };
         content.read.extend(text.read.iter().map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
-        if role.is_analyst()
-            && let Some(share) = text.traceable
-        {
-            content.traceable.push((role.name().into(), share));
+        if role.is_analyst() && !sources.rows.is_empty() {
+            content.figures.push((role.name().into(), sources.counted(role.name(), &text.text)));
         }
         // What was proposed before the risk debate may well be decided otherwise.
         let states = match cast.order() {

@@ -6,23 +6,25 @@
 
 mod chart;
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, ops::Range, path::Path};
 
-use lacon_market::provenance::Provenance;
-use lacon_monitor::{Action, RunRecord};
+use lacon_monitor::{
+    Action, RunRecord,
+    analyze::thousands,
+    evidence::{Counted, Found},
+};
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
-use serde_json::Value;
 
 use crate::{
     Role,
-    run::JOURNAL,
-    sources::{Shown, Sources, shown},
+    sources::{self, Mark, Shown, Sources},
 };
 
 /// What a page is made of.
 pub struct Material {
     run: RunRecord,
-    texts: Vec<(String, String)>,
+    /// Role, title and text.
+    texts: Vec<(String, String, String)>,
     shown: Vec<Shown>,
     sources: Sources,
 }
@@ -30,7 +32,7 @@ pub struct Material {
 /// Largest file that is read.
 const MOST_BYTES: u64 = 64 << 20;
 
-fn file(folder: &Path, name: &str) -> Result<String, String> {
+pub(crate) fn read_bounded(folder: &Path, name: &str) -> Result<String, String> {
     let path = folder.join(name);
     let failed = |e: &dyn std::fmt::Display| format!("{}: cannot be read: {e}", path.display());
     let size = std::fs::metadata(&path).map_err(|e| failed(&e))?.len();
@@ -49,7 +51,7 @@ impl Material {
     /// # Errors
     /// When `run.json` is missing or damaged. Without reports, books or journal the page has less, and says so.
     pub fn read(folder: &Path) -> Result<Self, String> {
-        let run: RunRecord = serde_json::from_str(&file(folder, "run.json")?)
+        let run: RunRecord = serde_json::from_str(&read_bounded(folder, "run.json")?)
             .map_err(|e| format!("{}: {e}", folder.join("run.json").display()))?;
         let title = |name: &str| {
             name.parse::<Role>().map_or_else(|_| name.to_owned(), |role| role.title().to_owned())
@@ -59,7 +61,7 @@ impl Material {
             parts.clone().all(|part| matches!(part, std::path::Component::Normal(_)))
         };
         let texts = run.reports.iter().filter(|report| inside(&report.path)).filter_map(|report| {
-            let text = file(folder, &report.path).ok()?;
+            let text = read_bounded(folder, &report.path).ok()?;
             // The file's own title and banner stand at the head of the page.
             let body: Vec<&str> = text
                 .lines()
@@ -70,14 +72,10 @@ impl Material {
                 .next()
                 .and_then(|l| l.strip_prefix("# ")?.split_once(": "))
                 .map(|(t, _)| t.to_owned());
-            Some((own.unwrap_or_else(|| title(&report.role)), body.join("\n")))
+            Some((report.role.clone(), own.unwrap_or_else(|| title(&report.role)), body.join("\n")))
         });
         let texts = texts.collect();
-        let shown = shown(&file(folder, JOURNAL).unwrap_or_default());
-        let books = file(folder, "provenance.json").ok().and_then(|text| serde_json::from_str(&text).ok());
-        let books: Option<Provenance> = books.and_then(|value: Value| Provenance::read(&value).ok());
-        let records = books.map(|books| books.records()).unwrap_or_default();
-        let sources = Sources::new(&run.tools, records, &shown);
+        let (sources, shown) = sources::of_run(folder, &run);
         Ok(Self { run, texts, shown, sources })
     }
 }
@@ -144,21 +142,20 @@ impl Material {
         if !run.decision.reasons.is_empty() {
             page.push_str("<section id=\"why\"><h2>What carried it</h2>\n<ul class=\"reasons\">");
             for reason in &run.decision.reasons {
-                let _ = write!(page, "<li>{}</li>", self.marked(reason));
+                let marks = self.sources.marks(run.decision.source.as_deref().unwrap_or_default(), reason);
+                let _ = write!(page, "<li>{}</li>", self.marked(reason, 0, &marks));
             }
             page.push_str("</ul></section>\n");
         }
         self.views(&mut page);
         page.push_str("<section id=\"reports\"><h2>Reports</h2>\n");
-        let decider =
-            run.decision.source.as_deref().and_then(|role| role.parse::<Role>().ok()).map(Role::title);
-        for (title, text) in &self.texts {
-            let open = if decider == Some(title.as_str()) { " open" } else { "" };
+        for (role, title, text) in &self.texts {
+            let open = if run.decision.source.as_deref() == Some(role) { " open" } else { "" };
             let _ = write!(
                 page,
                 "<details{open}><summary>{}</summary>\n<div class=\"text\">{}</div></details>\n",
                 escape(title),
-                self.text_html(text)
+                self.text_html(role, text)
             );
         }
         page.push_str("</section>\n");
@@ -226,31 +223,39 @@ impl Material {
 
     /// A model's Markdown as HTML: its tags as text, its pictures as their words, links to web addresses alone, every figure with its
     /// source.
-    fn text_html(&self, text: &str) -> String {
+    fn text_html(&self, role: &str, text: &str) -> String {
         let mut options = Options::empty();
         options.insert(Options::ENABLE_TABLES);
         options.insert(Options::ENABLE_STRIKETHROUGH);
         let web = |url: &str| url.starts_with("https://") || url.starts_with("http://");
         let mut dropped = Vec::new();
-        let events = Parser::new_ext(text, options).filter_map(|event| match event {
-            Event::Html(raw) | Event::InlineHtml(raw) => Some(Event::Text(raw)),
-            Event::Start(Tag::Link { ref dest_url, .. }) => {
-                dropped.push(!web(dest_url));
-                web(dest_url).then_some(event)
-            }
-            Event::End(TagEnd::Link) => (!dropped.pop().unwrap_or(true)).then_some(event),
-            Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
-            // Models end lines where they mean it.
-            Event::SoftBreak => Some(Event::HardBreak),
-            // The page has its own headings above these.
-            Event::Start(Tag::Heading { .. }) => Some(Event::Html(CowStr::Borrowed("<h4>"))),
-            Event::End(TagEnd::Heading(_)) => Some(Event::Html(CowStr::Borrowed("</h4>\n"))),
-            other => Some(other),
-        });
-        let marked = events.map(|event| match event {
-            Event::Text(text) => Event::Html(CowStr::from(self.marked(&text))),
-            other => other,
-        });
+        // A figure is traced with the words of its sentence and the columns of its table, so in the text as a whole.
+        let marks = self.sources.marks(role, text);
+        let shown = |part: &str, at: Range<usize>| {
+            // What stands in the text as it is written; an escaped letter makes a part that does not.
+            let whole = text.get(at.clone()) == Some(part);
+            let html = match whole {
+                true => self.marked(part, at.start, &marks),
+                false => self.marked(part, 0, &self.sources.marks(role, part)),
+            };
+            Event::Html(CowStr::from(html))
+        };
+        let marked =
+            Parser::new_ext(text, options).into_offset_iter().filter_map(|(event, at)| match event {
+                Event::Text(part) | Event::Html(part) | Event::InlineHtml(part) => Some(shown(&part, at)),
+                Event::Start(Tag::Link { ref dest_url, .. }) => {
+                    dropped.push(!web(dest_url));
+                    web(dest_url).then_some(event)
+                }
+                Event::End(TagEnd::Link) => (!dropped.pop().unwrap_or(true)).then_some(event),
+                Event::Start(Tag::Image { .. }) | Event::End(TagEnd::Image) => None,
+                // Models end lines where they mean it.
+                Event::SoftBreak => Some(Event::HardBreak),
+                // The page has its own headings above these.
+                Event::Start(Tag::Heading { .. }) => Some(Event::Html(CowStr::Borrowed("<h4>"))),
+                Event::End(TagEnd::Heading(_)) => Some(Event::Html(CowStr::Borrowed("</h4>\n"))),
+                other => Some(other),
+            });
         let mut out = String::with_capacity(text.len() * 2);
         pulldown_cmark::html::push_html(&mut out, marked);
         out
@@ -258,10 +263,13 @@ impl Material {
 
     fn source_table(&self, page: &mut String) {
         page.push_str("<section id=\"sources\"><h2>Sources of the figures</h2>\n");
-        let (named, bare) = self.counted();
+        let Counted { shown, computed, nowhere, unchecked } = self.counted();
         let _ = write!(
             page,
-            "<p>{named} figures of the reports stand in an answer of a tool, or round one of its figures, and link to it; {bare} do neither and are <span class=\"bare\">marked</span>: a model computed, remembered or made them up.</p>\n\
+            "<p>{shown} figures of the reports stand in an answer of a tool, or round one of its values, and link to it. {computed} are the \
+             <span class=\"computed\">change</span> between two such figures beside them, or a share. {nowhere} are neither and are \
+             <span class=\"bare\">marked</span>: a model computed, remembered or invented them. {unchecked} more were not checked: whole \
+             numbers below 100, years, and numbers of the instruction.</p>\n\
              <div class=\"scroll\"><table><thead><tr><th>#</th><th>tool</th><th>asked for</th><th>vendor</th><th>window</th><th>retrieved</th></tr></thead><tbody>\n"
         );
         for row in &self.sources.rows {
@@ -301,20 +309,24 @@ impl Material {
         page.push_str("</ul></section>\n");
     }
 
-    /// Figures with a source, and those that lack one.
-    fn counted(&self) -> (usize, usize) {
-        self.sources.counted(self.texts.iter().map(|(_, text)| text.as_str()))
+    /// How many figures of the texts come from where.
+    fn counted(&self) -> Counted {
+        let all = self.texts.iter().map(|(role, _, text)| self.sources.counted(role, text));
+        all.fold(Counted::default(), Counted::and)
     }
 
-    /// The text, safe between tags, each figure linked to its source.
-    fn marked(&self, text: &str) -> String {
-        let mut out = String::with_capacity(text.len() + 64);
+    /// A part of a text that begins at `from`, safe between tags, each of the text's marked figures linked to its source.
+    fn marked(&self, part: &str, from: usize, marks: &[Mark]) -> String {
+        let mut out = String::with_capacity(part.len() + 64);
         let mut at = 0;
-        for mark in self.sources.marks(text) {
-            out.push_str(&escape(&text[at..mark.start]));
-            let figure = &text[mark.start..mark.end];
-            let _ = match mark.source.map(|i| &self.sources.rows[i]) {
-                Some(row) => {
+        let inside = marks.iter().filter(|mark| mark.start >= from && mark.end <= from + part.len());
+        for mark in inside {
+            let (start, end) = (mark.start - from, mark.end - from);
+            let figure = &part[start..end];
+            out.push_str(&escape(&part[at..start]));
+            let _ = match mark.found {
+                Found::Shown(i) => {
+                    let row = &self.sources.rows[i];
                     let title = format!(
                         "{}: {}, window {}, retrieved {}",
                         row.vendor, row.tool, row.window, row.retrieved
@@ -322,13 +334,18 @@ impl Material {
                     let title = escape(&title);
                     write!(out, "<a class=\"fig\" href=\"#s{}\" title=\"{title}\">{figure}</a>", row.number)
                 }
-                None => {
+                Found::Computed => {
+                    let title = "the change between two figures beside it, or a share";
+                    write!(out, "<span class=\"computed\" title=\"{title}\">{figure}</span>")
+                }
+                Found::Nowhere => {
                     write!(out, "<span class=\"bare\" title=\"no tool showed this figure\">{figure}</span>")
                 }
+                Found::Unchecked => write!(out, "{figure}"),
             };
-            at = mark.end;
+            at = end;
         }
-        out.push_str(&escape(&text[at..]));
+        out.push_str(&escape(&part[at..]));
         out
     }
 
@@ -346,14 +363,24 @@ impl Material {
         if !run.decision.reasons.is_empty() {
             out.push_str("\nWhat carried it:\n\n");
             run.decision.reasons.iter().for_each(|reason| {
-                let _ = writeln!(out, "- {}", self.sources.mark_markdown(reason));
+                let decider = run.decision.source.as_deref().unwrap_or_default();
+                let _ = writeln!(out, "- {}", self.sources.marked(decider, reason).0);
             });
         }
-        for (title, text) in &self.texts {
-            let _ = write!(out, "\n# {title}\n\n{}\n", self.sources.mark_markdown(text));
+        for (role, title, text) in &self.texts {
+            let _ = write!(out, "\n# {title}\n\n{}\n", self.sources.marked(role, text).0);
         }
         out.push_str(&self.sources.section_markdown(self.counted()));
         out
+    }
+}
+
+/// US dollars as people say them: cents below a dollar.
+fn cost(usd: &str) -> String {
+    match usd.parse::<f64>() {
+        Ok(value) if value < 1.0 => format!("{:.1} cents", value * 100.0),
+        Ok(value) => format!("{value:.2} USD"),
+        Err(_) => format!("{usd} USD"),
     }
 }
 
@@ -365,7 +392,7 @@ fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, S
         .source
         .as_deref()
         .map_or("nobody", |role| role.parse::<Role>().map_or(role, |role| role.title()));
-    let cost = run.cost_usd.clone().map_or_else(|| "–".to_owned(), |c| format!("{c} USD"));
+    let cost = run.cost_usd.as_deref().map_or_else(|| "–".to_owned(), cost);
     vec![
         (
             "Decision",
@@ -380,6 +407,6 @@ fn fact_rows(run: &RunRecord, sources: &Sources) -> Vec<(&'static str, String, S
         ),
         ("Data", sources.vendors(), format!("{} answers of tools", sources.rows.len())),
         ("Model", run.llm.deep_model.clone(), format!("{} for the analysts", run.llm.quick_model)),
-        ("Cost", cost, format!("{} tokens in {} calls", run.tokens.total, run.calls.len())),
+        ("Cost", cost, format!("{} tokens in {} calls", thousands(run.tokens.total), run.calls.len())),
     ]
 }

@@ -38,6 +38,11 @@ pub struct RoleFile {
     pub instruction: String,
 }
 
+/// The files of the bundled roles, whose numbers are no figures of an answer.
+pub fn wordings() -> impl Iterator<Item = &'static str> {
+    FILES.iter().chain(UPSTREAM).map(|(_, file)| *file)
+}
+
 const FILES: &[(Role, &str)] = &[
     (Role::Market, include_str!("../prompts/market.md")),
     (Role::Social, include_str!("../prompts/social.md")),

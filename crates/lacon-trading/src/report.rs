@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lacon_monitor::{OpFact, RunRecord, ledger::Facts, spans::TraceLines};
+use lacon_monitor::{OpFact, RunRecord, evidence::Counted, ledger::Facts, spans::TraceLines};
 use serde::Serialize;
 
 use crate::{Role, sources::Sources, state::TradeState};
@@ -72,7 +72,7 @@ pub struct Figures {
     /// Who is asked where a figure stands.
     pub sources: Sources,
     /// Texts with their marks: most are done when the run's end is rehearsed.
-    marked: HashMap<String, (String, (usize, usize))>,
+    marked: HashMap<(String, String), (String, Counted)>,
 }
 
 impl Figures {
@@ -81,10 +81,12 @@ impl Figures {
         Self { books, sources, marked: HashMap::new() }
     }
 
-    /// A text with the number of its source behind each figure, and how many of its figures have one and lack one.
-    fn marked(&mut self, text: String) -> &(String, (usize, usize)) {
+    /// A role's text with the number of its source behind each figure, and where its figures come from.
+    fn marked(&mut self, role: &str, text: String) -> &(String, Counted) {
         let sources = &self.sources;
-        self.marked.entry(text).or_insert_with_key(|text| sources.marked(text))
+        self.marked
+            .entry((role.to_owned(), text))
+            .or_insert_with_key(|(role, text)| sources.marked(role, text))
     }
 }
 
@@ -296,8 +298,9 @@ fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
 
 /// The whole report: each figure of a role's text is followed by the number of its source, and the sources stand at the end.
 fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> String {
-    let mut text = decision(run, &mut |reason| figures.marked(reason.to_owned()).0.clone());
-    let (mut named, mut bare) = (0, 0);
+    let decider = run.decision.source.clone().unwrap_or_default();
+    let mut text = decision(run, &mut |reason| figures.marked(&decider, reason.to_owned()).0.clone());
+    let mut all = Counted::default();
     for role in roles(run) {
         let texts = state.texts(role);
         if texts.is_empty() {
@@ -307,12 +310,12 @@ fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> Strin
         for part in texts {
             let mut body = String::new();
             push_body(&mut body, part);
-            let (marked, counted) = figures.marked(body);
+            let (marked, counted) = figures.marked(role.name(), body);
             text.push_str(marked);
-            (named, bare) = (named + counted.0, bare + counted.1);
+            all = all.and(*counted);
         }
     }
-    text.push_str(&figures.sources.section_markdown((named, bare)));
+    text.push_str(&figures.sources.section_markdown(all));
     let _ = writeln!(
         text,
         "\n---\nRun {}: {} calls, {} tokens, {:.1} s wall time.",

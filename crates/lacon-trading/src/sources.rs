@@ -1,20 +1,22 @@
-//! Which answer of a tool shows a figure, and the marks that say so.
+//! The tools' answers of a run as the sources of its figures, and the marks that name them.
 //!
-//! A figure is an answer's when it stands there, or when what stands there rounds to it: models round. Answers are numbered by
-//! what was asked, not by when it came, so that equal runs name equal numbers.
+//! [`Evidence`] says which answer shows a figure. Answers are numbered by what was asked, not by when it came, so that equal
+//! runs name equal numbers.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    ops::Range,
-};
+use std::{fmt::Write as _, path::Path};
 
 use lacon_market::{
     catalog,
-    provenance::{Record, figures, figures_at},
+    provenance::{Provenance, Record},
 };
-use lacon_monitor::record::ToolCall;
+use lacon_monitor::{
+    RunRecord,
+    evidence::{Counted, Evidence, Found},
+    record::ToolCall,
+};
 use serde_json::{Map, Value};
+
+use crate::{page::read_bounded, prompts, run::JOURNAL};
 
 /// A tool's answer as a model read it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +29,16 @@ pub struct Shown {
     pub text: String,
     /// Whether it says that there is none of the data that was asked for.
     pub no_data: bool,
+}
+
+/// The sources of a finished run, from the books and the journal in its folder; both may be missing.
+pub fn of_run(folder: &Path, run: &RunRecord) -> (Sources, Vec<Shown>) {
+    let shown = shown(&read_bounded(folder, JOURNAL).unwrap_or_default());
+    let books =
+        read_bounded(folder, "provenance.json").ok().and_then(|text| serde_json::from_str(&text).ok());
+    let books: Option<Provenance> = books.and_then(|value: Value| Provenance::read(&value).ok());
+    let records = books.map(|books| books.records()).unwrap_or_default();
+    (Sources::new(&run.tools, records, &shown), shown)
 }
 
 /// The tools' answers that a journal keeps, in their order.
@@ -72,8 +84,8 @@ pub struct Mark {
     pub end: usize,
     /// Where its unit ends.
     pub unit_end: usize,
-    /// The row of the answer that shows it; nothing where no answer does.
-    pub source: Option<usize>,
+    /// Where it comes from; [`Found::Shown`] names a row.
+    pub found: Found,
 }
 
 /// The answers of a run's tools by the figures in them.
@@ -81,16 +93,16 @@ pub struct Mark {
 pub struct Sources {
     /// The answers.
     pub rows: Vec<Row>,
-    by_figure: BTreeMap<String, usize>,
-    /// Sorted, with the first row that shows each.
-    by_value: Vec<(f64, usize)>,
+    /// The roles that asked for each row.
+    askers: Vec<Vec<String>>,
+    evidence: Evidence,
 }
 
 impl Sources {
     /// From the books, and from the texts of answers that are in no books: those of an earlier process, of a tape, of own tools.
     pub fn new(calls: &[ToolCall], books: Vec<Record>, shown: &[Shown]) -> Self {
-        let mut answers: Vec<(Row, BTreeSet<String>)> = Vec::new();
-        let known = |answers: &[(Row, BTreeSet<String>)], tool: &str, asked: &str| {
+        let mut answers: Vec<(Row, String)> = Vec::new();
+        let known = |answers: &[(Row, String)], tool: &str, asked: &str| {
             answers.iter().any(|(row, _)| row.tool == tool && row.asked == asked)
         };
         for record in books {
@@ -98,8 +110,7 @@ impl Sources {
             // Equal calls are answered once, but a source may be asked again when the cache is off.
             if !known(&answers, &row.tool, &row.asked) {
                 // A refusal may name windows and counts, which are no data.
-                let figures = if record.status == "ok" { record.figures } else { Vec::new() };
-                answers.push((row, figures.into_iter().collect()));
+                answers.push((row, if record.status == "ok" { record.text } else { String::new() }));
             }
         }
         for answer in shown {
@@ -114,7 +125,7 @@ impl Sources {
                     retrieved: "–".into(),
                     number: 0,
                 };
-                answers.push((row, if answer.no_data { BTreeSet::new() } else { figures(&answer.text) }));
+                answers.push((row, if answer.no_data { String::new() } else { answer.text.clone() }));
             }
         }
         let place = |row: &Row| {
@@ -123,15 +134,16 @@ impl Sources {
         };
         answers.sort_by_cached_key(|(row, _)| place(row));
         let mut sources = Self::default();
-        for (i, (row, figures)) in answers.into_iter().enumerate() {
+        for (i, (row, text)) in answers.into_iter().enumerate() {
+            sources.evidence.add(i, &text);
+            let asked_for = |call: &&ToolCall| {
+                call.name == row.tool && call.args.as_object().map(asked).as_ref() == Some(&row.asked)
+            };
+            sources.askers.push(calls.iter().filter(asked_for).map(|call| call.role.clone()).collect());
             sources.rows.push(Row { number: i + 1, ..row });
-            for figure in figures {
-                sources.by_value.extend(figure.parse::<f64>().ok().map(|value| (value, i)));
-                // The first answer that shows a figure is its source.
-                sources.by_figure.entry(figure).or_insert(i);
-            }
         }
-        sources.by_value.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        prompts::wordings().for_each(|wording| sources.evidence.instruct(wording));
+        sources.evidence.seal();
         sources
     }
 
@@ -142,69 +154,30 @@ impl Sources {
         if names.is_empty() { "–".into() } else { names.join(", ") }
     }
 
-    /// The figures of a text that are worth a mark: fractions and numbers of three digits and more. A smaller whole one is a day, a
-    /// count or a window, and would find a source by chance.
-    pub fn marks(&self, text: &str) -> Vec<Mark> {
-        let mut marks = Vec::new();
-        for (range, figure) in figures_at(text) {
-            let whole = !text[range.clone()].contains('.');
-            let year = figure.len() == 4 && (figure.starts_with("19") || figure.starts_with("20"));
-            let word = text[..range.start].rfind(char::is_whitespace).map_or(0, |space| space + 1);
-            if whole && (figure.len() < 3 || year) || text[word..range.start].contains("://") {
-                continue;
-            }
-            let (scale, unit) = unit(&text[range.end..]);
-            let source = match self.by_figure.get(&figure) {
-                Some(row) => Some(*row),
-                None => self.rounded(&figure, scale),
-            };
-            let Range { start, end } = range;
-            marks.push(Mark { start, end, unit_end: end + unit, source });
-        }
-        marks
+    /// The figures of a role's text; answers that the role asked for go before those of others.
+    pub fn marks(&self, role: &str, text: &str) -> Vec<Mark> {
+        let own = |row: usize| self.askers[row].iter().any(|asker| asker == role);
+        let traced = self.evidence.trace(text, own).into_iter();
+        let marks = traced.map(|(figure, found)| {
+            let (start, end) = (figure.range.start, figure.range.end);
+            Mark { start, end, unit_end: figure.unit_end, found }
+        });
+        marks.collect()
     }
 
-    /// The answer that shows what a figure was rounded from, also in millions or per cent; figures of fewer than three digits
-    /// would find one by chance.
-    fn rounded(&self, figure: &str, scale: f64) -> Option<usize> {
-        let digits = figure.trim_start_matches(['0', '.']).bytes().filter(u8::is_ascii_digit).count();
-        let value: f64 = figure.parse().ok()?;
-        let decimals = figure.split_once('.').map_or(0, |(_, fraction)| fraction.len());
-        let unit = 10f64.powi(-i32::try_from(decimals).ok()?);
-        // A figure in billions is rounded by its nature.
-        if digits < if scale > 1.0 { 2 } else { 3 } {
-            return None;
-        }
-        [1.0, scale].into_iter().find_map(|scale| self.near(value * scale, unit * scale / 2.0))
+    /// How many figures of a role's text come from where.
+    pub fn counted(&self, role: &str, text: &str) -> Counted {
+        let mut counted = Counted::default();
+        self.marks(role, text).iter().for_each(|mark| counted.add(mark.found));
+        counted
     }
 
-    /// The nearest value within half a unit.
-    fn near(&self, value: f64, half: f64) -> Option<usize> {
-        let reach = half * (1.0 + 1e-9);
-        let from = self.by_value.partition_point(|(v, _)| *v < value - reach);
-        let within = self.by_value[from..].iter().take_while(|(v, _)| *v <= value + reach);
-        within.min_by(|a, b| (a.0 - value).abs().total_cmp(&(b.0 - value).abs())).map(|(_, row)| *row)
-    }
-
-    /// How many figures of some texts have a source, and how many lack one.
-    pub fn counted<'a>(&self, texts: impl Iterator<Item = &'a str>) -> (usize, usize) {
-        let marks = texts.flat_map(|text| self.marks(text));
-        marks.fold((0, 0), |(named, bare), mark| match mark.source {
-            Some(_) => (named + 1, bare),
-            None => (named, bare + 1),
-        })
-    }
-
-    /// The text with the number of its source behind each figure; as it is where no answer is known at all.
-    pub fn mark_markdown(&self, text: &str) -> String {
-        self.marked(text).0
-    }
-
-    /// As [`Sources::mark_markdown`], with how many figures have a source, and how many lack one.
-    pub fn marked(&self, text: &str) -> (String, (usize, usize)) {
-        let marks = self.marks(text);
-        let named = marks.iter().filter(|mark| mark.source.is_some()).count();
-        let counted = (named, marks.len() - named);
+    /// The text with the number of its source behind each figure, and where its figures come from; the text as it is where no
+    /// answer is known at all.
+    pub fn marked(&self, role: &str, text: &str) -> (String, Counted) {
+        let marks = self.marks(role, text);
+        let mut counted = Counted::default();
+        marks.iter().for_each(|mark| counted.add(mark.found));
         if self.rows.is_empty() {
             return (text.to_owned(), counted);
         }
@@ -212,11 +185,13 @@ impl Sources {
         let mut at = 0;
         for mark in marks {
             out.push_str(&text[at..mark.unit_end]);
-            match mark.source {
-                Some(i) => {
+            match mark.found {
+                Found::Shown(i) => {
                     let _ = write!(out, " [{}]", self.rows[i].number);
                 }
-                None => out.push_str(" [?]"),
+                Found::Computed => out.push_str(" [=]"),
+                Found::Nowhere => out.push_str(" [?]"),
+                Found::Unchecked => {}
             }
             at = mark.unit_end;
         }
@@ -225,15 +200,13 @@ impl Sources {
     }
 
     /// The table of sources as a section, behind the texts that carry its numbers.
-    pub fn section_markdown(&self, (named, bare): (usize, usize)) -> String {
+    pub fn section_markdown(&self, counted: Counted) -> String {
         let head = "\n# Sources of the figures\n\n";
         if self.rows.is_empty() {
             return format!("{head}No answer of a tool is known, so no figure can be traced.\n");
         }
-        let mut out = format!(
-            "{head}{named} figures stand in an answer of a tool, or round one of its figures, and carry its number; {bare} do neither and carry `[?]`.\n\n\
-             | # | tool | asked for | vendor | window | retrieved |\n|---|---|---|---|---|---|\n"
-        );
+        let mut out = format!("{head}{}\n\n", explained(counted));
+        out.push_str("| # | tool | asked for | vendor | window | retrieved |\n|---|---|---|---|---|---|\n");
         for row in &self.rows {
             let cell = |text: &str| text.replace('|', "\\|").replace('\n', " ");
             let _ = writeln!(
@@ -257,20 +230,14 @@ impl Sources {
     }
 }
 
-/// What a figure counts by the word behind it, and how long that is with its space.
-fn unit(behind: &str) -> (f64, usize) {
-    let rest = behind.strip_prefix(' ').unwrap_or(behind);
-    let space = behind.len() - rest.len();
-    let length = rest.find(|c: char| !c.is_alphabetic()).unwrap_or(rest.len());
-    let scale = match rest[..length].to_lowercase().as_str() {
-        "trillion" | "tn" | "t" => 1e12,
-        "billion" | "bn" | "b" => 1e9,
-        "million" | "mn" | "m" => 1e6,
-        "thousand" | "k" => 1e3,
-        _ if rest.starts_with('%') => return (1e-2, space + 1),
-        _ => return (1.0, 0),
-    };
-    (scale, space + length)
+/// What the marks mean, with how many there are of each.
+pub fn explained(counted: Counted) -> String {
+    format!(
+        "{} figures stand in an answer of a tool, or round one of its values, and carry its number. {} are the change between two such \
+         figures beside them, or a share: `[=]`. {} are neither: `[?]`; a model computed, remembered or invented them. {} more were not \
+         checked: whole numbers below 100, years, and numbers of the instruction.",
+        counted.shown, counted.computed, counted.nowhere, counted.unchecked
+    )
 }
 
 /// The values of a call in their order.
@@ -318,35 +285,17 @@ fn once(texts: Vec<String>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn sources(text: &str) -> Sources {
-        let shown = Shown { name: "tool".into(), arguments: Map::new(), text: text.into(), no_data: false };
-        Sources::new(&[], Vec::new(), &[shown])
-    }
-
-    #[test]
-    fn a_rounded_figure_has_the_source_of_what_it_rounds() {
-        let sources =
-            sources("rsi 62.1834, revenue 1234567890, margin 0.2341, close 181.64, 12 posts, growth 3.0 %");
-        let check = |text: &str, expected: &str| assert_eq!(sources.mark_markdown(text), expected, "{text}");
-        check("RSI 62.18 or 62.2", "RSI 62.18 [1] or 62.2 [1]");
-        check("RSI 62.19", "RSI 62.19 [?]");
-        check("revenue of 1.23 billion, $1.2B, 1235M", "revenue of 1.23 billion [1], $1.2B [1], 1235M [1]");
-        check("a margin of 23.4 %", "a margin of 23.4 % [1]");
-        check("growth of 3.0 %", "growth of 3.0 % [1]");
-        check("close 182, target 195.5", "close 182 [1], target 195.5 [?]");
-        check("https://example.com/4711 and 47.11%", "https://example.com/4711 and 47.11% [?]");
-        check("12 posts in 14 days of 2025, 8/10", "12 posts in 14 days of 2025, 8/10");
-    }
-
     #[test]
     fn numbers_follow_the_catalogue_whatever_came_first() {
         let of = |name: &str, text: &str| Shown { name: name.into(), text: text.into(), ..Shown::default() };
-        let shown = [of("own", "9.5"), of("get_volume_analysis", "8.5"), of("get_YFin_data_online", "7.5")];
+        let shown =
+            [of("own", "9.5123"), of("get_volume_analysis", "8.5123"), of("get_YFin_data_online", "7.5123")];
         let mut turned = shown.clone();
         turned.reverse();
-        let mark = |shown: &[Shown]| Sources::new(&[], Vec::new(), shown).mark_markdown("7.5 8.5 9.5");
-        assert_eq!(mark(&shown), "7.5 [1] 8.5 [2] 9.5 [3]");
+        let mark =
+            |shown: &[Shown]| Sources::new(&[], Vec::new(), shown).marked("bear", "7.5123 8.5123 9.5123").0;
+        assert_eq!(mark(&shown), "7.5123 [1] 8.5123 [2] 9.5123 [3]");
         assert_eq!(mark(&shown), mark(&turned));
-        assert_eq!(mark(&[]), "7.5 8.5 9.5", "without any answer nothing is said of a figure");
+        assert_eq!(mark(&[]), "7.5123 8.5123 9.5123", "without any answer nothing is said of a figure");
     }
 }

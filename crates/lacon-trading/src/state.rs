@@ -28,9 +28,6 @@ pub struct Text {
     /// For each text that the role must read: the share of its numbers that stood in the prompt.
     #[serde(default)]
     pub read: Vec<(String, f64)>,
-    /// The share of the answer's own numbers that stand in what the role read.
-    #[serde(default)]
-    pub traceable: Option<f64>,
 }
 
 /// What a role's answer decides, and how that was read.

@@ -213,10 +213,7 @@ pub(crate) async fn finish(
     if (file.decides.is_some() || file.form.is_some()) && verdict.is_none() {
         missing.push("decision".into());
     }
-    let ops = &desk.run.ledger.ops;
-    let prompts: Vec<&str> = answer.messages.iter().map(|m| m.content.as_str()).collect();
-    let traceable = ops.time("trace numbers", || Some(facts::share_held(&text, &prompts)));
-    Ok(Text { failure: None, cut, missing, read, traceable, verdict, text })
+    Ok(Text { failure: None, cut, missing, read, verdict, text })
 }
 
 /// An answer as others read it, with what it lacks.

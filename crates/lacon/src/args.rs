@@ -15,14 +15,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Runs multi-agent LLM graphs in the least time and the fewest tokens that still give the same answer.
+/// Runs multi-agent LLM graphs faster and with fewer tokens, and measures what that changes.
 #[derive(Debug, Parser)]
 #[command(name = "lacon", version, arg_required_else_help = true, after_help = AFTER)]
 pub struct Cli {
-    /// Settings file; lacon.toml of the working folder when not given
+    /// Settings file [default: lacon.toml in the working folder]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// What is printed besides the result: error, warn, info, debug or trace
+    /// Log level on stderr: error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
     /// What to do
@@ -30,8 +30,8 @@ pub struct Cli {
     pub command: Command,
 }
 
-const AFTER: &str = "Data goes to stdout, everything else to stderr. Settings: flag, then environment, then lacon.toml, \
-then default; `lacon config show --origin` lists them.";
+const AFTER: &str = "Results go to stdout, everything else to stderr. A flag wins over an environment variable, that over lacon.toml, \
+that over the default. `lacon config show --origin` lists all settings.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -48,82 +48,82 @@ pub enum Command {
     Encode(EncodeArgs),
     /// Turn token ids into text
     Decode(DecodeArgs),
-    /// Show which encoding counts for which model, and what the count is worth
+    /// Show each model's encoding and how exact its counts are
     Models(ModelsArgs),
-    /// Measure this machine
+    /// Measure Lacon on this machine
     Bench(BenchArgs),
     /// Show the graph of a team or of a profile
     Graph(team::GraphArgs),
-    /// Show the whole-run prompt plan, before anything is sent
+    /// Show the prompt plan of a run without sending anything
     Plan(Box<RunArgs>),
-    /// Write a text in fewer tokens, so that it can be restored
+    /// Compress a text so that `lacon expand` can restore it
     Compress(prompt::CompressArgs),
-    /// Restore what compress was given
+    /// Restore a compressed text byte for byte
     Expand(prompt::ExpandArgs),
     /// Print the content behind a marker
     Retrieve(prompt::RetrieveArgs),
-    /// Fit messages or a text into a number of tokens
+    /// Trim a request, messages or a text to a token budget
     Trim(prompt::TrimArgs),
-    /// Show where requests part and what a cache makes of them
+    /// Compare requests and predict what a provider's prompt cache will reuse
     Layout(prompt::LayoutArgs),
-    /// Count or compress JSON lines in threads
+    /// Count or compress the rows of a JSON Lines or Parquet file in parallel
     Batch(prompt::BatchArgs),
-    /// Show where a finished run's time, tokens and money went
+    /// Report where a run's time, tokens and money went
     Report(trace::ReportArgs),
-    /// Pull and check offline packs
+    /// Download and check offline data packs
     Data(data::DataArgs),
-    /// Serve a synthetic world
+    /// Serve a synthetic market and simulated models
     Sim(data::SimArgs),
-    /// Analyse and compare traces of runs, ours and others'
+    /// Analyze, compare and replay traces of Lacon and other tools
     Trace(trace::TraceArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
-    /// Check key, endpoint, data, disk and clock, and say how to mend each
+    /// Check key, endpoint, data, disk and clock, and say how to fix each
     Doctor(DoctorArgs),
-    /// Decide on many tickers with shared news, caches and one budget
+    /// Run many tickers with shared news, shared caches and one budget
     BatchRun(many::BatchRunArgs),
-    /// Decide on past dates and play the decisions on what followed
+    /// Run past dates and test the decisions with a paper portfolio
     Backtest(many::BacktestArgs),
-    /// Serve the market tools and `run` to other programs over standard input and output (MCP)
+    /// Serve tools, runs and compression to MCP clients over stdin and stdout
     #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
-    /// Shorten requests on their way to a provider, as an OpenAI-compatible server
+    /// Run a proxy that compresses requests on their way to a provider
     Serve(serve::ServeArgs),
-    /// List decisions with what came of them, and have a model look back at them
+    /// List past decisions with their outcomes; --reflect asks a model to review them
     Memory(many::MemoryArgs),
-    /// List runs with their decision, grade and cost, and delete old ones
+    /// List runs with decision, grade and cost; `prune` deletes old ones
     Runs(many::RunsArgs),
-    /// Say why a run decided as it did, and what would turn it
+    /// Explain a run's decision and what would change it
     Explain(many::ExplainArgs),
-    /// Check every promise and say what was measured
+    /// Check every documented promise and print the measurements
     Verify(Box<verify::VerifyArgs>),
-    /// Show or clear what is kept on disk between runs
+    /// Show or clear the caches on disk
     Cache(verify::CacheArgs),
-    /// Print the JSON Schema of what the program writes
+    /// Print the JSON Schema of an output file
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
 
 /// Flags of `lacon run`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct RunArgs {
     /// The ticker, such as CRCL; or a team: its file, or research, review, triage, extract or debate
     #[arg(required_unless_present = "resume")]
     pub ticker: Option<String>,
-    /// What a team is given
+    /// Inputs and tools of a team
     #[command(flatten)]
     pub given: team::GivenArgs,
-    /// Agent of a team that may run although it needs leave; may be given again
+    /// Approve an agent of a team; may be given again
     #[arg(long, value_name = "AGENT")]
     pub approve: Vec<String>,
-    /// The date to decide for, yyyy-mm-dd; the pack's own date or today when not given
+    /// The date to decide for, yyyy-mm-dd [default: the pack's date, or today]
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
-    /// Who takes part
+    /// Team and profile
     #[command(flatten)]
     pub cast: cast::CastArgs,
-    /// Who answers: auto, sim, openai, openai-responses, anthropic, gemini or ollama
+    /// Provider: auto, sim, openai, openai-responses, anthropic, gemini or ollama
     #[arg(long, value_name = "PROVIDER")]
     pub llm: Option<String>,
     /// OpenAI-compatible endpoint
@@ -135,52 +135,55 @@ pub struct RunArgs {
     /// Model of all other roles
     #[arg(long, value_name = "MODEL")]
     pub deep_model: Option<String>,
-    /// Reasoning effort of a role: ROLE=low|medium|high; may be given again
+    /// Reasoning effort of one role: ROLE=low|medium|high; repeatable
     #[arg(long, value_name = "ROLE=LEVEL")]
     pub effort: Vec<String>,
-    /// auto or offline for the bundled packs, vendors for live vendors, or a folder in the origin's layout
+    /// Data source: auto or offline (bundled packs), vendors (live vendors), or a folder
     #[arg(long, value_name = "SOURCE")]
     pub data: Option<String>,
-    /// Reach every vendor at URL/VENDOR
+    /// Send requests for every vendor to URL/VENDOR
     #[arg(long, value_name = "URL")]
     pub vendors_url: Option<String>,
     /// Send tool calls to URL/TOOL instead
     #[arg(long, value_name = "URL")]
     pub tools_url: Option<String>,
-    /// Levers to switch off, divided by commas, or all
-    #[arg(long, value_name = "LEVER,...")]
+    /// Optimizations to switch off, separated by commas, or all
+    #[arg(long, value_name = "NAME,...")]
     pub disable: Option<String>,
-    /// Levers to switch on that are off by themselves, divided by commas
-    #[arg(long, value_name = "LEVER,...")]
+    /// Optimizations to switch on, separated by commas
+    #[arg(long, value_name = "NAME,...")]
     pub enable: Option<String>,
-    /// Tokens that the run may use
+    /// Token budget of the run
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget_tokens: Option<String>,
-    /// US dollars that the run may use
+    /// Money budget of the run in US dollars
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub budget_usd: Option<String>,
-    /// Model of one role: ROLE=MODEL; may be given again
+    /// Model of one role: ROLE=MODEL; repeatable
     #[arg(long, value_name = "ROLE=MODEL")]
     pub model: Vec<String>,
-    /// Longest time of the run in seconds; 0 for none
+    /// Time limit of the run in seconds; 0 for none
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub deadline: Option<String>,
     /// Folder for results
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
-    /// Name of the run; made from the time when not given
+    /// Name of the run [default: made from the time]
     #[arg(long, value_name = "NAME")]
     pub run_id: Option<String>,
     /// Overwrite a run of the same name
     #[arg(long, conflicts_with = "resume")]
     pub force: bool,
-    /// Go on with a run that was cut off: its name, its folder, or latest
+    /// Resume an interrupted run: its name, its folder, or latest
     #[arg(long, value_name = "RUN", conflicts_with = "date")]
     pub resume: Option<String>,
-    /// Go on from before this node, as a run of its own; the first one stays as it was
+    /// With --resume: repeat from this node on, as a new run
     #[arg(long, value_name = "NODE", requires = "resume")]
     pub from: Option<String>,
-    /// Seed of the simulator
+    /// Run so many times, the simulator with one seed after another, and print how often each decision came
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["resume", "tape", "html", "complete", "otlp", "performance_report", "trace_format"])]
+    pub repeat: Option<u32>,
+    /// Random seed of the simulator
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,
     /// Wall seconds per simulated second
@@ -189,26 +192,26 @@ pub struct RunArgs {
     /// Tape for model and tool calls; with --record or --replay
     #[arg(long, value_name = "FILE")]
     pub tape: Option<String>,
-    /// Make all calls and write them to the tape
+    /// Make all calls and record them on the tape
     #[arg(long, requires = "tape", conflicts_with = "replay")]
     pub record: bool,
-    /// Answer all calls from the tape, without network
+    /// Answer all calls from the tape, without a network
     #[arg(long, requires = "tape")]
     pub replay: bool,
-    /// Print the tables of `lacon report` after the decision
+    /// Print `lacon report` after the decision
     #[arg(long)]
     pub performance_report: bool,
     /// Write the report as one HTML file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write the complete report with chart and the source of every figure: .html or .md; complete.html beside
-    /// complete.md when no file is named
+    /// Write the complete report with a chart and the source of every figure, as .html or .md
+    /// [default: complete.html in the run's folder]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub complete: Option<Option<PathBuf>>,
     /// Send the trace to an OTLP/HTTP endpoint
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
-    /// Write the trace in this form too, into the run's folder; may be given again
+    /// Also write the trace in this format into the run's folder; repeatable
     #[arg(long, value_enum, ignore_case = true, value_name = "FORMAT")]
     pub trace_format: Vec<trace::TraceFormat>,
     /// Print run.json
@@ -219,24 +222,24 @@ pub struct RunArgs {
 /// Flags of `lacon count`.
 #[derive(Debug, Args)]
 pub struct CountArgs {
-    /// Files and folders; standard input for `-` or when there are none
+    /// Files and folders; `-` or none reads stdin
     pub files: Vec<PathBuf>,
-    /// Count a request as a provider meters it: messages, tools, schemas, pictures; may be given again
+    /// Count a whole request with messages, tools, schemas and images; repeatable
     #[arg(long, value_name = "FILE")]
     pub request: Vec<PathBuf>,
-    /// Count for this model; may be given again
+    /// Count for this model; repeatable
     #[arg(long, value_name = "MODEL")]
     pub model: Vec<String>,
-    /// Count with this encoding, o200k_base when neither is given; may be given again
+    /// Count with this encoding [default: o200k_base]; repeatable
     #[arg(long, value_name = "ENCODING")]
     pub encoding: Vec<String>,
     /// List each file
     #[arg(long, value_enum, ignore_case = true)]
     pub by: Option<CountBy>,
-    /// Exit with 1 when a total is above N
+    /// Exit with 1 if a total is above N
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub fail_over: Option<usize>,
-    /// A file of lines PREFIX = ENCODING: models of your own
+    /// File with more models, one PREFIX = ENCODING a line
     #[arg(long, value_name = "FILE")]
     pub models_file: Option<PathBuf>,
     /// Print one JSON object
@@ -247,19 +250,19 @@ pub struct CountArgs {
 /// How counts are listed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum CountBy {
-    /// One line a file
+    /// One line per file
     File,
 }
 
 /// Flags of `lacon encode`.
 #[derive(Debug, Args)]
 pub struct EncodeArgs {
-    /// A file; standard input for `-` or when not given
+    /// Input file; `-` or none reads stdin
     pub file: Option<PathBuf>,
     /// The encoding
     #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
     pub encoding: String,
-    /// Literals of special tokens stand for the tokens; plain text otherwise
+    /// Encode literals such as <|endoftext|> as special tokens, not as text
     #[arg(long)]
     pub special: bool,
     /// Print one JSON object
@@ -270,12 +273,12 @@ pub struct EncodeArgs {
 /// Flags of `lacon decode`.
 #[derive(Debug, Args)]
 pub struct DecodeArgs {
-    /// A file of ids; standard input for `-` or when not given
+    /// File of token ids; `-` or none reads stdin
     pub file: Option<PathBuf>,
     /// The encoding
     #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
     pub encoding: String,
-    /// Mark bytes that are not UTF-8 instead of refusing them
+    /// Replace invalid UTF-8 instead of failing
     #[arg(long)]
     pub lossy: bool,
 }
@@ -283,9 +286,9 @@ pub struct DecodeArgs {
 /// Flags of `lacon models`.
 #[derive(Debug, Args)]
 pub struct ModelsArgs {
-    /// Models to look up; all families when there are none
+    /// Models to look up [default: all families]
     pub models: Vec<String>,
-    /// A file of lines PREFIX = ENCODING: models of your own
+    /// File with more models, one PREFIX = ENCODING a line
     #[arg(long, value_name = "FILE")]
     pub models_file: Option<PathBuf>,
     /// Print one JSON object
@@ -304,26 +307,26 @@ pub struct BenchArgs {
 /// Subcommands of `lacon bench`.
 #[derive(Debug, Subcommand)]
 pub enum BenchCommand {
-    /// Count and encode texts of four kinds, beside the rivals that are there
+    /// Count and encode four kinds of text, beside other tokenizers
     Tokens(BenchTokensArgs),
-    /// Shorten texts of several kinds without loss, and plan the prompts of a run
+    /// Compress several kinds of text and solve the prompt plan of a run
     Prompts(BenchPromptsArgs),
     /// Run the executor beside a bare tokio JoinSet
     Graph(BenchGraphArgs),
     /// Compute the thirteen indicators over a long series
     Indicators(BenchIndicatorsArgs),
-    /// Run many simulated runs at once: our own time and memory
+    /// Run many simulated runs at once; print overhead and memory
     Run(BenchRunArgs),
-    /// Read and analyse large traces of every form
+    /// Read and analyze large traces of every format
     Trace(trace::BenchTraceArgs),
 }
 
 /// Flags of `lacon bench prompts`.
 #[derive(Debug, Args)]
 pub struct BenchPromptsArgs {
-    /// Texts to shorten; made ones when there are none
+    /// Texts to compress [default: generated]
     pub files: Vec<PathBuf>,
-    /// Rounds of which the median counts
+    /// Rounds; the median is printed
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 30)]
     pub rounds: usize,
     /// Print one JSON object
@@ -337,7 +340,7 @@ pub struct BenchGraphArgs {
     /// Nodes of each graph
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 10_000)]
     pub nodes: usize,
-    /// Rounds of which the median counts
+    /// Rounds; the median is printed
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 7)]
     pub rounds: usize,
     /// Print one JSON object
@@ -351,7 +354,7 @@ pub struct BenchIndicatorsArgs {
     /// Bars of the series
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100_000)]
     pub bars: usize,
-    /// Rounds of which the median counts
+    /// Rounds; the median is printed
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 9)]
     pub rounds: usize,
     /// Print one JSON object
@@ -368,10 +371,10 @@ pub struct BenchRunArgs {
     /// Wall seconds per simulated second
     #[arg(long, value_name = "X", allow_negative_numbers = true, default_value = "0.05")]
     pub time_scale: String,
-    /// Graph profile: lacon or seed
+    /// Profile: lacon or baseline
     #[arg(long, default_value = "lacon")]
     pub profile: String,
-    /// Run each set with our own work timed and not, in turns, and compare
+    /// Compare runs with and without timing of Lacon's own work
     #[arg(long)]
     pub monitor_cost: bool,
     /// Rounds of --monitor-cost
@@ -385,25 +388,25 @@ pub struct BenchRunArgs {
 /// Flags of `lacon bench tokens`.
 #[derive(Debug, Args)]
 pub struct BenchTokensArgs {
-    /// Texts to measure: NAME=FILE, may be given again; made from this machine's files when there are none
+    /// Text to measure, NAME=FILE; repeatable [default: made from this machine's files]
     #[arg(long, value_name = "NAME=FILE")]
     pub corpus: Vec<String>,
     /// The encoding
     #[arg(long, value_name = "ENCODING", default_value = "o200k_base")]
     pub encoding: String,
-    /// A program of benchmarks/rivals, to measure its rivals in the same rounds; may be given again
+    /// A program of benchmarks/rivals to measure in the same rounds; repeatable
     #[arg(long, value_name = "PROGRAM")]
     pub rivals: Vec<PathBuf>,
-    /// Rounds of which the median counts
+    /// Rounds; the median is printed
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub rounds: usize,
     /// Largest size of a text in MB
     #[arg(long, value_name = "MB", allow_negative_numbers = true, default_value_t = 4)]
     pub megabytes: usize,
-    /// Measure growth, the event loop, cancelling and the count cache instead of speed
+    /// Measure growth, event-loop delay, cancellation and the count cache instead of speed
     #[arg(long)]
     pub checks: bool,
-    /// Measure only what a second thread brings
+    /// Measure only the gain of a second thread
     #[arg(long, conflicts_with = "checks")]
     pub threads: bool,
     /// Print one JSON object
@@ -424,7 +427,7 @@ pub struct ConfigArgs {
 pub enum ConfigCommand {
     /// List every setting with its value
     Show {
-        /// Say where each value comes from
+        /// Show where each value comes from
         #[arg(long)]
         origin: bool,
         /// Print JSON

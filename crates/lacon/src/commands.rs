@@ -25,6 +25,7 @@ mod models;
 mod new;
 mod plan;
 mod prompt_input;
+mod repeat;
 mod report;
 mod resume;
 mod retrieve;

@@ -173,7 +173,12 @@ impl MessagesReader {
     }
 
     /// Takes the start of a block, or a whole one.
-    fn block(&mut self, index: u64, block: Value, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+    fn block(
+        &mut self,
+        index: u64,
+        block: Value,
+        sink: &mut dyn FnMut(StreamEvent<'_>),
+    ) -> Result<(), Error> {
         let text = |key: &str| block.get(key).and_then(Value::as_str).unwrap_or_default();
         match text("type") {
             "text" => {
@@ -191,7 +196,7 @@ impl MessagesReader {
                     .filter(|input| input.as_object().is_some_and(|input| !input.is_empty()));
                 let arguments = input.map(Value::to_string).unwrap_or_default();
                 self.received += arguments.len() as u64;
-                self.calls.add(Some(index), Some(text("id").to_owned()), text("name"), &arguments);
+                self.calls.add(Some(index), Some(text("id").to_owned()), text("name"), &arguments)?;
                 sink(StreamEvent::ToolCall(text("name")));
             }
             "thinking" | "redacted_thinking" => {
@@ -201,12 +206,15 @@ impl MessagesReader {
             }
             _ => {}
         }
+        Ok(())
     }
 
     fn append(&mut self, index: u64, key: &str, more: &str) {
         let Some((_, block)) = self.thinking.iter_mut().find(|(at, _)| *at == index) else { return };
-        let whole = format!("{}{more}", block.get(key).and_then(Value::as_str).unwrap_or_default());
-        block[key] = whole.into();
+        match block.get_mut(key) {
+            Some(Value::String(text)) => text.push_str(more),
+            _ => block[key] = more.into(),
+        }
     }
 }
 
@@ -220,7 +228,7 @@ impl Reader for MessagesReader {
         let index = event.index.unwrap_or(0);
         match event.kind.as_str() {
             "message_start" => self.head(&event.message.unwrap_or_default()),
-            "content_block_start" => self.block(index, event.content_block.unwrap_or_default(), sink),
+            "content_block_start" => self.block(index, event.content_block.unwrap_or_default(), sink)?,
             "content_block_delta" => {
                 let delta = event.delta.unwrap_or_default();
                 if let Some(text) = delta.text {
@@ -230,7 +238,7 @@ impl Reader for MessagesReader {
                 }
                 if let Some(json) = delta.partial_json {
                     self.received += json.len() as u64;
-                    self.calls.add(Some(index), None, "", &json);
+                    self.calls.add(Some(index), None, "", &json)?;
                     sink(StreamEvent::ToolCall(self.calls.last_name()));
                 }
                 if let Some(thinking) = delta.thinking {
@@ -261,7 +269,7 @@ impl Reader for MessagesReader {
         self.head(&answer);
         self.stop = answer.stop_reason;
         for (index, block) in (0u64..).zip(answer.content) {
-            self.block(index, block, sink);
+            self.block(index, block, sink)?;
         }
         self.done = self.stop.is_some();
         Ok(())

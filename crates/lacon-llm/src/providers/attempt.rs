@@ -23,6 +23,8 @@ use crate::watch::estimate;
 
 /// Most bytes that are read of a refusal's body.
 const MAX_REFUSAL: usize = 64 * 1024;
+/// Most bytes that a request can have had whose size is not known.
+const MOST_SENT: u64 = 1_000_000_000;
 /// How long the end of a body is waited for after the answer's own end, so that its connection can be used again.
 const DRAIN: Duration = Duration::from_millis(2);
 
@@ -62,6 +64,7 @@ impl Provider {
             );
         }
         warnings.iter().for_each(|warning| on_event(StreamEvent::Warning(warning)));
+        let sent = outgoing.body.len() as u64;
         let message = self.message(request, outgoing)?;
         let reader = wire.reader(request, &capabilities);
         // A form or a tool call is whole or nothing.
@@ -75,6 +78,8 @@ impl Provider {
         let Progress { connected, first, status, reader, watcher, is_enough, .. } = progress;
         let received = reader.received();
         let usage = reader.usage();
+        let fault = usage.and_then(|usage| usage.fault(sent, received));
+        let usage = usage.filter(|_| fault.is_none());
         // What was reported before an answer broke off is not the whole bill; what a whole but unusable one reports is.
         let is_final = result.is_ok() && !is_enough;
         let result = match result {
@@ -101,8 +106,13 @@ impl Provider {
         };
         match result {
             Ok(mut response) => {
+                if let Some(fault) = &fault {
+                    response.usage = None;
+                    warnings.push(format!("{} reports {fault}; that is ignored", self.name));
+                    on_event(StreamEvent::Warning(warnings.last().map_or("", String::as_str)));
+                }
                 attempt.usage = response.usage;
-                if is_enough {
+                if is_enough || fault.is_some() {
                     // The usage comes with an answer's own end, which was not waited for.
                     let (known, guess) = (usage.unwrap_or_default(), estimate(received));
                     attempt.usage_estimate = Some(Usage { output: known.output.max(guess.output), ..known });
@@ -370,7 +380,14 @@ impl Protocol {
             let message = format!("answer was cut after {} bytes of text", reader.received());
             return Err(Error::new(ErrorKind::Malformed(Malformed::CutStream), message));
         }
-        reader.finish()
+        let received = reader.received();
+        let mut response = reader.finish()?;
+        // What was sent is not known here.
+        if let Some(fault) = response.usage.and_then(|usage| usage.fault(MOST_SENT, received)) {
+            response.usage = None;
+            response.warnings.push(format!("{} reports {fault}; that is ignored", self.name()));
+        }
+        Ok(response)
     }
 }
 

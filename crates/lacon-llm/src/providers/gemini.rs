@@ -177,14 +177,14 @@ impl GeminiReader {
         }
         for candidate in answer.candidates.into_iter().filter(|candidate| candidate.index == 0) {
             for value in candidate.content.parts {
-                self.part(value, sink);
+                self.part(value, sink)?;
             }
             self.finish = candidate.finish_reason.or(self.finish.take());
         }
         Ok(())
     }
 
-    fn part(&mut self, value: Value, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+    fn part(&mut self, value: Value, sink: &mut dyn FnMut(StreamEvent<'_>)) -> Result<(), Error> {
         let part: GeminiPart = serde_json::from_value(value.clone()).unwrap_or_default();
         self.signed |= part.thought_signature.is_some();
         let text = part.text.unwrap_or_default();
@@ -198,10 +198,11 @@ impl GeminiReader {
         if let Some(call) = part.function_call {
             let arguments = call.args.map(|args| args.to_string()).unwrap_or_default();
             self.received += arguments.len() as u64;
-            self.calls.add(None, call.id, &call.name, &arguments);
+            self.calls.add(None, call.id, &call.name, &arguments)?;
             sink(StreamEvent::ToolCall(&call.name));
         }
         self.parts.push(value);
+        Ok(())
     }
 }
 

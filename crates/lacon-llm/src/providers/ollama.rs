@@ -157,7 +157,7 @@ impl Reader for OllamaReader {
             };
             self.received += arguments.len() as u64;
             // Each call comes whole, whatever number the server gives it.
-            self.calls.add(None, call.id, &name, &arguments);
+            self.calls.add(None, call.id, &name, &arguments)?;
             sink(StreamEvent::ToolCall(&name));
         }
         Ok(())

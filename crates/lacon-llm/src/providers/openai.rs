@@ -160,7 +160,7 @@ struct ChatReader {
 }
 
 impl ChatReader {
-    fn answer(&mut self, answer: ChatAnswer, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+    fn answer(&mut self, answer: ChatAnswer, sink: &mut dyn FnMut(StreamEvent<'_>)) -> Result<(), Error> {
         if let Some(usage) = answer.usage.and_then(|usage| usage.buckets()) {
             self.usage = Some(usage);
         }
@@ -170,15 +170,16 @@ impl ChatReader {
         self.id = self.id.take().or(answer.id);
         for choice in answer.choices.into_iter().filter(|choice| choice.index == 0) {
             if let Some(message) = choice.delta.or(choice.message) {
-                self.message(message, sink);
+                self.message(message, sink)?;
             }
             if let Some(reason) = choice.finish_reason.filter(|reason| !reason.is_empty()) {
                 self.finish = Some(reason);
             }
         }
+        Ok(())
     }
 
-    fn message(&mut self, message: ChatMessage, sink: &mut dyn FnMut(StreamEvent<'_>)) {
+    fn message(&mut self, message: ChatMessage, sink: &mut dyn FnMut(StreamEvent<'_>)) -> Result<(), Error> {
         let reasoning = message.reasoning_content.or(match message.reasoning {
             Some(Value::String(text)) => Some(text),
             _ => None,
@@ -206,13 +207,14 @@ impl ChatReader {
             };
             self.received += arguments.len() as u64;
             let name = call.function.name.unwrap_or_default();
-            if self.calls.add(call.index, call.id, &name, &arguments) {
+            if self.calls.add(call.index, call.id, &name, &arguments)? {
                 sink(StreamEvent::ToolCall(&name));
             } else {
                 // Growing arguments are progress too.
                 sink(StreamEvent::ToolCall(self.calls.last_name()));
             }
         }
+        Ok(())
     }
 
     fn parse(data: &[u8]) -> Result<ChatAnswer, Fault> {
@@ -243,7 +245,7 @@ impl Reader for ChatReader {
             return Ok(());
         }
         let answer = Self::parse(data)?;
-        self.answer(answer, sink);
+        self.answer(answer, sink)?;
         Ok(())
     }
 
@@ -253,7 +255,7 @@ impl Reader for ChatReader {
             let message = "answer has no choices";
             return Err(Error::new(ErrorKind::Malformed(Malformed::Json), message).into());
         }
-        self.answer(answer, sink);
+        self.answer(answer, sink)?;
         self.done = true;
         Ok(())
     }

@@ -142,7 +142,7 @@ impl ResponsesReader {
                 "function_call" => {
                     let (name, arguments) =
                         (item.name.unwrap_or_default(), item.arguments.unwrap_or_default());
-                    calls.add(None, item.call_id, &name, &arguments);
+                    calls.add(None, item.call_id, &name, &arguments)?;
                 }
                 "reasoning" => reasoning.push(value.clone()),
                 _ => {}
@@ -177,7 +177,7 @@ impl Reader for ResponsesReader {
             }
             "response.function_call_arguments.delta" => {
                 let text = self.grow(event.delta);
-                self.calls.add(event.output_index, None, "", &text);
+                self.calls.add(event.output_index, None, "", &text)?;
                 sink(StreamEvent::ToolCall(self.calls.last_name()));
             }
             "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
@@ -190,7 +190,7 @@ impl Reader for ResponsesReader {
                 match item.kind.as_str() {
                     "function_call" => {
                         let name = item.name.unwrap_or_default();
-                        self.calls.add(event.output_index, item.call_id, &name, "");
+                        self.calls.add(event.output_index, item.call_id, &name, "")?;
                         sink(StreamEvent::ToolCall(&name));
                     }
                     "reasoning" => sink(StreamEvent::Reasoning(0)),

@@ -351,6 +351,51 @@ async fn bad_json_and_bad_sizes() {
 }
 
 #[tokio::test]
+async fn calls_of_one_answer_are_bounded() {
+    let large = ErrorKind::Malformed(Malformed::TooLarge);
+    let calls = |n: usize| {
+        let calls: Vec<_> = (0..n)
+            .map(|i| json!({"index": i, "id": format!("c{i}"), "function": {"name": "price", "arguments": "{}"}}))
+            .collect();
+        json!({"choices": [{"index": 0, "finish_reason": "tool_calls", "message": {"role": "assistant", "tool_calls": calls}}]})
+    };
+    let response = answers(answer(200, "", &calls(128).to_string())).await;
+    assert_eq!(response.tool_calls.len(), 128);
+    let error = fails(answer(200, "", &calls(129).to_string()), large).await;
+    assert_eq!(error.message(), "answer has more than 128 tool calls");
+    assert!(!error.is_retryable());
+    // A stream is given up as soon as it brings one too many.
+    let one = |i: usize| {
+        json!({"choices": [{"index": 0, "delta": {"tool_calls": [{"index": i, "id": format!("c{i}"),
+            "function": {"name": "price", "arguments": "{}"}}]}}]})
+        .to_string()
+    };
+    let mut steps = vec![stream_head()];
+    steps.extend((0..129).map(|i| event(&one(i))));
+    fails(steps, large).await;
+}
+
+#[tokio::test]
+async fn a_usage_that_cannot_be_true_is_ignored_and_told() {
+    for usage in [
+        json!({"prompt_tokens": -5, "completion_tokens": 2}),
+        json!({"prompt_tokens": 5, "completion_tokens": -2.0}),
+        json!({"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": -1}}),
+        json!({"prompt_tokens": 4_000_000_000_u64, "completion_tokens": 2}),
+        json!({"prompt_tokens": 5, "completion_tokens": 1e30}),
+        json!({"prompt_tokens": 5, "completion_tokens": u64::MAX}),
+    ] {
+        let body = json!({"choices": [{"index": 0, "finish_reason": "stop",
+            "message": {"role": "assistant", "content": "Hold now."}}], "usage": usage});
+        let response = answers(answer(200, "", &body.to_string())).await;
+        assert_eq!((response.text.as_str(), response.usage), ("Hold now.", None), "{usage}");
+        assert!(response.warnings.iter().any(|w| w.contains("that is ignored")), "{:?}", response.warnings);
+        let attempt = &response.attempts[0];
+        assert_eq!((attempt.usage, attempt.usage_estimate.unwrap().output), (None, Some(3)), "{usage}");
+    }
+}
+
+#[tokio::test]
 async fn empty_answers() {
     let empty = ErrorKind::Malformed(Malformed::Empty);
     assert!(

@@ -57,6 +57,7 @@ async fn what_cannot_get_better_is_not_tried_again() {
         ErrorKind::InvalidRequest,
         ErrorKind::ContextTooLong,
         ErrorKind::NotFound,
+        ErrorKind::Malformed(Malformed::TooLarge),
     ] {
         let (result, total) = run(vec![fails(kind, 10), says("ok", 10)], |_| ()).await;
         let error = result.unwrap_err();

@@ -13,7 +13,7 @@ use super::{
     reading,
 };
 use crate::{
-    grade::{content_letter, points},
+    grade::{Answers, content_letter, points},
     record::Reason,
     signal,
     trace::{Form, Kind, Span, Trace},
@@ -162,37 +162,24 @@ fn texts(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
 fn tools(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
     let mut seen = 0_usize;
     for (name, of_family) in reading::by_family(trace, flow) {
-        let (mut without, mut with) = (Vec::new(), 0_u64);
+        let mut answers = Answers::default();
         for i in &of_family {
             let inside = flow.tools_in(trace, *i).collect::<Vec<_>>();
             for span in inside.iter().map(|m| &trace.spans[*m]) {
                 match (span.no_data.first(), &span.error) {
-                    (Some(says), _) => without.push(format!("{}: {says}", span.name)),
-                    (None, Some(error)) => without.push(format!("{}: {error}", span.name)),
-                    (None, None) => with += 1,
+                    (Some(says), _) => answers.without.push(format!("{}: {says}", span.name)),
+                    (None, Some(error)) => answers.lost.push(format!("{}: {error}", span.name)),
+                    (None, None) => answers.with_data += 1,
                 }
             }
             if inside.is_empty() {
-                without.extend(trace.spans[*i].no_data.iter().cloned());
-                with += trace.spans[*i].attributes.get("n_with_data").and_then(Value::as_u64).unwrap_or(0);
+                answers.without.extend(trace.spans[*i].no_data.iter().cloned());
+                let with = trace.spans[*i].attributes.get("n_with_data").and_then(Value::as_u64);
+                answers.with_data += with.unwrap_or(0) as usize;
             }
         }
-        seen += without.len() + with as usize;
-        let Some(first) = without.first() else { continue };
-        let n = without.len();
-        if with == 0 {
-            lose(
-                "no_data",
-                points::NO_DATA,
-                format!("{name}: none of {n} tool answers in the trace holds data ({first})"),
-            );
-        } else {
-            lose(
-                "some_data_missing",
-                points::SOME_DATA_MISSING,
-                format!("{name}: {n} of {} tool answers hold no data ({first})", n as u64 + with),
-            );
-        }
+        seen += answers.len();
+        answers.grade(name, lose);
     }
     if seen == 0 {
         not_judged.push("tools: the trace holds none of their answers".into());
@@ -205,13 +192,11 @@ fn numbers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: 
     for (i, span) in trace.spans.iter().enumerate() {
         let Some(share) = span.traceable else { continue };
         judged += 1;
-        if share < 0.5 {
+        if let Some(points) = points::of_figures(share) {
             let node = trace.node_of(i).map_or(span.name.as_str(), |n| trace.spans[n].name.as_str());
-            lose(
-                "numbers_not_traceable",
-                points::NOT_TRACEABLE,
-                format!("{node}: {:.0} % of the numbers of its answer stand in what it read", share * 100.0),
-            );
+            let evidence =
+                format!("{node}: {:.0} % of the figures of its answer stand in what it read", share * 100.0);
+            lose("figures_without_source", points, evidence);
         }
     }
     if judged == 0 {

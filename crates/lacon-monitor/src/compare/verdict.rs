@@ -122,19 +122,24 @@ pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Ve
     }
     let structure = (time.of(TimeCause::Structure), tokens.of(TokenCause::Structure));
     if structure.0.abs() > worth || structure.1.abs() > 50 {
-        let nodes: Vec<&str> = time
+        let has = |trace: &Trace, node: &str| trace.spans.iter().any(|s| s.is_unit() && s.label() == node);
+        let (both, one): (Vec<&str>, Vec<&str>) = time
             .nodes
             .iter()
             .filter(|n| n.a_s.is_none() || n.b_s.is_none())
-            .map(|n| n.node.as_str())
-            .take(4)
-            .collect();
+            .flat_map(|n| n.node.split(" → "))
+            .partition(|node| has(a, node) && has(b, node));
+        let listed = |what: &str, nodes: &[&str]| {
+            (!nodes.is_empty()).then(|| format!("{what}: {}", nodes[..nodes.len().min(4)].join(", ")))
+        };
+        let said = [
+            listed("nodes that only one side has", &one),
+            listed("on the critical path of one side alone", &both),
+        ];
+        let said: Vec<String> = said.into_iter().flatten().collect();
         causes.push(Cause {
             kind: CauseKind::Structure,
-            evidence: format!(
-                "nodes that only one side has: {}",
-                if nodes.is_empty() { "beside the chain".into() } else { nodes.join(", ") }
-            ),
+            evidence: if said.is_empty() { "calls beside the critical path".into() } else { said.join("; ") },
             seconds: Some(structure.0),
             tokens: Some(structure.1),
         });

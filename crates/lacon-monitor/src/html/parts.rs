@@ -411,7 +411,7 @@ fn shortened(mut text: String, most: usize) -> String {
 pub fn grade(r: &RunReport) -> String {
     let g = &r.run.grade;
     let mut out = format!(
-        "<p><b>{}</b> by content, {:.0} of 100 points; <b>{}</b> by the origin's formula, which looks at the status of runs alone.</p>\n",
+        "<p><b>{}</b> by content, {:.0} of 100 points; <b>{}</b> by the original system's formula, which sees only the status of nodes.</p>\n",
         escape(&g.content),
         g.content_points,
         escape(&g.origin)
@@ -464,8 +464,8 @@ pub fn environment(r: &RunReport) -> String {
             "data",
             format!("{}{}", run.data.source, if run.data.simulated { " (not the live market)" } else { "" }),
         ),
-        ("levers on", on.join(", ")),
-        ("levers off", off.join(", ")),
+        ("optimizations on", on.join(", ")),
+        ("optimizations off", off.join(", ")),
         ("processors", e.host_cpus.to_string()),
         ("peak memory", run.peak_rss_mb.map_or_else(|| "–".into(), |m| format!("{m:.1} MB"))),
         ("seed, time scale", format!("{}, {}", e.seed, e.time_scale)),

@@ -13,9 +13,8 @@ pub fn section(r: &RunReport) -> String {
     if r.rows.is_empty() {
         return String::new();
     }
-    let wall = r.run.wall_s.max(r.rows.iter().map(|row| row.span.1).fold(0.0, f64::max)).max(1e-9);
-    let step = nice(wall / 6.0);
-    let ticks: Vec<f64> = (0..).map(|i| f64::from(i) * step).take_while(|t| *t <= wall * 1.0001).collect();
+    let wall = wall(r);
+    let (step, ticks) = ticks(wall);
     let mut out = String::from(
         "<p class=\"soft\">Each row is a node; bars inside it are its calls. Rows on the critical path are bold and carry a line below: only they decide how long the run takes.</p>\n<ul class=\"legend\">",
     );
@@ -23,7 +22,7 @@ pub fn section(r: &RunReport) -> String {
         ("first", "until the first token"),
         ("model", "answer streaming"),
         ("tool", "tool"),
-        ("node", "node, our own work"),
+        ("node", "node, overhead"),
         ("path", "critical path"),
     ] {
         let _ = write!(out, "<li><i class=\"k-{class}\"></i>{name}</li>");
@@ -55,8 +54,18 @@ pub fn section(r: &RunReport) -> String {
     out
 }
 
+/// The length of the x axis in seconds.
+pub(super) fn wall(r: &RunReport) -> f64 {
+    r.run.wall_s.max(r.rows.iter().map(|row| row.span.1).fold(0.0, f64::max)).max(1e-9)
+}
+
+/// The distance of the ticks of an axis, and where they stand.
+pub(super) fn ticks(wall: f64) -> (f64, Vec<f64>) {
+    let step = nice(wall / 6.0);
+    (step, (0..).map(|i| f64::from(i) * step).take_while(|t| *t <= wall * 1.0001).collect())
+}
+
 fn line(row: &Row, wall: f64, ticks: &[f64], out: &mut String) {
-    let x = |s: f64| (s / wall * WIDTH).clamp(0.0, WIDTH);
     let class = if row.critical { "row critical" } else { "row" };
     let seconds = row.span.1 - row.span.0;
     let words = match (row.critical, &row.error) {
@@ -72,6 +81,13 @@ fn line(row: &Row, wall: f64, ticks: &[f64], out: &mut String) {
         escape(&row.node),
         if row.error.is_some() { " ✗" } else { "" }
     );
+    bars(row, wall, ticks, out);
+    let _ = writeln!(out, "</svg><span class=\"t\">{}</span></div>", duration(seconds));
+}
+
+/// A node's bars on a canvas of 1,000 by 17 units.
+pub(super) fn bars(row: &Row, wall: f64, ticks: &[f64], out: &mut String) {
+    let x = |s: f64| (s / wall * WIDTH).clamp(0.0, WIDTH);
     for t in ticks {
         let _ = write!(out, "<line class=\"grid\" x1=\"{0:.1}\" x2=\"{0:.1}\" y1=\"0\" y2=\"17\"/>", x(*t));
     }
@@ -111,7 +127,6 @@ fn line(row: &Row, wall: f64, ticks: &[f64], out: &mut String) {
     if row.critical {
         out.push_str(&rect("path", row.span.0, row.span.1, 15.0, 2.0, ""));
     }
-    let _ = writeln!(out, "</svg><span class=\"t\">{}</span></div>", duration(seconds));
 }
 
 /// Calls that overlap share the height of the bar.
@@ -149,7 +164,8 @@ fn nice(step: f64) -> f64 {
         }
 }
 
-fn label(t: f64, step: f64) -> String {
+/// A tick's label.
+pub(super) fn label(t: f64, step: f64) -> String {
     if step >= 1.0 {
         format!("{t:.0} s")
     } else if step >= 0.1 {

@@ -61,7 +61,7 @@ pub fn analysis(a: &Analysis) -> String {
 
 fn origin(a: &Analysis, out: &mut String) {
     let o = &a.origin;
-    let _ = writeln!(out, "AS THE ORIGIN'S ANALYZER SEES IT");
+    let _ = writeln!(out, "AS THE ORIGINAL SYSTEM'S ANALYZER SEES IT");
     let _ = writeln!(
         out,
         "  status {}, {} runs, {} errors, {:.2} s",

@@ -14,7 +14,7 @@ pub fn comparison(c: &Comparison) -> String {
             if side.models.is_empty() { "no model written".to_owned() } else { side.models.join(", ") };
         let _ = writeln!(
             out,
-            "{name}  {}{more}: {:.2} s, {} tokens, {models}; grade {} by the origin's formula, {} by content",
+            "{name}  {}{more}: {:.2} s, {} tokens, {models}; grade {} by the original system's formula, {} by content",
             side.title,
             side.wall_s,
             thousands(side.tokens),

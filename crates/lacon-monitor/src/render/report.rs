@@ -35,7 +35,7 @@ pub fn report(r: &RunReport) -> String {
     let t = &run.tokens;
     let _ = writeln!(
         out,
-        "{:.2} s, {} tokens in {} calls (prompt {}, cached {}, answer {}, reasoning {}), {} USD, grade {} by content, {} by the origin's formula\n",
+        "{:.2} s, {} tokens in {} calls (prompt {}, cached {}, answer {}, reasoning {}), {} USD, grade {} by content, {} by the original system's formula\n",
         run.wall_s,
         thousands(t.total),
         run.calls.len(),
@@ -167,7 +167,7 @@ fn books(r: &RunReport, out: &mut String) {
     if books.rows.is_empty() {
         return;
     }
-    let _ = writeln!(out, "BOOKS, {:.3} s on the critical path", books.wall_s);
+    let _ = writeln!(out, "TIME BREAKDOWN, {:.3} s on the critical path", books.wall_s);
     let mut table = Table::new(&["", "seconds", "share", ""], 1);
     for row in &books.rows {
         let share = if books.wall_s > 0.0 { row.seconds / books.wall_s } else { 0.0 };

@@ -11,7 +11,7 @@ use super::{
     settle::Raw,
     state, when,
 };
-use crate::facts;
+use crate::evidence::Evidence;
 
 /// Whether a value is a Langfuse trace or observation.
 pub fn is_ours(value: &Value) -> bool {
@@ -119,7 +119,7 @@ fn observation(value: &Value) -> Raw {
             let answer: String =
                 gave.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
             if !prompt.is_empty() && answer.len() > 80 {
-                span.traceable = Some(facts::share_held(&answer, &[&prompt]));
+                span.traceable = Some(Evidence::of(&[&prompt], "").share(&answer));
             }
         }
         span.wrote = if raw.parent.is_none() { gave.texts } else { wrote.texts };

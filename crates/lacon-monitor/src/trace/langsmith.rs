@@ -16,7 +16,7 @@ use super::{
     state::{self, Held},
     when,
 };
-use crate::{analyze::flow::family, facts};
+use crate::{analyze::flow::family, evidence::Evidence};
 
 /// Whether a value looks like one run.
 pub fn is_run(value: &Value) -> bool {
@@ -227,7 +227,7 @@ fn content(value: &Value, span: &mut super::Span) {
         let answer: String = answers(&gave);
         let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
         if read.n_left_out == 0 && !prompt.is_empty() && answer.len() > 80 {
-            span.traceable = Some(facts::share_held(&answer, &[&prompt]));
+            span.traceable = Some(Evidence::of(&[&prompt], "").share(&answer));
         }
         repeats(&read, span);
     } else {

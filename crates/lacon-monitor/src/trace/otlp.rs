@@ -10,7 +10,7 @@ use super::{
     settle::Raw,
     state, when,
 };
-use crate::facts;
+use crate::evidence::Evidence;
 
 /// Names of the list of resources.
 pub const RESOURCES: [&str; 3] = ["resourceSpans", "resource_spans", "batches"];
@@ -278,7 +278,7 @@ fn content(span: &mut super::Span, map: &Map<String, Value>) {
         let answer: String = gave.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
         let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
         if span.kind == Kind::Model && !prompt.is_empty() && answer.len() > 80 {
-            span.traceable = Some(facts::share_held(&answer, &[&prompt]));
+            span.traceable = Some(Evidence::of(&[&prompt], "").share(&answer));
         }
         span.wrote = wrote.texts;
     }

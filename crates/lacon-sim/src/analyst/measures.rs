@@ -96,8 +96,8 @@ pub fn market(data: &Data) -> Findings {
             format!("The last close, {} on {}, is the highest of these sessions", last.close, last.date)
         } else {
             format!(
-                "The last close stands {:.1} % below the highest one, {} on {}",
-                -gap, top.close, top.date
+                "The last close, {}, stands {:.1} % below the highest one, {} on {}",
+                last.close, -gap, top.close, top.date
             )
         };
         trend.push(counts(i32::from(gap >= -3.0) - i32::from(gap < -10.0), what));

@@ -1,7 +1,7 @@
 //! What the roles say that read reports: debaters, judge, managers, risk analysts, trader.
 
 use super::{
-    decide::{Action, DECIDES, Heard, Levels, STRONG},
+    decide::{Action, DECIDES, Heard, Levels, STRONG, Score},
     measures::{Finding, WINDOW},
     read::Data,
     words::{beside, many, percent, signed},
@@ -10,6 +10,32 @@ use super::{
 
 fn item((name, finding): &(String, Finding)) -> String {
     format!("- {name}: {}.", finding.text)
+}
+
+/// All that was heard, each finding with what it speaks for: what an answer without a limit adds.
+pub fn recap(heard: &Heard) -> Vec<String> {
+    let speaks = |f: &Finding| if f.score == Some(1) { "for buying" } else { "against buying" };
+    let finding = |(name, f): &(String, Finding)| {
+        format!("The {} report speaks {}: {}.", name.to_lowercase(), speaks(f), f.text)
+    };
+    let score = |s: &Score| {
+        let action = Action::of_report(s.score, s.of).word();
+        format!(
+            "The {} report alone, with {} of {}, would be {action}.",
+            s.name.to_lowercase(),
+            signed(s.score),
+            s.of
+        )
+    };
+    let mut all: Vec<String> = heard.findings.iter().map(finding).collect();
+    all.extend(heard.scores.iter().map(score));
+    for action in [Action::Buy, Action::Sell] {
+        if let Some(levels) = &heard.levels {
+            all.push(format!("For a {}: {} {}", action.word(), entry(levels, action), stop(levels, action)));
+            all.extend(target(levels, action));
+        }
+    }
+    all
 }
 
 fn rule() -> String {

@@ -269,13 +269,14 @@ async fn names_of_traders_reach_the_vendor_in_its_own_form() {
 }
 
 #[tokio::test]
-async fn a_figure_names_vendor_window_and_time() {
+async fn an_answer_names_vendor_window_and_time() {
     let live = live("MSFT", TODAY, &[]);
     let tool = catalog::find("get_YFin_data").unwrap();
     live.answer(tool.name, &args(tool, "MSFT", TODAY)).await.unwrap();
     let close = World::new(1, TODAY).company("MSFT").bars.last().unwrap().close;
-    let sources = live.provenance().sources_of(&format!("${close:.2}"));
-    let origin = &sources[0].origins[0];
+    let records = live.provenance().records();
+    let shown = records.iter().find(|record| record.text.contains(&close.to_string())).unwrap();
+    let origin = &shown.origins[0];
     assert_eq!((origin.vendor.as_str(), origin.window[1]), ("yahoo", Some(TODAY)));
     assert!(origin.url.contains("/v8/finance/chart/MSFT"));
 }

@@ -165,7 +165,7 @@ impl Series {
             escape(&label)
         );
         let scale = Scale::new(low, high, price_top, price_h);
-        scale.grid(&mut out);
+        scale.grid(&mut out, last.1);
         for (i, (day, bar)) in days.iter().enumerate() {
             let class = if bar.close >= bar.open { "up" } else { "down" };
             let (a, b) = (scale.y(bar.open.max(bar.close)), scale.y(bar.open.min(bar.close)));
@@ -215,8 +215,9 @@ impl Series {
             }
             let _ = writeln!(
                 out,
-                "<text class=\"name\" x=\"{LEFT}\" y=\"{:.1}\">volume, most {}</text>",
-                volume_top + 10.0,
+                "<text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">volume, most {}</text>",
+                WIDTH - RIGHT - 4.0,
+                volume_top - 6.0,
                 compact(most)
             );
         }
@@ -251,16 +252,18 @@ impl Series {
             }
             let _ = writeln!(
                 out,
-                "<path class=\"rule\" d=\"M{LEFT} {:.1}H{:.1}\"/><text class=\"name\" x=\"{LEFT}\" y=\"{:.1}\">{title}: {}</text>",
+                "<path class=\"rule\" d=\"M{LEFT} {:.1}H{:.1}\"/><text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{title}: {}</text>",
                 panel_top - 16.0,
                 WIDTH - RIGHT,
+                WIDTH - RIGHT - 4.0,
                 panel_top - 3.0,
                 said.join(", ")
             );
         }
         // As many dates as fit without touching.
         let every = ((72.0 / step).ceil() as usize).max(1);
-        for (i, (day, _)) in days.iter().enumerate().rev().step_by(every) {
+        // A date that would reach over the left edge is left out.
+        for (i, (day, _)) in days.iter().enumerate().rev().step_by(every).filter(|(i, _)| x(*i) >= 34.0) {
             let _ = write!(
                 out,
                 "<text class=\"date\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
@@ -387,7 +390,9 @@ impl Scale {
     }
 
     /// Lines at round values with their numbers.
-    fn grid(&self, out: &mut String) {
+    ///
+    /// A number that would touch the tag of the value `tagged` is left out.
+    fn grid(&self, out: &mut String, tagged: f64) {
         let rough = (self.high - self.low) / 5.0;
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 2.5, 5.0, 10.0]
@@ -398,14 +403,16 @@ impl Scale {
         let mut value = (self.low / step).ceil() * step;
         while value <= self.high && step > 0.0 {
             let y = self.y(value);
-            let _ = write!(
-                out,
-                "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{:.1}\"/><text class=\"axis\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                WIDTH - RIGHT,
-                WIDTH - RIGHT + 9.0,
-                y + 4.0,
-                short(value)
-            );
+            let _ = write!(out, "<path class=\"grid\" d=\"M{LEFT} {y:.1}H{:.1}\"/>", WIDTH - RIGHT);
+            if (y - self.y(tagged)).abs() > 15.0 {
+                let x = WIDTH - RIGHT + 9.0;
+                let _ = write!(
+                    out,
+                    "<text class=\"axis\" x=\"{x:.1}\" y=\"{:.1}\">{}</text>",
+                    y + 4.0,
+                    short(value)
+                );
+            }
             value += step;
         }
     }

@@ -10,4 +10,5 @@ mod foresee;
 mod merged;
 mod pages;
 mod runs;
+mod sources;
 mod support;

@@ -9,7 +9,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::civil::date;
 use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Request, Response, StreamEvent, ToolCall, Usage};
 use lacon_market::{Semantics, Symbol, pack};
 use lacon_runtime::ToolCache;
@@ -110,16 +109,22 @@ pub fn folder(name: &str) -> PathBuf {
 }
 
 pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Client>) -> Settings {
-    let data = pack::load(&Symbol::parse("CRCL").unwrap()).unwrap();
-    let day = date(2025, 7, 30);
+    let settings = settings_for("CRCL", name, profile, client);
+    Settings { levers: Levers::new(profile, disabled, &[]).unwrap(), ..settings }
+}
+
+/// Of any bundled pack, on its own date.
+pub fn settings_for(ticker: &str, name: &str, profile: &str, client: Arc<dyn Client>) -> Settings {
+    let data = pack::load(&Symbol::parse(ticker).unwrap()).unwrap();
+    let day = data.date.unwrap();
     Settings {
         run_id: name.into(),
-        ticker: "CRCL".into(),
+        ticker: ticker.into(),
         listing: String::new(),
         company: data.name.clone().unwrap(),
         date: day,
         profile: profile.into(),
-        levers: Levers::new(profile, disabled, &[]).unwrap(),
+        levers: Levers::new(profile, &[], &[]).unwrap(),
         client,
         tools: Arc::new(DatasetSource::new(Arc::new(data), day, Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(1 << 20)),

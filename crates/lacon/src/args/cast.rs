@@ -3,15 +3,15 @@
 use clap::Args;
 
 /// Flags of every command that builds the graph.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct CastArgs {
-    /// Graph profile: lacon, seed for the origin's order and calls, upstream for debates in turns and five ratings
+    /// Profile: lacon, baseline (the original system's order and calls) or upstream (debates in turns, five ratings)
     #[arg(long)]
     pub profile: Option<String>,
-    /// Which analysts write reports, divided by commas
+    /// Analysts that write reports, separated by commas
     #[arg(long, value_name = "ANALYST,...")]
     pub analysts: Option<String>,
-    /// TOML file of own analysts, own tools and changed roles
+    /// TOML file with your own analysts and tools, and changes to roles
     #[arg(long, value_name = "FILE")]
     pub agents: Option<String>,
     /// Language of the answers, such as German

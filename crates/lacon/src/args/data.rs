@@ -15,9 +15,9 @@ pub struct DataArgs {
 /// Subcommands of `lacon data`.
 #[derive(Debug, Subcommand)]
 pub enum DataCommand {
-    /// Write an offline pack from vendors
+    /// Download an offline pack from vendors
     Pull(PullArgs),
-    /// Check an offline pack: every file read, every digest compared
+    /// Check every file and digest of an offline pack
     Verify(VerifyArgs),
 }
 
@@ -27,13 +27,13 @@ pub struct PullArgs {
     /// The tickers
     #[arg(required = true)]
     pub tickers: Vec<String>,
-    /// The last day that the pack may know of, yyyy-mm-dd; today when not given
+    /// Last day of data in the pack, yyyy-mm-dd [default: today]
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
     /// The pack's folder
     #[arg(long, value_name = "DIR", default_value = "data")]
     pub out: PathBuf,
-    /// Reach every vendor at URL/VENDOR
+    /// Send requests for every vendor to URL/VENDOR
     #[arg(long, value_name = "URL")]
     pub vendors_url: Option<String>,
     /// Print one JSON object
@@ -62,7 +62,7 @@ pub struct SimArgs {
 /// Subcommands of `lacon sim`.
 #[derive(Debug, Subcommand)]
 pub enum SimCommand {
-    /// Serve vendors and models of a synthetic world on the loopback address
+    /// Serve synthetic vendors and models on 127.0.0.1
     Serve(ServeArgs),
 }
 
@@ -75,13 +75,13 @@ pub struct ServeArgs {
     /// Wall seconds per simulated second; 0 answers at once
     #[arg(long, value_name = "X", allow_negative_numbers = true)]
     pub time_scale: Option<String>,
-    /// What goes wrong and how often: 429=0.05,500=0.02,cut=0.01,slow:5=0.1
+    /// Faults and their share of answers, such as 429=0.05,500=0.02,cut=0.01,slow:5=0.1
     #[arg(long, value_name = "SPEC", default_value = "")]
     pub faults: String,
-    /// Seed of the world and of every draw
+    /// Random seed of the world
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub seed: Option<String>,
-    /// The world's last day, yyyy-mm-dd; today when not given
+    /// The world's last day, yyyy-mm-dd [default: today]
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
 }

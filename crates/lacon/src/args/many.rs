@@ -5,13 +5,13 @@ use clap::Args;
 /// Flags of `lacon batch-run`.
 #[derive(Debug, Args)]
 pub struct BatchRunArgs {
-    /// Tickers, or @FILE with one a line
+    /// Tickers, or @FILE with one per line
     #[arg(required = true)]
     pub tickers: Vec<String>,
     /// Runs at once
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 4)]
     pub jobs: usize,
-    /// Tokens that all runs together may use; runs that would not fit are left out and named
+    /// Token budget of all runs together; runs that do not fit are skipped and named
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget_tokens: Option<u64>,
     /// Folder for results
@@ -20,7 +20,7 @@ pub struct BatchRunArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Flags of `lacon run` for every run, after --
+    /// Flags of `lacon run`, after --
     #[arg(last = true, value_name = "RUN FLAGS")]
     pub run_flags: Vec<String>,
 }
@@ -37,22 +37,22 @@ pub struct BacktestArgs {
     /// Last day
     #[arg(long, value_name = "DATE")]
     pub to: String,
-    /// Decide every so many trading days
+    /// Decide every N trading days
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub every: usize,
-    /// Costs of a trade in hundredths of a percent
+    /// Cost of a trade in basis points
     #[arg(long, value_name = "BPS", allow_negative_numbers = true, default_value_t = 10.0)]
     pub cost_bps: f64,
-    /// Cash at the beginning, for each ticker
+    /// Starting cash per ticker
     #[arg(long, value_name = "USD", allow_negative_numbers = true, default_value_t = 100_000.0)]
     pub cash: f64,
-    /// Folder for results; decisions that are there already are not made again
+    /// Folder for results; existing decisions are reused
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-    /// Flags of `lacon run` for every decision, after --
+    /// Flags of `lacon run`, after --
     #[arg(last = true, value_name = "RUN FLAGS")]
     pub run_flags: Vec<String>,
 }
@@ -76,10 +76,10 @@ pub struct RunsArgs {
 pub enum RunsCommand {
     /// Delete the folders of old runs
     Prune {
-        /// Age of a run's last change, such as 30d, 12h or 45m
+        /// Minimum age, such as 30d, 12h or 45m
         #[arg(long, value_name = "AGE")]
         older_than: String,
-        /// Only say what would be deleted
+        /// Only list what would be deleted
         #[arg(long)]
         dry_run: bool,
     },
@@ -101,21 +101,21 @@ pub struct ExplainArgs {
 /// Flags of `lacon memory`.
 #[derive(Debug, Args)]
 pub struct MemoryArgs {
-    /// Tickers; all when none is given
+    /// Tickers [default: all]
     pub tickers: Vec<String>,
-    /// Have the quick model look back at judged decisions that have no reflection yet; later runs read it
+    /// Ask the quick model to review judged decisions; later runs read the reviews
     #[arg(long)]
     pub reflect: bool,
-    /// Most reflections to ask for
+    /// Most reviews to ask for
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 20)]
     pub most: usize,
-    /// Who answers: auto, openai, sim and others
+    /// Provider: auto, openai, sim and others
     #[arg(long, value_name = "PROVIDER")]
     pub llm: Option<String>,
     /// The endpoint
     #[arg(long, value_name = "URL")]
     pub base_url: Option<String>,
-    /// The model that looks back
+    /// Model that writes the reviews
     #[arg(long, value_name = "MODEL")]
     pub quick_model: Option<String>,
     /// Folder for results

@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use super::cast;
 
 /// Flags of every command that needs what a team is given.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct GivenArgs {
     /// What a team is given: NAME=VALUE, NAME=@FILE, or @FILE.json with all of it; may be given again
     #[arg(long, value_name = "NAME=VALUE")]
@@ -55,16 +55,16 @@ pub struct NewArgs {
 pub struct GraphArgs {
     /// A team's file or name; the trading graph when not given
     pub team: Option<String>,
-    /// Who takes part
+    /// Team and profile
     #[command(flatten)]
     pub cast: cast::CastArgs,
-    /// Levers to switch off, divided by commas, or all
-    #[arg(long, value_name = "LEVER,...")]
+    /// Optimizations to switch off, separated by commas, or all
+    #[arg(long, value_name = "NAME,...")]
     pub disable: Option<String>,
-    /// Levers to switch on that are off by themselves, divided by commas
-    #[arg(long, value_name = "LEVER,...")]
+    /// Optimizations to switch on, separated by commas
+    #[arg(long, value_name = "NAME,...")]
     pub enable: Option<String>,
-    /// How to write it
+    /// Output format
     #[arg(long, value_enum, ignore_case = true, default_value_t = GraphFormat::Text)]
     pub format: GraphFormat,
 }
@@ -72,7 +72,7 @@ pub struct GraphArgs {
 /// How a graph is written.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum GraphFormat {
-    /// Lines for a terminal: each node with what it waits for
+    /// Plain text: each node with what it waits for
     Text,
     /// A Mermaid flowchart
     Mermaid,

@@ -15,21 +15,21 @@ pub struct TraceArgs {
 /// Subcommands of `lacon trace`.
 #[derive(Debug, Subcommand)]
 pub enum TraceCommand {
-    /// Say where a run's time and tokens went, and what its answers are worth
+    /// Report where a run's time and tokens went, and grade its answers
     Analyze(AnalyzeArgs),
-    /// Say what changed between two runs, or two sets of runs
+    /// Report what changed between two runs, or two sets of runs
     Compare(CompareArgs),
-    /// Say what a run would take if something were different
+    /// Replay a run with edits and report the time and tokens it would take
     WhatIf(WhatIfArgs),
 }
 
 /// Flags of `lacon trace analyze`.
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
-    /// Traces: our trace.jsonl or run folder, LangSmith runs, OTLP JSON, Langfuse exports; `-` for standard input
+    /// Traces: a run's folder or trace.jsonl, LangSmith runs, OTLP JSON, Langfuse exports; `-` reads stdin
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// Exit with 1 when a content-aware grade fails
+    /// Exit with 1 if a content grade fails
     #[arg(long)]
     pub gate: bool,
     /// Print one JSON object
@@ -40,16 +40,16 @@ pub struct AnalyzeArgs {
 /// Flags of `lacon trace compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Traces of side A, divided by commas; then those of side B
+    /// Traces of side A, separated by commas; then those of side B
     #[arg(num_args = 2, value_names = ["A", "B"], required = true)]
     pub sides: Vec<String>,
-    /// More traces of side A; may be given again
+    /// More traces of side A; repeatable
     #[arg(long = "more-a", value_name = "FILE")]
     pub more_a: Vec<PathBuf>,
-    /// More traces of side B; may be given again
+    /// More traces of side B; repeatable
     #[arg(long = "more-b", value_name = "FILE")]
     pub more_b: Vec<PathBuf>,
-    /// Exit with 1 when the pair is confounded
+    /// Exit with 1 if the pair is confounded
     #[arg(long)]
     pub gate: bool,
     /// Print one JSON object
@@ -64,22 +64,22 @@ pub struct CompareArgs {
 speed.ROLE=2x  model=PROFILE  tool=0.5x  tool.NAME=2s  slots=N  hedge=0.9"
 )]
 pub struct WhatIfArgs {
-    /// The trace; more of them serve --fit
+    /// The trace; further ones are used by --fit
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// An edit, KEY=VALUE; may be given again
+    /// An edit, KEY=VALUE; repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Whose residuals: auto, fast, typical or slow
+    /// Latency model: auto, fast, typical or slow
     #[arg(long, value_name = "PROFILE", default_value = "auto")]
     pub profile: String,
     /// Fit speeds and residuals from the given traces
     #[arg(long)]
     pub fit: bool,
-    /// Draws of the Monte Carlo
+    /// Monte Carlo draws
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 2000)]
     pub draws: usize,
-    /// Seed of the draws
+    /// Random seed of the draws
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1)]
     pub seed: u64,
     /// Print one JSON object
@@ -90,12 +90,12 @@ pub struct WhatIfArgs {
 /// Flags of `lacon bench trace`.
 #[derive(Debug, Args)]
 pub struct BenchTraceArgs {
-    /// A trace to measure; made ones of every form when there is none
+    /// A trace to measure [default: generated ones of every format]
     pub file: Option<PathBuf>,
-    /// Spans of each made trace
+    /// Spans of each generated trace
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100_000)]
     pub spans: usize,
-    /// Rounds of which the median counts
+    /// Rounds; the median is printed
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
     pub rounds: usize,
     /// Print one JSON object
@@ -109,20 +109,23 @@ pub struct ReportArgs {
     /// A run's folder, its name, or latest
     #[arg(default_value = "latest")]
     pub run: String,
-    /// Folder for results, where runs are looked up by name
+    /// Folder for results
     #[arg(long, value_name = "DIR")]
     pub out: Option<String>,
     /// Write one HTML file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
-    /// Write the complete report with chart and the source of every figure: .html or .md; complete.html beside
-    /// complete.md when no file is named
+    /// Write the waterfall as one SVG file, light and dark
+    #[arg(long, value_name = "FILE")]
+    pub svg: Option<PathBuf>,
+    /// Write the complete report with a chart and the source of every figure, as .html or .md
+    /// [default: complete.html in the run's folder]
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
     pub complete: Option<Option<PathBuf>>,
-    /// Write the trace, or the metrics, in this form instead
+    /// Write the trace or the metrics in this format instead
     #[arg(long, value_enum, ignore_case = true, value_name = "FORMAT")]
     pub trace_format: Option<TraceFormat>,
-    /// The file for --trace-format; standard output when not given
+    /// File for --trace-format [default: stdout]
     #[arg(short, long, value_name = "FILE", requires = "trace_format")]
     pub output: Option<PathBuf>,
     /// Send the trace to an OTLP/HTTP endpoint

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use lacon_market::Bar;
 use lacon_monitor::{Action, RunRecord};
 use lacon_trading::{
-    decide,
+    DecideError, decide,
     portfolio::{PaperOptions, Performance, play},
     report,
 };
@@ -15,7 +15,9 @@ use serde_json::json;
 use super::{Common, batch_run::settings_of, block_on};
 use crate::{
     args::many::BacktestArgs,
-    failure::{Failure, GATE},
+    failure::{Failure, GATE, INTERRUPTED},
+    lock::RunLock,
+    signals,
     text::{self, thousands},
 };
 
@@ -88,7 +90,18 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
             let mut settings = settings_of(common, &flags, &own, started)?;
             // Earlier decisions may be judged with every bar before this day; the memory asks for no later one.
             settings.bars.clone_from(&bars);
-            let decided = block_on(decide(settings))?;
+            let _lock = RunLock::of(&settings)?;
+            let decided = block_on(async {
+                settings.stop = Some(Box::pin(signals::stop()));
+                decide(settings).await
+            })?;
+            if let Some(DecideError::Interrupted) = decided.failure {
+                let message = format!(
+                    "interrupted: the decisions before {date} are saved, this one as far as it was made, in {}\nhint: the same command goes on from there",
+                    decided.folder.display()
+                );
+                return Err(Failure { message, code: INTERRUPTED });
+            }
             simulated |= decided.record.llm.simulated;
             failed += usize::from(decided.failure.is_some());
             made.push(Made {

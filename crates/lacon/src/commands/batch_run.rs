@@ -3,16 +3,21 @@
 use std::{cell::Cell, path::Path, process::ExitCode, sync::Arc, time::Instant};
 
 use clap::Parser;
-use futures_util::StreamExt;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::{Either, select},
+};
 use lacon_runtime::ToolCache;
-use lacon_trading::{Decided, Settings, decide, plan};
+use lacon_trading::{DecideError, Decided, Settings, decide, plan};
 use serde_json::json;
 use tokio::sync::Notify;
 
 use super::{Common, block_on, run as run_command};
 use crate::{
     args::{Cli, Command, many::BatchRunArgs},
-    failure::{Failure, GATE},
+    failure::{Failure, GATE, INTERRUPTED},
+    lock::RunLock,
+    signals,
     text::{self, thousands},
 };
 
@@ -92,6 +97,32 @@ impl Purse {
     }
 }
 
+/// What became of a ticker.
+enum Ended {
+    /// It ran, to its end or not.
+    Decided(Box<Decided>),
+    /// It did not fit into what was left of the budget.
+    LeftOut,
+    /// Its folder is in use.
+    Refused(String),
+    /// The user stopped the command before it began.
+    Interrupted,
+}
+
+impl Ended {
+    fn decided(&self) -> Option<&Decided> {
+        if let Self::Decided(decided) = self { Some(decided) } else { None }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        match self {
+            Self::Decided(decided) => matches!(decided.failure, Some(DecideError::Interrupted)),
+            Self::Interrupted => true,
+            Self::LeftOut | Self::Refused(_) => false,
+        }
+    }
+}
+
 /// Runs all of them and prints a line each.
 pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<ExitCode, Failure> {
     let tickers = tickers(&args.tickers)?;
@@ -109,32 +140,44 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
     }
     let budget = args.budget_tokens.unwrap_or(u64::MAX);
     let purse = Purse::new(budget);
-    let results: Vec<(String, Option<Decided>)> = block_on(
-        futures_util::stream::iter(all)
-            .map(|mut settings| {
-                let purse = &purse;
-                async move {
-                    let ticker = settings.ticker.clone();
-                    let Some(share) = purse.reserve(&settings).await else { return (ticker, None) };
-                    if budget != u64::MAX {
-                        settings.budget_tokens = share;
-                    }
-                    let decided = decide(settings).await;
-                    purse.settle(share, decided.record.tokens.total);
-                    (ticker, Some(decided))
+    let results: Vec<(String, Ended)> = block_on(async {
+        let stop = signals::stop().boxed().shared();
+        let runs = futures_util::stream::iter(all).map(|mut settings| {
+            let (purse, stop) = (&purse, stop.clone());
+            async move {
+                let ticker = settings.ticker.clone();
+                let lock = match RunLock::of(&settings) {
+                    Ok(lock) => lock,
+                    Err(failure) => return (ticker, Ended::Refused(failure.message)),
+                };
+                let reserved = match select(std::pin::pin!(purse.reserve(&settings)), stop.clone()).await {
+                    Either::Left((reserved, _)) if stop.peek().is_none() => reserved,
+                    _ => return (ticker, Ended::Interrupted),
+                };
+                let Some(share) = reserved else { return (ticker, Ended::LeftOut) };
+                if budget != u64::MAX {
+                    settings.budget_tokens = share;
                 }
-            })
-            .buffered(args.jobs.clamp(1, 1000))
-            .collect(),
-    )?;
-    let failed = results.iter().filter(|(_, d)| d.as_ref().is_none_or(|d| d.failure.is_some())).count();
-    let total: u64 = results.iter().filter_map(|(_, d)| d.as_ref()).map(|d| d.record.tokens.total).sum();
+                settings.stop = Some(Box::pin(stop));
+                let decided = decide(settings).await;
+                purse.settle(share, decided.record.tokens.total);
+                drop(lock);
+                (ticker, Ended::Decided(Box::new(decided)))
+            }
+        });
+        runs.buffered(args.jobs.clamp(1, 1000)).collect().await
+    })?;
+    let decided = || results.iter().filter_map(|(_, ended)| ended.decided());
+    let failed = results.len() - decided().filter(|d| d.failure.is_none()).count();
+    let total: u64 = decided().map(|d| d.record.tokens.total).sum();
     if args.json {
         let rows: Vec<_> = results
             .iter()
-            .map(|(ticker, decided)| match decided {
-                None => json!({ "ticker": ticker, "status": "budget" }),
-                Some(d) => json!({ "ticker": ticker, "status": d.record.status, "decision": d.record.decision,
+            .map(|(ticker, ended)| match ended {
+                Ended::LeftOut => json!({ "ticker": ticker, "status": "budget" }),
+                Ended::Interrupted => json!({ "ticker": ticker, "status": "interrupted" }),
+                Ended::Refused(why) => json!({ "ticker": ticker, "status": "refused", "error": why }),
+                Ended::Decided(d) => json!({ "ticker": ticker, "status": d.record.status, "decision": d.record.decision,
                     "tokens": d.record.tokens.total, "wall_s": d.record.wall_s, "grade": d.record.grade.content,
                     "folder": d.folder, "error": d.failure.as_ref().map(ToString::to_string) }),
             })
@@ -144,17 +187,19 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
             json!({ "schema_version": 1, "runs": rows, "failed": failed, "tokens": total, "wall_s": started.elapsed().as_secs_f64() })
         ));
     } else {
-        if results.iter().filter_map(|(_, d)| d.as_ref()).any(|d| d.record.llm.simulated) {
+        if decided().any(|d| d.record.llm.simulated) {
             text::out("SIMULATED language model");
         }
         text::out(&format!("{:<10} {:<6} {:>8} {:>8} {:>6}  report", "ticker", "", "tokens", "s", "grade"));
-        for (ticker, decided) in &results {
-            match decided {
-                None => text::out(&format!(
+        for (ticker, ended) in &results {
+            match ended {
+                Ended::Interrupted => text::out(&format!("{ticker:<10} not begun: interrupted")),
+                Ended::Refused(why) => text::out(&format!("{ticker:<10} not begun: {why}")),
+                Ended::LeftOut => text::out(&format!(
                     "{ticker:<10} left out: it does not fit into what is left of the budget of {} tokens",
                     thousands(budget)
                 )),
-                Some(d) => {
+                Ended::Decided(d) => {
                     let r = &d.record;
                     let word = if d.failure.is_some() { "failed" } else { r.decision.word() };
                     text::out(&format!(
@@ -177,6 +222,13 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
             thousands(total),
             started.elapsed().as_secs_f64()
         ));
+    }
+    if results.iter().any(|(_, ended)| ended.is_interrupted()) {
+        return Err(Failure {
+            message: "interrupted: finished work was saved\nhint: go on with a run by lacon run --resume"
+                .into(),
+            code: INTERRUPTED,
+        });
     }
     Ok(ExitCode::from(if failed == 0 { 0 } else { GATE }))
 }

@@ -2,10 +2,13 @@
 
 use std::{path::Path, process::ExitCode};
 
-use lacon_monitor::{Action, RunRecord, signal};
-use lacon_runtime::facts;
-use lacon_trading::Role;
-use serde_json::{Value, json};
+use lacon_monitor::{
+    Action, RunRecord,
+    evidence::{Evidence, Found},
+    signal,
+};
+use lacon_trading::{Role, sources};
+use serde_json::json;
 
 use super::{
     Common,
@@ -49,27 +52,49 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
             Some(View { role: *role, action: found.action, confidence: found.confidence })
         })
         .collect();
-    let tools = tool_texts(&folder);
+    let (sources, _) = sources::of_run(&folder, &record);
     let decider = record.decision.source.clone().unwrap_or_default();
     let decided = texts.iter().find(|(role, _)| role.name() == decider).map_or("", |(_, text)| text.as_str());
-    let mut figures = Vec::new();
-    for number in facts::numbers(decided) {
-        let holds = |text: &str| facts::numbers(text).contains(number);
-        let report = texts.iter().find(|(role, text)| role.is_analyst() && holds(text));
-        let tool = tools.iter().find(|(_, text)| holds(text));
-        figures.push((number.to_owned(), report.map(|(role, _)| *role), tool.map(|(name, _)| name.clone())));
-    }
+    let reports: Vec<&(Role, String)> = texts.iter().filter(|(role, _)| role.is_analyst()).collect();
+    let bodies: Vec<&str> = reports.iter().map(|(_, text)| text.as_str()).collect();
+    let stated = Evidence::of(&bodies, "").trace(decided, |_| false);
+    let marks = sources.marks(&decider, decided);
+    // Both read the same text, so they hold the same figures.
+    let figures: Vec<_> = marks
+        .iter()
+        .zip(stated)
+        .filter(|(mark, _)| mark.found != Found::Unchecked)
+        .map(|(mark, (_, stated))| {
+            let report = match stated {
+                Found::Shown(i) => Some(reports[i].0),
+                _ => None,
+            };
+            let row = match mark.found {
+                Found::Shown(i) => Some(&sources.rows[i]),
+                _ => None,
+            };
+            let computed = mark.found == Found::Computed;
+            (
+                &decided[mark.start..mark.unit_end],
+                report,
+                row.map(|row| format!("{} {}", row.tool, row.asked)),
+                computed,
+            )
+        })
+        .collect();
     let against: Vec<&View> = views
         .iter()
         .filter(|v| Some(v.action) != record.decision.action && v.role.name() != decider)
         .collect();
-    let traced = figures.iter().filter(|(_, _, tool)| tool.is_some()).count();
+    let traced = figures.iter().filter(|(_, _, tool, _)| tool.is_some()).count();
     if args.json {
         let view =
             |v: &View| json!({ "role": v.role.name(), "action": v.action, "confidence": v.confidence });
         let figures: Vec<_> = figures
             .iter()
-            .map(|(number, report, tool)| json!({ "figure": number, "report": report.map(Role::name), "tool": tool }))
+            .map(|(figure, report, tool, computed)| {
+                json!({ "figure": figure, "report": report.map(Role::name), "tool": tool, "computed": computed })
+            })
             .collect();
         let report = json!({
             "schema_version": 1, "run_id": record.run_id, "ticker": record.ticker, "date": record.date, "decision": record.decision,
@@ -98,10 +123,10 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
         text::out(&format!("  {:<13} {:<4}{confidence}", view.role.name(), view.action.as_str()));
     }
     text::out(&format!("\nfigures of the decision: {traced} of {} traced to a tool's answer", figures.len()));
-    for (number, report, tool) in figures.iter().take(20) {
+    for (figure, report, tool, computed) in figures.iter().take(20) {
         let report = report.map_or("no report", Role::name);
-        let tool = tool.as_deref().unwrap_or("no tool's answer");
-        text::out(&format!("  {number:<14} {report:<13} {tool}"));
+        let nowhere = if *computed { "the change between two figures beside it" } else { "no tool's answer" };
+        text::out(&format!("  {figure:<14} {report:<13} {}", tool.as_deref().unwrap_or(nowhere)));
     }
     text::out("\nwhat would turn it");
     if against.is_empty() {
@@ -118,22 +143,4 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let lost = record.grade.reasons.iter().map(|r| format!("  weak: {}: {}", r.code, r.evidence));
     lost.for_each(|line| text::out(&line));
     Ok(ExitCode::SUCCESS)
-}
-
-/// The answers of the run's tools, from its journal: name and text.
-fn tool_texts(folder: &Path) -> Vec<(String, String)> {
-    let journal = std::fs::read_to_string(folder.join(lacon_trading::run::JOURNAL)).unwrap_or_default();
-    journal
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line.get(9..)?).ok())
-        .filter(|line| line["kind"] == "tool")
-        .filter_map(|line| {
-            let tool = &line["fact"]["tool"];
-            let arguments: Vec<&str> = tool["args"].as_object()?.values().filter_map(Value::as_str).collect();
-            Some((
-                format!("{} {}", tool["name"].as_str()?, arguments.join(" ")),
-                line["text"].as_str()?.to_owned(),
-            ))
-        })
-        .collect()
 }

@@ -4,6 +4,7 @@
 //! Standard output belongs to the protocol: nothing else may be printed there. A call is one run's worth of settings, made from
 //! the flags behind `--` and the call's own ticker and day, so that what a client is shown keeps the same rules on dates.
 
+mod lines;
 mod prompt;
 
 use std::{process::ExitCode, sync::Arc, time::Instant};
@@ -25,6 +26,7 @@ use super::{Common, batch_run::settings_of, block_on};
 use crate::{
     args::{mcp::McpArgs, prompt::StoreArgs},
     failure::Failure,
+    lock::RunLock,
 };
 
 /// The tool that decides.
@@ -37,7 +39,8 @@ pub fn run(common: Common, args: &McpArgs, started: Instant) -> Result<ExitCode,
     let server = Server { common, flags: args.run_flags.clone(), store: args.store.clone(), started };
     block_on(async {
         let failed = |e: &dyn std::fmt::Display| Failure::input(format!("the client cannot be served: {e}"));
-        let service = server.serve(rmcp::transport::stdio()).await.map_err(|e| failed(&e))?;
+        let (read, write) = rmcp::transport::stdio();
+        let service = server.serve(lines::Lines::new(read, write)).await.map_err(|e| failed(&e))?;
         service.waiting().await.map_err(|e| failed(&e))?;
         Ok(ExitCode::SUCCESS)
     })?
@@ -177,6 +180,7 @@ impl Server {
         }
         let cancelled = context.ct.clone();
         settings.stop = Some(Box::pin(async move { cancelled.cancelled().await }));
+        let _lock = RunLock::of(&settings).map_err(|failure| failure.message)?;
         let decided = decide(settings).await;
         let record = &decided.record;
         let complete = decided.folder.join("reports/complete.md");
@@ -233,7 +237,7 @@ fn run_tool() -> Tool {
         "type": "object", "required": ["ticker"], "properties": {
             "ticker": text("the symbol, such as AAPL"),
             "date": text("the day to decide for, yyyy-mm-dd"),
-            "profile": {"type": "string", "enum": ["lacon", "seed", "upstream"]},
+            "profile": {"type": "string", "enum": ["lacon", "baseline", "upstream"]},
             "analysts": text("which analysts write reports, divided by commas"),
             "language": text("language of the answers"),
             "budget_tokens": {"type": "integer", "description": "tokens that the run may use"},

@@ -90,7 +90,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         seconds(used.millis)
     ));
     text::out(&format!(
-        "compiled  {} pieces of {} prompts in {} us",
+        "compiled  {} sections of {} prompts in {} us",
         plan.segments(),
         rows.len(),
         took.as_micros()

@@ -36,6 +36,9 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     if let Some(file) = &args.html {
         write(file, html::html(&report).as_bytes())?;
     }
+    if let Some(file) = &args.svg {
+        write(file, html::svg(&report).as_bytes())?;
+    }
     if let Some(file) = &args.complete {
         let path = complete(&folder, file.as_deref())?;
         if !args.json {
@@ -58,6 +61,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
         let json = serde_json::to_string_pretty(&report);
         text::out(&json.map_err(|e| Failure::input(format!("cannot write the report: {e}")))?);
     } else if args.html.is_none()
+        && args.svg.is_none()
         && args.complete.is_none()
         && args.trace_format.is_none()
         && args.otlp.is_none()

@@ -86,17 +86,22 @@ pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
         RunJournal::fork(&path, &target.join(JOURNAL), node)
             .map_err(|e| Failure::input(crate::world::chain(&e)))?;
         resumed.run_id = fork;
-    } else if folder.join("run.json").exists() && finished(&folder.join("run.json")) {
-        return Err(Failure::input(format!(
-            "run {name} is finished: {}\nhint: add --from NODE to go on from before that node as a run of its own",
-            folder.display()
-        )));
+    } else {
+        refuse_finished(&folder)?;
     }
     Ok(Some(resumed))
 }
 
-fn finished(record: &Path) -> bool {
-    let record: Option<Value> =
-        std::fs::read(record).ok().and_then(|text| serde_json::from_slice(&text).ok());
-    record.is_some_and(|record| record["status"] == "done")
+/// There is nothing to go on with in a finished run.
+pub fn refuse_finished(folder: &Path) -> Result<(), Failure> {
+    let record = std::fs::read(folder.join("run.json")).ok();
+    let record: Option<Value> = record.and_then(|text| serde_json::from_slice(&text).ok());
+    if record.is_none_or(|record| record["status"] != "done") {
+        return Ok(());
+    }
+    let name = folder.file_name().unwrap_or_default().display();
+    Err(Failure::input(format!(
+        "run {name} is finished: {}\nhint: add --from NODE to go on from before that node as a run of its own",
+        folder.display()
+    )))
 }

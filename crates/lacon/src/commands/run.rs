@@ -23,7 +23,8 @@ use crate::{
     args::RunArgs,
     failure::{self, Failure},
     live::Live,
-    logging,
+    lock::{RunLock, folder},
+    logging, signals,
     text::{self, paint, thousands},
     vendors,
     world::{self, SharedHedge},
@@ -31,9 +32,16 @@ use crate::{
 
 /// Runs the graph, prints the decision, leaves the report tree.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
+    if let Some(times) = args.repeat {
+        return super::repeat::run(common, args, times, started);
+    }
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
-    if resumed.is_none() && !args.force {
+    let lock = RunLock::of(&settings)?;
+    if resumed.is_some() {
+        // The run may have ended between the look at it and the lock.
+        resume::refuse_finished(&folder(&settings))?;
+    } else if !args.force {
         refuse_existing(&settings)?;
     }
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
@@ -49,19 +57,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     let on_progress = if logging::is_chatty(&config) { logging::logged(on_progress) } else { on_progress };
     let settings = Settings { on_progress, ..settings };
     let decided = block_on(async {
-        let stop = async {
-            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let mut settings = Settings { stop: Some(Box::pin(stop)), ..settings };
-        if vendors::are_asked(&config) {
-            let found = introduce(&*settings.tools).await;
-            settings.company = found.company.unwrap_or(settings.company);
-            settings.listing = found.listing;
-        }
-        decide(settings).await
+        let settings = introduced(&config, settings).await;
+        decide(Settings { stop: Some(Box::pin(signals::stop())), ..settings }).await
     })?;
     live.close();
     hedge.iter().for_each(|hedge| world::keep(&config, hedge));
@@ -73,6 +70,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         print(&decided);
     }
     after(&decided, &config, args)?;
+    drop(lock);
     conclude(&decided, &config)
 }
 
@@ -116,9 +114,19 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
     Ok(())
 }
 
+/// The settings with the company's name as the vendors have it, where they are asked.
+pub(in crate::commands) async fn introduced(config: &Config, mut settings: Settings) -> Settings {
+    if vendors::are_asked(config) {
+        let found = introduce(&*settings.tools).await;
+        settings.company = found.company.unwrap_or(settings.company);
+        settings.listing = found.listing;
+    }
+    settings
+}
+
 /// A run of the same name is not overwritten by accident.
-fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
-    let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
+pub(in crate::commands) fn refuse_existing(settings: &Settings) -> Result<(), Failure> {
+    let folder = folder(settings);
     if !["run.json", JOURNAL].iter().any(|file| folder.join(file).exists()) {
         return Ok(());
     }
@@ -317,7 +325,7 @@ pub(in crate::commands) fn run_id(asked: Option<&str>) -> Result<String, Failure
 }
 
 /// The first line: what is decided on, and what of it is not real.
-fn heading(config: &Config, settings: &Settings) -> String {
+pub(in crate::commands) fn heading(config: &Config, settings: &Settings) -> String {
     let describe = settings.client.describe();
     let model = if describe.simulated {
         let scale = config.number("sim.time_scale");
@@ -399,7 +407,7 @@ fn figures(run: &RunRecord, terminal: bool) {
     let memory = run.peak_rss_mb.map(|m| format!(", peak memory {m:.0} MB")).unwrap_or_default();
     let first = run.first_request_ms.map(|f| format!(", first request after {f:.1} ms")).unwrap_or_default();
     text::out(&format!(
-        "time      {:.2} s{simulated}: model and tools {:.2} s, our own {:.1} ms{first}{memory}",
+        "time      {:.2} s{simulated}: model and tools {:.2} s, overhead {:.1} ms{first}{memory}",
         run.wall_s, run.model_s, run.own_ms
     ));
     let path: Vec<&str> = run

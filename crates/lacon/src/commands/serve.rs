@@ -22,8 +22,10 @@ use serde_json::json;
 use super::{compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
     args::serve::{ServeArgs, ServePolicy},
-    failure::{Failure, INTERRUPTED},
-    output, text,
+    failure::Failure,
+    output,
+    signals::Signals,
+    text,
 };
 
 /// Runs the subcommand.
@@ -109,45 +111,6 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
         return Err(Failure::input(error));
     }
     Ok(ExitCode::from(code.get()))
-}
-
-/// Signals to stop.
-#[cfg(unix)]
-struct Signals(Option<(tokio::signal::unix::Signal, tokio::signal::unix::Signal)>);
-
-#[cfg(unix)]
-impl Signals {
-    fn new() -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        Self(signal(SignalKind::terminate()).ok().zip(signal(SignalKind::interrupt()).ok()))
-    }
-
-    /// Waits for the next one and gives the exit code for it.
-    async fn next(&mut self) -> u8 {
-        let Some((terminate, interrupt)) = &mut self.0 else { return std::future::pending().await };
-        let (terminate, interrupt) = (std::pin::pin!(terminate.recv()), std::pin::pin!(interrupt.recv()));
-        match select(terminate, interrupt).await {
-            Either::Left(_) => 0,
-            Either::Right(_) => INTERRUPTED,
-        }
-    }
-}
-
-#[cfg(not(unix))]
-struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    fn new() -> Self {
-        Self
-    }
-
-    async fn next(&mut self) -> u8 {
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        INTERRUPTED
-    }
 }
 
 fn seconds(flag: &str, value: f64) -> Result<Duration, Failure> {

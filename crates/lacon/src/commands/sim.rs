@@ -12,7 +12,7 @@ use super::{Common, block_on};
 use crate::{
     args::data::{ServeArgs, SimArgs, SimCommand},
     failure::{Failure, INTERRUPTED},
-    text, world,
+    signals, text, world,
 };
 
 /// Runs the subcommand.
@@ -52,12 +52,7 @@ fn serve_world(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
         text::note(&format!(
             "lacon run AAPL --llm openai --base-url {url}/v1 --data vendors --vendors-url {url} --date {today}"
         ));
-        let stop = async {
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        let (serving, stop) = (std::pin::pin!(serve(listener, options)), std::pin::pin!(stop));
+        let (serving, stop) = (std::pin::pin!(serve(listener, options)), std::pin::pin!(signals::stop()));
         match futures_util::future::select(serving, stop).await {
             futures_util::future::Either::Left((error, _)) => {
                 Err(Failure::input(format!("the server stopped: {error}")))

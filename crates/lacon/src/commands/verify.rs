@@ -1,5 +1,6 @@
 //! `lacon verify`: every promise has a check that measures it. One list, in the order of the phases.
 
+mod agreement;
 mod gate;
 mod reliability;
 mod runs;

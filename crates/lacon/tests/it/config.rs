@@ -17,7 +17,8 @@ fn each_origin_beats_the_one_before() {
     };
     assert_eq!(value(&show(&[]), "run.profile"), ("lacon".into(), "default".into()));
     folder.write("lacon.toml", "[run]\nprofile = \"seed\"\ndisable = [\"prefetch\", \"hedge\"]\n");
-    assert_eq!(value(&show(&[]), "run.profile"), ("seed".into(), "file lacon.toml".into()));
+    // The profile's old spelling is still read.
+    assert_eq!(value(&show(&[]), "run.profile"), ("baseline".into(), "file lacon.toml".into()));
     assert_eq!(value(&show(&[]), "run.disable").0, "prefetch,hedge");
     let done = show(&[("LACON_RUN_PROFILE", "lacon")]);
     assert_eq!(value(&done, "run.profile"), ("lacon".into(), "environment LACON_RUN_PROFILE".into()));

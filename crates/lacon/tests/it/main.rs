@@ -21,3 +21,4 @@ mod server;
 mod support;
 mod team;
 mod vendors;
+mod writers;

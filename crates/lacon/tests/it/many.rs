@@ -195,3 +195,20 @@ fn a_decision_is_explained_with_the_source_of_its_figures() {
     assert!(text.out.contains("what would turn it") && text.out.contains("SIMULATED"), "{}", text.out);
     folder.lacon(&["explain", "two"]).fails(2, "no run \"two\"");
 }
+
+#[test]
+fn a_run_is_repeated_with_other_seeds() {
+    let folder = Folder::new();
+    let flags = ["run", "FIG", "--repeat", "3", "--seed", "5", "--run-id", "r", "--time-scale", "0"];
+    let done = folder.lacon(&flags);
+    assert!(done.out.contains("HOLD     3 of 3  100 %"), "{}", done.out);
+    folder.lacon(&flags).fails(2, "run r-1 exists");
+    let again = folder.lacon(&[&flags[..], &["--force", "--json"]].concat());
+    let json = again.json();
+    let seeds: Vec<i64> =
+        json["runs"].as_array().unwrap().iter().map(|run| run["seed"].as_i64().unwrap()).collect();
+    assert_eq!(seeds, [5, 6, 7]);
+    assert_eq!(json["decisions"][0]["runs"], 3);
+    folder.lacon(&["run", "FIG", "--repeat", "0"]).fails(2, "--repeat is 0");
+    folder.lacon(&["run", "FIG", "--repeat", "2", "--html", "a.html"]).fails(2, "cannot be used with");
+}

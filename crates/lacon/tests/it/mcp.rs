@@ -126,6 +126,21 @@ fn bad_calls_are_told_and_the_server_goes_on() {
         assert_eq!(answer["result"]["isError"], true, "{name} {arguments}: {answer}");
         assert!(said(&answer).contains(expected), "{name} {arguments}: {answer}");
     }
+    for (line, id) in [
+        (
+            r#"{"jsonrpc":"2.0","id":"a","method":"tools/call","params":{"name":"count","arguments":{"text":"\ud800"}}}"#,
+            json!("a"),
+        ),
+        (r#"{"jsonrpc":"2.0","id":70,"method":"tools/call","params":{"n":1e400}}"#, json!(70)),
+        (r#"{"jsonrpc":"2.0","id":71,"method":"tools/ca"#, json!(71)),
+        ("{", Value::Null),
+    ] {
+        writeln!(client.to.as_mut().unwrap(), "{line}").unwrap();
+        let mut answer = String::new();
+        client.from.read_line(&mut answer).unwrap();
+        let answer: Value = serde_json::from_str(&answer).unwrap();
+        assert_eq!((&answer["error"]["code"], &answer["id"]), (&json!(-32700), &id), "{line}");
+    }
     let broken = client.ask("no/such/method", json!({}));
     assert_eq!(broken["error"]["code"], -32601, "{broken}");
     assert!(said(&client.call("get_volume_analysis", json!({"ticker": "CRCL"}))).contains("olume"));

@@ -17,7 +17,7 @@ fn made() -> Folder {
 fn tables_html_and_exports_of_a_run() {
     let folder = made();
     let done = folder.lacon(&["report"]);
-    for part in ["NODES", "WATERFALL", "BOOKS", "unattributed", "TOOLS", "ROLE × MODEL"] {
+    for part in ["NODES", "WATERFALL", "TIME BREAKDOWN", "unattributed", "TOOLS", "ROLE × MODEL"] {
         assert!(done.out.contains(part), "{part} in\n{}", done.out);
     }
     let done = folder.lacon(&["report", "one", "--html", "r.html"]);
@@ -45,6 +45,12 @@ fn tables_html_and_exports_of_a_run() {
     assert_eq!(total("tokens.prompt"), run["tokens"]["prompt"].to_string());
     assert_eq!(total("cost_usd"), run["cost_usd"].as_str().unwrap());
     assert_eq!(total("wall_s"), format!("{:.2}", run["wall_s"].as_f64().unwrap()));
+    let done = folder.lacon(&["report", "one", "--svg", "w.svg"]);
+    assert_eq!((done.code, done.out.as_str()), (0, ""), "{}", done.err);
+    let picture = std::fs::read_to_string(folder.path().join("w.svg")).unwrap();
+    for sign in ["<svg xmlns", "prefers-color-scheme:dark", ">risk_manager</text>", "k-path"] {
+        assert!(picture.contains(sign), "{sign}");
+    }
     for (format, sign) in [
         ("otlp", "resourceSpans"),
         ("chrome", "traceEvents"),

@@ -68,7 +68,7 @@ pub fn run(common: &Common, args: &BenchRunArgs, started: Instant) -> Result<Exi
             decided.len(),
             args.time_scale
         ));
-        text::out(&format!("  our own time per run: p50 {p50:.1} ms, p99 {p99:.1} ms"));
+        text::out(&format!("  overhead per run: p50 {p50:.1} ms, p99 {p99:.1} ms"));
         text::out(&format!("  peak memory of the process: {peak:.0} MB"));
     }
     Ok(ExitCode::SUCCESS)
@@ -137,10 +137,10 @@ fn monitor_cost(
         ));
         let own = percent(own_on, own_off);
         text::out(&format!(
-            "  our own time:   timed {own_on:.3} ms, not timed {own_off:.3} ms ({own:+.2} %)"
+            "  overhead:       timed {own_on:.3} ms, not timed {own_off:.3} ms ({own:+.2} %)"
         ));
         text::out(&format!(
-            "  {operations} timed operations a run, {single:.0} ns each: {:.1} µs, {share:.2} % of our own time",
+            "  {operations} timed operations a run, {single:.0} ns each: {:.1} µs, {share:.2} % of the overhead",
             operations as f64 * single / 1e3
         ));
     }

@@ -23,7 +23,8 @@ use crate::{
     args::RunArgs,
     commands::{Common, block_on, run::run_id},
     failure::{self, Failure},
-    logging,
+    lock::RunLock,
+    logging, signals,
     text::{self, thousands},
     world,
 };
@@ -33,6 +34,8 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
     refuse_foreign(args)?;
     let config = config(common, args)?;
     let (settings, heading) = settings(&config, args)?;
+    // Held until the record is written: one folder has one writer.
+    let _lock = settings.folder.as_deref().map(RunLock::take).transpose()?;
     if args.json {
         text::note(&heading)
     } else {
@@ -40,13 +43,7 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
     }
     logging::open(&config)?;
     let finished = block_on(async {
-        let stop = async {
-            // Without a handler Ctrl-C kills the process, which is then the right thing to happen.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
-        lacon_agents::run(Settings { stop: Some(Box::pin(stop)), ..settings }).await
+        lacon_agents::run(Settings { stop: Some(Box::pin(signals::stop())), ..settings }).await
     })?;
     if args.json {
         let json = serde_json::to_string_pretty(&finished.record)
@@ -77,6 +74,7 @@ fn refuse_foreign(args: &RunArgs) -> Result<(), Failure> {
         ("--otlp", args.otlp.is_some()),
         ("--trace-format", !args.trace_format.is_empty()),
         ("--tape", args.tape.is_some()),
+        ("--repeat", args.repeat.is_some()),
     ];
     match foreign.iter().find(|(_, given)| *given) {
         None => Ok(()),

@@ -5,7 +5,11 @@ use lacon_monitor::RunRecord;
 use lacon_trading::{Decided, decide, levers::LEVERS};
 use serde_json::{Value, json};
 
-use super::{Bench, Outcome, runs};
+use super::{
+    Bench, Outcome,
+    agreement::{self, Pair},
+    runs,
+};
 use crate::{commands::block_on, failure::Failure, text::thousands};
 
 /// What a run of the `lacon` profile must keep.
@@ -97,7 +101,7 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: &[Measured]) -> Vec<St
         );
         for lever in LEVERS.iter().filter(|l| l.usual) {
             let on = r.levers.get(lever.name).is_some_and(|row| row.on);
-            require(on, format!("lever: {} is off in run {i}", lever.name));
+            require(on, format!("optimization: {} is off in run {i}", lever.name));
         }
     }
     if let (Some((seed_s, _)), Some((seed_tokens, _))) = (
@@ -109,11 +113,13 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: &[Measured]) -> Vec<St
         let (our_tokens, _) = interval(&tokens);
         require(
             our_s * 1.4 < seed_s,
-            format!("lever: {our_s:.1} s are not well below the seed profile's {seed_s:.1} s"),
+            format!("optimization: {our_s:.1} s are not well below the baseline's {seed_s:.1} s"),
         );
         require(
             our_tokens * 1.5 < seed_tokens,
-            format!("lever: {our_tokens:.0} tokens are not well below the seed profile's {seed_tokens:.0}"),
+            format!(
+                "optimization: {our_tokens:.0} tokens are not well below the baseline's {seed_tokens:.0}"
+            ),
         );
     }
     let Some(first) = ours.first() else { return failures };
@@ -207,7 +213,7 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         };
         Ok(decided.into_iter().map(|d| measured(d, scale)).collect())
     };
-    let seed = all("seed")?;
+    let seed = all("baseline")?;
     let ours = all("lacon")?;
     let mut again: Vec<Measured> = Vec::new();
     while !real && again.len() < 7 {
@@ -229,10 +235,10 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     });
     outcome.line(format!(
         "{:<8} {:>18} {:>20} {:>9} {:>8} {:>9}",
-        "profile", "runtime s", "tokens", "success", "origin", "content"
+        "profile", "runtime s", "tokens", "success", "status", "content"
     ));
     let mut rows = Vec::new();
-    for (name, all) in [("seed", &seed), ("lacon", &ours)] {
+    for (name, all) in [("baseline", &seed), ("lacon", &ours)] {
         let (s, s_half) = interval(&all.iter().map(|m| m.seconds).collect::<Vec<_>>());
         let (t, t_half) = interval(&all.iter().map(|m| m.record.tokens.total as f64).collect::<Vec<_>>());
         let done = all.iter().filter(|m| m.done && m.record.decision.parsed).count();
@@ -251,12 +257,42 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         rows.push(json!({ "profile": name, "runs": all.len(), "seconds": { "mean": s, "ci95": finite(s_half) },
             "tokens": { "mean": t, "ci95": finite(t_half) }, "success": done, "grade_origin_worst": origin, "grade_content_worst": content }));
     }
+    let mut pairs =
+        vec![Pair { ticker: args.ticker.clone(), baseline: decisions(&seed), ours: decisions(&ours) }];
+    if !real {
+        pairs.extend(packs(bench)?);
+    }
+    let agreement = agreement::report(&mut outcome, &pairs);
     outcome.line(format!(
-        "gate: runtime < {MOST_SECONDS} s, tokens < {MOST_TOKENS:.0}, success 100 %, A+ by both grades"
+        "gate: runtime < {MOST_SECONDS} s, tokens < {MOST_TOKENS:.0}, success 100 %, A+ by both grades, the baseline's decisions"
     ));
-    outcome.data = json!({ "time_scale": scale, "simulated": !real, "rows": rows,
+    outcome.data = json!({ "time_scale": scale, "simulated": !real, "rows": rows, "agreement": agreement,
         "limits": { "seconds": MOST_SECONDS, "tokens": MOST_TOKENS } });
     Ok(outcome)
+}
+
+fn decisions(runs: &[Measured]) -> Vec<&'static str> {
+    runs.iter().map(|m| m.record.decision.action.map_or("none", |action| action.as_str())).collect()
+}
+
+/// Both profiles on the other bundled packs, without waiting.
+fn packs(bench: &Bench<'_>) -> Result<Vec<Pair>, Failure> {
+    const SEEDS: [&str; 3] = ["1", "2", "3"];
+    let of = |ticker: &str, profile: &str| -> Result<Vec<Measured>, Failure> {
+        let runs = SEEDS.iter().map(|seed| {
+            let name = format!("pack_{profile}_{seed}");
+            let flags = ["--profile", profile, "--seed", seed, "--time-scale", "0"];
+            Ok(measured(block_on(decide(runs::settings_of(bench, ticker, None, &name, &flags)?))?, 1.0))
+        });
+        runs.collect()
+    };
+    let others = lacon_market::pack::tickers().filter(|t| !t.eq_ignore_ascii_case(&bench.args.ticker));
+    others
+        .map(|ticker| {
+            let (baseline, ours) = (of(ticker, "baseline")?, of(ticker, "lacon")?);
+            Ok(Pair { ticker: ticker.into(), baseline: decisions(&baseline), ours: decisions(&ours) })
+        })
+        .collect()
 }
 
 fn finite(value: f64) -> Value {
@@ -301,7 +337,7 @@ mod tests {
                 // Debug builds under load are slow: the test is about names, not about time.
                 let mut run = measured(decided, 0.002);
                 run.seconds =
-                    if profile == "seed" { 180.0 } else { 80.0 } + run.record.environment.seed as f64;
+                    if profile == "baseline" { 180.0 } else { 80.0 } + run.record.environment.seed as f64;
                 run
             })
             .collect()
@@ -309,7 +345,7 @@ mod tests {
 
     #[test]
     fn each_mutation_fails_by_its_name() {
-        let (seed, ours) = (runs("seed"), runs("lacon"));
+        let (seed, ours) = (runs("baseline"), runs("lacon"));
         let again = [ours[0].clone()];
         assert_eq!(judge(&seed, &ours, &again), Vec::<String>::new());
         let check = |name: &str, mutate: fn(&mut Vec<Measured>)| {
@@ -320,8 +356,8 @@ mod tests {
         };
         check("report_empty", |runs| runs[1].record.reports[0].words = 0);
         check("report_missing", |runs| drop(runs[1].record.reports.pop()));
-        check("lever", |runs| runs[2].record.levers.get_mut("prefetch").unwrap().on = false);
-        check("lever", |runs| runs.iter_mut().for_each(|r| r.seconds = 139.0));
+        check("optimization", |runs| runs[2].record.levers.get_mut("prefetch").unwrap().on = false);
+        check("optimization", |runs| runs.iter_mut().for_each(|r| r.seconds = 139.0));
         check("count", |runs| runs[0].record.plan.tokens_sent += 1);
         check("count", |runs| runs[0].record.tokens.total = runs::answered_tokens(&runs[0].record) - 1);
         check("plan", |runs| runs[0].record.plan.equal -= 1);

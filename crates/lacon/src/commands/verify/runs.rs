@@ -26,9 +26,20 @@ pub const FAST: &str = "0.01";
 
 /// Settings of a simulated run of the bench's ticker; `extra` are flags of `lacon run`.
 pub fn settings(bench: &Bench<'_>, name: &str, extra: &[&str]) -> Result<Settings, Failure> {
+    settings_of(bench, &bench.args.ticker, bench.args.date.as_deref(), name, extra)
+}
+
+/// The same of any ticker; its pack's own date when none is given.
+pub fn settings_of(
+    bench: &Bench<'_>,
+    ticker: &str,
+    date: Option<&str>,
+    name: &str,
+    extra: &[&str],
+) -> Result<Settings, Failure> {
     let out = bench.scratch.path().display().to_string();
-    let mut line = vec!["lacon", "run", &bench.args.ticker, "--run-id", name, "--out", &out];
-    if let Some(date) = &bench.args.date {
+    let mut line = vec!["lacon", "run", ticker, "--run-id", name, "--out", &out];
+    if let Some(date) = date {
         line.extend(["--date", date]);
     }
     if !extra.contains(&"--base-url") {
@@ -134,7 +145,7 @@ pub fn plan_on_the_wire(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let scale: f64 = FAST.parse().unwrap_or(1.0);
     for (name, run) in [("with", &with), ("without", &without)] {
         outcome.line(format!(
-            "{name:<8} {:>7} tokens, {:.1} s at recorded speed, our own {:.1} ms",
+            "{name:<8} {:>7} tokens, {:.1} s at recorded speed, overhead {:.1} ms",
             thousands(run.tokens.total),
             run.model_s / scale,
             run.own_ms
@@ -308,7 +319,7 @@ pub fn trace(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let gap = (run.wall_s - run.model_s - own_s).abs();
     outcome.require(gap < 1e-3, || format!("{:.3} s of wall time belong to nothing", gap));
     outcome.line(format!(
-        "{} spans; wall {:.3} s = model and tools {:.3} s + our own {:.1} ms",
+        "{} spans; wall {:.3} s = model and tools {:.3} s + overhead {:.1} ms",
         spans.len(),
         run.wall_s,
         run.model_s,
@@ -423,7 +434,7 @@ pub fn memory(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     }
     for row in &figures {
         outcome.line(format!(
-            "{:>3} at once: {:.0} MB at most, our own time p50 {:.1} ms, p99 {:.1} ms",
+            "{:>3} at once: {:.0} MB at most, overhead p50 {:.1} ms, p99 {:.1} ms",
             row["runs"].as_u64().unwrap_or(0),
             peak(row),
             row["own_ms_p50"].as_f64().unwrap_or(0.0),

@@ -169,7 +169,7 @@ fn judge(outcome: &mut Outcome, ran: &Ran, decided: &Decided) -> Ended {
     let answered = run.reports.iter().filter(|r| r.words > 0).count();
     outcome.require(ran.folder.join("run.json").exists(), || format!("{at}: no record"));
     outcome.require(run.books.imbalance_s() < 1e-6, || {
-        format!("{at}: {:.6} s are in no row of the books", run.books.imbalance_s())
+        format!("{at}: {:.6} s are in no row of the time breakdown", run.books.imbalance_s())
     });
     runs::calls_within_total(outcome, &at, run);
     if let Some(failure) = &decided.failure {
