@@ -222,6 +222,11 @@ fn id(line: &[u8]) -> Option<&str> {
         match byte {
             b'"' => {
                 let Some(end) = string_end(line, at) else { break };
+                let next = line[end..].iter().find(|b| !b" \t\r".contains(b));
+                if next.is_some_and(|b| !b":,}]".contains(b)) {
+                    // A quotation mark is missing: what follows is read inside out.
+                    break;
+                }
                 let name = is_key && depth == 1 && is_id(&line[at..end]);
                 (at, is_key) = (end, false);
                 let Some(value) = name.then(|| value_after_colon(line, end)).flatten() else { continue };
