@@ -9,6 +9,7 @@
 pub mod analyst;
 pub mod client;
 pub mod fault;
+pub mod generic;
 pub mod latency;
 #[cfg(feature = "serve")]
 pub mod models;

@@ -69,7 +69,15 @@ pub fn write<'a>(
     inputs: impl IntoIterator<Item = &'a Path>,
 ) -> Result<(), Failure> {
     check(output, inputs)?;
-    let failed = |e: io::Error| Failure::input(format!("cannot write {}: {e}", output.display()));
+    let failed = |e: io::Error| {
+        let hint = match e.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "\nhint: free space, or choose another place"
+            }
+            _ => "",
+        };
+        Failure::input(format!("cannot write {}: {e}{hint}", output.display()))
+    };
     if is_special(output) {
         return fs::write(output, bytes).map_err(failed);
     }

@@ -116,6 +116,24 @@ pub fn client(
     hedge: bool,
     tape: Option<Arc<Tape>>,
 ) -> Result<(Arc<dyn Client>, Option<SharedHedge>), Failure> {
+    layered(config, hedge, tape, || bare_client(config))
+}
+
+/// The client of a team: as [`client`], with a simulator that answers any prompt.
+pub fn team_client(config: &Config, tape: Option<Arc<Tape>>) -> Result<Arc<dyn Client>, Failure> {
+    let bare = || match is_simulated(config) {
+        true => Ok(Arc::new(SimClient::generic(sim_options(config)?)) as Arc<dyn Client>),
+        false => bare_client(config),
+    };
+    layered(config, false, tape, bare).map(|(client, _)| client)
+}
+
+fn layered(
+    config: &Config,
+    hedge: bool,
+    tape: Option<Arc<Tape>>,
+    bare: impl FnOnce() -> Result<Arc<dyn Client>, Failure>,
+) -> Result<(Arc<dyn Client>, Option<SharedHedge>), Failure> {
     if let Some(tape) = tape.as_ref().filter(|t| t.mode() == TapeMode::Strict) {
         return Ok((Arc::new(Taped::replay_only(Arc::clone(tape))), None));
     }
@@ -148,7 +166,7 @@ pub fn client(
         structured: Some(StructuredOptions::default()),
         tape,
     };
-    let stack = Stack::new(bare_client(config)?, layers);
+    let stack = Stack::new(bare()?, layers);
     Ok((stack.client, stack.hedge))
 }
 
@@ -187,7 +205,7 @@ pub fn keep(config: &Config, hedge: &SharedHedge) {
     let mut known = known.unwrap_or_default();
     known.insert(key, hedge.history());
     if let Ok(text) = serde_json::to_vec(&known) {
-        let _ = lacon_trading::report::write_whole(&path, &text);
+        let _ = crate::output::write(&path, &text, []);
     }
 }
 

@@ -8,7 +8,6 @@ use lacon_monitor::{Action, RunRecord};
 use lacon_trading::{
     DecideError, decide,
     portfolio::{PaperOptions, Performance, play},
-    report,
 };
 use serde_json::json;
 
@@ -17,7 +16,7 @@ use crate::{
     args::many::BacktestArgs,
     failure::{Failure, GATE, INTERRUPTED},
     lock::RunLock,
-    signals,
+    output, signals,
     text::{self, thousands},
 };
 
@@ -134,8 +133,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
     });
     if let Some((.., out)) = reports.first() {
         let path: PathBuf = out.join("backtests").join(format!("{from}_{to}.json"));
-        report::write_whole(&path, format!("{whole:#}\n").as_bytes())
-            .map_err(|e| Failure::input(e.to_string()))?;
+        output::write(&path, format!("{whole:#}\n").as_bytes(), [])?;
     }
     if args.json {
         text::out(&format!("{whole:#}"));

@@ -9,13 +9,12 @@ use jiff::Timestamp;
 use lacon_llm::{Endpoint, ErrorKind, Fetch, FetchOptions, Protocol, Transport, TransportOptions};
 use lacon_market::{folder, pack};
 use lacon_runtime::Config;
-use lacon_trading::report;
 
 use super::{Common, block_on};
 use crate::{
     args::DoctorArgs,
     failure::{self, Failure},
-    text, world,
+    output, text, world,
 };
 
 struct Check {
@@ -175,12 +174,12 @@ async fn tools(config: &Config) -> Check {
 fn disk(config: &Config) -> Check {
     let out = std::path::Path::new(config.text("run.out"));
     let probe = out.join(".lacon-doctor");
-    let written = report::write_whole(&probe, &vec![b'x'; 1 << 20]);
+    let written = output::write(&probe, &vec![b'x'; 1 << 20], []);
     let _ = std::fs::remove_file(&probe);
     match written {
         Ok(()) => Check::good("disk", format!("{} can be written to", out.display())),
         Err(error) => {
-            let text = error.to_string();
+            let text = error.message;
             let (found, mend) =
                 text.split_once("\nhint: ").unwrap_or((&text, "choose another folder with --out"));
             Check::bad("disk", found.into(), mend)

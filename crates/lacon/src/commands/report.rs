@@ -15,6 +15,7 @@ use lacon_monitor::{
     trace::{Trace, read},
 };
 use lacon_runtime::Config;
+use lacon_trading::run::JOURNAL;
 use serde_json::Value;
 
 use super::{
@@ -24,7 +25,7 @@ use super::{
 use crate::{
     args::trace::{ReportArgs, TraceFormat},
     failure::Failure,
-    otlp, text,
+    otlp, output, text,
 };
 
 /// Reads the run's folder and writes what was asked for.
@@ -34,10 +35,10 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     let loaded = load(&folder)?;
     let report = of(&loaded);
     if let Some(file) = &args.html {
-        write(file, html::html(&report).as_bytes())?;
+        write(file, html::html(&report).as_bytes(), &folder)?;
     }
     if let Some(file) = &args.svg {
-        write(file, html::svg(&report).as_bytes())?;
+        write(file, html::svg(&report).as_bytes(), &folder)?;
     }
     if let Some(file) = &args.complete {
         let path = complete(&folder, file.as_deref())?;
@@ -48,7 +49,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     if let Some(format) = args.trace_format {
         let body = formatted(format, &loaded, &config)?;
         match &args.output {
-            Some(file) => write(file, body.as_bytes())?,
+            Some(file) => write(file, body.as_bytes(), &folder)?,
             None => text::out(&body),
         }
     }
@@ -156,15 +157,36 @@ pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> 
             )));
         }
     };
-    write(&path, page.as_bytes())?;
+    write(&path, page.as_bytes(), folder)?;
     Ok(path)
 }
 
-/// Writes a file, making its folder.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::input(format!("{}: cannot be written: {e}", path.display()));
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+/// Writes a whole file that is made from a run; none of the files that it is made from can be named.
+pub fn write(file: &Path, bytes: &[u8], folder: &Path) -> Result<(), Failure> {
+    let sources = sources(folder);
+    output::write(file, bytes, sources.iter().map(PathBuf::as_path))
+}
+
+/// What a run leaves for its reports to be made from.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    const FILES: [&str; 6] =
+        ["run.json", "trace.jsonl", "events.jsonl", "receipts.jsonl", "provenance.json", JOURNAL];
+    let mut sources: Vec<PathBuf> = FILES.iter().map(|name| folder.join(name)).collect();
+    let mut folders = vec![folder.join("reports")];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                // The complete report is made from the others.
+                Ok(_)
+                    if path.extension().is_some_and(|end| end == "md") && !path.ends_with("complete.md") =>
+                {
+                    sources.push(path);
+                }
+                _ => {}
+            }
+        }
     }
-    std::fs::write(path, bytes).map_err(failed)
+    sources
 }

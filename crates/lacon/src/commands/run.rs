@@ -90,7 +90,8 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         if args.json { text::note(&tables) } else { text::out(&format!("\n{tables}")) }
     }
     if let Some(file) = &args.html {
-        report::write(file, lacon_monitor::html::html(&report::of(&loaded)).as_bytes())?;
+        let page = lacon_monitor::html::html(&report::of(&loaded));
+        report::write(file, page.as_bytes(), &decided.folder)?;
     }
     if let Some(file) = &args.complete {
         report::complete(&decided.folder, file.as_deref())?;
@@ -99,6 +100,7 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         report::write(
             &decided.folder.join(format.file()),
             report::formatted(*format, &loaded, config)?.as_bytes(),
+            &decided.folder,
         )?;
     }
     if let Some(url) = &args.otlp

@@ -228,3 +228,46 @@ fn rewritten_prompts_are_shown_when_their_text_is_kept() {
         assert!(page.len() < 1_000_000);
     }
 }
+
+/// A report is made from a run's files: none of them can be its place, under any name, and no link is followed.
+#[test]
+fn a_report_never_destroys_what_it_is_made_from() {
+    let folder = made();
+    let run = folder.path().join("results/CRCL/2025-07-30/one");
+    let read = |name: &str| std::fs::read(run.join(name)).unwrap();
+    let decision = "reports/5_decision.md";
+    std::fs::hard_link(run.join("trace.jsonl"), folder.path().join("hard.json")).unwrap();
+    for (flag, file, source) in [
+        ("--html", run.join("run.json"), "run.json"),
+        ("--html", run.join("reports/../journal.jsonl"), "journal.jsonl"),
+        ("--complete", run.join(decision), decision),
+        ("--html", folder.path().join("hard.json"), "trace.jsonl"),
+    ] {
+        let before = read(source);
+        let done = folder.lacon(&["report", "one", flag, file.to_str().unwrap()]);
+        done.fails(2, "which writing would destroy");
+        assert!(read(source) == before, "{source}");
+    }
+    let done = folder.lacon(&[
+        "report",
+        "one",
+        "--trace-format",
+        "chrome",
+        "-o",
+        run.join("trace.jsonl").to_str().unwrap(),
+    ]);
+    done.fails(2, "which writing would destroy");
+    // What an earlier report wrote is written again, whole.
+    for _ in 0..2 {
+        assert_eq!(folder.lacon(&["report", "one", "--complete", "--html", "r.html"]).code, 0);
+    }
+    #[cfg(unix)]
+    {
+        std::fs::write(folder.path().join("other"), "content").unwrap();
+        std::os::unix::fs::symlink("other", folder.path().join("link.html")).unwrap();
+        folder.lacon(&["report", "one", "--html", "link.html"]).fails(2, "is a link to");
+        assert_eq!(std::fs::read(folder.path().join("other")).unwrap(), b"content");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().flatten();
+    assert!(left.into_iter().all(|file| !file.file_name().to_string_lossy().ends_with(".tmp")));
+}
