@@ -1,4 +1,4 @@
-//! Our own work, timed: one call around any operation, sync or async, is all that is written.
+//! Times Lacon's own operations: one call around any operation, sync or async.
 //!
 //! ```
 //! # let ops = lacon_monitor::OpLog::default();
@@ -11,13 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Operations that are kept; a run of thirteen roles notes some 160.
+/// Most operations that are kept; a run of thirteen roles notes some 160.
 const MOST: usize = 100_000;
 
 /// One finished operation. Times are since the log began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpFact {
-    /// What was done; one of a few fixed names.
+    /// Name of the operation, one of a fixed set.
     pub op: &'static str,
     /// When it began.
     pub start: Duration,
@@ -25,7 +25,7 @@ pub struct OpFact {
     pub took: Duration,
 }
 
-/// Operations of a run in order of their ends. Beyond 100,000 they are counted and not kept.
+/// The operations of a run in order of their ends. Beyond 100,000 they are counted and not kept.
 #[derive(Debug)]
 pub struct OpLog {
     began: Instant,
@@ -46,17 +46,17 @@ impl Default for OpLog {
 }
 
 impl OpLog {
-    /// A log whose times count from `began`; one that is off runs operations and writes nothing.
+    /// Creates a log whose times count from `began`. A log that is off runs operations and notes nothing.
     pub fn new(began: Instant, on: bool) -> Self {
         Self { began, on, noted: Mutex::default() }
     }
 
-    /// Whether it writes.
+    /// Returns whether it notes operations.
     pub fn is_on(&self) -> bool {
         self.on
     }
 
-    /// Does something and notes how long it took.
+    /// Runs an operation and notes its duration.
     pub fn time<R>(&self, op: &'static str, f: impl FnOnce() -> R) -> R {
         if !self.on {
             return f();

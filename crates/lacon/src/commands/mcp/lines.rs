@@ -240,6 +240,8 @@ fn id(line: &[u8]) -> Option<&str> {
             b'}' | b']' => (depth, is_key) = (depth.saturating_sub(1), false),
             b',' => is_key = true,
             b' ' | b'\t' | b'\r' => {}
+            // No JSON has this outside of a string: a quote is missing, and what follows cannot be told apart.
+            _ if !byte.is_ascii_alphanumeric() && !b"+-.:".contains(&byte) => break,
             _ => is_key = false,
         }
         at += 1;
