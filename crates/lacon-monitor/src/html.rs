@@ -1,7 +1,7 @@
-//! The report as one HTML file: no request of any kind, no script, light and dark, for the screen and for paper.
+//! The report as one HTML file without requests or scripts, light and dark, for screen and paper.
 //!
-//! Graphics are SVG made here, stretched by the browser; text around them is HTML, so that it stays legible at any
-//! width and can be selected. Every figure that a check may compare carries a `data-total`.
+//! Graphics are SVG, stretched by the browser. Text around them is HTML, so that it stays legible at any width and can
+//! be selected. Every figure that a check may compare carries a `data-total`.
 
 mod parts;
 mod picture;

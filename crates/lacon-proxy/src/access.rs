@@ -1,7 +1,7 @@
-//! Who may ask: no page in a browser, unless it was allowed, and for our own routes only clients with the token.
+//! Access control: no browser page unless it is allowed, and for Lacon's own routes only clients with the token.
 //!
-//! A page can send requests to any address, also to one of this machine. It cannot forge `host` and `origin`: the first
-//! tells a name that was rebound to this address, the second a page from elsewhere.
+//! A page can send requests to any address, also on this machine. It cannot forge `host` and `origin`. The first
+//! reveals a name that was rebound to this address, the second a page from elsewhere.
 
 use std::net::IpAddr;
 
@@ -18,14 +18,14 @@ use hyper::{
 
 use crate::{answer::Answer, headers, refusal::invalid};
 
-/// Who may ask.
+/// Who may call.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     /// Names beside addresses and `localhost` under which the server may be called.
     pub hosts: Vec<String>,
-    /// Origins whose pages may ask, such as `http://localhost:3000`.
+    /// Origins whose pages may call, such as `http://localhost:3000`.
     pub origins: Vec<String>,
-    /// What must be shown for our own routes.
+    /// The token for Lacon's own routes.
     pub token: Option<String>,
 }
 
@@ -138,7 +138,7 @@ impl Access {
     }
 }
 
-/// Whether a body says that it is JSON. A page may send any other kind without asking before.
+/// Whether a body is declared as JSON. A page may send any other kind without a preflight request.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
@@ -154,7 +154,7 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Compares in a time that says nothing of where two texts differ.
+/// Compares in constant time.
 fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }

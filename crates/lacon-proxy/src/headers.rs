@@ -1,4 +1,4 @@
-//! Which headers go on, and which belong to one connection.
+//! Which headers are passed on, and which belong to one connection.
 
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 
@@ -8,11 +8,11 @@ pub const RETRIEVE: HeaderName = HeaderName::from_static("x-lacon-retrieve");
 pub const POLICY: HeaderName = HeaderName::from_static("x-lacon-policy");
 /// The server's token, for our own routes.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-lacon-token");
-/// Tokens of the texts that may change, as they came.
+/// Tokens of the texts that may change, before.
 pub const TOKENS_BEFORE: HeaderName = HeaderName::from_static("x-lacon-tokens-before");
-/// Tokens of the same texts as they were sent on.
+/// Tokens of the same texts, after.
 pub const TOKENS_AFTER: HeaderName = HeaderName::from_static("x-lacon-tokens-after");
-/// Our own time in millionths of a second.
+/// The proxy's own time in microseconds.
 pub const OVERHEAD: HeaderName = HeaderName::from_static("x-lacon-overhead-us");
 
 /// Headers of one connection, by RFC 9110.

@@ -1,4 +1,4 @@
-//! What stands at which path; this list is the index.
+//! The routes; this list is the index.
 
 mod compress;
 mod retrieve;

@@ -1,4 +1,4 @@
-//! A body, made shorter: which policy holds for it, and the work itself on a thread that may be busy.
+//! Compresses a body: chooses the policy and does the work on a thread beside the event loop.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! What all agents of one run share, and how a graph is run with it.
+//! The shared state of one run, and running a graph with it.
 
 use std::{
     collections::BTreeSet,

@@ -180,7 +180,7 @@ pub struct RunArgs {
     /// With --resume: repeat from this node on, as a new run
     #[arg(long, value_name = "NODE", requires = "resume")]
     pub from: Option<String>,
-    /// Run so many times, the simulator with one seed after another, and print how often each decision came
+    /// Run N times with consecutive seeds and count the decisions
     #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["resume", "tape", "html", "complete", "otlp", "performance_report", "trace_format"])]
     pub repeat: Option<u32>,
     /// Random seed of the simulator

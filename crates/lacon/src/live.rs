@@ -1,4 +1,4 @@
-//! The live view of a run on a terminal: one line per agent, tokens so far below.
+//! The progress view of a run on a terminal: one line per agent, tokens so far below.
 
 use std::{
     collections::BTreeMap,
@@ -121,7 +121,7 @@ impl View {
             }
             Progress::Retrying { role, reason } => {
                 if let Some(line) = self.line(&role) {
-                    line.set_message(format!("trying again after {reason}"));
+                    line.set_message(format!("retrying after {reason}"));
                 }
             }
             Progress::Answered { total_tokens, .. } => {

@@ -1,4 +1,4 @@
-//! Builds what a run talks to: the model client with its layers, and the source of tool answers.
+//! Wiring: builds the model client with its layers, and the source of tool answers, from the settings.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -225,7 +225,7 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
     let protocol = match config.text("llm.provider") {
         "auto" => Protocol::Chat,
         name => Protocol::from_name(name)
-            .ok_or_else(|| Failure::input(format!("llm.provider {name:?} is no provider")))?,
+            .ok_or_else(|| Failure::input(format!("unknown llm.provider {name:?}")))?,
     };
     let key = config.text("llm.api_key");
     let options = ProviderOptions {
@@ -244,7 +244,7 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
     if key.is_empty() && options.base_url.is_empty() && protocol != Protocol::Ollama {
         return Err(Failure::model(
             format!(
-                "no key for the provider's own endpoint\nhint: set {}, or give --base-url, or leave out --llm to use the simulator",
+                "no key for the provider's own endpoint\nhint: set {}, name an endpoint with --base-url, or leave out --llm to use the simulator",
                 key_name(config.text("llm.provider"))
             ),
             ErrorKind::Auth,
@@ -265,7 +265,7 @@ pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Fail
         Ok(data) => Ok(Some(data)),
         Err(DataError::UnknownTicker { .. }) if !config.text("data.tools_url").is_empty() => Ok(None),
         Err(error @ DataError::UnknownTicker { .. }) => Err(Failure::input(format!(
-            "{}\nhint: --data vendors asks live vendors for any ticker, --data DIR reads a folder of yours",
+            "{}\nhint: --data vendors asks live vendors for any ticker, --data DIR reads your folder",
             chain(&error)
         ))),
         Err(error) => Err(Failure::input(chain(&error))),

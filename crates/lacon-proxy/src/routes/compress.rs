@@ -1,8 +1,8 @@
-//! `POST /v1/compress`: a whole array of messages, shortened for a gateway that sends it on itself.
+//! `POST /v1/compress`: compresses a whole array of messages for a gateway that sends it on itself.
 //!
-//! Takes `{"messages": […], "model": …, "tools": […], "config": {"mode": "ccr"}}` and gives the messages with the handles
-//! of what was offloaded. Offloads under the policy `safe` where the body declares a retriever: a tool of that name, the
-//! mode `ccr`, or the header.
+//! It takes `{"messages": […], "model": …, "tools": […], "config": {"mode": "ccr"}}` and returns the messages with the
+//! handles of offloaded content. It offloads under the policy `safe` if the body declares a retriever: a tool of that
+//! name, the mode `ccr`, or the header.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},

@@ -1,4 +1,4 @@
-//! `lacon doctor`: checks key, endpoint, data, disk and clock, and says how to mend each.
+//! `lacon doctor`: checks key, endpoint, data, disk and clock, and says how to fix each.
 
 use std::{
     process::ExitCode,
@@ -193,7 +193,7 @@ fn clock() -> Check {
     let now = Timestamp::now();
     let earliest = Timestamp::from_second(1_763_856_000).unwrap_or(Timestamp::UNIX_EPOCH);
     if now < earliest {
-        Check::bad("clock", format!("{now} lies before this version was made"), "set the system's clock")
+        Check::bad("clock", format!("{now} is before this version's release"), "set the system clock")
     } else {
         Check::good("clock", now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
     }

@@ -61,7 +61,6 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     let desk = Desk {
         keep_text: false,
         nonce: String::new(),
-        rehearsal: lacon_trading::closing::Rehearsal::default(),
         stated: Default::default(),
         identity: Default::default(),
         shorts: lacon_trading::material::Shorts::default(),

@@ -1,4 +1,4 @@
-//! `lacon report`: what a finished run says about itself, as text, HTML or in the forms that others read.
+//! `lacon report`: the report of a finished run as text, HTML, SVG or in formats of other tools.
 
 use std::{
     path::{Path, PathBuf},
@@ -151,7 +151,7 @@ pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> 
         "md" => material.markdown(),
         _ => {
             return Err(Failure::input(format!(
-                "{}: the ending says how a report is written\nhint: name it .html or .md",
+                "{}: unknown ending\nhint: name it .html or .md",
                 path.display()
             )));
         }

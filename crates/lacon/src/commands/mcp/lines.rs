@@ -1,5 +1,5 @@
-//! Messages as lines over standard input and output. A line that is no message is answered: the library's own transport
-//! is silent about broken JSON, and a client would wait forever for the answer to its id.
+//! MCP messages as lines over stdin and stdout. A malformed line gets an answer: the library's own transport ignores
+//! broken JSON, and a client would wait forever.
 
 use std::{io, sync::Arc};
 

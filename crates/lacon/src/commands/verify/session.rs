@@ -1,4 +1,4 @@
-//! What a session of `lacon verify` leaves: a log, the results as JSON, a report in Markdown.
+//! The files of a `lacon verify` session: a log, the results as JSON, a report in Markdown.
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
