@@ -2,7 +2,10 @@
 
 use std::{
     borrow::Cow,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -245,6 +248,10 @@ const MOST: usize = 100_000;
 #[derive(Debug)]
 pub struct Ledger {
     facts: Mutex<Facts>,
+    /// Tokens and millionths of a US dollar of all calls: limits ask for them at every call, and a sum over all of them
+    /// would cost a run the square of its calls.
+    total_tokens: AtomicU64,
+    spent_micro_usd: AtomicU64,
     /// Lacon's own work.
     pub ops: OpLog,
     /// Counters and histograms.
@@ -277,7 +284,13 @@ pub struct Facts {
 impl Ledger {
     /// A ledger whose own work is timed from `began`, or not at all.
     pub fn starting_at(began: Instant, timed: bool) -> Self {
-        Self { facts: Mutex::default(), ops: OpLog::new(began, timed), metrics: Metrics::default() }
+        Self {
+            facts: Mutex::default(),
+            total_tokens: AtomicU64::new(0),
+            spent_micro_usd: AtomicU64::new(0),
+            ops: OpLog::new(began, timed),
+            metrics: Metrics::default(),
+        }
     }
 
     fn locked(&self) -> MutexGuard<'_, Facts> {
@@ -287,6 +300,8 @@ impl Ledger {
     /// Adds a model call.
     pub fn call(&self, fact: CallFact) {
         self.metrics.call(&fact);
+        self.total_tokens.fetch_add(fact.tokens.total, Ordering::Relaxed);
+        self.spent_micro_usd.fetch_add(fact.micro_usd.unwrap_or(0), Ordering::Relaxed);
         push(&mut self.locked().calls, fact);
     }
 
@@ -323,6 +338,16 @@ impl Ledger {
     /// Tokens of all calls so far.
     pub fn tokens(&self) -> Tokens {
         total(&self.locked().calls)
+    }
+
+    /// Prompt and completion tokens of all calls so far.
+    pub fn total_tokens(&self) -> u64 {
+        self.total_tokens.load(Ordering::Relaxed)
+    }
+
+    /// Millionths of a US dollar of all calls so far whose model has a known price.
+    pub fn spent_micro_usd(&self) -> u64 {
+        self.spent_micro_usd.load(Ordering::Relaxed)
     }
 
     /// Puts what an earlier process of the same run has collected in; before anything else.
