@@ -24,6 +24,7 @@ pub mod slots;
 pub mod spans;
 mod sync;
 pub mod trace;
+pub mod visible;
 pub mod whatif;
 
 pub use books::{Books, books};
