@@ -236,9 +236,10 @@ async fn connection(
     // Without it a fast answer waits for the client's delayed acknowledgement, 40 ms each time.
     let _ = socket.set_nodelay(true);
     let header_timeout = state.header_timeout;
+    let here = socket.local_addr().ok().map(|address| address.ip());
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(routes::respond(state, request).await) }
+        async move { Ok::<_, Infallible>(routes::respond(state, request, here).await) }
     });
     let mut serving = pin!(
         http1::Builder::new()

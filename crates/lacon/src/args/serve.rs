@@ -42,7 +42,7 @@ pub struct ServeArgs {
     /// Shorten results too that a later exact edit may have to quote: those of tools that read files, and all where the request has a tool that edits
     #[arg(long)]
     pub shorten_quotable: bool,
-    /// Names under which the server may be called, beside addresses and localhost
+    /// Names and addresses under which the server may be called, beside localhost and the address that it listens on
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub allow_host: Vec<String>,
     /// Origins whose pages may ask, such as http://localhost:3000; none by default
