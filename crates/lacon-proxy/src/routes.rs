@@ -59,7 +59,7 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<An
         }
         (_, &Method::GET) if path.starts_with("/v1/retrieve/") => {
             let handle = path["/v1/retrieve/".len()..].to_owned();
-            return retrieve::respond(state, &handle).await;
+            return retrieve::respond(state, &handle, request.headers()).await;
         }
         (_, &Method::CONNECT) => {
             return invalid(

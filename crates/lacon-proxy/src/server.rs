@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lacon_llm::TransportOptions;
 use lacon_monitor::metrics::proxy::{ProxyMetrics, Route};
 use lacon_prompt::{
-    offload::{Handle, Store},
+    offload::{Handle, Store, StoreError},
     passes::PassSet,
     receipt::PassReport,
     request::Shrunk,
@@ -93,6 +93,9 @@ pub struct ProxyOptions {
     pub access: Access,
     /// Where opaque runs go.
     pub store: Box<dyn Store + Send>,
+    /// Gives the store of a client that names its session, and makes it where the second argument says so. Without it, and
+    /// where there is none, nothing of such a client is offloaded.
+    pub sessions: Option<Sessions>,
     /// Most bytes of texts that were seen before and of their results.
     pub cache: usize,
     /// Most bytes of a request's body.
@@ -115,6 +118,10 @@ pub struct ProxyOptions {
     pub on_served: Option<OnServed>,
 }
 
+/// Gives the stores of sessions by name.
+pub type Sessions =
+    Box<dyn Fn(&str, bool) -> Result<Option<Box<dyn Store + Send>>, StoreError> + Send + Sync>;
+
 impl ProxyOptions {
     /// The usual limits.
     #[must_use]
@@ -128,6 +135,7 @@ impl ProxyOptions {
             shorten_quotable: false,
             access: Access::default(),
             store,
+            sessions: None,
             cache: 32 << 20,
             max_body: 32 << 20,
             max_connections: 1024,
