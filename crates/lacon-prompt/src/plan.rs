@@ -9,7 +9,9 @@
 //!
 //! The problem is a knapsack with several limits and a critical path, for which no exact method is fast. Here: steps by
 //! the least loss per relieved share of a limit, then single upgrades and pairs of changes while they help. On random
-//! problems of up to eight groups the result is compared with trying everything (`tests/it/plan.rs`).
+//! problems of up to eight groups the result is compared with trying everything (`tests/it/plan.rs`). It holds no
+//! bound: where two limits pull against each other, a step down can end where only three changes at once lead out.
+//! About one random problem in 350,000 ends more than a quarter below the best; the worst seen is 36 % below.
 
 use std::collections::HashMap;
 
