@@ -88,12 +88,12 @@ fn problems() -> impl Strategy<Value = Problem> {
         .prop_map(|(groups, limits, price)| problem(groups, limits, price))
 }
 
-/// Groups of a call and its choices, each of a worth, tokens and milliseconds.
-fn problem(
-    groups: Vec<(usize, Vec<(u32, u64, u64)>)>,
-    (tokens, usd, millis): (Option<u64>, Option<u64>, Option<u64>),
-    price: u32,
-) -> Problem {
+/// The call of a group, and its choices: worth, tokens and milliseconds.
+type Row = (usize, Vec<(u32, u64, u64)>);
+/// Limits of tokens, money and milliseconds.
+type Three = (Option<u64>, Option<u64>, Option<u64>);
+
+fn problem(groups: Vec<Row>, (tokens, usd, millis): Three, price: u32) -> Problem {
     Problem {
         calls: vec![call("a", &[]), call("b", &[0]), call("c", &[0])],
         groups: groups
