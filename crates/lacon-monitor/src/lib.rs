@@ -24,6 +24,7 @@ pub mod report;
 pub mod signal;
 pub mod spans;
 pub mod trace;
+pub mod visible;
 pub mod whatif;
 
 pub use books::{Books, books};

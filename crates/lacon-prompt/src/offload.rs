@@ -84,6 +84,14 @@ pub trait Store {
     /// # Errors
     /// When the medium fails; an unknown handle is `Ok(None)`.
     fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError>;
+
+    /// Whether what is put now, or was before, can be read by others too: a file may have been removed while it is open.
+    ///
+    /// # Errors
+    /// When the medium is gone.
+    fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A store in memory with a limit in bytes.

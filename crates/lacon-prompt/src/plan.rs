@@ -8,7 +8,9 @@
 //!
 //! The problem is a knapsack with several limits and a critical path, for which no exact method is fast. This solver
 //! takes steps of least loss per relieved share of a limit, then single upgrades and pairs of changes while they help.
-//! On random problems of up to eight groups, a test compares it with exhaustive search (`tests/it/plan.rs`).
+//! On random problems of up to eight groups, a test compares it with exhaustive search (`tests/it/plan.rs`). It holds
+//! no bound: where two limits conflict, only three changes at once may lead further. About one random problem in
+//! 350,000 ends more than a quarter below the best; the worst seen is 36 % below.
 
 use std::collections::HashMap;
 

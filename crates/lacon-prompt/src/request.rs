@@ -75,7 +75,9 @@ pub struct RequestOptions<'a> {
     /// Whether results of tools stay as they are that a later edit may have to quote to the byte: all of them where the
     /// request has a tool that edits, else those of tools that read files.
     pub keep_quotable: bool,
-    /// Results of texts that were seen before. One cache goes with one store.
+    /// Whose store it is: a cache may go with the stores of several sessions.
+    pub session: &'a str,
+    /// Results of texts that were seen before. One cache goes with one store, or with one of each session.
     pub cache: Option<&'a ProcessedCache>,
     /// Set by whoever does not want the result any more.
     pub stop: Option<&'a AtomicBool>,
@@ -182,6 +184,8 @@ impl<'j> Request<'j> {
         mut store: Option<&mut dyn Store>,
         encoding: &'static Encoding,
     ) -> Result<Shrunk> {
+        // A marker whose content nobody else could read is not made, nor taken from the cache.
+        store = store.filter(|store| store.ready().is_ok());
         let mut shrunk = Shrunk::default();
         let mut reader = Reader::default();
         let mut markers = Known::default();
@@ -286,7 +290,8 @@ impl<'j> Request<'j> {
         };
         let Some(cache) = options.cache else { return compute(reader, &mut store) };
         let (name, chain) = (encoding.name(), reader.chain.to_hex());
-        let settings = format!("{name}/{:?}/{}/{chain}", options.compress, store.is_some());
+        let settings =
+            format!("{name}/{:?}/{}/{:?}/{chain}", options.compress, store.is_some(), options.session);
         let short = cache.get_or(&settings, source, || compute(reader, &mut store))?;
         match &store {
             Some(known) if !readable(&short.text, &**known) => compute(reader, &mut store),

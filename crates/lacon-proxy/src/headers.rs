@@ -6,6 +6,8 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderN
 pub const RETRIEVE: HeaderName = HeaderName::from_static("x-lacon-retrieve");
 /// Another policy for this request: `off`, `lossless` or `safe`.
 pub const POLICY: HeaderName = HeaderName::from_static("x-lacon-policy");
+/// Whose session of the store holds: handles of one client name nothing for another.
+pub const SESSION: HeaderName = HeaderName::from_static("x-lacon-session");
 /// The server's token, for our own routes.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-lacon-token");
 /// Tokens of the texts that may change, before.
@@ -47,7 +49,7 @@ pub fn onward(headers: &mut HeaderMap) {
     without_hops(headers);
     // A body of no bytes has no frame that could say its length.
     let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, TOKEN] {
+    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, SESSION, TOKEN] {
         headers.remove(name);
     }
     if empty {

@@ -17,4 +17,4 @@ mod shrink;
 
 pub use access::Access;
 pub use error::Error;
-pub use server::{Figures, Policy, Proxy, ProxyOptions, Served};
+pub use server::{Figures, Policy, Proxy, ProxyOptions, Served, Sessions};

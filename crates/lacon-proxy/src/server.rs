@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lacon_llm::TransportOptions;
 use lacon_monitor::metrics::proxy::{ProxyMetrics, Route};
 use lacon_prompt::{
-    offload::{Handle, Store},
+    offload::{Handle, Store, StoreError},
     passes::PassSet,
     receipt::PassReport,
     request::Shrunk,
@@ -93,6 +93,9 @@ pub struct ProxyOptions {
     pub access: Access,
     /// Store for offloaded content.
     pub store: Box<dyn Store + Send>,
+    /// Gives the store of a client that names its session, and makes it where the second argument says so. Without it,
+    /// nothing of such a client is offloaded.
+    pub sessions: Option<Sessions>,
     /// Size of the cache of earlier texts and their results, in bytes.
     pub cache: usize,
     /// Most bytes of a request's body.
@@ -115,6 +118,10 @@ pub struct ProxyOptions {
     pub on_served: Option<OnServed>,
 }
 
+/// Gives the stores of sessions by name.
+pub type Sessions =
+    Box<dyn Fn(&str, bool) -> Result<Option<Box<dyn Store + Send>>, StoreError> + Send + Sync>;
+
 impl ProxyOptions {
     /// The usual limits.
     #[must_use]
@@ -128,6 +135,7 @@ impl ProxyOptions {
             shorten_quotable: false,
             access: Access::default(),
             store,
+            sessions: None,
             cache: 32 << 20,
             max_body: 32 << 20,
             max_connections: 1024,
@@ -236,9 +244,10 @@ async fn connection(
     // Without it a fast answer waits for the client's delayed acknowledgement, 40 ms each time.
     let _ = socket.set_nodelay(true);
     let header_timeout = state.header_timeout;
+    let here = socket.local_addr().ok().map(|address| address.ip());
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(routes::respond(state, request).await) }
+        async move { Ok::<_, Infallible>(routes::respond(state, request, here).await) }
     });
     let mut serving = pin!(
         http1::Builder::new()

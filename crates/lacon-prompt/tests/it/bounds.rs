@@ -278,3 +278,20 @@ fn a_long_pass_ends_when_nobody_waits_for_it() {
         assert!(ended - told < Duration::from_secs(5), "{:?}", ended - told);
     });
 }
+
+/// With `once`, a second time changes nothing, whatever the first one did; also with a store.
+#[test]
+fn once_twice_is_once() {
+    for (name, make) in GENERATORS {
+        let once = Options { once: true, ..Options::default() };
+        for stored in [false, true] {
+            let mut store = MemoryStore::new([7; 32], 64 << 20);
+            let mut shorten = |text: &str| {
+                let store = stored.then_some(&mut store as &mut dyn lacon_prompt::offload::Store);
+                compress(text, once, store, encoding()).unwrap().text
+            };
+            let first = shorten(&make(1 << 13));
+            assert!(shorten(&first) == first, "{name}, store: {stored}");
+        }
+    }
+}

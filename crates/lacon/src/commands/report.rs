@@ -13,6 +13,7 @@ use lacon_monitor::{
     render,
     report::{RunReport, report},
     trace::{Trace, read},
+    visible::visible,
 };
 use lacon_runtime::Config;
 use lacon_trading::run::JOURNAL;
@@ -148,7 +149,7 @@ pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> 
     let material = lacon_trading::page::Material::read(folder).map_err(Failure::input)?;
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     let page = match ending.as_str() {
-        "html" | "htm" => material.html(),
+        "html" | "htm" => strict(&material.html()),
         "md" => material.markdown(),
         _ => {
             return Err(Failure::input(format!(
@@ -157,8 +158,17 @@ pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> 
             )));
         }
     };
-    write(&path, page.as_bytes(), folder)?;
+    write(&path, visible(&page).as_bytes(), folder)?;
     Ok(path)
+}
+
+/// A page under the policy of all our pages.
+fn strict(page: &str) -> String {
+    const OWN: &str = "http-equiv=\"Content-Security-Policy\" content=\"";
+    match page.split_once(OWN).and_then(|(head, rest)| Some((head, rest.split_once('"')?.1))) {
+        Some((head, rest)) => format!("{head}{OWN}{}\"{rest}", html::POLICY),
+        None => page.to_owned(),
+    }
 }
 
 /// Writes a whole file that is made from a run; none of the files that it is made from can be named.

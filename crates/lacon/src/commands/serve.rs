@@ -15,7 +15,10 @@ use std::{
 
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
-use lacon_prompt::{offload::sqlite::OffloadStore, receipt::PassReport};
+use lacon_prompt::{
+    offload::{Store, sqlite::OffloadStore},
+    receipt::PassReport,
+};
 use lacon_proxy::{Access, Policy, Proxy, ProxyOptions, Served};
 use serde_json::json;
 
@@ -27,6 +30,9 @@ use crate::{
     signals::Signals,
     text,
 };
+
+/// Longest wait for another process that has locked the store's file.
+const STORE_PATIENCE: Duration = Duration::from_millis(250);
 
 /// Runs the subcommand.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
@@ -43,7 +49,17 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         ServePolicy::Lossless => Policy::Lossless,
         ServePolicy::Safe => Policy::Safe,
     };
+    // Another process's lock on the file is not waited for longer than a client notices.
+    store.wait_at_most(STORE_PATIENCE).map_err(Failure::input)?;
+    let sessions = store.other_session(&args.session, false).map_err(Failure::input)?;
     let mut options = ProxyOptions::new(&args.upstream, policy, Box::new(store));
+    if let Some(sessions) = sessions {
+        options.sessions = Some(Box::new(move |name, make| {
+            // Apart from the sessions of the command line in the same file.
+            let found = sessions.other_session(&format!("client:{name}"), make)?;
+            Ok(found.map(|store| Box::new(store) as Box<dyn Store + Send>))
+        }));
+    }
     options.passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);

@@ -48,7 +48,8 @@ fn request_into(args: &TrimArgs, source: &str, encoding: &'static Encoding) -> R
         })
         .to_string();
         let request = trimmed.json.trim();
-        text::out(&format!("{{\"schema_version\":1,\"result\":{request},{}", &rest[1..]));
+        // To the byte, as the request came.
+        text::raw(format!("{{\"schema_version\":1,\"result\":{request},{}\n", &rest[1..]).as_bytes());
     } else if args.diff {
         let lines = |text: &str| {
             serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |v| format!("{v:#}"))

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 
 use serde_json::Value;
 
-use crate::support::Folder;
+use crate::{
+    server::{Reply, start},
+    support::Folder,
+};
 
 fn made() -> Folder {
     let folder = Folder::new();
@@ -270,4 +273,72 @@ fn a_report_never_destroys_what_it_is_made_from() {
     }
     let left = std::fs::read_dir(folder.path()).unwrap().flatten();
     assert!(left.into_iter().all(|file| !file.file_name().to_string_lossy().ends_with(".tmp")));
+}
+
+/// A model that speaks to the terminal and to the browser reaches neither.
+#[test]
+fn what_a_model_says_acts_in_no_page_and_on_no_terminal() {
+    const EVIL: &str = "The price holds at 12.5 today.\u{1b}[2J\u{1b}]52;c;aGk=\u{7} \u{9b}31m and \u{202e}rises\u{2066}. \r <script>alert(1)</script> \
+        <img src=x onerror=alert(1)> [a](javascript:alert(1)) ![p](http://evil.example/p.png) <b onclick=x>bold</b>\n\n<style>*{display:none}</style>\n\n";
+    let folder = Folder::new();
+    let url = start(|role| {
+        Reply::Text(format!(
+            "{EVIL}FINAL TRANSACTION PROPOSAL: **HOLD**\nRecommendation: HOLD\n{role} {EVIL}"
+        ))
+    });
+    let run = [
+        "run",
+        "CRCL",
+        "--base-url",
+        &url,
+        "--run-id",
+        "x",
+        "--complete",
+        "--html",
+        "r.html",
+        "--performance-report",
+    ];
+    let done = folder.lacon(&run);
+    let explained = folder.lacon(&["explain", "x"]);
+    let more = folder.lacon(&["report", "x", "--complete", "c.md"]);
+    let json = folder.lacon(&["report", "x", "--json"]);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let pages = [read("r.html"), read("results/CRCL/2025-07-30/x/reports/complete.html")];
+    let shown = [
+        &done.out,
+        &done.err,
+        &explained.out,
+        &explained.err,
+        &more.out,
+        &json.out,
+        &read("c.md"),
+        &pages[0],
+        &pages[1],
+    ];
+    for (i, text) in shown.into_iter().enumerate() {
+        let left: Vec<char> = text
+            .chars()
+            .filter(|c| (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{2069}').contains(c))
+            .filter(|c| !matches!(c, '\u{202f}'..='\u{2065}'))
+            .collect();
+        assert!(left.is_empty(), "{i}: {left:?}");
+    }
+    assert!(pages[1].contains("\\u001b[2J") && pages[1].contains("&lt;script&gt;"));
+    for page in &pages {
+        assert!(page.contains(
+            "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'"
+        ));
+        for sign in [
+            "<script",
+            "<img",
+            "onerror=alert(1)>",
+            "href=\"javascript",
+            "src=\"http",
+            "<b onclick",
+            "<style>*",
+        ] {
+            assert!(!page.contains(sign), "{sign}");
+        }
+    }
+    serde_json::from_str::<Value>(&json.out).unwrap();
 }
