@@ -7,7 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use lacon_monitor::{OpFact, RunRecord, evidence::Counted, ledger::Facts, spans::trace_lines};
+use lacon_monitor::{
+    OpFact, RunRecord, evidence::Counted, ledger::Facts, spans::trace_lines, visible::visible,
+};
 use serde::Serialize;
 
 use crate::{Role, sources::Sources, state::TradeState};
@@ -151,7 +153,7 @@ fn role_report(text: &mut String, run: &RunRecord, state: &TradeState, role: Rol
 fn push_body(out: &mut String, text: &crate::state::Text) {
     let _ = match &text.failure {
         Some(failure) => write!(out, "*No answer: {failure}*\n\n"),
-        None => write!(out, "{}\n\n", text.text.trim()),
+        None => write!(out, "{}\n\n", visible(text.text.trim())),
     };
 }
 
@@ -172,7 +174,7 @@ fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     if !d.reasons.is_empty() {
         text.push_str("Reasons, as they stand in that answer:\n\n");
         d.reasons.iter().for_each(|r| {
-            let _ = writeln!(text, "- {}", marked(r));
+            let _ = writeln!(text, "- {}", visible(&marked(r)));
         });
         text.push('\n');
     }
