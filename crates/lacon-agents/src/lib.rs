@@ -2,7 +2,7 @@
 //!
 //! A [`Team`] comes from a file ([`file::parse`]) or is written as a Rust value. [`check`](check::check) lists every
 //! fault at once. [`plan`](plan::plan) derives from the team what runs beside what, what it will take, and what each
-//! [`Optimization`] does for it. [`run`] executes the plan and returns a [`Finished`] with texts, tokens and cost.
+//! [`Optimization`] does for it. [`run()`] executes the plan and returns a [`Finished`] with texts, tokens and cost.
 //! The crate knows no application: what agents talk about stands in their prompts.
 //!
 //! ```
