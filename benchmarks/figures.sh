@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints every figure of the README again, each under its command. Takes about an hour, most of it recorded waiting.
+# Prints every figure of the README and docs/performance.md again, each under its command. Takes about an hour, most of it recorded waiting.
 #   benchmarks/figures.sh [--short]      --short: each command at its smallest size, to see that it runs
 # What needs python3, ../shared or a package that cannot be had says so and is left out.
 set -euo pipefail
@@ -23,7 +23,7 @@ run() { # the command, then the short one, or what makes it short
 run "benchmarks/referee.sh" --check
 run "benchmarks/referee.sh --faults" --check
 run "benchmarks/referee.sh --replay" --check
-run "benchmarks/referee.sh --levers" --check
+run "benchmarks/referee.sh --optimizations" --check
 run "lacon bench run --runs 1" "--time-scale 0"
 run "lacon bench run" "--runs 3 --time-scale 0"
 run "lacon bench run --runs 1000 --time-scale 0.2" "lacon bench run --runs 4 --time-scale 0"

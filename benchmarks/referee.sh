@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs both profiles against the replay server in ../shared/referee and prints one table.
-#   benchmarks/referee.sh [--faults] [--names N] [--levers] [--replay] [--overshoot "1 1.3 1.6 2 3"] [--only baseline|lacon] [--check]
-# --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --levers: each lever off alone, those that are off by themselves on alone (lacon, one name).
+#   benchmarks/referee.sh [--faults] [--names N] [--optimizations] [--replay] [--overshoot "1 1.3 1.6 2 3"] [--only baseline|lacon] [--check]
+# --faults: 429 8 %, 500 4 %, drop 3 %, stall 2 %, bad JSON 2 %.  --optimizations: each one off alone, those that are off by default on alone.
 # --overshoot: the model's answers are so many times longer than the prompts ask for; one row each.
 # Ends with 1 where a run decides otherwise than the baseline, or another role than the risk manager decides.
 # --check: only says whether it could run.  --replay: CRCL and FIG at their recorded seconds.  Needs python3; skips where ../shared is absent.
@@ -13,7 +13,7 @@ scale="${TIME_SCALE:-0.05}"; port="${PORT:-8091}"; names=3; levers=0; replay=0; 
 while [ $# -gt 0 ]; do case "$1" in
   --faults) faults=(SIM_429=0.08 SIM_500=0.04 SIM_DROP=0.03 SIM_STALL=0.02 SIM_BADJSON=0.02) ;;
   --names) names="$2"; shift ;;
-  --levers) levers=1 ;;
+  --optimizations|--levers) levers=1 ;;
   --replay) replay=1 ;;
   --check) check=1 ;;
   --only) only="$2"; shift ;;

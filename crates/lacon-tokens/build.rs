@@ -1,6 +1,7 @@
-//! Writes the tables of the large vocabularies, which the library includes: loading them computes nothing.
+//! Writes the tables of the large vocabularies, which the library includes, so that loading them computes nothing.
 //!
-//! The code that builds them is the library's own, by path. `encodings.rs` tests that the library builds the same.
+//! The build script uses the library's own code by path. A test in `encodings.rs` checks that the library builds the
+//! same tables.
 
 #![expect(dead_code, unused_imports, reason = "the library uses what the build script does not")]
 

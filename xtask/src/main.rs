@@ -1,11 +1,19 @@
 //! Automation in Rust.
 //!
-//! `cargo xtask ci` runs every check, `cargo xtask tidy` the ones that need no build, `cargo xtask fixtures` writes what
-//! is generated from the source, `cargo xtask fuzz` runs every fuzz target for a while, `cargo xtask shuttle` the
-//! tests that try orders of threads, `cargo xtask miri` those of unsafe code, `cargo xtask python` builds and tests the Python package,
-//! `cargo xtask supply` looks at the dependencies.
+//! | `cargo xtask …` | does |
+//! |---|---|
+//! | `ci` | every check |
+//! | `tidy` | the checks that need no build |
+//! | `fixtures` | writes what is generated from the source |
+//! | `fuzz` | runs the fuzz targets for a while |
+//! | `shuttle` | tests that try thread orders |
+//! | `miri` | tests of unsafe code under Miri |
+//! | `python` | builds and tests the Python package |
+//! | `supply` | checks licenses and versions of the dependencies |
+//! | `dist` | builds the archive that is shipped |
 
 mod ci;
+mod dist;
 mod fixtures;
 mod fuzz;
 mod miri;
@@ -42,8 +50,9 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["python"] => python::run(),
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
+        ["dist"] => dist::run(),
         _ => bail!(
-            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply"
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply | dist"
         ),
     }
 }

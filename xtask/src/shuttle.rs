@@ -1,4 +1,4 @@
-//! Runs the tests that a scheduler drives: caches, limiter and lists in thousands of orders of their threads.
+//! Runs the tests that a scheduler drives: caches and limiter in thousands of orders of their threads.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::{root, say};
 
 /// The crates with a module `sync` that can be switched.
-const CRATES: &[&str] = &["lacon-tokens", "lacon-llm", "lacon-monitor", "lacon-runtime"];
+const CRATES: &[&str] = &["lacon-tokens", "lacon-llm", "lacon-runtime"];
 
 /// Builds them with `--cfg shuttle`, apart from all other builds, and runs the modules `shuttled`.
 pub fn run() -> Result<()> {

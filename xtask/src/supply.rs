@@ -1,4 +1,4 @@
-//! What comes with the dependencies: licences against a list, versions that occur twice against another, known
+//! What comes with the dependencies: licenses against a list, versions that occur twice against another, known
 //! vulnerabilities where a copy of the RustSec database lies on this machine, and how many packages there are.
 //!
 //! `cargo deny` asks the same; this needs nothing but cargo, and no network.
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::{root, say, tidy::BESIDE};
 
-/// Licences that a dependency may be under, alone or as one choice of several.
+/// Licenses that a dependency may be under, alone or as one choice of several.
 const ALLOWED: &[&str] = &[
     "MIT",
     "Apache-2.0",
@@ -66,8 +66,8 @@ pub fn run() -> Result<()> {
         versions.entry(name).or_default().insert(version);
         let license = text(package, "license");
         if !allowed(license) {
-            let license = if license.is_empty() { "no licence" } else { license };
-            faults.push(format!("{name} {version}: {license} is not on the list of licences"));
+            let license = if license.is_empty() { "no license" } else { license };
+            faults.push(format!("{name} {version}: {license} is not on the list of licenses"));
         }
     }
     let twice: Vec<_> = versions.iter().filter(|(_, versions)| versions.len() > 1).collect();
@@ -81,7 +81,7 @@ pub fn run() -> Result<()> {
     for (name, most, why) in SEVERAL {
         let n = versions.get(name).map_or(0, BTreeSet::len);
         if n < *most {
-            faults.push(format!("{name} comes in {n} versions, not {most} ({why}): mend the list"));
+            faults.push(format!("{name} comes in {n} versions, not {most} ({why}): fix the list"));
         }
     }
     say(&format!("== supply: {} packages, {} in more than one version", versions.len(), twice.len()));

@@ -1,4 +1,4 @@
-//! Files that people write or other programs leave: TOML of roles, agents and settings; traces.
+//! Files written by people or other programs: TOML of roles, agents and settings; traces.
 
 use lacon_monitor::{
     analyze::analyze,

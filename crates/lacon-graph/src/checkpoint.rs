@@ -1,8 +1,8 @@
-//! An append-only, checksummed journal of outputs: a killed run goes on where it stopped.
+//! An append-only, checksummed journal of outputs, from which a killed run resumes.
 //!
-//! One line per finished node: an eight-digit checksum (CRC-32 of IEEE 802.3), a space, a JSON object. A line is written before its output
-//! enters the state, in one write, so a killed process leaves at most one torn line at the end, which is ignored.
-//! The journal is not synced to disk at each line: it survives the process, not a power cut.
+//! Each finished node is one line: an eight-digit checksum (CRC-32 of IEEE 802.3), a space, a JSON object. A line is
+//! written before its output enters the state, in one write. A killed process therefore leaves at most one torn line at
+//! the end, which is ignored. Lines are not synced to disk: the journal survives the process, not a power cut.
 
 use std::{
     fs::{File, OpenOptions},
@@ -17,9 +17,9 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub struct Record<U> {
     /// The node's name.
     pub node: String,
-    /// How often it had been started.
+    /// Number of its starts.
     pub visit: u32,
-    /// The item, for a node that runs once for each of several.
+    /// The item, for a node that fans out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub item: Option<usize>,
     /// The route it took.
@@ -42,7 +42,7 @@ pub enum JournalError {
         #[source]
         source: std::io::Error,
     },
-    /// A line in the middle is damaged: going on would repeat or lose work in silence.
+    /// A line in the middle is damaged; going on would silently repeat or lose work.
     #[error("journal {} is damaged at line {line}", path.display())]
     Damaged {
         /// The file.
@@ -69,7 +69,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens or makes the file and returns what it holds. A torn last line is cut off.
+    /// Opens or creates the file and returns its content. A torn last line is cut off.
     ///
     /// # Errors
     /// When the file cannot be used, or a line before the last one is damaged.
@@ -103,7 +103,7 @@ impl Log {
         Ok((Self { file, path: path.into() }, lines))
     }
 
-    /// Adds one line in one write. `about` names the line in an error.
+    /// Appends one line in one write. `about` names the line in an error.
     ///
     /// # Errors
     /// When the value cannot be encoded or the disk does not take the line.
@@ -111,7 +111,7 @@ impl Log {
         self.append_lines(&line(about, value)?)
     }
 
-    /// Adds whole lines, each made by [`line()`], in one write.
+    /// Appends whole lines, each made by [`line()`], in one write.
     ///
     /// # Errors
     /// When the disk does not take them.
@@ -121,7 +121,7 @@ impl Log {
     }
 }
 
-/// A value as a line of a [`Log`], with its checksum and its line end. `about` names it in an error.
+/// Formats a value as a line of a [`Log`], with checksum and line end. `about` names it in an error.
 ///
 /// # Errors
 /// When the value cannot be encoded.
@@ -143,7 +143,7 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the file and returns what it holds. A torn last line is cut off.
+    /// Opens or creates the file and returns its content. A torn last line is cut off.
     ///
     /// # Errors
     /// As [`Log::open`].
@@ -152,7 +152,7 @@ impl Journal {
         Ok((Self { log }, records))
     }
 
-    /// Adds one finished node in one write.
+    /// Appends one finished node in one write.
     ///
     /// # Errors
     /// As [`Log::append`].
@@ -161,8 +161,8 @@ impl Journal {
     }
 }
 
-/// Copies the first lines of a journal to a path that must not exist yet: a run started there goes on from that
-/// checkpoint, and the old one stays as it was.
+/// Copies the first lines of a journal to a path that must not exist. A run that starts there resumes from that
+/// checkpoint; the old journal does not change.
 ///
 /// # Errors
 /// When a file cannot be used, the journal is damaged, or it holds fewer lines.

@@ -1,4 +1,4 @@
-//! Graphs inside graphs: as one node with a state of its own, or laid out among the nodes of the outer graph.
+//! Graphs inside graphs: as one node with its own state, or laid out among the nodes of the outer graph.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,14 +6,14 @@ use crate::{
     Builder, Context, Graph, NodeId, Options, Output, State, Status, Step, StepError, executor, step,
 };
 
-/// A step that runs a whole graph with a state of its own.
+/// A step that runs a whole graph with its own state.
 ///
-/// `enter` makes the inner state from the outer one, `leave` the outer update from the inner state at its end. The inner
-/// run is part of the step's future: a limit, a cancellation or a dropped run of the outer graph stops it too. A
-/// journal sees one node; [`Builder::embed`] lays a graph of the same state out node by node instead.
+/// `enter` makes the inner state from the outer one; `leave` makes the outer update from the final inner state. The
+/// inner run is part of the step's future, so a limit, a cancellation or a dropped outer run stops it too. A journal
+/// sees one node; [`Builder::embed`] lays out a graph of the same state node by node instead.
 ///
-/// The step fails when the inner run does, and interrupts the outer run when a node of the inner one asks a person;
-/// the answer then reaches that node.
+/// The step fails if the inner run fails. It interrupts the outer run if an inner node asks a person; the answer then
+/// reaches that node.
 pub fn sub_graph<S, T>(
     graph: Graph<T>,
     enter: impl Fn(&S) -> T + Send + Sync + 'static,
@@ -59,10 +59,10 @@ where
 }
 
 impl<S: State> Builder<S> {
-    /// Lays another graph of the same state out among the nodes of this one; its names get `prefix/` before them.
+    /// Lays out another graph of the same state among the nodes of this one; its names get the prefix `prefix/`.
     ///
-    /// Returns the names of its entries, to lead edges to: none of them is an entry of this graph by itself. Every
-    /// embedded node has its own events and its own line in a journal.
+    /// Returns the names of its entries, to lead edges to: none of them is an entry of this graph. Every embedded node
+    /// has its own events and its own journal line.
     pub fn embed(&mut self, prefix: &str, inner: Builder<S>) -> Vec<String> {
         let named = |name: &str| format!("{prefix}/{name}");
         for mut node in inner.nodes {

@@ -1,10 +1,10 @@
-//! How long nodes took in earlier runs, so that the longest way to the end can be known before a run.
+//! Durations of nodes in earlier runs, so that a run can know its longest path in advance.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-/// Observations kept for each node; older ones are forgotten.
+/// Observations kept per node; older ones are dropped.
 const KEPT: usize = 32;
 
 /// The last durations of each node, in milliseconds.
@@ -15,7 +15,7 @@ pub struct Durations {
 }
 
 impl Durations {
-    /// Adds what one start of a node took.
+    /// Adds the duration of one start of a node.
     pub fn observe(&mut self, node: &str, took: Duration) {
         let list = self.nodes.entry(node.into()).or_default();
         if list.len() >= KEPT {
@@ -24,15 +24,15 @@ impl Durations {
         list.push(took.as_millis().try_into().unwrap_or(u64::MAX));
     }
 
-    /// The median of what the node took.
+    /// Returns the median duration of the node.
     pub fn expected(&self, node: &str) -> Option<Duration> {
         let mut list = self.nodes.get(node)?.clone();
         list.sort_unstable();
         list.get(list.len() / 2).copied().map(Duration::from_millis)
     }
 
-    /// What a share of the kept observations of a node did not exceed, by nearest rank. Nothing for a node that was observed
-    /// fewer than `least` times: of few observations the extremes say little.
+    /// Returns the given quantile of a node's durations, by nearest rank. Returns `None` for fewer than `least`
+    /// observations, because the extremes of few observations say little.
     pub fn quantile(&self, node: &str, share: f64, least: usize) -> Option<Duration> {
         let mut list = self.nodes.get(node).filter(|list| list.len() >= least)?.clone();
         list.sort_unstable();
@@ -40,7 +40,7 @@ impl Durations {
         list.get(rank.saturating_sub(1)).copied().map(Duration::from_millis)
     }
 
-    /// Every node with its median, for [`Options::expected`](crate::Options::expected).
+    /// Returns every node with its median, for [`Options::expected`](crate::Options::expected).
     pub fn medians(&self) -> Vec<(String, Duration)> {
         self.nodes.keys().filter_map(|node| Some((node.clone(), self.expected(node)?))).collect()
     }

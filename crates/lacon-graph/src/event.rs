@@ -1,17 +1,17 @@
-//! What happens in a run, as it happens.
+//! Events of a run, as they happen.
 
 use std::time::Duration;
 
 use crate::NodeId;
 
-/// One thing that happened.
+/// One event.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Time since the run began.
+    /// Time since the start of the run.
     pub at: Duration,
-    /// The node it happened to.
+    /// The node.
     pub node: NodeId,
-    /// How often the node had been started, this start included; 0 before the first.
+    /// Number of starts of the node, including this one; 0 before the first.
     pub visit: u32,
     /// What happened.
     pub kind: EventKind,
@@ -21,41 +21,41 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EventKind {
-    /// The inputs are there; the node waits for a free place in its class.
+    /// The inputs are ready; the node waits for a free slot in its class.
     Ready,
     /// The step runs.
     Started,
-    /// The step gave an output, which is in the state.
+    /// The step returned an output, which is in the state.
     Finished,
-    /// The step failed; with a fallback the run goes on.
+    /// The step failed; with a fallback, the run goes on.
     Failed {
         /// What went wrong.
         error: String,
-        /// Whether a fallback took its place.
+        /// Whether a fallback replaced the output.
         isolated: bool,
     },
-    /// The step failed in a way that another try may not; it is started again after a wait.
+    /// The step failed with a transient error; it starts again after a wait.
     Retrying {
         /// What went wrong.
         error: String,
-        /// The start that follows, counted from 2.
+        /// The number of the next start, from 2.
         attempt: u32,
     },
-    /// The step asks a person; the run stops when what runs beside it is done.
+    /// The step asks a person; the run stops when the nodes running beside it are done.
     Interrupted {
         /// What it asks.
         question: String,
     },
     /// The output was taken from the cache.
     Cached,
-    /// One instance of a node with several items is done.
+    /// One instance of a node that fans out is done.
     ItemFinished {
         /// The item.
         item: usize,
-        /// What went wrong, when a fallback took its place.
+        /// What went wrong, if a fallback replaced the output.
         error: Option<String>,
     },
-    /// No way led here: every incoming edge was ruled out.
+    /// The node was skipped: every incoming edge was ruled out.
     Skipped,
     /// The output was taken from the journal of an earlier run.
     Restored,

@@ -1,11 +1,11 @@
 //! Runs a graph: each node starts when its own inputs are decided, never at a common step.
 //!
-//! Edges carry tokens. A finished node decides each of its outgoing edges: taken or ruled out. A join fires by
-//! its rule once enough edges are decided; a node all of whose edges were ruled out is skipped and rules out its
-//! own. Edges that lie on a cycle must be decided again for each visit; edges from outside a cycle stay decided.
+//! Edges carry tokens. A finished node decides each of its outgoing edges: taken or ruled out. A join fires by its rule
+//! once enough edges are decided. A node whose edges were all ruled out is skipped and rules out its own edges. Edges
+//! on a cycle must be decided again for each visit; edges from outside a cycle stay decided.
 //!
-//! Cost: O(nodes + edges) per run plus one boxed future and one state snapshot (an `Arc`) per start. All steps are
-//! polled by one future in the caller's task: no task is spawned, so dropping [`run`]'s future stops everything.
+//! Cost: O(nodes + edges) per run, plus one boxed future and one state snapshot (an `Arc`) per start. One future in the
+//! caller's task polls all steps. No task is spawned, so dropping [`run`]'s future stops everything.
 
 use std::{
     collections::{BinaryHeap, VecDeque},
@@ -28,22 +28,22 @@ use crate::{
 /// Per-node progress within one run.
 #[derive(Clone, Default)]
 struct Progress {
-    /// Incoming edges (loops left out) that are not decided yet.
+    /// Undecided incoming edges, without loops.
     pending: u32,
     /// Decided edges that were taken.
     taken: u32,
-    /// Of those, the ones from outside any cycle, which stay taken.
+    /// Those from outside any cycle, which stay taken.
     sticky: u32,
-    /// Already started for the present set of inputs (joins that do not wait for all).
+    /// Whether the node has started for the present inputs (joins that do not wait for all).
     fired: bool,
-    /// Distinguishes the deadline of this join from an earlier visit's.
+    /// Distinguishes the deadline of this join from that of an earlier visit.
     generation: u32,
     visits: u32,
-    /// Instances of the present visit that are not done, for a node with items.
+    /// Unfinished instances of the present visit, for a node that fans out.
     items_left: usize,
 }
 
-/// One start of a step: the node, its item, which try it is.
+/// One start of a step: node, item and attempt.
 #[derive(Clone, Copy)]
 struct Start {
     node: usize,
@@ -58,7 +58,7 @@ enum Done<S: State> {
 
 type Pending<'a, S> = Pin<Box<dyn Future<Output = Done<S>> + Send + 'a>>;
 
-/// Ready nodes: those with the longest way to the end first, then first come, first served.
+/// Ready nodes: the longest path to the end first, then in order of arrival.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Ready {
     tail_us: u64,
@@ -78,22 +78,22 @@ struct Run<'a, S: State> {
     held: Vec<Ready>,
     in_class: Vec<(&'static str, usize)>,
     running: FuturesUnordered<Pending<'a, S>>,
-    /// How many instances of each node are running.
+    /// Number of running instances of each node.
     steps_running: Vec<u32>,
     n_running: usize,
     /// Records of an earlier run, by node and in visit order.
     restored: Vec<VecDeque<Record<S::Update>>>,
     /// Nodes that wait for a person.
     questions: Vec<(NodeId, String)>,
-    /// Longest expected time from each node to the end, where durations were learned.
+    /// Longest expected time from each node to the end, if durations were learned.
     tail_us: Option<Vec<u64>>,
     sequence: u64,
 }
 
 /// Runs the graph from the given state to its end, its deadline, its cancellation or its first failure.
 ///
-/// Dropping the future stops all steps at their next await point and leaves nothing running; a caller who wants
-/// the partial state back resolves [`Options::cancel`] instead.
+/// Dropping the future stops all steps at their next await point and leaves nothing running. To get the partial state
+/// back, resolve [`Options::cancel`] instead.
 pub async fn run<S: State>(graph: &Graph<S>, state: S, options: Options<'_, S>) -> Outcome<S> {
     let inner = &graph.inner;
     let mut restored: Vec<VecDeque<Record<S::Update>>> = Vec::new();
@@ -209,13 +209,13 @@ impl<'a, S: State> Run<'a, S> {
         }
     }
 
-    /// Puts a node whose inputs are there in the queue.
+    /// Queues a node whose inputs are ready.
     fn make_ready(&mut self, node: usize) {
         self.emit(node, EventKind::Ready);
         self.enqueue(node, None);
     }
 
-    /// Puts each item of a node in the queue; an item that an earlier run has done is taken from there.
+    /// Queues each item of a node; an item done in an earlier run is restored instead.
     fn spread(&mut self, node: usize, n: usize) -> Result<(), Status> {
         self.begin_visit(node);
         self.progress[node].items_left = n;
@@ -321,7 +321,7 @@ impl<'a, S: State> Run<'a, S> {
         cache.get(&self.cache_key(node)?.1)
     }
 
-    /// Polls one try of a step from here on, after a wait.
+    /// Polls one attempt of a step, after a wait.
     fn launch(&mut self, start: Start, wait: Duration) {
         let graph = self.graph;
         let spec = &graph.inner.nodes[start.node];
@@ -357,7 +357,7 @@ impl<'a, S: State> Run<'a, S> {
         }));
     }
 
-    /// Forgets the decided inputs that must be decided again before the next visit.
+    /// Clears the decided inputs that must be decided again before the next visit.
     fn consume_inputs(&mut self, node: usize) {
         let inner = &self.graph.inner;
         let waits_for_all = matches!(inner.nodes[node].join, Join::All);
@@ -464,7 +464,7 @@ impl<'a, S: State> Run<'a, S> {
         }
     }
 
-    /// Takes an output into the journal and the state, then decides the node's outgoing edges.
+    /// Writes an output to the journal and the state, then decides the node's outgoing edges.
     fn absorb(&mut self, node: usize, output: Output<S>, fresh: bool) -> Result<(), Status> {
         self.enter_state(node, None, output.route, output.update, fresh)?;
         self.decide_edges(node, output.route)
@@ -514,7 +514,7 @@ impl<'a, S: State> Run<'a, S> {
                 return Err(Status::Failed { node: NodeId(node), error });
             }
             let to = edge.to;
-            // The other labelled ways stay open: the node decides them when it is visited again.
+            // The other labeled ways stay open: the node decides them when it is visited again.
             let open: Vec<usize> = inner.out[node]
                 .iter()
                 .copied()
@@ -534,7 +534,7 @@ impl<'a, S: State> Run<'a, S> {
         Ok(())
     }
 
-    /// Hands decided edges to their targets; skips spread from node to node without recursion.
+    /// Passes decided edges to their targets; skips spread without recursion.
     fn deliver(&mut self, mut decided: VecDeque<(usize, bool)>) {
         let inner = &self.graph.inner;
         while let Some((edge, taken)) = decided.pop_front() {

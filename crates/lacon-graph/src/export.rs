@@ -1,14 +1,14 @@
-//! The graph as a picture: Graphviz DOT and Mermaid text.
+//! The graph as Graphviz DOT, Mermaid or plain text.
 
 use std::fmt::Write;
 
 use crate::{Graph, State};
 
-/// Depth, nodes, what they wait for, ways back.
+/// Depth, nodes, what they wait for, and back edges.
 type TextRow<'g> = (usize, Vec<&'g str>, Vec<String>, Vec<String>);
 
 impl<S: State> Graph<S> {
-    /// The graph in Graphviz DOT; ways back are dashed and carry their bound.
+    /// Returns the graph as Graphviz DOT; back edges are dashed and show their bound.
     pub fn to_dot(&self) -> String {
         let mut text = String::from("digraph {\n  rankdir=LR;\n  node [shape=box];\n");
         for node in &self.inner.nodes {
@@ -28,7 +28,7 @@ impl<S: State> Graph<S> {
         text
     }
 
-    /// The graph as a Mermaid flowchart.
+    /// Returns the graph as a Mermaid flowchart.
     pub fn to_mermaid(&self) -> String {
         let mut text = String::from("flowchart LR\n");
         for (i, node) in self.inner.nodes.iter().enumerate() {
@@ -43,8 +43,8 @@ impl<S: State> Graph<S> {
         text
     }
 
-    /// The graph as lines for a terminal: nodes that may run beside each other, and what they wait for. A way back stands behind
-    /// the node that it leaves, with its bound.
+    /// Returns the graph as lines for a terminal: nodes that can run in parallel, and what they wait for. A back edge
+    /// follows the node that it leaves, with its bound.
     pub fn to_text(&self) -> String {
         let n = self.inner.nodes.len();
         let mut depth = vec![0usize; n];

@@ -1,12 +1,12 @@
 //! Runs a graph of async steps: order, joins, loops, limits, cancellation, checkpoints.
 //!
-//! A graph is built once ([`Builder`]), checked once ([`Builder::build`] lists every fault) and is immutable
-//! afterwards. [`run`] starts each node the moment its own inputs are there: there is no super-step and no
-//! barrier. What travels between nodes is one typed state with a reducer per field ([`state!`]); reducers do not
-//! depend on the order in which concurrent nodes finish.
+//! A graph is built once ([`Builder`]), checked once ([`Builder::build`] lists every fault) and immutable afterwards.
+//! [`run`] starts each node the moment its own inputs are ready: there is no super-step and no barrier. One typed state
+//! travels between nodes, with a reducer per field ([`state!`]). Reducers do not depend on the order in which
+//! concurrent nodes finish.
 //!
-//! The crate knows nothing of prompts, tokens, providers or money. It spawns no task: all steps of a run are
-//! polled by the future that [`run`] returns, so dropping that future drops every running step.
+//! The crate knows nothing of prompts, tokens, providers or money. It spawns no task: the future of [`run`] polls all
+//! steps, so dropping it drops every running step.
 
 pub mod checkpoint;
 pub mod compose;

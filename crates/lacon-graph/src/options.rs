@@ -1,24 +1,24 @@
-//! How a run is done, and what it leaves.
+//! Options and results of a run.
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use crate::{Event, NodeCache, NodeId, State, StepError, checkpoint::Record};
 
-/// How one run is done.
+/// Options of one run.
 pub struct Options<'a, S: State> {
-    /// The longest the whole run may take; what is finished by then is kept.
+    /// Time limit of the run; finished work is kept.
     pub deadline: Option<Duration>,
-    /// The run stops when this resolves; what is finished by then is kept.
+    /// The run stops when this resolves; finished work is kept.
     pub cancel: Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
-    /// How many nodes of a class may run at once; a class that is not named is not bounded.
+    /// Most nodes of each class at once; other classes have no bound.
     pub class_limits: Vec<(&'static str, usize)>,
-    /// How many nodes may run at once; 0 for no bound.
+    /// Most nodes at once; 0 for no bound.
     pub max_running: usize,
-    /// How long nodes take, as learned from earlier runs; goes before what the graph declares.
+    /// Durations of nodes, learned from earlier runs; they override the declared ones.
     pub expected: Vec<(String, Duration)>,
     /// Outputs of nodes that have a cache policy.
     pub cache: Option<Arc<dyn NodeCache<S>>>,
-    /// What a person answered to nodes that interrupted an earlier run, by node.
+    /// Answers of a person to nodes that interrupted an earlier run, by node.
     pub answers: Vec<(String, String)>,
     /// Called for every event, in order, from the run's own task; must return quickly.
     pub on_event: Option<Box<dyn FnMut(Event) + Send + 'a>>,
@@ -29,7 +29,7 @@ pub struct Options<'a, S: State> {
     pub restored: Vec<Record<S::Update>>,
 }
 
-/// What [`Options::on_output`] is called with. An error stops the run.
+/// Argument of [`Options::on_output`]. An error stops the run.
 pub type OnOutput<'a, S> =
     Box<dyn FnMut(&Record<&<S as State>::Update>) -> Result<(), StepError> + Send + 'a>;
 
@@ -59,7 +59,7 @@ pub enum Status {
     Cancelled,
     /// [`Options::deadline`] passed.
     DeadlineExceeded,
-    /// Nodes wait for a person's answer; everything that did not need it is done.
+    /// Nodes wait for a person's answer; everything independent of it is done.
     Interrupted(Vec<(NodeId, String)>),
     /// A node without a fallback failed.
     Failed {
@@ -70,16 +70,16 @@ pub enum Status {
     },
 }
 
-/// What a run leaves.
+/// Result of a run.
 #[derive(Debug)]
 pub struct Outcome<S> {
-    /// The state, also when the run did not get to its end.
+    /// The state, even if the run did not reach its end.
     pub state: Arc<S>,
     /// How it ended.
     pub status: Status,
     /// How long it took.
     pub elapsed: Duration,
-    /// For each node how often it was started.
+    /// Number of starts of each node.
     pub visits: Vec<u32>,
     /// The nodes that were running or ready when the run stopped.
     pub unfinished: Vec<NodeId>,

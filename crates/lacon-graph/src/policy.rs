@@ -1,4 +1,4 @@
-//! What a node may be given besides its step: further tries, a cache, a limit on silence.
+//! Policies of a node: retry, cache, idle limit.
 
 use std::{
     collections::HashMap,
@@ -12,13 +12,13 @@ use tokio::time::Instant;
 
 use crate::{State, StepError};
 
-/// Further tries of a step whose error says that it is transient ([`StepError::transient`]).
+/// Retries of a step after a transient error ([`StepError::transient`]).
 ///
-/// The wait doubles with each try. A node that waits keeps its place in its class, so that retries cannot crowd out
-/// the work they wait for.
+/// The wait doubles with each attempt. A waiting node keeps its slot in its class, so that retries cannot crowd out the
+/// work they wait for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
-    /// Starts in all, the first one included; 1 for no retry.
+    /// Starts in all, including the first; 1 for no retry.
     pub attempts: u32,
     /// Wait before the second start.
     pub first: Duration,
@@ -27,39 +27,39 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// So many starts, half a second before the second one, at most half a minute between two.
+    /// Retries up to `starts` in all: half a second before the second one, at most half a minute between two.
     pub fn attempts(attempts: u32) -> Self {
         Self { attempts, first: Duration::from_millis(500), longest: Duration::from_secs(30) }
     }
 
-    /// The wait before a start, counted from 2.
+    /// Returns the wait before a start, counted from 2.
     pub(crate) fn wait(self, attempt: u32) -> Duration {
         let doubled = self.first.saturating_mul(1 << attempt.saturating_sub(2).min(20));
         doubled.min(self.longest)
     }
 }
 
-/// A sign of life that a step gives while it works, for nodes with an idle limit.
+/// A sign of life from a working step, for nodes with an idle limit.
 #[derive(Clone, Debug, Default)]
 pub struct Pulse {
-    /// Absent where nobody listens.
+    /// `None` if nobody listens.
     last: Option<Arc<Mutex<Instant>>>,
 }
 
 impl Pulse {
-    /// A pulse that somebody listens to, with its first beat.
+    /// Creates a pulse with a listener, and its first beat.
     pub(crate) fn heard() -> Self {
         Self { last: Some(Arc::new(Mutex::new(Instant::now()))) }
     }
 
-    /// Says that the step still makes progress.
+    /// Reports that the step still makes progress.
     pub fn beat(&self) {
         if let Some(last) = &self.last {
             *last.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
         }
     }
 
-    /// The last beat; of a pulse that nobody listens to, now.
+    /// Returns the time of the last beat; without a listener, now.
     fn last(&self) -> Instant {
         self.last
             .as_ref()
@@ -67,7 +67,7 @@ impl Pulse {
     }
 }
 
-/// Runs a step under the limits of its node; the error names the limit that was hit.
+/// Runs a step under the limits of its node; the error names the limit that was reached.
 pub(crate) async fn within<T>(
     node: &str,
     work: impl Future<Output = Result<T, StepError>>,
@@ -115,15 +115,15 @@ pub(crate) async fn within<T>(
     }
 }
 
-/// Where outputs of nodes with a cache policy are kept between starts and runs.
+/// Keeps outputs of nodes with a cache policy between starts and runs.
 pub trait NodeCache<S: State>: Send + Sync {
-    /// The update under a key, unless it is older than it may be.
+    /// Returns the update under a key, unless it has expired.
     fn get(&self, key: &str) -> Option<S::Update>;
-    /// Keeps an update under a key for so long.
+    /// Keeps an update under a key for the given time.
     fn put(&self, key: &str, update: &S::Update, time_to_live: Duration);
 }
 
-/// A [`NodeCache`] in memory, bounded by the number of entries: the oldest one makes room.
+/// A [`NodeCache`] in memory, bounded by the number of entries; the oldest one is dropped.
 pub struct MemoryCache<S: State> {
     capacity: usize,
     entries: Mutex<HashMap<String, Entry<S>>>,
@@ -142,7 +142,7 @@ impl<S: State> fmt::Debug for MemoryCache<S> {
 }
 
 impl<S: State> MemoryCache<S> {
-    /// A cache of at most so many updates.
+    /// Creates a cache of at most this many updates.
     pub fn new(capacity: usize) -> Self {
         Self { capacity, entries: Mutex::new(HashMap::new()) }
     }

@@ -1,4 +1,4 @@
-//! What a graph is made of: nodes with declared reads and writes, edges, joins, bounded loops.
+//! The parts of a graph: nodes with declared reads and writes, edges, joins, bounded loops.
 
 use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -25,49 +25,49 @@ pub enum Join {
     Any,
     /// When this many incoming edges were taken, or all were decided and at least one was taken.
     Quorum(usize),
-    /// As [`Join::All`], but no longer than this after the first edge was taken.
+    /// Like [`Join::All`], but at most this long after the first edge was taken.
     Deadline(Duration),
 }
 
-/// What a step sees.
+/// Input of a step.
 #[derive(Debug)]
 pub struct Context<S> {
-    /// The state as it was when the node became ready; a snapshot that never changes under the step.
+    /// A snapshot of the state at the moment the node became ready.
     pub state: Arc<S>,
     /// The node's name.
     pub node: Arc<str>,
-    /// How often the node was started, this time included.
+    /// Number of starts of the node, including this one.
     pub visit: u32,
-    /// Which of the node's instances this is, for a node that runs once for each of several items.
+    /// The instance of the node, for a node that fans out.
     pub item: Option<usize>,
-    /// What a person answered when the node interrupted an earlier run.
+    /// The answer of a person, if the node interrupted an earlier run.
     pub answer: Option<String>,
-    /// Signs of life for a node with an idle limit.
+    /// Signs of life, for a node with an idle limit.
     pub pulse: Pulse,
 }
 
-/// What a step gives back.
+/// Output of a step.
 #[derive(Debug)]
 pub struct Output<S: State> {
-    /// New values for the fields that the node declared to write.
+    /// New values for the declared fields.
     pub update: S::Update,
-    /// The labelled route to take; `None` takes the edges without a label.
+    /// The labeled route to take; `None` takes the edges without a label.
     pub route: Option<&'static str>,
 }
 
 impl<S: State> Output<S> {
-    /// An update that follows the unlabelled edges.
+    /// Creates an update that follows the unlabeled edges.
     pub fn update(update: S::Update) -> Self {
         Self { update, route: None }
     }
 
-    /// An update that follows the edges with this label (and those without one).
+    /// Creates an update that follows the edges with this label, and those without one.
     pub fn route(update: S::Update, label: &'static str) -> Self {
         Self { update, route: Some(label) }
     }
 }
 
-/// Why a step did not give an output.
+/// Why a step returned no output.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct StepError {
@@ -85,36 +85,36 @@ enum StepErrorKind {
 }
 
 impl StepError {
-    /// An error from a message.
+    /// Creates an error from a message.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), kind: StepErrorKind::Final, source: None }
     }
 
-    /// Stops the run until a person has answered; not an error of the step.
+    /// Stops the run until a person has answered; this is not an error of the step.
     ///
-    /// What runs beside the node is finished first. A later run that is given the answer in
-    /// [`Options::answers`](crate::Options::answers) starts the node again, with [`Context::answer`] filled in.
+    /// Nodes running beside it finish first. A later run with the answer in
+    /// [`Options::answers`](crate::Options::answers) starts the node again, with [`Context::answer`] set.
     pub fn interrupt(question: impl Into<String>) -> Self {
         Self { kind: StepErrorKind::Interrupt, ..Self::new(question) }
     }
 
-    /// The same error, marked as one that another try may not meet.
+    /// Returns the same error, marked as transient.
     #[must_use]
     pub fn transient(self) -> Self {
         Self { kind: StepErrorKind::Transient, ..self }
     }
 
-    /// Whether another try may succeed.
+    /// Returns whether a retry may succeed.
     pub fn is_transient(&self) -> bool {
         self.kind == StepErrorKind::Transient
     }
 
-    /// Whether the step asks a person.
+    /// Returns whether the step asks a person.
     pub fn is_interrupt(&self) -> bool {
         self.kind == StepErrorKind::Interrupt
     }
 
-    /// An error with its cause kept.
+    /// Creates an error that keeps its cause.
     pub fn with_source(
         message: impl Into<String>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -128,8 +128,8 @@ pub type StepFuture<'a, S> = Pin<Box<dyn Future<Output = Result<Output<S>, StepE
 
 /// The work of a node.
 ///
-/// `run` may be called several times (loops, retries) and from concurrent runs of one graph. The future may be
-/// dropped at any await point when the run is cancelled or a limit is hit.
+/// `run` can be called several times (loops, retries) and from concurrent runs of one graph. The future can be dropped
+/// at any await point.
 pub trait Step<S: State>: Send + Sync {
     /// Does the work.
     fn run<'a>(&'a self, context: Context<S>) -> StepFuture<'a, S>;
@@ -148,7 +148,7 @@ where
     }
 }
 
-/// Makes a step of an async closure.
+/// Makes a step from an async closure.
 pub fn step<S, F, R>(f: F) -> Arc<dyn Step<S>>
 where
     S: State,
@@ -185,9 +185,9 @@ pub(crate) struct Node<S: State> {
 pub(crate) struct Edge {
     pub from: usize,
     pub to: usize,
-    /// Taken only when the step returns this route.
+    /// The route that the step must return; `None` for any.
     pub label: Option<&'static str>,
-    /// A way back: starts its target again, at most this many times.
+    /// The bound of a back edge: it starts its target again at most this many times.
     pub loop_bound: Option<u32>,
 }
 
@@ -214,9 +214,9 @@ pub(crate) struct Inner<S: State> {
     /// Outgoing and incoming edge indices by node.
     pub out: Vec<Vec<usize>>,
     pub into: Vec<Vec<usize>>,
-    /// Topological rank without loop edges.
+    /// Topological rank, without loop edges.
     pub rank: Vec<u32>,
-    /// For each edge: its source may run again after its target (both lie on one cycle).
+    /// For each edge, whether its source can run again after its target (both lie on one cycle).
     pub cyclic: Vec<bool>,
     /// Longest expected time from each node's start to the end of the graph, in microseconds.
     pub tail_us: Vec<u64>,
@@ -225,7 +225,7 @@ pub(crate) struct Inner<S: State> {
 }
 
 impl<S: State> Inner<S> {
-    /// [`Inner::tail_us`] with learned durations in place of the declared ones.
+    /// [`Inner::tail_us`] with learned durations instead of declared ones.
     pub(crate) fn tails(&self, learned: &[(String, Duration)]) -> Vec<u64> {
         let learned: HashMap<&str, Duration> = learned.iter().map(|(node, d)| (&**node, *d)).collect();
         let own = |i: usize| {
@@ -245,27 +245,27 @@ impl<S: State> Inner<S> {
 }
 
 impl<S: State> Graph<S> {
-    /// The node names in declaration order.
+    /// Returns the node names in declaration order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.inner.nodes.iter().map(|node| &*node.name)
     }
 
-    /// How many nodes there are.
+    /// Returns the number of nodes.
     pub fn len(&self) -> usize {
         self.inner.nodes.len()
     }
 
-    /// Whether there are no nodes.
+    /// Returns whether there are no nodes.
     pub fn is_empty(&self) -> bool {
         self.inner.nodes.is_empty()
     }
 
-    /// The node of that name.
+    /// Returns the node of that name.
     pub fn find(&self, name: &str) -> Option<NodeId> {
         self.inner.nodes.iter().position(|node| &*node.name == name).map(NodeId)
     }
 
-    /// The names of the nodes that a node waits for, loop edges left out.
+    /// Returns the names of the nodes that a node waits for, without loop edges.
     pub fn inputs(&self, node: NodeId) -> impl Iterator<Item = &str> {
         let inner = &self.inner;
         inner.into[node.0]
@@ -290,7 +290,7 @@ impl<S: State> Default for Builder<S> {
 }
 
 impl<S: State> Builder<S> {
-    /// An empty graph whose initial state already holds these fields.
+    /// Creates an empty graph whose initial state already holds these fields.
     pub fn new(inputs: &[S::Field]) -> Self {
         Self { inputs: inputs.to_vec(), ..Self::default() }
     }
@@ -316,25 +316,25 @@ impl<S: State> Builder<S> {
         NodeSettings { node: self.nodes.last_mut().expect("a node was pushed on the line before") }
     }
 
-    /// The run starts here. A node that no entry leads to is a fault.
+    /// Declares an entry. A node that no entry leads to is a fault.
     pub fn entry(&mut self, name: &str) -> &mut Self {
         self.entries.push(name.into());
         self
     }
 
-    /// `to` waits for `from`.
+    /// Makes `to` wait for `from`.
     pub fn edge(&mut self, from: &str, to: &str) -> &mut Self {
         self.edges.push((from.into(), to.into(), None, None));
         self
     }
 
-    /// `to` waits for `from`, which takes this way only when its step returns the label.
+    /// Makes `to` wait for `from`, if the step of `from` returns the label.
     pub fn route(&mut self, from: &str, label: &'static str, to: &str) -> &mut Self {
         self.edges.push((from.into(), to.into(), Some(label), None));
         self
     }
 
-    /// A way back: the label starts `to` again, at most `bound` times in a run.
+    /// Adds a back edge: the label starts `to` again, at most `bound` times in a run.
     pub fn back(&mut self, from: &str, label: &'static str, to: &str, bound: u32) -> &mut Self {
         self.edges.push((from.into(), to.into(), Some(label), Some(bound)));
         self
@@ -369,52 +369,53 @@ pub struct NodeSettings<'a, S: State> {
 }
 
 impl<S: State> NodeSettings<'_, S> {
-    /// The fields that the step reads.
+    /// Declares the fields that the step reads.
     pub fn reads(self, fields: &[S::Field]) -> Self {
         self.node.reads.extend_from_slice(fields);
         self
     }
 
-    /// The fields that the step may write; writing another one fails the node.
+    /// Declares the fields that the step may write; writing another one fails the node.
     pub fn writes(self, fields: &[S::Field]) -> Self {
         self.node.writes.extend_from_slice(fields);
         self
     }
 
-    /// The routes that the step may return; each needs an edge, and no edge may carry another label.
+    /// Declares the routes that the step may return. Each needs an edge, and no edge may have another label.
     pub fn routes(self, labels: &[&'static str]) -> Self {
         self.node.routes.extend_from_slice(labels);
         self
     }
 
-    /// When the node starts; [`Join::All`] unless told.
+    /// Sets when the node starts; the default is [`Join::All`].
     pub fn join(self, join: Join) -> Self {
         self.node.join = join;
         self
     }
 
-    /// The longest time one start of the step may take.
+    /// Limits the time of one start of the step.
     pub fn time_limit(self, limit: Duration) -> Self {
         self.node.time_limit = Some(limit);
         self
     }
 
-    /// The longest silence of the step: it must call [`Pulse::beat`] at least this often.
+    /// Limits the silence of the step: it must call [`Pulse::beat`] at least this often.
     pub fn idle_limit(self, limit: Duration) -> Self {
         self.node.idle_limit = Some(limit);
         self
     }
 
-    /// Further tries after an error that is transient; a limit that was hit counts as one.
+    /// Retries after a transient error; a reached limit counts as one.
     pub fn retry(self, retry: Retry) -> Self {
         self.node.retry = Some(retry);
         self
     }
 
-    /// Takes the output from [`Options::cache`](crate::Options::cache) when it holds one under this key, for so long.
+    /// Takes the output from [`Options::cache`](crate::Options::cache) if it holds one under this key, for the given
+    /// time.
     ///
-    /// The key must name everything that the output depends on; `None` for a start that must not be cached. A node with
-    /// routes is never cached: its route is part of its output.
+    /// The key must name everything that the output depends on; `None` bypasses the cache. A node with routes is never
+    /// cached, because its route is part of its output.
     pub fn cache(
         self,
         time_to_live: Duration,
@@ -424,29 +425,29 @@ impl<S: State> NodeSettings<'_, S> {
         self
     }
 
-    /// Runs the step once for each of so many items, side by side; [`Context::item`] tells which.
+    /// Fans out: runs the step once per item, in parallel; [`Context::item`] is the item.
     ///
-    /// The number is asked for when the node's inputs are there, so it may follow from them. The node is finished when
-    /// all its instances are; with none it is finished at once. Updates merge by the item's position, whatever the order
-    /// in which the instances finish. Such a node has no routes.
+    /// The number is read when the node's inputs are ready, so it can depend on them. The node is finished when all its
+    /// instances are; with none it is finished at once. Updates merge by the item's position, in whatever order the
+    /// instances finish. Such a node has no routes.
     pub fn for_each(self, items: impl Fn(&S) -> usize + Send + Sync + 'static) -> Self {
         self.node.items = Some(Arc::new(items));
         self
     }
 
-    /// The concurrency class; [`Options::class_limits`](crate::Options) bounds how many of it run at once.
+    /// Sets the concurrency class; [`Options::class_limits`](crate::Options) bounds how many nodes of it run at once.
     pub fn class(self, class: &'static str) -> Self {
         self.node.class = Some(class);
         self
     }
 
-    /// How long the step usually takes: with limits in force, the node with the longest way to the end goes first.
+    /// Declares the usual duration of the step. Under limits, the node with the longest path to the end goes first.
     pub fn expected(self, duration: Duration) -> Self {
         self.node.expected = Some(duration);
         self
     }
 
-    /// Isolates the branch: an error becomes this update and the run goes on.
+    /// Isolates the branch: an error becomes this update, and the run goes on.
     pub fn fallback(self, f: impl Fn(&StepError) -> S::Update + Send + Sync + 'static) -> Self {
         self.node.fallback = Some(Arc::new(f));
         self

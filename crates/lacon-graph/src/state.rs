@@ -1,10 +1,9 @@
 //! Typed state: one reducer per field, independent of the order in which concurrent writers finish.
 //!
-//! Each write carries a [`Stamp`] that says where in the graph and in which visit it was made. Reducers merge by
-//! stamp and never by arrival, so a run gives the same state however its branches interleave.
+//! Each write carries a [`Stamp`]: where in the graph and in which visit it was made. Reducers merge by stamp and never
+//! by arrival, so a run gives the same state however its branches interleave.
 //!
-//! Each running node holds the state as it was at its start, so a state is copied at almost every write: values are shared
-//! between the copies.
+//! Each running node holds the state of its start, so almost every write copies the state. Copies share their values.
 
 use std::{fmt, sync::Arc};
 
@@ -13,9 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Where and when a value was written: later visits beat earlier ones, then later ranks in topological order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Stamp {
-    /// How often the writing node had been started, counted from 1; 0 is the initial state.
+    /// Number of starts of the writing node, from 1; 0 is the initial state.
     pub visit: u32,
-    /// The writing node's rank in topological order (loop edges left out).
+    /// The writing node's rank in topological order, without loop edges.
     pub rank: u32,
     /// The writing node's index, so that two stamps are equal only for the same write.
     pub node: u32,
@@ -26,7 +25,7 @@ pub struct Stamp {
 
 /// The state of a run. Written by [`state!`](crate::state!), not by hand.
 pub trait State: Clone + Send + Sync + 'static {
-    /// What one node adds: an optional new value for each field.
+    /// The update of one node: an optional new value for each field.
     type Update: Default + Clone + Send + Sync + 'static;
     /// The field names as an enum.
     type Field: Copy + Eq + fmt::Debug + Send + Sync + 'static;
@@ -34,7 +33,7 @@ pub trait State: Clone + Send + Sync + 'static {
     const FIELDS: &'static [Self::Field];
     /// The field's name as declared.
     fn name(field: Self::Field) -> &'static str;
-    /// Whether two concurrent nodes may both write the field without one write being lost.
+    /// Returns whether two concurrent nodes can both write the field without losing a write.
     fn shared(field: Self::Field) -> bool;
     /// The fields that an update sets.
     fn written(update: &Self::Update) -> Vec<Self::Field>;
@@ -42,19 +41,19 @@ pub trait State: Clone + Send + Sync + 'static {
     fn apply(&mut self, update: Self::Update, stamp: Stamp);
 }
 
-/// How the values written to one field become one value.
+/// Merges the values written to one field.
 ///
 /// Merging must be commutative and associative over distinct stamps.
 pub trait Reducer: Clone + Default + Send + Sync {
     /// The type a node writes.
     type Item: Send + Sync;
-    /// Whether concurrent writers keep all that they wrote.
+    /// Whether all concurrent writes are kept.
     const SHARED: bool;
     /// Merges one written value.
     fn put(&mut self, item: Self::Item, stamp: Stamp);
 }
 
-/// Keeps the value with the highest stamp: the writer that stands later in the graph wins.
+/// Keeps the value with the highest stamp: the writer later in the graph wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastWins<T> {
     value: Option<Arc<T>>,
@@ -68,7 +67,7 @@ impl<T> Default for LastWins<T> {
 }
 
 impl<T> LastWins<T> {
-    /// The value, if any was written.
+    /// Returns the value, if any was written.
     pub fn get(&self) -> Option<&T> {
         self.value.as_deref()
     }
@@ -86,7 +85,7 @@ impl<T: Clone + Send + Sync> Reducer for LastWins<T> {
     }
 }
 
-/// Keeps every value, ordered by stamp; nothing is dropped or de-duplicated.
+/// Keeps every value, ordered by stamp; duplicates stay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Append<T> {
     items: Vec<(Stamp, Arc<T>)>,
@@ -99,17 +98,17 @@ impl<T> Default for Append<T> {
 }
 
 impl<T> Append<T> {
-    /// The values in the order of their stamps.
+    /// Returns the values in the order of their stamps.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &T> {
         self.items.iter().map(|(_, item)| &**item)
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether nothing was written.
+    /// Returns whether nothing was written.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
@@ -138,7 +137,7 @@ impl<T> Default for Max<T> {
 }
 
 impl<T> Max<T> {
-    /// The largest value, if any was written.
+    /// Returns the largest value, if any was written.
     pub fn get(&self) -> Option<&T> {
         self.value.as_ref()
     }
@@ -159,13 +158,13 @@ impl<T: Clone + Ord + Send + Sync> Reducer for Max<T> {
 ///
 /// ```
 /// lacon_graph::state! {
-///     /// What two researchers leave.
-///     pub struct Debate, update DebateUpdate, field DebateField {
-///         /// The plan; the later writer wins.
-///         plan: lacon_graph::LastWins<String>,
-///         /// Everything that was said.
-///         said: lacon_graph::Append<String>,
-///     }
+/// /// What two researchers leave.
+/// pub struct Debate, update DebateUpdate, field DebateField {
+/// /// The plan; the later writer wins.
+/// plan: lacon_graph::LastWins<String>,
+/// /// Everything that was said.
+/// said: lacon_graph::Append<String>,
+/// }
 /// }
 /// use lacon_graph::{Stamp, State};
 /// let mut state = Debate::default();

@@ -7,7 +7,7 @@ use crate::{
     spec::{Builder, Edge},
 };
 
-/// One thing that is wrong with a graph.
+/// One fault of a graph.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -17,7 +17,7 @@ pub enum Fault {
     /// An edge or entry names a node that does not exist.
     #[error("{at} names node {name:?}, which is not declared")]
     UnknownNode {
-        /// Where the name stands.
+        /// Where the name occurs.
         at: String,
         /// The name.
         name: String,
@@ -25,13 +25,13 @@ pub enum Fault {
     /// The graph declares no entry.
     #[error("the graph has no entry")]
     NoEntry,
-    /// No way leads from an entry to the node.
+    /// No path leads from an entry to the node.
     #[error("node {0:?} cannot be reached from an entry")]
     Unreachable(String),
-    /// A cycle of edges none of which is a bounded way back.
+    /// A cycle without a bounded back edge.
     #[error("cycle without a bound: {}", .0.join(" -> "))]
     UnboundedCycle(Vec<String>),
-    /// A way back with a bound of 0.
+    /// A back edge with a bound of 0.
     #[error("the way back from {from:?} to {to:?} has bound 0, at least 1 is needed")]
     ZeroBound {
         /// Source.
@@ -39,7 +39,7 @@ pub enum Fault {
         /// Target.
         to: String,
     },
-    /// A way back that does not lead back.
+    /// A back edge that closes no cycle.
     #[error("the way back from {from:?} to {to:?} closes no cycle: {to:?} does not lead to {from:?}")]
     BackEdgeForward {
         /// Source.
@@ -75,7 +75,7 @@ pub enum Fault {
         /// The field.
         field: &'static str,
     },
-    /// Two nodes that may run at the same time write a field that keeps only one of the values.
+    /// Two nodes that can run at the same time write a field that keeps only one value.
     #[error("nodes {first:?} and {second:?} may both write field {field:?} at once, which keeps one value")]
     ConcurrentWriters {
         /// One writer.
@@ -87,7 +87,7 @@ pub enum Fault {
     },
 }
 
-/// Everything that is wrong with a graph; never empty.
+/// All faults of a graph; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -100,7 +100,7 @@ impl fmt::Display for Faults {
 
 impl std::error::Error for Faults {}
 
-/// What the executor needs to know of a sound graph.
+/// What the executor needs to know of a valid graph.
 pub(crate) struct Layout {
     pub edges: Vec<Edge>,
     pub out: Vec<Vec<usize>>,
@@ -210,7 +210,7 @@ fn reach<I: Iterator<Item = usize>>(n: usize, from: &[usize], next: impl Fn(usiz
     seen
 }
 
-/// Kahn's algorithm over the edges that are no way back; shorter than `n` when there is a cycle.
+/// Kahn's algorithm without back edges; shorter than `n` if there is a cycle.
 fn topological(n: usize, edges: &[Edge], out: &[Vec<usize>], into: &[Vec<usize>]) -> Vec<usize> {
     let mut waiting: Vec<usize> =
         (0..n).map(|i| into[i].iter().filter(|e| edges[**e].loop_bound.is_none()).count()).collect();
@@ -228,7 +228,7 @@ fn topological(n: usize, edges: &[Edge], out: &[Vec<usize>], into: &[Vec<usize>]
     order
 }
 
-/// One cycle among the nodes that topological sorting left over.
+/// Returns one cycle among the nodes left over by the topological sort.
 fn cycle_among(left: &[bool], edges: &[Edge], out: &[Vec<usize>]) -> Vec<usize> {
     // Every left-over node has a left-over predecessor, but only those on a cycle or behind one; following
     // successors that still reach back is not needed: walking predecessors must repeat a node.
@@ -327,7 +327,7 @@ fn check_fields<S: State>(builder: &Builder<S>, edges: &[Edge], out: &[Vec<usize
     }
 }
 
-/// Whether two nodes lie behind different routes of one node, so that one run reaches only one of them.
+/// Returns whether two nodes lie behind different routes of one node, so that one run reaches only one of them.
 fn exclusive(n: usize, edges: &[Edge], out: &[Vec<usize>], first: usize, second: usize) -> bool {
     let targets =
         |i: usize| out[i].iter().map(|e| &edges[*e]).filter(|e| e.loop_bound.is_none()).map(|e| e.to);

@@ -1,8 +1,8 @@
-//! Leaves an endpoint alone that fails all the time, and tries it again with one call.
+//! A circuit breaker: rests an endpoint that keeps failing, and tries it again with one call.
 //!
-//! Only what tells of the endpoint's health counts: connections, time-outs, server errors, cut streams. A refused key, a rate limit
-//! or a bad request says that the endpoint is alive. The failures must also be more than half of what was sent since the last
-//! success: of many calls that start together the failures end first.
+//! Only signs of the endpoint's health count: connections, time-outs, server errors, cut streams. A refused key, a rate
+//! limit or a bad request shows that the endpoint is alive. Failures must also be more than half of the calls since the
+//! last success, because of many calls that start together the failures end first.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::sync::{Mutex, MutexGuard};
 /// Steers [`Breaker`].
 #[derive(Debug, Clone)]
 pub struct BreakerOptions {
-    /// Failures in a row that open the circuit; 0 turns the breaker off.
+    /// Consecutive failures that open the circuit; 0 turns the breaker off.
     pub failures: u32,
     /// How long the circuit stays open at first; it doubles with each failed trial.
     pub open: Duration,
@@ -42,7 +42,7 @@ struct State {
     trial: bool,
 }
 
-/// Breaks the circuit to the client it wraps; one breaker stands for one endpoint.
+/// A circuit breaker around a client; one breaker stands for one endpoint.
 #[derive(Debug)]
 pub struct Breaker<C> {
     inner: C,

@@ -1,14 +1,14 @@
-//! What each family of models accepts: one table, first match wins, with rules that future members inherit.
+//! What each family of models accepts: one table, first match wins, with patterns that cover future members.
 //!
-//! A parameter that a family refuses is left out and the answer carries a warning; nothing is dropped in silence. A model that
-//! no rule knows gets the plainest treatment and a warning of its own.
+//! A parameter that a family refuses is left out, and the answer carries a warning. A model that no rule knows gets the
+//! plainest request and a warning of its own.
 
-/// How a family is made to answer in a given form.
+/// How a family answers in a given form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StructuredSupport {
     /// The provider enforces a JSON Schema.
     Schema,
-    /// The provider enforces JSON; the schema has to stand in the prompt.
+    /// The provider enforces JSON; the schema must be in the prompt.
     JsonObject,
     /// Only the prompt can ask for it.
     Prompt,
@@ -27,7 +27,7 @@ pub struct Capabilities {
     pub max_completion_tokens: bool,
     /// Accepts a tool choice that forces a call.
     pub forced_tool: bool,
-    /// How it is made to answer in a given form.
+    /// How it answers in a given form.
     pub structured: StructuredSupport,
     /// Wants its reasoning back in the next turn of a tool loop.
     pub echo_reasoning: bool,
@@ -52,7 +52,7 @@ const OPENAI_REASONING: Capabilities = Capabilities {
     max_completion_tokens: true,
     ..PLAIN
 };
-/// Members that have no sampling temperature any more.
+/// Members without a sampling temperature.
 const CLAUDE_STEADY: Capabilities = Capabilities {
     family: "claude",
     temperature: false,

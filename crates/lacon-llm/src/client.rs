@@ -1,4 +1,4 @@
-//! The one trait through which models are called.
+//! The one trait for calling models.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,10 +12,10 @@ use crate::response::Response;
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-/// What happens while a call is under way.
+/// Events of a running call.
 ///
-/// Text that was shown through [`StreamEvent::Delta`] is void after [`StreamEvent::Retrying`] and
-/// [`StreamEvent::Restarted`]: what follows replaces it. Only the [`Response`] is the answer.
+/// Text from [`StreamEvent::Delta`] is void after [`StreamEvent::Retrying`] and [`StreamEvent::Restarted`]: later text
+/// replaces it. Only the [`Response`] is the answer.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum StreamEvent<'a> {
@@ -45,37 +45,37 @@ pub enum StreamEvent<'a> {
     },
     /// A second request was sent beside a slow first one.
     Hedged {
-        /// How long the first had been under way.
+        /// How long the first had been running.
         after: Duration,
     },
-    /// The text shown so far was from an attempt that lost; the following deltas start from the beginning.
+    /// The text so far came from an attempt that lost; the next deltas start from the beginning.
     Restarted,
-    /// The caller should hear about this.
+    /// A warning for the caller.
     Warning(&'a str),
 }
 
-/// Ignores all events; for callers that only want the answer.
+/// Ignores all events, for callers that only want the answer.
 pub fn ignore_events(_: StreamEvent<'_>) {}
 
-/// Who answers behind a client.
+/// Identity of the model behind a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientInfo {
     /// The provider's name, such as `openai`; layers pass on the name of the client they wrap.
     pub provider: String,
     /// Where requests go, without credentials; empty when there is no endpoint.
     pub base_url: String,
-    /// Whether answers are made up rather than a model's.
+    /// Whether answers are simulated rather than a model's.
     pub simulated: bool,
 }
 
 /// Answers requests with a model.
 ///
-/// `complete` may be called any number of times at once. It returns only complete, valid answers: a stream that was cut, an
-/// answer that is not what the protocol says, or broken tool arguments are errors, never shortened answers. Events are sent
-/// in order, from the task that polls the future; `on_event` must not block.
+/// `complete` can be called any number of times at once. It returns only complete, valid answers: a cut stream, an
+/// answer that breaks the protocol, or malformed tool arguments are errors, never shortened answers. Events are sent in
+/// order, from the task that polls the future; `on_event` must not block.
 ///
-/// Dropping the future cancels the call: its connection is closed or its stream reset, waits end, hedges are dropped, and
-/// nothing goes on in the background. What the provider had generated until then may still be billed.
+/// Dropping the future cancels the call: its connection is closed or its stream reset, waits end, hedges are dropped,
+/// and nothing continues in the background. The provider may still bill what it generated until then.
 pub trait Client: Send + Sync {
     /// Asks the model and waits for the whole answer.
     fn complete<'a>(

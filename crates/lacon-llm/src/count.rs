@@ -1,4 +1,4 @@
-//! Our own count of a request's prompt, before it is sent.
+//! Lacon's count of a request's prompt, before it is sent.
 
 use lacon_tokens::{ChatMessage, ModelEncoding, count_request};
 
@@ -6,7 +6,7 @@ use crate::request::Request;
 
 /// Counts the prompt tokens of a request: messages, framing, tool calls, declared tools and the answer's schema.
 ///
-/// O(bytes of the request). What the figure is worth stands in `encoding.how`.
+/// O(bytes of the request). `encoding.how` tells how exact the count is.
 pub fn count_prompt(request: &Request, encoding: &ModelEncoding) -> usize {
     let calls: Vec<Vec<(&str, &str)>> = request
         .messages

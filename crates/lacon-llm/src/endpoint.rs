@@ -1,4 +1,4 @@
-//! The base URL of an endpoint and the addresses made from it.
+//! The base URL of an endpoint and the addresses under it.
 
 use hyper::Uri;
 

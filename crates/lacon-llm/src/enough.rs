@@ -1,4 +1,4 @@
-//! When an answer is long enough: the stream is closed at the end of a sentence or a row behind the stated limit.
+//! Ends an answer that is long enough: its stream is closed at the end of a sentence or row behind the stated limit.
 //!
 //! `max_tokens` cannot do this. It cuts inside sentences and figures, and a row of figures has many tokens a word.
 

@@ -1,4 +1,4 @@
-//! The one error type of the crate: why a call gave no answer, and whether to try again.
+//! The one error type of the crate: why a call failed, and whether to retry.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A plain POST of JSON with bounded retries: what tool endpoints need. The one place besides [`crate::Retry`] where
-//! a request is sent again.
+//! A plain POST of JSON with bounded retries, for tool endpoints. Besides [`crate::Retry`], it is the only place that
+//! sends a request again.
 
 use std::time::Duration;
 

@@ -1,13 +1,12 @@
-//! Sends a second request beside one that is slower than usual; the first valid answer wins.
+//! Hedging: a second request beside one that is slower than usual; the first valid answer wins.
 //!
-//! Three signs count as slow: no first token by the time by which nearly all earlier calls of this role and model had one; a
-//! stream that stands still far longer than such streams do; and a stream that is written so slowly that, by the usual length and
-//! speed, a new request would be done well before it. A long answer at the usual speed is not slow.
+//! Three signs count as slow. There is no first token by the time at which nearly all earlier calls of this role and
+//! model had one. A stream stands still far longer than such streams do. Or a stream is so slow that, at the usual
+//! length and speed, a new request would finish well before it. A long answer at the usual speed is not slow.
 //!
-//! The race is decided as early as it can be, since a loser that goes on writing is paid for in full: after a late first token by
-//! the first token, after a standstill by the next part. The loser is dropped, which cancels it; what it was probably billed stays
-//! in the attempts. All requests run in the caller's future, so dropping the call
-//! drops them all.
+//! The race is decided as early as possible, because a loser that goes on writing is billed in full: after a late first
+//! token by the first token, after a standstill by the next part. The loser is dropped, which cancels it; its estimated
+//! bill stays in the attempts. All requests run in the caller's future, so dropping the call drops them all.
 
 mod history;
 
@@ -40,9 +39,10 @@ pub struct HedgeOptions {
     pub min_lengths: usize,
     /// Earlier calls that are remembered per role and model.
     pub window: usize,
-    /// Wait for a first token while nothing is learned, four times as long for models that think first; none means no hedge.
+    /// Wait for a first token while nothing is learned, four times as long for reasoning models; `None` disables the
+    /// hedge.
     pub first_token: Option<Duration>,
-    /// Wait for the next part of an answer while nothing is learned; none means no hedge.
+    /// Wait for the next part of an answer while nothing is learned; `None` disables the hedge.
     pub gap: Option<Duration>,
     /// The wait for a first token is this many times what was learned.
     pub first_factor: f64,
@@ -52,8 +52,8 @@ pub struct HedgeOptions {
     pub gap_factor: f64,
     /// How long a stream is watched before its speed is judged.
     pub crawl_after: Duration,
-    /// What is left to write must take this many times as long as a new request; none means that speed is not judged. Slow spells
-    /// of a provider often meet all requests alike: measure before it is turned on.
+    /// The rest of the answer must take this many times as long as a new request; `None` disables the check. Slow
+    /// spells of a provider often affect all requests alike: measure before turning it on.
     pub crawl_factor: Option<f64>,
     /// Most further requests per call; 0 turns hedging off. A further one after the first goes out only when the one before it was
     /// refused and the first request is still slow.

@@ -1,9 +1,9 @@
 //! One client trait for language models: providers, streaming, retry, hedging, tape.
 //!
-//! [`Client`] is the only thing the rest of the workspace calls. A provider is a [`Client`] that makes exactly one attempt;
-//! everything else (retry, hedge, limits, tape) is a [`Client`] around a [`Client`] and can be left out. Calls are retried in
-//! this crate and nowhere else, and every attempt, also the failed and the cancelled one, is handed back for the ledger.
-//! [`Stack`] puts the layers together in the order in which they fit.
+//! The rest of the workspace calls only [`Client`]. A provider is a [`Client`] that makes exactly one attempt.
+//! Everything else (retry, hedge, limits, tape) is a [`Client`] around a [`Client`] and can be left out. Calls are
+//! retried in this crate and nowhere else. Every attempt is reported for the ledger, also a failed or canceled one.
+//! [`Stack`] puts the layers in their order.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -1,10 +1,10 @@
-//! Rate limits shared by all agents: calls at once, requests and tokens per minute.
+//! Rate limits shared by all agents: concurrent calls, requests and tokens per minute.
 //!
-//! Calls wait in the order in which they came. Tokens are reserved by estimate before a call and settled by the reported usage
-//! after it. A refusal for the rate concerns only its own call as long as it is one among many: some providers refuse at random.
-//! When a large share of what was sent lately is refused, fewer calls are let through at once and all new ones wait as long as the
-//! provider asks; successes let the number grow back. The share is taken of what was sent, not of what has ended, since a refusal
-//! comes at once and a success only after the whole answer.
+//! Calls wait in the order of arrival. Tokens are reserved by estimate before a call and settled by the reported usage
+//! after it. A single rate refusal concerns only its own call, because some providers refuse at random. When a large
+//! share of recent calls is refused, fewer calls run at once, and all new ones wait as long as the provider asks.
+//! Successes raise the number again. The share is taken of calls sent, not ended, because a refusal comes at once and a
+//! success only after the whole answer.
 
 use std::time::Duration;
 

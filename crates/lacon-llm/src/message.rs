@@ -1,4 +1,4 @@
-//! Messages, tool calls and tool declarations, free of any provider's shape.
+//! Messages, tool calls and tool declarations, independent of any provider.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub struct Message {
     /// The call that a tool message answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
-    /// Opaque state of the provider (thinking blocks, signatures) that it wants back unchanged in the next turn.
+    /// Opaque state of the provider (thinking blocks, signatures) to send back unchanged in the next turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider_state: Option<Value>,
 }

@@ -1,10 +1,10 @@
 //! The providers: one file each, one list, and the attempt that all of them share.
 //!
-//! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream and returns it only when
-//! the protocol says that it is whole.
+//! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream, and returns
+//! it only when the protocol says that it is whole.
 //!
-//! A new provider is a file here with its [`Wire`] and [`Reader`], its answers' JSON in `wire/`, a variant of [`Protocol`], and
-//! three transcripts in `testdata/transcripts/<name>/`; the tests then check it like the others.
+//! A new provider is a file here with its [`Wire`] and [`Reader`], its JSON in `wire/`, a variant of [`Protocol`], and
+//! three transcripts in `testdata/transcripts/<name>/`. The tests then check it like the others.
 
 mod anthropic;
 mod attempt;
@@ -94,7 +94,7 @@ pub struct ProviderOptions {
     pub base_url: String,
     /// The API key; no key is sent when empty.
     pub key: Secret,
-    /// More headers, such as an organisation; their values are treated as secrets.
+    /// More headers, such as an organization; their values are treated as secrets.
     pub headers: Vec<(String, Secret)>,
     /// Send `X-Lacon-Run`, `X-Lacon-Role` and `X-Lacon-Ticker`.
     pub send_tags: bool,

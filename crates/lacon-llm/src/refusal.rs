@@ -1,4 +1,4 @@
-//! Reads the error bodies of providers: which kind of refusal it is, in whose words, and how long to wait.
+//! Reads the error bodies of providers: the kind of refusal, its text, and how long to wait.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is asked of a model, and the digest that names it.
+//! A request to a model, and the digest that identifies it.
 
 use std::time::Duration;
 
@@ -81,11 +81,11 @@ pub struct Request {
     /// Schema of the answer; free text when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<JsonSchema>,
-    /// How many of the first messages other calls begin with too. A provider that caches only up to a mark gets the mark there; the
-    /// others find shared beginnings by themselves. It changes the bill, not the answer, and is not part of the digest.
+    /// Number of leading messages that other calls share. A provider that caches only up to a mark gets the mark there;
+    /// others find shared prefixes by themselves. This changes the bill, not the answer, and is not part of the digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shared_messages: Option<usize>,
-    /// The length at which the stream is closed; never when absent. It is not part of the digest.
+    /// The length at which the stream is closed; `None` for never. Not part of the digest.
     #[serde(skip)]
     pub enough: Option<Enough>,
     /// For whom the call is made.
@@ -103,10 +103,11 @@ impl Request {
         Self { model: model.into(), ..Self::default() }
     }
 
-    /// Returns the blake3 digest, in hex, of all that decides the answer: model, messages, tools, choice, limits, format.
+    /// Returns the blake3 digest, in hex, of all that determines the answer: model, messages, tools, choice, limits,
+    /// format.
     ///
-    /// Tags, time limits and marks for caches are left out, and object keys are hashed in sorted order: two requests that mean the same have
-    /// the same digest whatever order a map was filled in.
+    /// Tags, time limits and cache marks are left out, and object keys are hashed in sorted order: two equivalent
+    /// requests have the same digest in any key order.
     pub fn digest(&self) -> String {
         let mut hash = blake3::Hasher::new();
         field(&mut hash, "model", self.model.as_bytes());

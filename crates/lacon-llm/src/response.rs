@@ -1,4 +1,4 @@
-//! What a model answered, what it cost, and how the answer was got.
+//! The answer of a model, its cost, and its attempts.
 
 use std::time::Duration;
 
@@ -123,7 +123,7 @@ pub enum Outcome {
     Answered,
     /// It failed.
     Failed(ErrorKind),
-    /// It was given up because another attempt answered first.
+    /// It was canceled because another attempt answered first.
     Superseded,
 }
 
@@ -132,8 +132,7 @@ pub enum Outcome {
 pub struct Attempt {
     /// When the request was sent.
     pub start: Duration,
-    /// When there was a connection to send it on: made for it, or found unused. Absent where no network was used or
-    /// none was got.
+    /// When a connection was available, new or idle. Absent if no network was used or no connection was made.
     pub connected: Option<Duration>,
     /// When the first part of the answer came.
     pub first_token: Option<Duration>,
@@ -147,11 +146,11 @@ pub struct Attempt {
     pub error: Option<String>,
     /// What the provider reported for this attempt.
     pub usage: Option<Usage>,
-    /// What the attempt was probably billed where the provider reported nothing: an estimate, to be marked as one.
+    /// Estimated bill of the attempt if the provider reported nothing; to be marked as an estimate.
     pub usage_estimate: Option<Usage>,
     /// Bytes of answer text and tool arguments that arrived.
     pub received: u64,
-    /// Whether it was sent while an earlier attempt was still under way.
+    /// Whether it was sent while an earlier attempt was still running.
     pub hedge: bool,
 }
 
@@ -183,7 +182,7 @@ pub struct Response {
     pub id: Option<String>,
     /// State to send back with the assistant's message; [`Response::message`] does it.
     pub provider_state: Option<Value>,
-    /// Every try, in order of start; the last that answered is the one the text is from.
+    /// Every attempt, in order of start; the text is from the last one that answered.
     pub attempts: Vec<Attempt>,
     /// Whether a second request was sent beside the first.
     pub hedged: bool,
@@ -191,7 +190,7 @@ pub struct Response {
     pub first_token: Option<Duration>,
     /// How long the call took, waits and failed attempts included.
     pub elapsed: Duration,
-    /// What the caller should hear about: a parameter left out, an unknown model, a repaired answer.
+    /// Warnings: a parameter left out, an unknown model, a repaired answer.
     pub warnings: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
-//! Tries a call again when trying again can help. This is the only place in the workspace where a call is retried.
+//! Retries a call when that can help. No other place in the workspace retries calls.
 //!
-//! The wait is drawn evenly from zero to a limit that doubles with each attempt (full jitter); a wait that the provider asks for
-//! is never cut short and is stretched by at most a tenth, so that agents that were refused together do not come back together. A
-//! budget bounds what retries may add to the load of an endpoint that fails all the time.
+//! The wait is drawn uniformly from zero to a limit that doubles with each attempt (full jitter). A wait that the
+//! provider asks for is never shortened, and is lengthened by at most a tenth, so that agents refused together do not
+//! return together. A budget bounds the extra load on an endpoint that keeps failing.
 
 use std::sync::Mutex;
 use std::time::Duration;

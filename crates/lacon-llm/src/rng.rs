@@ -1,4 +1,4 @@
-//! Seeded randomness for jitter: splitmix64 over an atomic counter, so that it needs no lock.
+//! Seeded randomness for jitter: splitmix64 over an atomic counter, which needs no lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

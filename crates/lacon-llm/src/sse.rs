@@ -1,8 +1,8 @@
-//! Server-sent events: bytes in, events out, wherever the network split them.
+//! Server-sent events: bytes in, events out, however the network splits them.
 //!
-//! Data is kept as the bytes that came; nobody decodes them here. The framer follows the HTML standard: lines end in LF, CRLF
-//! or CR, a byte order mark is skipped, comments and unknown fields are ignored, several data lines are joined by LF, an event
-//! that no blank line ended is dropped. The cost is one pass over the bytes and one copy of the data.
+//! Data stays as bytes. The framer follows the HTML standard: lines end in LF, CRLF or CR; a byte order mark is
+//! skipped; comments and unknown fields are ignored; data lines are joined by LF; an event without a blank line at its
+//! end is dropped. The cost is one pass over the bytes and one copy of the data.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
-//! The layers in the one order in which they fit together, each with its switch.
+//! The layers around a client in their one order, each with its switch.
 //!
-//! From the outside in: tape, form, retry, hedge, limit, breaker, client. The tape records what a caller gets, so a replay needs
-//! none of the others. A retry is a new call to the hedge, so a call that stalls is hedged in each of its attempts. Every single
-//! request, a hedge too, waits for the limit and is seen by the breaker.
+//! From the outside in: tape, form, retry, hedge, limit, breaker, client. The tape records what a caller gets, so a
+//! replay needs no other layer. A retry is a new call to the hedge, so each attempt of a stalled call is hedged. Every
+//! single request, also a hedge, waits for the limit and is seen by the breaker.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,16 +15,16 @@ use crate::retry::{Retry, RetryOptions};
 use crate::structured::{Structured, StructuredOptions};
 use crate::tape::{Tape, Taped};
 
-/// Which layers to put around a client; an absent one is left out.
+/// The layers to put around a client; `None` leaves one out.
 #[derive(Debug, Clone, Default)]
 pub struct StackOptions {
-    /// Leave an endpoint alone that fails all the time.
+    /// Rest an endpoint that keeps failing.
     pub breaker: Option<BreakerOptions>,
     /// Calls at once and per minute.
     pub limit: Option<LimitOptions>,
     /// Second requests beside slow ones.
     pub hedge: Option<HedgeOptions>,
-    /// Try again.
+    /// Retry.
     pub retry: Option<RetryOptions>,
     /// Check answers that have a form.
     pub structured: Option<StructuredOptions>,

@@ -1,8 +1,10 @@
-//! Answers in a given form: checked against the schema, mended without a call where that is safe, asked for once more otherwise.
+//! Answers in a given form: checked against the schema, repaired without a call if that is safe, else asked for once
+//! more.
 //!
-//! The steps, each only when the one before did not do: the answer as it is; the JSON in it, read tolerantly and with harmless
-//! changes of type; one more call that shows the model what is wrong; the answer as free text, with a warning. An endpoint that
-//! refuses the parameter is asked again with the schema in the prompt. Every change is listed in the answer's warnings.
+//! Each step runs only if the one before failed: the answer as it is; the JSON in it, read tolerantly and with harmless
+//! changes of type; one more call that shows the model the error; the answer as free text, with a warning. An endpoint
+//! that refuses the schema parameter is asked again with the schema in the prompt. Every change is listed in the
+//! answer's warnings.
 
 mod json;
 mod schema;

@@ -1,8 +1,8 @@
-//! Records model and tool calls to a file and plays them back, byte for byte, without a network.
+//! Records model and tool calls to a file and replays them byte for byte, without a network.
 //!
-//! A call is found by the digest of what was asked, so a tape survives any change of order and of timing. The same question asked
-//! several times is answered in the order of the recording. Recording never costs an answer: when the file cannot be written, the
-//! answer is returned with a warning and [`Tape::trouble`] tells the run.
+//! A call is found by the digest of its request, so a tape survives any change of order and timing. A request that was
+//! made several times is answered in the order of the recording. Recording never costs an answer: if the file cannot be
+//! written, the answer is returned with a warning, and [`Tape::trouble`] tells the run.
 
 mod diff;
 mod line;

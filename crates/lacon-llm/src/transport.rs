@@ -1,10 +1,12 @@
 //! The HTTP stack under every provider: one pooled client, HTTP/1.1 and HTTP/2 by ALPN, TLS by rustls with ring.
 //!
-//! Roots come from the binary (`webpki-roots`), not from the system: a container without certificates works and a start reads no
-//! file; `rustls-platform-verifier` would bring in the system's store at the price of both. A company's own root is passed as
-//! PEM. Connections are driven by tasks of the pool, which end with their connection; requests themselves run in the caller's
-//! future, so dropping it closes the connection (HTTP/1.1) or resets the stream (HTTP/2). A request that a dead pooled connection
-//! never sent is put on a new connection by the pool; that is no retry, nothing had reached the server.
+//! Roots come from the binary (`webpki-roots`), not from the system: a container without certificates works, and a
+//! start reads no file. `rustls-platform-verifier` would add the system's store at the price of both. A company's own
+//! root is passed as PEM.
+//!
+//! Tasks of the pool drive connections and end with them. Requests run in the caller's future, so dropping it closes
+//! the connection (HTTP/1.1) or resets the stream (HTTP/2). The pool moves a request that a dead pooled connection
+//! never sent to a new connection. That is no retry, because nothing had reached the server.
 
 use std::error::Error as StdError;
 use std::fmt;

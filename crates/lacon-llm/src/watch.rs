@@ -1,4 +1,4 @@
-//! What can be told of an attempt from outside, by the events it sent; for attempts that were dropped midway.
+//! Observes an attempt from outside by its events, for attempts that are dropped midway.
 
 use std::sync::Mutex;
 use std::time::Duration;

@@ -67,7 +67,7 @@ fn did_you_mean(nearest: &[&str]) -> String {
     if nearest.is_empty() { String::new() } else { format!("\nhint: did you mean {}?", nearest.join(", ")) }
 }
 
-/// Arguments checked against the catalogue.
+/// Arguments checked against the catalog.
 struct Arguments<'a> {
     tool: &'static Tool,
     given: &'a Map<String, Value>,
@@ -216,7 +216,7 @@ pub fn answer(
     })
 }
 
-/// Every tool of the catalogue has an arm above (a test calls each); one without says so instead of failing.
+/// Every tool of the catalog has an arm above (a test calls each); one without says so instead of failing.
 fn unreachable_tool(tool: &Tool) -> Answer {
     Answer::NoData(format!("no data: tool {} has no source here", tool.name))
 }

@@ -1,4 +1,4 @@
-//! The tools: names, arguments, what they give. Analysts may call them; names and arguments are the origin's.
+//! The tools that analysts may call: names, arguments, results. Names and arguments are the original system's.
 
 /// The kind of an argument.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! What is known about one ticker, whatever it was read from.
+//! The data of one ticker, from any source.
 
 use jiff::civil::Date;
 use serde::Deserialize;

@@ -1,7 +1,7 @@
-//! More indicators than the thirteen, by the `ta-lib` crate; the textbook's meaning of each.
+//! More than the thirteen indicators, computed by the `ta-lib` crate with their textbook definitions.
 //!
-//! One list names them. Each takes its usual periods, gives nothing before its window is full, and is computed over a whole series
-//! at once.
+//! One list names them. Each uses its usual periods, has no value before its window is full, and is computed over a
+//! whole series at once.
 
 use ta_lib::{Core, MAType, OutRange, RetCode};
 

@@ -1,4 +1,4 @@
-//! Reads a data folder in the origin's layout.
+//! Reads a data folder in the original system's layout.
 //!
 //! ```text
 //! market_data/price_data/{T}-YFin-data-*.csv                   Date,Open,High,Low,Close,Volume
@@ -34,7 +34,7 @@ use crate::{
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: u64 = 256 << 20;
 
-/// The folder of what the origin's layout has no place for.
+/// The folder of what the original system's layout has no place for.
 const KEPT: &str = "lacon";
 
 #[derive(Deserialize)]
@@ -221,7 +221,7 @@ fn posts(folder: &Path, ticker: Option<&str>) -> Result<Vec<Item>, DataError> {
                 let is_word = |c: char| c.is_ascii_alphanumeric();
                 [&title, &body].iter().any(|hay| hay.split(|c| !is_word(c)).any(|word| word == t))
             };
-            // A pack says whom a post was found for; the origin's files only name it in the text.
+            // A pack says whom a post was found for; the original system's files only name it in the text.
             let tagged = post.get("tickers").and_then(Value::as_array);
             let of = |t: &str| tagged.is_some_and(|all| all.iter().any(|v| v == t)) || names(t);
             if ticker.is_none_or(of) {

@@ -1,15 +1,17 @@
 //! The thirteen indicators, all in one pass over the bars.
 //!
-//! Two meanings of each name. [`Semantics::Compat`] gives what stockstats 0.6.10 gives (adjusted exponential
-//! weights from the first bar, partial windows, sample deviation, money-flow index 0 to 1). [`Semantics::Standard`]
-//! gives the textbook's: nothing before a window is full, averages seeded with the plain mean, population
-//! deviation, money-flow index 0 to 100.
+//! Each name has two definitions. [`Semantics::Compat`] equals stockstats 0.6.10: adjusted exponential weights from the
+//! first bar, partial windows, sample deviation, money-flow index 0 to 1. [`Semantics::Standard`] is the textbook's: no
+//! value before a window is full, averages seeded with the plain mean, population deviation, money-flow index 0 to 100.
 //!
-//! O(bars) time, one pass for all of them. Sums and exponential means lie side by side in arrays, which the compiler turns into
-//! vector instructions, and what is not defined yet is a NaN from the beginning. Tried and lost: windows added up anew for each bar
-//! (300 additions a bar), plain adding and subtracting (drifts by 1e-9 within a year of large volumes), bars kept as structures (windows
-//! are then no slices), an `Option` for each value and a structure for each sum and mean (6 % slower), a
-//! branch on which way a day went (5 %).
+//! O(bars) time in one pass. Sums and exponential means lie side by side in arrays, which the compiler vectorizes;
+//! undefined values are NaN. Tried and lost:
+//!
+//! - windows added up anew for each bar: 300 additions a bar
+//! - plain adding and subtracting: drifts by 1e-9 within a year of large volumes
+//! - bars kept as structures: windows are then no slices
+//! - an `Option` for each value and a structure for each sum and mean: 6 % slower
+//! - a branch on the direction of a day: 5 % slower
 
 use std::{cmp::Ordering, str::FromStr};
 

@@ -23,7 +23,7 @@ pub struct VolumeAnalysis {
     pub window: usize,
 }
 
-/// Analyses the volume; `None` with fewer than two bars.
+/// Analyzes the volume; `None` with fewer than two bars.
 pub fn volume_analysis(bars: &[Bar]) -> Option<VolumeAnalysis> {
     let (last, past) = bars.split_last()?;
     let window = &past[past.len().saturating_sub(20)..];
@@ -89,7 +89,7 @@ pub struct Levels {
     pub range_bars: usize,
 }
 
-/// Finds the levels; `None` without bars. Swing points are highs above and lows below both neighbours; those within
+/// Finds the levels; `None` without bars. Swing points are highs above and lows below both neighbors; those within
 /// half the mean daily range of each other are one level.
 pub fn levels(bars: &[Bar]) -> Option<Levels> {
     let last = bars.last()?;

@@ -1,8 +1,8 @@
-//! Market data: offline packs, folder layouts, point-in-time rules, indicators.
+//! Market data: vendors, offline packs, folder layouts, point-in-time rules, indicators.
 //!
-//! A [`Dataset`] holds what is known about one ticker. [`answer()`] renders the text of one tool from it, and never
-//! from anything dated after the run's date. Nothing is invented: where there is no data the answer is
-//! [`Answer::NoData`] with the reason, and the caller tells the model so.
+//! A [`Dataset`] holds the data of one ticker. [`answer()`] renders the text of one tool from it, and never from
+//! anything dated after the run's date. Nothing is invented: without data the answer is [`Answer::NoData`] with the
+//! reason, and the caller tells the model so.
 
 pub mod answer;
 pub mod bars;

@@ -1,8 +1,9 @@
-//! The tools answered by vendors: chain, data of one day, the same texts as from a pack.
+//! Tools answered by vendors: the chain of vendors, one day's data, the same texts as from a pack.
 //!
-//! A vendor's data becomes a [`Dataset`] of one part and goes through [`answer()`](crate::answer()): what holds for packs holds here too, and
-//! nothing dated after the run's date passes. On top of that: undated texts are dropped unless the run's date is today, prices
-//! whose last bar is old are refused, figures that a vendor states for the present count for today alone.
+//! A vendor's data becomes a [`Dataset`] of one part and goes through [`answer()`](crate::answer()), so the rules for
+//! packs hold here too, and nothing dated after the run's date passes. In addition, undated texts are dropped unless
+//! the run's date is today, prices with an old last bar are refused, and figures that a vendor states for the present
+//! count only today.
 
 mod gather;
 mod parts;

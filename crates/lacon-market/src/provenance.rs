@@ -1,6 +1,6 @@
-//! Where every figure comes from: which tool showed it, which vendor sent it, for which window, when.
+//! The source of every figure: the tool that showed it, the vendor that sent it, the window and the time.
 //!
-//! Each answer of a tool becomes a [`Record`] with the text that the model was shown.
+//! Each answer of a tool becomes a [`Record`] with the text that the model saw.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,9 +1,8 @@
-//! Who is asked for what, in which order.
+//! Which vendors are asked for what, and in which order.
 //!
-//! A category has a chain of vendors; a tool may have its own. The chain is all there is: nobody outside of it is asked.
-//! A vendor without a key is passed over; one that has nothing, or fails, hands over to the next. What was passed over is kept
-//! with the answer. When nobody answered, "nothing is known" beats "somebody failed": a vendor that works and has no data is
-//! believed.
+//! A category has a chain of vendors, and a tool can have its own. No vendor outside the chain is asked. A vendor
+//! without a key is skipped. One that has nothing, or fails, hands over to the next. The answer lists the skipped
+//! vendors. If nobody answered, "no data" wins over "failed": a vendor that works and has no data is believed.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 

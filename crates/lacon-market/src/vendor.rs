@@ -1,8 +1,8 @@
-//! Data vendors: one client a file, all over one [`Wire`] that retries, waits, shares and remembers.
+//! Data vendors: one client per file, all over one [`Wire`] that retries, waits, shares and caches.
 //!
-//! A client gives typed data with the [`Source`] it came from, or a [`VendorError`] that says which vendor failed in
-//! which of seven ways. Clients know no routing and no run: [`crate::routing`] says who is asked in which order, and
-//! [`crate::live`] turns their data into the answers of tools.
+//! A client returns typed data with its [`Source`], or a [`VendorError`] that names the vendor and one of seven kinds
+//! of failure. Clients know no routing and no run: [`crate::routing`] decides the order, and [`crate::live`] turns data
+//! into the answers of tools.
 
 pub mod alpha_vantage;
 pub mod body;

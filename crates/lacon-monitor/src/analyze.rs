@@ -1,4 +1,4 @@
-//! What a trace says about its run: the origin's figures, and beside them what those could not see.
+//! What a trace tells about its run: the original system's figures, and what they could not see.
 
 mod content;
 pub mod flow;
@@ -190,7 +190,7 @@ pub struct Advice {
 /// Shorter gaps are the executor's own.
 const GAP_S: f64 = 0.05;
 
-/// Analyses one trace.
+/// Analyzes one trace.
 pub fn analyze(trace: &Trace) -> Analysis {
     let flow = Flow::of(trace);
     let path = flow.critical(trace);

@@ -1,8 +1,8 @@
-//! The books of a run: every second of its wall time under one name.
+//! The time breakdown of a run: every second of its wall time under one cause.
 //!
-//! The chain of model and tool calls that ends last is taken apart into model, tools, queue and retries; the time
-//! between its calls is our own, by what was done in it; what nothing accounts for has a row of its own. The rows add
-//! up to the wall time exactly.
+//! The chain of model and tool calls that ends last is divided into model, tools, queue and retries. The time between
+//! its calls is overhead, by operation. What nothing accounts for has its own row. The rows add up to the wall time
+//! exactly.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

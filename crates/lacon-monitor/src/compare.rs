@@ -1,8 +1,8 @@
-//! Two traces, or several a side: where the added time and the missing tokens come from, and whether the pair can
-//! tell at all.
+//! Compares two traces, or several per side: the causes of added time and missing tokens, and whether the pair can tell
+//! them.
 //!
-//! The time is split along the chain of nodes that decided it, node by node and visit by visit; the rows add up to
-//! the difference. Two things that changed together cannot be told apart by one pair, and the comparison says so.
+//! The time is divided along the chain of nodes that decided it, node by node and visit by visit; the rows add up to
+//! the difference. One pair cannot separate two things that changed together, and the comparison says so.
 
 mod interval;
 mod time;

@@ -1,4 +1,4 @@
-//! The critical path of a run and the time on it that was ours.
+//! The critical path of a run, and the overhead on it.
 
 use crate::{
     ledger::{Facts, NodeFact},

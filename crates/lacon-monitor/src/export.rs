@@ -1,6 +1,6 @@
-//! A trace in the forms that others read: OTLP (JSON and protobuf), Chrome trace JSON, LangSmith runs.
+//! A trace in formats of other tools: OTLP (JSON and protobuf), Chrome trace JSON, LangSmith runs.
 //!
-//! Prompt text is in none of them: a [`Trace`] does not hold it.
+//! None of them holds prompt text, because a [`Trace`] does not.
 
 mod chrome;
 mod langsmith;

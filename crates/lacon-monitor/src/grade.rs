@@ -1,4 +1,5 @@
-//! Two grades: the origin's, which looks at run status alone, and one that looks at what the answers hold.
+//! Two grades: the original system's, which sees only the status of nodes, and one that looks at the content of
+//! answers.
 
 use crate::{
     evidence::Counted,

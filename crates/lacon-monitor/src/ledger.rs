@@ -1,7 +1,11 @@
-//! Collects facts while a run goes on. Adding one takes no lock; nothing is formatted or written here.
+//! Collects facts during a run. Nothing is formatted or written here.
 
 use std::{
     borrow::Cow,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -14,7 +18,6 @@ use crate::{
     ops::OpLog,
     prices,
     record::{Call, Tokens, ToolCall},
-    slots::Slots,
 };
 
 /// One finished model call.
@@ -22,7 +25,7 @@ use crate::{
 pub struct CallFact {
     /// The row of `run.json`.
     pub call: Call,
-    /// Tokens of every attempt, failed and cancelled ones included.
+    /// Tokens of every attempt, failed and canceled ones included.
     pub tokens: Tokens,
     /// Cost of every attempt; absent without a known price.
     pub micro_usd: Option<u64>,
@@ -238,18 +241,18 @@ pub struct Saving {
     pub tokens: i64,
 }
 
+/// Facts of a kind that are kept; a run with more calls keeps the first ones.
+const MOST: usize = 100_000;
+
 /// Everything that happened in one run.
-///
-/// Adding takes a place by one atomic addition; readers see what was finished before they looked.
 #[derive(Debug)]
 pub struct Ledger {
-    calls: Slots<CallFact>,
-    tools: Slots<ToolFact>,
-    nodes: Slots<NodeFact>,
-    savings: Slots<Saving>,
-    receipts: Slots<Value>,
-    warnings: Slots<String>,
-    /// Our own work.
+    facts: Mutex<Facts>,
+    /// Tokens and millionths of a US dollar of all calls: limits ask for them at every call, and a sum over all of them
+    /// would cost a run the square of its calls.
+    total_tokens: AtomicU64,
+    spent_micro_usd: AtomicU64,
+    /// Lacon's own work.
     pub ops: OpLog,
     /// Counters and histograms.
     pub metrics: Metrics,
@@ -282,87 +285,69 @@ impl Ledger {
     /// A ledger whose own work is timed from `began`, or not at all.
     pub fn starting_at(began: Instant, timed: bool) -> Self {
         Self {
-            // Enough for a run of thirteen roles; more follow in larger steps.
-            calls: Slots::new(16),
-            tools: Slots::new(16),
-            nodes: Slots::new(16),
-            savings: Slots::new(16),
-            receipts: Slots::new(8),
-            warnings: Slots::new(8),
+            facts: Mutex::default(),
+            total_tokens: AtomicU64::new(0),
+            spent_micro_usd: AtomicU64::new(0),
             ops: OpLog::new(began, timed),
             metrics: Metrics::default(),
         }
     }
 
+    fn locked(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a model call.
     pub fn call(&self, fact: CallFact) {
         self.metrics.call(&fact);
-        // A run with more calls than there is room for (131,040) keeps the first ones.
-        let _ = self.calls.push(fact);
+        self.total_tokens.fetch_add(fact.tokens.total, Ordering::Relaxed);
+        self.spent_micro_usd.fetch_add(fact.micro_usd.unwrap_or(0), Ordering::Relaxed);
+        push(&mut self.locked().calls, fact);
     }
 
     /// Adds a tool call.
     pub fn tool(&self, fact: ToolFact) {
         self.metrics.tool(&fact);
-        let _ = self.tools.push(fact);
+        push(&mut self.locked().tools, fact);
     }
 
     /// Adds a node.
     pub fn node(&self, fact: NodeFact) {
-        let _ = self.nodes.push(fact);
+        push(&mut self.locked().nodes, fact);
     }
 
     /// Adds what a lever saved in a node's prompt.
     pub fn saving(&self, node: &str, lever: &'static str, tokens: i64) {
-        let _ = self.savings.push(Saving { node: node.into(), lever: lever.into(), tokens });
+        push(&mut self.locked().savings, Saving { node: node.into(), lever: lever.into(), tokens });
     }
 
     /// Adds a warning unless it was given before.
     pub fn warn(&self, warning: impl Into<String>) {
         let warning = warning.into();
-        if !self.warnings.iter().any(|w| *w == warning) {
-            let _ = self.warnings.push(warning);
+        let mut facts = self.locked();
+        if !facts.warnings.contains(&warning) {
+            push(&mut facts.warnings, warning);
         }
     }
 
     /// Adds the receipt of a prompt rewrite.
     pub fn receipt(&self, receipt: Value) {
-        let _ = self.receipts.push(receipt);
+        push(&mut self.locked().receipts, receipt);
     }
 
     /// Tokens of all calls so far.
     pub fn tokens(&self) -> Tokens {
-        total(self.calls.iter())
+        total(&self.locked().calls)
     }
 
-    /// Model calls in order of their end.
-    pub fn calls(&self) -> impl Iterator<Item = &CallFact> {
-        self.calls.iter()
+    /// Prompt and completion tokens of all calls so far.
+    pub fn total_tokens(&self) -> u64 {
+        self.total_tokens.load(Ordering::Relaxed)
     }
 
-    /// Tool calls in order of their end.
-    pub fn tools(&self) -> impl Iterator<Item = &ToolFact> {
-        self.tools.iter()
-    }
-
-    /// Nodes in order of their end.
-    pub fn nodes(&self) -> impl Iterator<Item = &NodeFact> {
-        self.nodes.iter()
-    }
-
-    /// Savings so far.
-    pub fn savings(&self) -> impl Iterator<Item = &Saving> {
-        self.savings.iter()
-    }
-
-    /// Receipts so far.
-    pub fn receipts(&self) -> impl Iterator<Item = &Value> {
-        self.receipts.iter()
-    }
-
-    /// Warnings so far.
-    pub fn warnings(&self) -> impl Iterator<Item = &String> {
-        self.warnings.iter()
+    /// Millionths of a US dollar of all calls so far whose model has a known price.
+    pub fn spent_micro_usd(&self) -> u64 {
+        self.spent_micro_usd.load(Ordering::Relaxed)
     }
 
     /// Puts what an earlier process of the same run has collected in; before anything else.
@@ -370,55 +355,25 @@ impl Ledger {
         earlier.calls.into_iter().for_each(|f| self.call(f));
         earlier.tools.into_iter().for_each(|f| self.tool(f));
         earlier.nodes.into_iter().for_each(|f| self.node(f));
-        for saving in earlier.savings {
-            let _ = self.savings.push(saving);
-        }
         earlier.receipts.into_iter().for_each(|r| self.receipt(r));
         earlier.warnings.into_iter().for_each(|w| self.warn(w));
+        earlier.savings.into_iter().for_each(|s| push(&mut self.locked().savings, s));
+    }
+
+    /// Looks at what was collected so far, which nobody adds to meanwhile.
+    pub fn look<R>(&self, look: impl FnOnce(&Facts) -> R) -> R {
+        look(&self.locked())
     }
 
     /// A copy of everything collected so far.
     pub fn facts(&self) -> Facts {
-        self.facts_since(Facts::default())
+        self.locked().clone()
     }
+}
 
-    /// A copy of everything collected so far behind which nothing can come late: what [`Ledger::facts_since`] goes on from.
-    pub fn settled(&self) -> Facts {
-        Facts {
-            calls: self.calls.settled().cloned().collect(),
-            tools: self.tools.settled().cloned().collect(),
-            nodes: self.nodes.settled().cloned().collect(),
-            savings: self.savings.settled().cloned().collect(),
-            receipts: self.receipts.settled().cloned().collect(),
-            warnings: self.each_warning_once(),
-        }
-    }
-
-    /// As [`Ledger::facts`], of which `settled` was copied earlier, by [`Ledger::settled`].
-    pub fn facts_since(&self, settled: Facts) -> Facts {
-        fn on<T: Clone>(mut settled: Vec<T>, slots: &Slots<T>) -> Vec<T> {
-            settled.extend(slots.since(settled.len()).cloned());
-            settled
-        }
-        Facts {
-            calls: on(settled.calls, &self.calls),
-            tools: on(settled.tools, &self.tools),
-            nodes: on(settled.nodes, &self.nodes),
-            savings: on(settled.savings, &self.savings),
-            receipts: on(settled.receipts, &self.receipts),
-            warnings: self.each_warning_once(),
-        }
-    }
-
-    /// Two tasks may have given the same one at once.
-    fn each_warning_once(&self) -> Vec<String> {
-        let mut warnings: Vec<String> = Vec::new();
-        for warning in self.warnings.iter() {
-            if !warnings.contains(warning) {
-                warnings.push(warning.clone());
-            }
-        }
-        warnings
+fn push<T>(facts: &mut Vec<T>, fact: T) {
+    if facts.len() < MOST {
+        facts.push(fact);
     }
 }
 

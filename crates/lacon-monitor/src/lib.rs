@@ -1,7 +1,7 @@
-//! Facts of a run become a ledger of tokens, money and time, then reports.
+//! Turns the facts of a run into a ledger of tokens, money and time, and the ledger into reports, spans and grades.
 //!
-//! The other crates return facts; only this one names a metric or a price. A [`Ledger`] collects what happened
-//! while a run goes on; whoever knows the state turns both into the [`RunRecord`] that is written as `run.json`.
+//! The other crates return facts; only this one names a metric or a price. A [`Ledger`] collects facts during a run.
+//! The caller combines it with the state into the [`RunRecord`] that is written as `run.json`.
 
 pub mod analyze;
 pub mod books;
@@ -22,10 +22,9 @@ pub mod record;
 pub mod render;
 pub mod report;
 pub mod signal;
-pub mod slots;
 pub mod spans;
-mod sync;
 pub mod trace;
+pub mod visible;
 pub mod whatif;
 
 pub use books::{Books, books};

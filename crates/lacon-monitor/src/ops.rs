@@ -1,19 +1,23 @@
-//! Our own work, timed: one call around any operation, sync or async, is all that is written.
+//! Times Lacon's own operations: one call around any operation, sync or async.
 //!
 //! ```
 //! # let ops = lacon_monitor::OpLog::default();
 //! let sum = ops.time("add", || 1 + 1);
-//! assert_eq!((sum, ops.iter().count()), (2, 1));
+//! assert_eq!((sum, ops.facts().len()), (2, 1));
 //! ```
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use crate::slots::Slots;
+/// Most operations that are kept; a run of thirteen roles notes some 160.
+const MOST: usize = 100_000;
 
 /// One finished operation. Times are since the log began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OpFact {
-    /// What was done; one of a few fixed names.
+    /// Name of the operation, one of a fixed set.
     pub op: &'static str,
     /// When it began.
     pub start: Duration,
@@ -21,13 +25,18 @@ pub struct OpFact {
     pub took: Duration,
 }
 
-/// Operations of a run in order of their ends. Writing takes no lock and, within the room that is there from the
-/// start, no memory; beyond some hundred thousand operations they are counted but not kept.
+/// The operations of a run in order of their ends. Beyond 100,000 they are counted and not kept.
 #[derive(Debug)]
 pub struct OpLog {
     began: Instant,
     on: bool,
-    slots: Slots<OpFact>,
+    noted: Mutex<Noted>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
+    facts: Vec<OpFact>,
+    dropped: usize,
 }
 
 impl Default for OpLog {
@@ -37,18 +46,17 @@ impl Default for OpLog {
 }
 
 impl OpLog {
-    /// A log whose times count from `began`; one that is off runs operations and writes nothing.
+    /// Creates a log whose times count from `began`. A log that is off runs operations and notes nothing.
     pub fn new(began: Instant, on: bool) -> Self {
-        // A run of thirteen roles notes some 160.
-        Self { began, on, slots: Slots::new(if on { 192 } else { 1 }) }
+        Self { began, on, noted: Mutex::default() }
     }
 
-    /// Whether it writes.
+    /// Returns whether it notes operations.
     pub fn is_on(&self) -> bool {
         self.on
     }
 
-    /// Does something and notes how long it took.
+    /// Runs an operation and notes its duration.
     pub fn time<R>(&self, op: &'static str, f: impl FnOnce() -> R) -> R {
         if !self.on {
             return f();
@@ -79,18 +87,18 @@ impl OpLog {
 
     fn note(&self, op: &'static str, start: Instant) {
         let fact = OpFact { op, start: start.saturating_duration_since(self.began), took: start.elapsed() };
-        // A full list has counted it.
-        let _ = self.slots.push(fact);
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.facts.len() < MOST { noted.facts.push(fact) } else { noted.dropped += 1 }
     }
 
-    /// Everything noted so far.
-    pub fn iter(&self) -> impl Iterator<Item = &OpFact> {
-        self.slots.iter()
+    /// A copy of everything noted so far.
+    pub fn facts(&self) -> Vec<OpFact> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).facts.clone()
     }
 
     /// Operations that were not kept.
     pub fn n_dropped(&self) -> usize {
-        self.slots.n_dropped()
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).dropped
     }
 }
 
@@ -106,9 +114,9 @@ mod tests {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert_eq!(future.as_mut().poll(&mut context), std::task::Poll::Ready(4));
         drop(future);
-        assert_eq!(log.iter().map(|o| o.op).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(log.facts().iter().map(|o| o.op).collect::<Vec<_>>(), ["a", "b"]);
         let off = OpLog::new(Instant::now(), false);
         off.time("a", || ());
-        assert_eq!(off.iter().count(), 0);
+        assert_eq!(off.facts().len(), 0);
     }
 }

@@ -1,7 +1,7 @@
-//! Prices per model, in micro-dollars per million tokens. The one place that knows a price.
+//! Prices per model, in micro-dollars per million tokens. No other place knows a price.
 //!
-//! List prices of the providers' public pages, November 2025 and before; a contract may differ. A model that is not
-//! here has no cost rather than a guessed one.
+//! They are list prices of the providers' public pages, November 2025 and before; a contract may differ. An unknown
+//! model has no cost instead of a guessed one.
 
 use lacon_llm::Usage;
 

@@ -1,7 +1,7 @@
-//! `run.json`: what a run leaves, in one typed shape.
+//! `run.json`: the record of a run, as one typed value.
 //!
-//! Additive changes keep `schema_version`; a field that changes its meaning raises it. Times are seconds since the
-//! run's start, of the clock on the wall; absent counts are `null`, never zero.
+//! Additive changes keep `schema_version`; a field that changes its meaning raises it. Times are wall-clock seconds
+//! since the start of the run. Absent counts are `null`, never zero.
 
 use std::collections::BTreeMap;
 
@@ -209,7 +209,7 @@ pub struct Tokens {
     pub reasoning: Option<u64>,
     /// Prompt and completion.
     pub total: u64,
-    /// Of the total, estimated because the provider reported nothing (failed and cancelled attempts).
+    /// Of the total, estimated because the provider reported nothing (failed and canceled attempts).
     pub estimated: u64,
 }
 
@@ -372,7 +372,7 @@ pub struct Degraded {
 /// Both grades.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Grade {
-    /// By the origin's formula, which looks at run status alone.
+    /// By the original system's formula, which looks at run status alone.
     pub origin: String,
     /// By what the answers hold.
     pub content: String,

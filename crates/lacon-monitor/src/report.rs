@@ -1,4 +1,4 @@
-//! What a finished run says about itself: one value with every table of the report, for text and for HTML.
+//! The report of a finished run: one value with every table, for text and HTML.
 
 use std::collections::BTreeMap;
 

@@ -1,10 +1,10 @@
-//! The run's own trace: one JSON object a line, with OpenTelemetry GenAI attribute names. Never any prompt text.
+//! The run's trace: one JSON object per line, with OpenTelemetry GenAI attribute names. It never holds prompt text.
 
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use crate::{
-    ledger::{CallFact, Facts, NodeFact, ToolFact},
+    ledger::{Facts, NodeFact},
     names,
     ops::OpFact,
     record::{Call, Grade, Read, RunRecord, ToolCall},
@@ -16,146 +16,75 @@ const MOST_OPS: usize = 2000;
 /// The trace of a run: the run itself, then nodes, model calls with their phases, tool calls and our own work, each
 /// under its parent. One JSON object a line; `O(facts × nodes)`.
 pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> String {
-    TraceLines::default().write(run, facts, ops).to_owned()
-}
-
-/// A run's trace that is written more than once: what a fact gave is kept, and made again only where the fact is
-/// another one or has another parent by then. The result is that of [`trace_lines`], byte for byte.
-#[derive(Debug, Default)]
-pub struct TraceLines {
-    run_id: String,
-    nodes: Vec<Kept<NodeFact>>,
-    calls: Vec<Kept<CallFact>>,
-    tools: Vec<Kept<ToolFact>>,
-    ops: Vec<Kept<OpFact>>,
-    /// The last one: its memory serves the next.
-    text: String,
-}
-
-/// The lines of one fact: of a call also those of its phases.
-#[derive(Debug)]
-struct Kept<F> {
-    fact: F,
-    /// The node it belongs to; of a call also how many phases came before.
-    place: (Option<usize>, usize),
-    lines: String,
-    n_lines: usize,
-}
-
-impl<F: Clone + PartialEq> Kept<F> {
-    /// Appends the lines of the fact with this index, made by `make` where they are not known, and says how many.
-    fn append(
-        kept: &mut Vec<Self>,
-        (index, fact): (usize, &F),
-        place: (Option<usize>, usize),
-        out: &mut String,
-        make: impl FnOnce(&mut String) -> usize,
-    ) -> usize {
-        if kept.get(index).is_none_or(|k| k.place != place || k.fact != *fact) {
-            kept.truncate(index);
-            let mut lines = String::new();
-            let n_lines = make(&mut lines);
-            kept.push(Self { fact: fact.clone(), place, lines, n_lines });
-        }
-        out.push_str(&kept[index].lines);
-        kept[index].n_lines
-    }
-}
-
-impl TraceLines {
-    /// The trace of a run as one text.
-    pub fn write(&mut self, run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> &str {
-        if self.run_id != run.run_id {
-            *self = Self { run_id: run.run_id.clone(), ..Self::default() };
-        }
-        let ids = Ids::new(&run.run_id);
-        let trace_id = ids.of("trace", 0, 32);
-        let root = ids.of("run", 0, 16);
-        let mut out = std::mem::take(&mut self.text);
-        out.clear();
-        // A run of thirteen roles takes some 64 KiB.
-        out.reserve(80 << 10);
-        let push = |out: &mut String, span: &Span<'_>, attributes: Attributes<'_>| {
-            let line = Line {
-                attributes,
-                end_s: micros(span.end_s),
-                name: span.name,
-                parent_span_id: span.parent,
-                span_id: span.id,
-                start_s: micros(span.start_s),
-                trace_id: &trace_id,
-            };
-            // A value of JSON types cannot fail to be written.
-            out.push_str(&serde_json::to_string(&line).unwrap_or_default());
-            out.push('\n');
+    let ids = Ids::new(&run.run_id);
+    let trace_id = ids.of("trace", 0, 32);
+    let root = ids.of("run", 0, 16);
+    // A run of thirteen roles takes some 64 KiB.
+    let mut out = String::with_capacity(80 << 10);
+    let push = |out: &mut String, span: &Span<'_>, attributes: Attributes<'_>| {
+        let line = Line {
+            attributes,
+            end_s: micros(span.end_s),
+            name: span.name,
+            parent_span_id: span.parent,
+            span_id: span.id,
+            start_s: micros(span.start_s),
+            trace_id: &trace_id,
         };
-        let name = format!("invoke_workflow {}", run.profile);
-        let whole = Span { name: &name, id: &root, parent: None, start_s: 0.0, end_s: run.wall_s };
-        push(&mut out, &whole, of_run(run));
-        let node_id = |node: Option<usize>| node.map_or_else(|| root.clone(), |i| ids.of("node", i, 16));
-        for (i, node) in facts.nodes.iter().enumerate() {
-            Kept::append(&mut self.nodes, (i, node), (None, 0), &mut out, |out| {
-                let id = node_id(Some(i));
-                let (start_s, end_s) = (node.start_s, node.end_s);
-                let span = Span { name: &node.node, id: &id, parent: Some(&root), start_s, end_s };
-                push(out, &span, of_node(run, node));
-                1
-            });
-        }
-        let mut n_phases = 0;
-        for (i, fact) in facts.calls.iter().enumerate() {
-            let c = &fact.call;
-            let node = owner(facts, &c.role, c.start_s);
-            let before = n_phases;
-            let n_lines = Kept::append(&mut self.calls, (i, fact), (node, before), &mut out, |out| {
-                let phases = phases(c, &fact.attempts);
-                let n_lines = 1 + phases.len();
-                let (id, parent, name) = (ids.of("call", i, 16), node_id(node), format!("chat {}", c.model));
-                let (start_s, end_s) = (c.start_s, c.end_s);
-                push(
-                    out,
-                    &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s },
-                    of_call(run, c),
-                );
-                for (k, (name, start_s, end_s, mut attributes)) in phases.into_iter().enumerate() {
-                    attributes.put(names::KIND, json!("phase"));
-                    let phase = ids.of("phase", before + k + 1, 16);
-                    let span = Span { name: &name, id: &phase, parent: Some(&id), start_s, end_s };
-                    push(out, &span, attributes);
-                }
-                n_lines
-            });
-            n_phases += n_lines - 1;
-        }
-        for (i, fact) in facts.tools.iter().enumerate() {
-            let t = &fact.tool;
-            let node = owner(facts, &t.role, t.start_s);
-            Kept::append(&mut self.tools, (i, fact), (node, 0), &mut out, |out| {
-                let (id, parent) = (ids.of("tool", i, 16), node_id(node));
-                let name = format!("execute_tool {}", t.name);
-                let (start_s, end_s) = (t.start_s, t.end_s);
-                push(out, &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s }, of_tool(t));
-                1
-            });
-        }
-        let mut kept: Vec<&OpFact> = ops.iter().collect();
-        if kept.len() > MOST_OPS {
-            kept.sort_by_key(|o| std::cmp::Reverse(o.took));
-            kept.truncate(MOST_OPS);
-        }
-        for (i, op) in kept.into_iter().enumerate() {
-            Kept::append(&mut self.ops, (i, op), (None, 0), &mut out, |out| {
-                let id = ids.of("op", i, 16);
-                let start_s = op.start.as_secs_f64();
-                let end_s = start_s + op.took.as_secs_f64();
-                let span = Span { name: op.op, id: &id, parent: Some(&root), start_s, end_s };
-                push(out, &span, object([(names::KIND, json!("own"))]));
-                1
-            });
-        }
-        self.text = out;
-        &self.text
+        // A value of JSON types cannot fail to be written.
+        out.push_str(&serde_json::to_string(&line).unwrap_or_default());
+        out.push('\n');
+    };
+    let name = format!("invoke_workflow {}", run.profile);
+    let whole = Span { name: &name, id: &root, parent: None, start_s: 0.0, end_s: run.wall_s };
+    push(&mut out, &whole, of_run(run));
+    let node_id = |node: Option<usize>| node.map_or_else(|| root.clone(), |i| ids.of("node", i, 16));
+    for (i, node) in facts.nodes.iter().enumerate() {
+        let id = node_id(Some(i));
+        let (start_s, end_s) = (node.start_s, node.end_s);
+        let span = Span { name: &node.node, id: &id, parent: Some(&root), start_s, end_s };
+        push(&mut out, &span, of_node(run, node));
     }
+    let mut n_phases = 0;
+    for (i, fact) in facts.calls.iter().enumerate() {
+        let c = &fact.call;
+        let node = owner(facts, &c.role, c.start_s);
+        let (id, parent, name) = (ids.of("call", i, 16), node_id(node), format!("chat {}", c.model));
+        let (start_s, end_s) = (c.start_s, c.end_s);
+        push(
+            &mut out,
+            &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s },
+            of_call(run, c),
+        );
+        for (name, start_s, end_s, mut attributes) in phases(c, &fact.attempts) {
+            attributes.put(names::KIND, json!("phase"));
+            n_phases += 1;
+            let phase = ids.of("phase", n_phases, 16);
+            let span = Span { name: &name, id: &phase, parent: Some(&id), start_s, end_s };
+            push(&mut out, &span, attributes);
+        }
+    }
+    for (i, fact) in facts.tools.iter().enumerate() {
+        let t = &fact.tool;
+        let node = owner(facts, &t.role, t.start_s);
+        let (id, parent) = (ids.of("tool", i, 16), node_id(node));
+        let name = format!("execute_tool {}", t.name);
+        let (start_s, end_s) = (t.start_s, t.end_s);
+        push(&mut out, &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s }, of_tool(t));
+    }
+    let mut kept: Vec<&OpFact> = ops.iter().collect();
+    if kept.len() > MOST_OPS {
+        kept.sort_by_key(|o| std::cmp::Reverse(o.took));
+        kept.truncate(MOST_OPS);
+    }
+    for (i, op) in kept.into_iter().enumerate() {
+        let id = ids.of("op", i, 16);
+        let start_s = op.start.as_secs_f64();
+        let end_s = start_s + op.took.as_secs_f64();
+        let span = Span { name: op.op, id: &id, parent: Some(&root), start_s, end_s };
+        push(&mut out, &span, object([(names::KIND, json!("own"))]));
+    }
+    out
 }
 
 /// The node that a call of this role belongs to: the one that was open when it began and whose name holds the role.

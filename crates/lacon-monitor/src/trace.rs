@@ -1,8 +1,8 @@
-//! A trace in one shape, whoever wrote it: spans with times, tokens, models and texts, and a list of what was wrong
-//! with the file.
+//! A trace in one shape, whoever wrote it: spans with times, tokens, models and texts, and a list of problems in the
+//! file.
 //!
-//! A reader of a format fills this in and never gives up on a whole file for a part of it: what cannot be used is
-//! counted in [`Trace::problems`]. Times are seconds since the first span began.
+//! A reader of a format fills this in and never rejects a whole file for a part of it: unusable parts are counted in
+//! [`Trace::problems`]. Times are seconds since the start of the first span.
 
 mod batch;
 mod forms;

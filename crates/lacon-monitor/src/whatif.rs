@@ -1,8 +1,8 @@
-//! What a run would take if something were different: its spans replayed on the graph behind them, with edits.
+//! Replays a run with edits: its spans on their graph, to predict time and tokens.
 //!
-//! Each call keeps what was special about it: a call that took twice as long as its model usually takes for that many
-//! tokens does so after the edit too. For the spread, every call's factor is drawn anew from the model's residuals;
-//! the same draws serve every edit, so that differences are those of the edits.
+//! Each call keeps its deviation: a call that took twice as long as its model usually takes for that many tokens still
+//! does so after the edit. For the spread, every call's factor is drawn anew from the model's residuals. All edits see
+//! the same draws, so differences come from the edits.
 
 mod edit;
 mod model;

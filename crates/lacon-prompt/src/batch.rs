@@ -1,4 +1,4 @@
-//! Many texts at once: real threads, results in order, bounded memory, one failure stays one failure.
+//! Many texts at once: real threads, ordered results, bounded memory. One failure stays one failure.
 
 use crate::compress::Compressed;
 use std::collections::{HashMap, VecDeque};
@@ -10,49 +10,49 @@ use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// How to run a batch.
+/// Options of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchOptions {
-    /// Threads; at least one is used.
+    /// Number of threads; at least one is used.
     pub jobs: usize,
-    /// Items that may be read and not yet written; bounds memory.
+    /// Most items that are read and not yet written; bounds memory.
     pub window: usize,
 }
 
 impl BatchOptions {
-    /// So many threads, with a window of four items each.
+    /// Creates options for this many threads, with a window of four items each.
     #[must_use]
     pub fn jobs(jobs: usize) -> Self {
         BatchOptions { jobs: jobs.max(1), window: jobs.max(1) * 4 }
     }
 }
 
-/// What became of one item.
+/// Result of one item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done<I, R, E> {
-    /// It was worked on.
+    /// The result of the work.
     Ok(R),
-    /// It failed; here it is back.
+    /// The work failed; this is the input.
     Failed(I, E),
-    /// The work panicked, which is a bug; here it is back.
+    /// The work panicked, which is a bug; this is the input.
     Panicked(I),
 }
 
-/// What a batch did.
+/// Summary of a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BatchSummary {
-    /// Items that were handed to the sink.
+    /// Items passed to the sink.
     pub items: u64,
-    /// Items of them that failed.
+    /// Items that failed.
     pub failed: u64,
     /// Whether the batch ended before its input did.
     pub cancelled: bool,
 }
 
-/// Works on items in `jobs` threads and hands the results to `sink` in the order of the input, with their index.
+/// Processes items in `jobs` threads and passes the results to `sink` in input order, with their index.
 ///
-/// The input is read and the sink called on this thread; a sink that fails ends the batch. When `cancel` is set, items
-/// that were started are finished and handed over, no further ones are read.
+/// The input is read and the sink is called on this thread; a failing sink ends the batch. When `cancel` is set,
+/// started items are finished and passed on, and no more are read.
 ///
 /// # Errors
 /// The sink's error.
@@ -130,13 +130,13 @@ where
     })
 }
 
-/// What a [`Batch`] gives: the results in the order of the input, and the summary.
+/// Results of a [`Batch`] in input order, and the summary.
 pub type Collected<I, R, E> = (Vec<Done<I, R, E>>, BatchSummary);
 
-/// A batch as a future for any runtime: it works in threads of its own and wakes whoever polls it.
+/// A batch as a future for any runtime: it works in its own threads and wakes its poller.
 ///
-/// Nothing starts before the first poll. Dropping it lets the items under way end, starts no further ones and gives
-/// their results to nobody. All results are held until the last one is there; [`run`] hands them over one by one.
+/// Nothing starts before the first poll. Dropping it lets running items end, starts no more, and drops their results.
+/// All results are held until the last one is ready; [`run`] passes them on one by one.
 #[must_use = "a batch does nothing until it is polled"]
 pub struct Batch<I, R, E> {
     job: Option<Job<I, R, E>>,
@@ -155,7 +155,7 @@ struct Progress<I, R, E> {
     waker: Option<Waker>,
 }
 
-/// As [`run`], as a future.
+/// Like [`run`], as a future.
 pub fn run_async<I, R, E>(
     input: Vec<I>,
     options: BatchOptions,
@@ -227,7 +227,7 @@ impl<I, R, E> Drop for Batch<I, R, E> {
     }
 }
 
-/// Compressed texts by the hash of what they came from; bounded by bytes, the least recently used go first.
+/// A cache of compressed texts, keyed by the hash of the input; bounded by bytes, least recently used first out.
 #[derive(Debug)]
 pub struct ProcessedCache {
     limit: usize,
@@ -244,29 +244,29 @@ struct Inner {
     misses: u64,
 }
 
-/// How a cache did.
+/// Statistics of a cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheStats {
-    /// Texts that were found.
+    /// Hits.
     pub hits: u64,
-    /// Texts that were not.
+    /// Misses.
     pub misses: u64,
-    /// Bytes of the texts held.
+    /// Bytes held.
     pub bytes: usize,
     /// Texts held.
     pub entries: usize,
 }
 
 impl ProcessedCache {
-    /// An empty cache that holds at most so many bytes of texts.
+    /// Creates an empty cache for at most this many bytes of text.
     #[must_use]
     pub fn new(limit: usize) -> Self {
         ProcessedCache { limit, inner: Mutex::default() }
     }
 
-    /// The result for a text under a name of settings and encoding, computed if it is not there.
+    /// Returns the cached result for a text under a name of settings and encoding, or computes it.
     ///
-    /// The key is a hash of the whole text. Two threads that miss the same text both compute it, and get the same.
+    /// The key is a hash of the whole text. Two threads that miss the same text both compute it, with the same result.
     ///
     /// # Errors
     /// What `compute` returns; errors are not kept.
@@ -289,7 +289,7 @@ impl ProcessedCache {
         Ok(computed)
     }
 
-    /// How the cache has done so far.
+    /// Returns the statistics.
     #[must_use]
     pub fn stats(&self) -> CacheStats {
         let inner = self.lock();

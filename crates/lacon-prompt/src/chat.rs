@@ -1,7 +1,7 @@
-//! Lists of chat messages as values: the same list in fewer tokens and back, and what it is metered at.
+//! Compression and metering of chat messages as values.
 //!
-//! What may change, and how, is said in [`request`](crate::request), which works on the text of a request; this is for programs that
-//! hold messages as values.
+//! [`request`](crate::request) works on the text of a request and explains what may change. This module is for programs
+//! that hold messages as values.
 
 use crate::error::{Error, Result};
 use crate::meter;
@@ -11,25 +11,25 @@ use crate::request::{Edit, Request as Wire, RequestOptions, splice};
 use lacon_tokens::{Encoding, Exactness, ModelEncoding, RequestCount, count_schema, tools_text};
 use serde_json::{Map, Value};
 
-/// A list in fewer tokens.
+/// A compressed list of messages.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct CompressedChat {
     /// The messages to send.
     pub messages: Vec<Value>,
-    /// Places of the texts that changed, as JSON pointers; [`expand`] needs them.
+    /// JSON pointers of the changed texts; [`expand`] needs them.
     pub changed: Vec<String>,
-    /// Tokens of the list it was made from, framing included.
+    /// Tokens of the input, framing included.
     pub tokens_before: usize,
-    /// Tokens of `messages`; in an audit, of what they would be.
+    /// Tokens of `messages`; in an audit, what they would be.
     pub tokens_after: usize,
-    /// Whether [`expand`] gives back every text byte for byte; otherwise some JSON comes back in another layout.
+    /// Whether [`expand`] restores every byte; otherwise some JSON comes back in another layout.
     pub exact: bool,
-    /// What each pass did to each text, which is named by its pointer.
+    /// Report of each pass for each text, named by its pointer.
     pub passes: Vec<PassReport>,
 }
 
-/// Shortens the texts of a list that may change; with a store, opaque runs go there.
+/// Compresses the texts of a list that may change; with a store, blobs go there.
 ///
 /// # Errors
 /// When an item of the list is no message, the store's medium fails, or the result has more tokens than the budget.
@@ -65,7 +65,7 @@ pub fn compress(
     })
 }
 
-/// Undoes [`compress`], given what it changed.
+/// Undoes [`compress`], given the list of changes.
 ///
 /// # Errors
 /// When an item is no message, a text was edited since, or a marker's content is not in the store.
@@ -88,7 +88,7 @@ fn edited(json: &str, edits: &[Edit]) -> Vec<Value> {
     serde_json::from_str(&splice(json, edits)).expect("strings of a JSON were replaced by strings")
 }
 
-/// What a list with its declared tools is metered at for a model, as [`meter::count`] counts a request.
+/// Meters a list with its declared tools for a model, as [`meter::count`] counts a request.
 ///
 /// # Errors
 /// When an item of the list is no message.

@@ -16,6 +16,7 @@ pub(crate) mod meter;
 pub(crate) mod outline;
 pub(crate) mod progress;
 pub(crate) mod repeats;
+pub(crate) mod steps;
 
 use crate::json;
 use meter::Meter;
@@ -61,7 +62,7 @@ pub(crate) fn needs_stuffing(text: &str) -> bool {
 }
 
 /// Undoes the frames of a text.
-pub(crate) fn decode(text: &str, meter: &Meter) -> Result<String, Fault> {
+pub(crate) fn decode(text: &str, meter: &Meter<'_>) -> Result<String, Fault> {
     if !needs_stuffing(text) {
         return Ok(text.to_owned());
     }
@@ -99,7 +100,7 @@ pub(crate) fn decode(text: &str, meter: &Meter) -> Result<String, Fault> {
     Ok(out)
 }
 
-fn frame(text: &str, word: &str, args: &str, at: usize, meter: &Meter) -> Result<(String, usize), Fault> {
+fn frame(text: &str, word: &str, args: &str, at: usize, meter: &Meter<'_>) -> Result<(String, usize), Fault> {
     let fail = |what| Fault { what, at };
     match word {
         "json " => {

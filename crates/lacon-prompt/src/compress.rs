@@ -2,6 +2,7 @@
 
 use crate::codec::edits::{self, Above, Search};
 use crate::codec::meter::{Meter, OVER};
+use crate::codec::steps::Steps;
 use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
@@ -10,7 +11,8 @@ use crate::passes::{Pass, PassSet};
 use crate::receipt::{Outcome, PassReport};
 use crate::span::{self, Span, SpanKind};
 use lacon_tokens::Encoding;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::cell::RefCell;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 pub use crate::codec::meter::Budget;
@@ -47,8 +49,47 @@ pub struct Compressed {
     /// Whether [`expand`] gives back every byte of the input; otherwise it gives the same JSON value in another layout
     /// or, with [`Options::once`], what the input was made from.
     pub exact: bool,
-    /// One report per pass that changed something.
+    /// One report per pass that changed something, or gave up.
     pub passes: Vec<PassReport>,
+    /// Steps of work: lines, words and bytes that were looked at. The same for the same text on every machine.
+    pub steps: u64,
+}
+
+/// What the passes on one text share.
+struct Work<'a> {
+    passes: PassSet,
+    exact: bool,
+    encoding: &'a Encoding,
+    steps: &'a Steps<'a>,
+    /// Passes that gave up on a span.
+    gave_up: RefCell<Vec<Pass>>,
+}
+
+impl Work<'_> {
+    /// An error where nobody waits for the work any more.
+    fn go_on(&self) -> Result<()> {
+        if self.steps.is_stopped() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// What a form may cost its reader: a form that needs more is not made.
+    fn meter(&self, form: &str) -> Meter<'_> {
+        Meter::new(Budget::untrusted(form.len()), Some(self.steps))
+    }
+
+    /// Notes the passes that gave up since the last time.
+    fn note_gave_up(&self, reports: &mut Vec<PassReport>) {
+        for pass in self.gave_up.borrow_mut().drain(..) {
+            let is_its = |report: &&mut PassReport| report.pass == pass && report.outcome == Outcome::GaveUp;
+            match reports.iter_mut().find(is_its) {
+                Some(report) => report.spans += 1,
+                None => {
+                    let mut report = PassReport::new(pass);
+                    (report.spans, report.outcome) = (1, Outcome::GaveUp);
+                    reports.push(report);
+                }
+            }
+        }
+    }
 }
 
 /// Shortens a text so that [`expand`] restores it. With a store, opaque runs are offloaded to it.
@@ -85,10 +126,19 @@ pub(crate) fn compress_below(
     encoding: &Encoding,
     stop: Option<&AtomicBool>,
 ) -> Result<Compressed> {
-    let go_on = || match stop {
-        Some(stop) if stop.load(Ordering::Relaxed) => Err(Error::Stopped),
-        _ => Ok(()),
-    };
+    let steps = Steps::new(stop);
+    let compressed = compress_in(above, text, options, store, encoding, &steps)?;
+    Ok(Compressed { steps: steps.used(), ..compressed })
+}
+
+fn compress_in(
+    above: &Above,
+    text: &str,
+    options: Options,
+    store: Option<&mut dyn Store>,
+    encoding: &Encoding,
+    steps: &Steps<'_>,
+) -> Result<Compressed> {
     let tokens_before = encoding.count(text);
     let offloads =
         [Pass::Outline, Pass::Progress, Pass::Blobs].into_iter().any(|pass| options.passes.has(pass));
@@ -96,9 +146,16 @@ pub(crate) fn compress_below(
     let mut passes = Vec::new();
     if options.once {
         let store = store.as_mut().map(|store| &mut **store as &mut dyn Store);
-        if is_result(above, text, options, store, encoding)? {
+        if is_result(above, text, options, store, encoding, steps)? {
             let text = text.to_owned();
-            return Ok(Compressed { text, tokens_before, tokens_after: tokens_before, exact: false, passes });
+            return Ok(Compressed {
+                text,
+                tokens_before,
+                tokens_after: tokens_before,
+                exact: false,
+                passes,
+                steps: 0,
+            });
         }
     }
 
@@ -112,18 +169,23 @@ pub(crate) fn compress_below(
         None => blobs::stuff(text),
     };
 
-    go_on()?;
+    let work =
+        Work { passes: options.passes, exact: options.exact, encoding, steps, gave_up: RefCell::default() };
+    work.go_on()?;
+    // Each of three linear passes reads every byte: what goes to the store, what the spans are, and the count.
+    steps.take(3 * text.len() as u64);
     let spans = span::blocks(&current);
     // What tells the model how to behave is read word by word; its tables and its repetitions stay as they are.
     let orders = spans.iter().any(|span| {
         span.kind == SpanKind::Instruction && current[span.range.clone()].lines().any(span::is_order)
     });
-    let mut allowed = options.passes;
+    let mut work = work;
     if orders {
-        allowed = allowed.without(Pass::Grids).without(Pass::Repeats);
+        work.passes = work.passes.without(Pass::Grids).without(Pass::Repeats);
     }
-    go_on()?;
-    let framed = frames(&current, spans, Options { passes: allowed, ..options }, encoding, &go_on)?;
+    let work = work;
+    work.go_on()?;
+    let framed = frames(&current, spans, &work)?;
     let exact = framed.exact;
     passes.extend(framed.passes);
     let mut out = framed.text;
@@ -133,12 +195,12 @@ pub(crate) fn compress_below(
         None => encoding.count(&out),
     };
 
-    let edited = allowed.has(Pass::Edits).then(|| edit(above, &out, tokens, encoding)).flatten();
+    let edited = work.passes.has(Pass::Edits).then(|| edit(above, &out, tokens, &work)).flatten();
     let repeated =
-        |text: &str, tokens| allowed.has(Pass::Repeats).then(|| repeat(text, tokens, encoding)).flatten();
-    go_on()?;
+        |text: &str, tokens| work.passes.has(Pass::Repeats).then(|| repeat(text, tokens, &work)).flatten();
+    work.go_on()?;
     let named = repeated(&out, tokens);
-    go_on()?;
+    work.go_on()?;
     // Naming the passages of a second version may be shorter than its changes. Changes read better, so they win a tie.
     let layers = match edited {
         Some(edited) => {
@@ -164,19 +226,24 @@ pub(crate) fn compress_below(
         passes.push(layer.report);
     }
 
+    work.note_gave_up(&mut passes);
+
     let shared = store.as_deref().map(|store| store as &dyn Store);
-    let mut whole = tokens < tokens_before && (decoded || restores(above, &out, text, exact, shared)?);
+    let restores = |out: &str| restores(above, out, text, exact, shared, &work);
+    let mut whole = tokens < tokens_before && (decoded || restores(&out)?);
     // Frames and layers on top of them can say more than any reader has to expand.
-    if !whole && below.1 < tokens_before && below.0 != out && restores(above, &below.0, text, exact, shared)?
-    {
+    if !whole && below.1 < tokens_before && below.0 != out && restores(&below.0)? {
         (out, tokens) = below;
         whole = true;
-        for report in passes.iter_mut().filter(|r| matches!(r.pass, Pass::Edits | Pass::Repeats)) {
+        let layers = |r: &&mut PassReport| {
+            matches!(r.pass, Pass::Edits | Pass::Repeats) && r.outcome != Outcome::GaveUp
+        };
+        for report in passes.iter_mut().filter(layers) {
             report.outcome = Outcome::RolledBack("decoding did not restore the text");
         }
     }
     if whole && !options.audit {
-        return Ok(Compressed { text: out, tokens_before, tokens_after: tokens, exact, passes });
+        return Ok(Compressed { text: out, tokens_before, tokens_after: tokens, exact, passes, steps: 0 });
     }
     for report in &mut passes {
         report.outcome = match report.outcome {
@@ -194,7 +261,7 @@ pub(crate) fn compress_below(
         (false, false) => encoding.count(&plain),
     };
     let text = if options.audit { text.to_owned() } else { plain };
-    Ok(Compressed { text, tokens_before, tokens_after, exact: true, passes })
+    Ok(Compressed { text, tokens_before, tokens_after, exact: true, passes, steps: 0 })
 }
 
 /// Reports what went to the store, a pass each.
@@ -238,17 +305,19 @@ fn is_result(
     options: Options,
     store: Option<&mut dyn Store>,
     encoding: &Encoding,
+    steps: &Steps<'_>,
 ) -> Result<bool> {
     if !blobs::has_marker(text) && !codec::needs_stuffing(text) {
         return Ok(false);
     }
-    let back = match expand_below(above, text, store.as_deref().map(|store| store as &dyn Store)) {
+    let shared = store.as_deref().map(|store| store as &dyn Store);
+    let back = match expand_all(above, text, shared, budget_below(above, text.len()), Some(steps)) {
         Ok(back) if back != text => back,
         Err(Error::Store(error)) => return Err(error.into()),
         _ => return Ok(false),
     };
     let once = Options { once: false, audit: false, ..options };
-    Ok(compress_below(above, &back, once, store, encoding, None)?.text == text)
+    Ok(compress_in(above, &back, once, store, encoding, steps)?.text == text)
 }
 
 /// Whether a text belongs to the share, in thousandths, that is left alone so that savings can be compared honestly.
@@ -274,19 +343,30 @@ pub fn expand(text: &str, store: Option<&dyn Store>) -> Result<String> {
 /// # Errors
 /// As [`expand`].
 pub fn expand_within(text: &str, store: Option<&dyn Store>, budget: Budget) -> Result<String> {
-    expand_all(&Above::default(), text, store, budget)
+    expand_all(&Above::default(), text, store, budget, None)
 }
 
 /// As [`expand`], for a text below others that its reader has read.
 pub(crate) fn expand_below(above: &Above, text: &str, store: Option<&dyn Store>) -> Result<String> {
-    let mut budget = Budget::untrusted(text.len());
-    // A list of changes looks for its source in all that stands above.
-    budget.steps = budget.steps.saturating_add(256 * above.n_lines() as u64);
-    expand_all(above, text, store, budget)
+    expand_all(above, text, store, budget_below(above, text.len()), None)
 }
 
-fn expand_all(above: &Above, text: &str, store: Option<&dyn Store>, budget: Budget) -> Result<String> {
-    let meter = Meter::new(budget);
+/// What a text of this length may cost below others: a list of changes stands for lines from above, and looks for them in
+/// all of it.
+pub(crate) fn budget_below(above: &Above, len: usize) -> Budget {
+    let mut budget = Budget::of_size(Budget::untrusted(len).bytes.saturating_add(above.bytes()));
+    budget.steps = budget.steps.saturating_add(256 * above.n_lines() as u64);
+    budget
+}
+
+pub(crate) fn expand_all(
+    above: &Above,
+    text: &str,
+    store: Option<&dyn Store>,
+    budget: Budget,
+    steps: Option<&Steps<'_>>,
+) -> Result<String> {
+    let meter = Meter::new(budget, steps);
     let expanded = || -> Result<String> {
         let edited = repeats::decode(text, &meter)?;
         let framed = edits::decode(above, &edited, &meter)?;
@@ -297,11 +377,6 @@ fn expand_all(above: &Above, text: &str, store: Option<&dyn Store>, budget: Budg
         Err(Error::Damaged { what: OVER, .. }) => Err(Error::TooLarge { limit: budget.bytes }),
         other => other,
     }
-}
-
-/// What a form may cost its reader: a form that needs more is not made.
-fn meter_of(form: &str) -> Meter {
-    Meter::new(Budget::untrusted(form.len()))
 }
 
 /// A text in another form that is shorter by what its report says.
@@ -330,37 +405,51 @@ fn layer(
     (report.tokens_after + 8 + tokens / 50 < tokens).then_some(Layer { text, report })
 }
 
-fn edit(above: &Above, text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
+fn edit(above: &Above, text: &str, tokens: usize, work: &Work<'_>) -> Option<Layer> {
     let started = Instant::now();
-    let edited = match edits::encode(above, text) {
+    let edited = match edits::encode(above, text, &work.steps.share(text.len(), edits::STEPS_PER_BYTE)) {
         Search::Found(edited) => edited,
         Search::Nothing => return None,
-        Search::GaveUp => {
-            let mut report = PassReport::new(Pass::Edits);
-            (report.tokens_before, report.tokens_after) = (tokens, tokens);
-            (report.elapsed, report.outcome) = (started.elapsed(), Outcome::GaveUp);
-            return Some(Layer { text: text.to_owned(), report });
-        }
+        Search::GaveUp => return Some(given_up(Pass::Edits, text, tokens, started)),
     };
-    let mut budget = Budget::untrusted(edited.text.len());
-    budget.steps = budget.steps.saturating_add(256 * above.n_lines() as u64);
-    let restored = edits::decode(above, &edited.text, &Meter::new(budget)).as_deref() == Ok(text);
-    let layer = layer(Pass::Edits, (edited.text, edited.n_lists), tokens, restored, started, encoding)?;
+    let meter = Meter::new(budget_below(above, edited.text.len()), Some(work.steps));
+    let restored = edits::decode(above, &edited.text, &meter).as_deref() == Ok(text);
+    let layer = layer(Pass::Edits, (edited.text, edited.n_lists), tokens, restored, started, work.encoding)?;
     (layer.report.outcome == Outcome::Kept).then_some(layer)
 }
 
-fn repeat(text: &str, tokens: usize, encoding: &Encoding) -> Option<Layer> {
+fn repeat(text: &str, tokens: usize, work: &Work<'_>) -> Option<Layer> {
     let started = Instant::now();
-    let named = repeats::encode(text)?;
-    let restored = repeats::decode(&named.text, &meter_of(&named.text)).as_deref() == Ok(text);
-    layer(Pass::Repeats, (named.text, named.n_repeats), tokens, restored, started, encoding)
+    let share = work.steps.share(text.len(), repeats::STEPS_PER_BYTE);
+    let named = repeats::encode(text, &share);
+    if share.is_over() {
+        return Some(given_up(Pass::Repeats, text, tokens, started));
+    }
+    let named = named?;
+    let restored = repeats::decode(&named.text, &work.meter(&named.text)).as_deref() == Ok(text);
+    layer(Pass::Repeats, (named.text, named.n_repeats), tokens, restored, started, work.encoding)
 }
 
-fn restores(above: &Above, out: &str, text: &str, exact: bool, store: Option<&dyn Store>) -> Result<bool> {
-    let back = match expand_below(above, out, store) {
+/// The text as it is, and that a pass gave up on it.
+fn given_up(pass: Pass, text: &str, tokens: usize, started: Instant) -> Layer {
+    let mut report = PassReport::new(pass);
+    (report.tokens_before, report.tokens_after) = (tokens, tokens);
+    (report.elapsed, report.outcome) = (started.elapsed(), Outcome::GaveUp);
+    Layer { text: text.to_owned(), report }
+}
+
+fn restores(
+    above: &Above,
+    out: &str,
+    text: &str,
+    exact: bool,
+    store: Option<&dyn Store>,
+    work: &Work<'_>,
+) -> Result<bool> {
+    let back = match expand_all(above, out, store, budget_below(above, out.len()), Some(work.steps)) {
         Ok(back) => back,
         Err(Error::Store(error)) => return Err(error.into()),
-        Err(_) => return Ok(false),
+        Err(_) => return work.go_on().map(|()| false),
     };
     Ok(back == text || (!exact && same_json(&back, text)))
 }
@@ -378,26 +467,21 @@ struct Framed {
     passes: Vec<PassReport>,
 }
 
-fn frames(
-    text: &str,
-    spans: Vec<Span>,
-    options: Options,
-    encoding: &Encoding,
-    go_on: &impl Fn() -> Result<()>,
-) -> Result<Framed> {
-    let passes = options.passes;
+fn frames(text: &str, spans: Vec<Span>, work: &Work<'_>) -> Result<Framed> {
     let mut framed =
         Framed { text: String::with_capacity(text.len()), exact: true, tokens: None, passes: Vec::new() };
     for span in merge_lines(spans).into_iter().flat_map(|span| split_log(text, span)) {
-        go_on()?;
+        work.go_on()?;
         let started = Instant::now();
         let part = &text[span.range.clone()];
         let (body, tail) = match part.strip_suffix('\n') {
             Some(body) => (body, "\n"),
             None => (part, ""),
         };
-        let whole = !options.exact && span.range.start == 0 && text[span.range.end..].trim().is_empty();
-        let Some(frame) = frame(span.kind, body, whole, passes, encoding) else {
+        let whole = !work.exact && span.range.start == 0 && text[span.range.end..].trim().is_empty();
+        let found = frame(span.kind, body, whole, work);
+        work.note_gave_up(&mut framed.passes);
+        let Some(frame) = found else {
             codec::push_literal(&mut framed.text, part);
             continue;
         };
@@ -407,7 +491,8 @@ fn frames(
         if span.range == (0..text.len()) && tail.is_empty() {
             framed.tokens = Some(frame.tokens_after);
         }
-        let report = match framed.passes.iter_mut().find(|report| report.pass == frame.pass) {
+        let is_its = |report: &&mut PassReport| report.pass == frame.pass && report.outcome == Outcome::Kept;
+        let report = match framed.passes.iter_mut().find(is_its) {
             Some(report) => report,
             None => {
                 framed.passes.push(PassReport::new(frame.pass));
@@ -465,17 +550,22 @@ struct Frame {
     tokens_after: usize,
 }
 
-fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &Encoding) -> Option<Frame> {
+fn frame(kind: SpanKind, body: &str, whole: bool, work: &Work<'_>) -> Option<Frame> {
+    let (passes, encoding) = (work.passes, work.encoding);
+    // Every form is made and read back in linear time; what searches counts its own steps.
+    work.steps.take(2 * body.len() as u64);
     let (pass, candidates) = match kind {
-        SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, encoding),
+        SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, work),
         SpanKind::JsonLines if passes.has(Pass::JsonLines) => (Pass::JsonLines, lines_frame(body)?),
-        SpanKind::Csv => return rows_frame(body, passes, encoding),
-        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body)?),
-        SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => (Pass::Logs, shaped_lines(body)?),
+        SpanKind::Csv => return rows_frame(body, work),
+        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body, work)?),
+        SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => {
+            (Pass::Logs, shaped_lines(body, work)?)
+        }
         SpanKind::Diff if passes.has(Pass::Diffs) => {
             (Pass::Diffs, diffs::encode(body).map(|(args, body)| format!("@diff {args}\n{body}"))?)
         }
-        SpanKind::Hits => return hits_frame(body, passes, encoding),
+        SpanKind::Hits => return hits_frame(body, work),
         SpanKind::Table if passes.has(Pass::Grids) => {
             (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)
         }
@@ -483,37 +573,39 @@ fn frame(kind: SpanKind, body: &str, whole: bool, passes: PassSet, encoding: &En
     };
     // Counting costs less than decoding, so what is not shorter is not decoded.
     let frame = finish(pass, body, candidates, None, true, encoding)?;
-    gives(&frame.text, body).then_some(frame)
+    gives(&frame.text, body, work).then_some(frame)
 }
 
 /// Whether a frame decodes to what it stands for, to the byte.
-fn gives(frame: &str, body: &str) -> bool {
-    codec::decode(frame, &meter_of(frame)).as_deref() == Ok(body)
+fn gives(frame: &str, body: &str, work: &Work<'_>) -> bool {
+    codec::decode(frame, &work.meter(frame)).as_deref() == Ok(body)
 }
 
 /// Separated rows as columns or as templates, whichever has fewer tokens.
-fn rows_frame(body: &str, passes: PassSet, encoding: &Encoding) -> Option<Frame> {
+fn rows_frame(body: &str, work: &Work<'_>) -> Option<Frame> {
     let columns = || columns::encode(body).map(|(args, rows)| format!("@csv {args}\n{rows}"));
-    let columns = passes.has(Pass::Columns).then(columns).flatten().map(|text| (Pass::Columns, text));
-    let logs = passes.has(Pass::Logs).then(|| log_frame(body)).flatten().map(|text| (Pass::Logs, text));
-    least([columns, logs], body, encoding)
+    let columns = work.passes.has(Pass::Columns).then(columns).flatten().map(|text| (Pass::Columns, text));
+    let logs =
+        work.passes.has(Pass::Logs).then(|| log_frame(body, work)).flatten().map(|text| (Pass::Logs, text));
+    least([columns, logs], body, work)
 }
 
 /// Search hits below their paths or as templates, whichever has fewer tokens.
-fn hits_frame(body: &str, passes: PassSet, encoding: &Encoding) -> Option<Frame> {
+fn hits_frame(body: &str, work: &Work<'_>) -> Option<Frame> {
     let hits = || hits::encode(body).map(|(args, lines)| format!("@hits {args}\n{lines}"));
-    let hits = passes.has(Pass::Hits).then(hits).flatten().map(|text| (Pass::Hits, text));
-    let logs = || if body.lines().all(span::is_log_line) { log_frame(body) } else { shaped_lines(body) };
-    let logs = passes.has(Pass::Logs).then(logs).flatten().map(|text| (Pass::Logs, text));
-    least([hits, logs], body, encoding)
+    let hits = work.passes.has(Pass::Hits).then(hits).flatten().map(|text| (Pass::Hits, text));
+    let logs =
+        || if body.lines().all(span::is_log_line) { log_frame(body, work) } else { shaped_lines(body, work) };
+    let logs = work.passes.has(Pass::Logs).then(logs).flatten().map(|text| (Pass::Logs, text));
+    least([hits, logs], body, work)
 }
 
 /// Of two forms that restore the text, the one of fewer tokens.
-fn least(forms: [Option<(Pass, String)>; 2], body: &str, encoding: &Encoding) -> Option<Frame> {
-    let shorter = |(pass, text)| finish(pass, body, text, None, true, encoding);
+fn least(forms: [Option<(Pass, String)>; 2], body: &str, work: &Work<'_>) -> Option<Frame> {
+    let shorter = |(pass, text)| finish(pass, body, text, None, true, work.encoding);
     let mut frames: Vec<Frame> = forms.into_iter().flatten().filter_map(shorter).collect();
     frames.sort_by_key(|frame| frame.tokens_after);
-    frames.into_iter().find(|frame| gives(&frame.text, body))
+    frames.into_iter().find(|frame| gives(&frame.text, body, work))
 }
 
 /// Keeps a frame that has fewer tokens than what it stands for.
@@ -530,12 +622,22 @@ fn finish(
     (tokens_after < tokens_before).then_some(Frame { pass, text, exact, tokens_before, tokens_after })
 }
 
-fn log_frame(body: &str) -> Option<String> {
-    logs::encode(body).map(|(args, rows)| format!("@log {args}\n{rows}"))
+fn log_frame(body: &str, work: &Work<'_>) -> Option<String> {
+    templates(body, work, |_| true).map(|(args, rows)| format!("@log {args}\n{rows}"))
+}
+
+fn templates(body: &str, work: &Work<'_>, worth: impl Fn(&logs::Found) -> bool) -> Option<(String, String)> {
+    let share = work.steps.share(body.len(), logs::STEPS_PER_BYTE);
+    let found = logs::encode(body, &share, worth);
+    if share.is_over() {
+        work.gave_up.borrow_mut().push(Pass::Logs);
+        return None;
+    }
+    found
 }
 
 /// Lines that nobody would call a log stay as they are, unless nearly all follow a few templates.
-fn shaped_lines(body: &str) -> Option<String> {
+fn shaped_lines(body: &str, work: &Work<'_>) -> Option<String> {
     let laid_out = |line: &str| line.is_empty() || line.starts_with(['#', ' ', '\t', '>']);
     if body.split('\n').any(laid_out) {
         return None;
@@ -543,14 +645,15 @@ fn shaped_lines(body: &str) -> Option<String> {
     // An alias is a line of its own, as a template is.
     let few = |n_lines: usize, names: usize| names * 8 <= n_lines;
     let (args, rows) =
-        logs::encode_if(body, |found| found.plain * 5 <= found.lines && few(found.lines, found.templates))?;
+        templates(body, work, |found| found.plain * 5 <= found.lines && few(found.lines, found.templates))?;
     let n_lines = body.split('\n').count();
     let names = rows.split('\n').count() - n_lines;
     let clear = rows.len() * 4 <= body.len() * 3 && few(n_lines, names);
     clear.then(|| format!("@log {args}\n{rows}"))
 }
 
-fn json_frame(body: &str, whole: bool, encoding: &Encoding) -> Option<Frame> {
+fn json_frame(body: &str, whole: bool, work: &Work<'_>) -> Option<Frame> {
+    let encoding = work.encoding;
     let value = body.trim_end_matches(['\n', '\r', ' ']);
     let node = json::parse(value)?;
     let style = Style::of(value);
@@ -573,7 +676,7 @@ fn json_frame(body: &str, whole: bool, encoding: &Encoding) -> Option<Frame> {
     if candidates[0].len() * 4 > plain.len() * 3 && candidates[0] != plain {
         candidates.push(plain);
     }
-    let restored = |frame: &str| match codec::decode(frame, &meter_of(frame)) {
+    let restored = |frame: &str| match codec::decode(frame, &work.meter(frame)) {
         Ok(back) if exact => back == body,
         Ok(back) => json::parse(&back).as_ref() == Some(&node),
         Err(_) => false,

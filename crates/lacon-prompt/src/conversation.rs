@@ -1,7 +1,7 @@
-//! One model of calls and results for the requests of OpenAI (chat and Responses), Anthropic and Gemini.
+//! One model of calls and results for requests of OpenAI (chat and Responses), Anthropic and Gemini.
 //!
-//! Messages keep their bytes: what is read is where each one stands, who says it, and which calls it makes or answers. [`blocks`]
-//! puts each call together with its results, and what belongs together stays or goes together.
+//! Messages keep their bytes. This module reads where each message is, who says it, and which calls it makes or
+//! answers. [`blocks`] joins each call with its results; a block stays or goes as a whole.
 
 use std::collections::HashMap;
 use std::ops::Range;

@@ -1,4 +1,4 @@
-//! What can go wrong in this crate.
+//! Errors of this crate.
 
 use crate::offload::{HANDLE_LEN, Handle, StoreError};
 use crate::passes::PASSES;
@@ -17,7 +17,7 @@ pub enum Error {
         /// What was expected there.
         what: &'static str,
     },
-    /// A compressed text stands for more than it may.
+    /// A compressed text expands to more than is allowed.
     #[error(
         "compressed text would expand to more than {limit} bytes, or take too much work\nhint: if you trust it, allow more: `lacon expand --max-size BYTES`"
     )]
@@ -25,7 +25,7 @@ pub enum Error {
         /// Most bytes that were allowed.
         limit: usize,
     },
-    /// Whoever asked for the work does not want it any more.
+    /// The caller canceled the work.
     #[error("the work was stopped")]
     Stopped,
     /// A marker names an entry that the store does not hold.
@@ -34,7 +34,7 @@ pub enum Error {
         /// The handle in the marker.
         handle: Handle,
     },
-    /// What the store holds is not what the marker says of it.
+    /// Stored content differs from what its marker says.
     #[error(
         "stored content of ref={handle} has {what} than its marker says\nhint: the marker was edited; copy it as it was printed"
     )]
@@ -59,7 +59,7 @@ pub enum Error {
         /// The largest part that must be kept.
         largest: String,
     },
-    /// What is left has more tokens than it may have.
+    /// The result has more tokens than the budget.
     #[error(
         "{tokens} tokens are left, budget is {budget}\nhint: raise the budget, or allow a loss: trim it, or compress by the lossy policy"
     )]
@@ -77,7 +77,7 @@ pub enum Error {
         /// The tokens allowed.
         budget: usize,
     },
-    /// A share is no share.
+    /// A share is not between 0 and 1.
     #[error("the share to keep is {share}, it must lie between 0 and 1\nhint: 0.3 keeps 30 %")]
     BadShare {
         /// The share as given.
@@ -105,7 +105,7 @@ pub enum Error {
         /// Number of its texts.
         known: usize,
     },
-    /// A text begins as a request and is none.
+    /// A text starts as a request and is not a valid one.
     #[error("request {what}\nhint: {hint}")]
     BadRequest {
         /// What is wrong with it.

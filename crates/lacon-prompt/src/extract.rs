@@ -1,11 +1,12 @@
-//! Query-aware extraction: of long material, the rows and sentences that bear on a question.
+//! Query-aware extraction: the rows and sentences of a long text that answer a question.
 //!
-//! The only lossy step of this crate, and opt-in. It selects whole sentences and table rows in their order, so nothing
-//! is reworded; a row brings its table's head along; instructions stay; short texts are left alone; gaps show as `…`.
+//! This is the only lossy step of the crate, and it is opt-in. It selects whole sentences and table rows in their order
+//! and rewords nothing. A row brings its table head along, instructions stay, short texts are left alone, and gaps show
+//! as `…`.
 //!
-//! Ranking is BM25 over the units, smoothed over neighbors and lifted by the passage they stand in; the first picks
-//! cover as many words of the question as possible. No recency term: documents are not conversations. An embedding
-//! tier was measured for tables by others and lost to plain BM25 there.
+//! Ranking is BM25 over the units, smoothed over neighbors and raised by the passage around them. The first picks cover
+//! as many words of the question as possible. There is no recency term, because documents are not conversations. Others
+//! measured an embedding tier for tables, and it lost to plain BM25.
 
 use crate::guard::{self, is_unspaced};
 use crate::span;
@@ -13,10 +14,10 @@ use lacon_tokens::Encoding;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-/// How to extract.
+/// Options of an extract.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ExtractOptions {
-    /// Largest share of the tokens to keep, between 0 and 1. Relevance may keep less.
+    /// Largest share of the tokens to keep, between 0 and 1. Relevance can keep less.
     pub share: f64,
     /// Texts below this many tokens are returned as they are.
     pub min_tokens: usize,
@@ -28,11 +29,11 @@ impl Default for ExtractOptions {
     }
 }
 
-/// An extract and what was left out of it.
+/// An extract and its gaps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extracted {
-    /// The extract, or the input where nothing was left out.
+    /// The extract, or the input if nothing was left out.
     pub text: String,
     /// Tokens of the input.
     pub tokens_before: usize,
@@ -64,7 +65,7 @@ struct Unit {
     note: Option<u8>,
 }
 
-/// Selects the parts of a text that bear on a question.
+/// Selects the parts of a text that answer a question.
 #[must_use]
 pub fn extract(text: &str, query: &str, options: ExtractOptions, encoding: &Encoding) -> Extracted {
     let tokens_before = encoding.count(text);

@@ -1,8 +1,8 @@
-//! What an edit must not lose, add or turn around: values, names and the words that limit a statement.
+//! Checks that an edit loses, adds or reverses nothing: values, names, and words that limit a statement.
 //!
 //! The checks are symbolic on purpose. Embeddings rate "must never sell unless" and "must sell when" as 0.97 alike; a
-//! set of operators does not. Exact encodings need none of this, their inverse is the proof; the guards are for edits
-//! that leave something out.
+//! set of operators does not. Exact encodings need none of this, because their inverse is the proof. The guards are for
+//! edits that leave something out.
 
 use std::collections::BTreeSet;
 

@@ -1,8 +1,8 @@
-//! JSON as text that must come back byte for byte: a tree that keeps every lexeme, the styles it is printed in, and a
-//! shorter notation for it.
+//! JSON as text that must come back byte for byte: a tree that keeps every lexeme, print styles, and a shorter
+//! notation.
 //!
-//! `serde_json` is not used here because it changes numbers (`1.0e5`), merges doubled keys and forgets how a text was
-//! laid out; an exact inverse needs all three.
+//! `serde_json` is not used here because it changes numbers (`1.0e5`), merges duplicate keys and forgets the layout. An
+//! exact inverse needs all three.
 
 mod decode;
 mod encode;

@@ -1,8 +1,8 @@
-//! The order of what is sent: shared material first, what changes last, so that providers read it from their caches.
+//! The order of a request: shared material first, changing material last, so that providers read it from their caches.
 //!
 //! A provider caches the longest common prefix of requests, byte for byte. So tools and their schemas get one order,
-//! material that several requests share comes first in one order, and the text that differs by role comes after it.
-//! Nothing is reworded here; [`shared_first`] only moves whole segments, [`volatile_last`] whole lines.
+//! shared material comes first in one order, and role-specific text follows. Nothing is reworded: [`shared_first`]
+//! moves whole segments, [`volatile_last`] whole lines.
 
 mod refer;
 mod volatile;
@@ -84,14 +84,14 @@ fn common_bytes(a: &str, b: &str) -> usize {
     n
 }
 
-/// Where two requests part.
+/// The first difference of two requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// First byte of the requests' texts that differs.
     pub byte: usize,
-    /// The segment, tool or call it belongs to, in the first request (in the second where the first has ended).
+    /// The segment, tool or call with the difference, in the first request (in the second if the first has ended).
     pub owner: String,
-    /// The message it belongs to; none for tools.
+    /// Its message; `None` for tools.
     pub message: Option<usize>,
     /// A few characters of the first request from there on.
     pub left: String,
@@ -99,7 +99,7 @@ pub struct Difference {
     pub right: String,
 }
 
-/// The first byte in which two requests differ, and who owns it; none where one begins with all of the other.
+/// Returns the first byte in which two requests differ, and its owner; `None` if one starts with all of the other.
 #[must_use]
 pub fn first_difference(a: &Prompt, b: &Prompt) -> Option<Difference> {
     let (left, right) = (stretches(a), stretches(b));
@@ -124,12 +124,12 @@ pub fn first_difference(a: &Prompt, b: &Prompt) -> Option<Difference> {
     })
 }
 
-/// Moves segments that several requests share to the front of each, so that each begins like one sent before it.
+/// Moves segments that several requests share to the front of each, so that each starts like an earlier one.
 ///
-/// System text that every request has comes first. Then, request by request in the order they are sent, the data that
-/// the longest possible beginning of an earlier request consists of; then other shared data, the most shared first;
-/// then what is each request's own. Segments keep their role and their text. Requests with calls or named speakers in
-/// them are histories whose order carries meaning; they are left as they are.
+/// System text of every request comes first. Then, request by request in sending order, comes the data that forms the
+/// longest possible start of an earlier request; then other shared data, the most shared first; then each request's own
+/// data. Segments keep their role and text. Requests with calls or named speakers are histories whose order carries
+/// meaning, and stay as they are.
 #[must_use]
 pub fn shared_first(prompts: &[Prompt]) -> Vec<Prompt> {
     let mut shares: HashMap<Key<'_>, (usize, usize)> = HashMap::new();
@@ -245,20 +245,20 @@ impl CacheProfile {
         CacheProfile { min_prefix: usize::MAX, block: 1, read_permille: 1000, write_permille: 1000 };
 }
 
-/// What caching is expected to do to one request.
+/// Predicted effect of caching on one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Predicted {
     /// Tokens of the request.
     pub prompt: usize,
-    /// Tokens of them that an earlier request has left in the cache.
+    /// Tokens that an earlier request has left in the cache.
     pub cached: usize,
-    /// What the request costs, in thousandths of an uncached token.
+    /// Cost of the request, in thousandths of an uncached token.
     pub cost_permille: u64,
 }
 
-/// Predicts hits and cost of requests in the order they are sent, each against all before it.
+/// Predicts hits and cost of requests in sending order, each against all earlier ones.
 ///
-/// Entries are taken to live as long as the list is; a caller that knows the times splits the list at the provider's
+/// Entries are assumed to live as long as the list; a caller that knows the times splits the list at the provider's
 /// time to live.
 #[must_use]
 pub fn predict(prompts: &[Prompt], profile: CacheProfile, encoding: &'static Encoding) -> Vec<Predicted> {
@@ -280,8 +280,8 @@ pub fn predict(prompts: &[Prompt], profile: CacheProfile, encoding: &'static Enc
     out
 }
 
-/// Net saving of a change, after what it costs in lost cache hits, in thousandths of an uncached token; negative where
-/// the change does not repay the cache it breaks.
+/// Returns the net saving of a change minus its lost cache hits, in thousandths of an uncached token; negative if the
+/// change does not repay the cache that it breaks.
 #[must_use]
 pub fn net_saving(before: &[Predicted], after: &[Predicted]) -> i64 {
     let cost = |list: &[Predicted]| {

@@ -1,8 +1,8 @@
-//! Prompts as data: typed spans, budgets and the passes that shrink them without losing a fact.
+//! Prompts as data: lossless compression, trimming, cache-friendly layout and prompt plans.
 //!
-//! [`compress::compress`] shortens one text and [`compress::expand`] restores it byte for byte; [`optimize::optimize`]
-//! does the same to a whole [`prompt::Prompt`] and leaves instructions alone; [`request::Request`] does it to a request as it
-//! goes over the wire, [`chat`] to a list of messages. Nothing here reads a clock of the world or the network, and only the
+//! [`compress::compress`] shortens one text, and [`compress::expand`] restores it byte for byte. [`optimize::optimize`]
+//! does the same to a whole [`prompt::Prompt`], [`chat`] to a list of messages, and [`request::Request`] to a request
+//! as it goes over the wire. Instructions are never changed. Nothing here reads a clock or the network, and only the
 //! feature `sqlite` opens a file: the store of [`offload`] on disk.
 
 pub mod batch;

@@ -1,8 +1,8 @@
-//! What stands where something was offloaded, and how it is checked against what the store gives back.
+//! Markers for offloaded content, and their check against the stored content.
 //!
-//! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`, or for lines of one kind
-//! `[blob 312 lines of passing tests "test …ok", 9330 chars, ref=0123456789abcdef]`. Whatever a marker says was true of
-//! the content when it was written; [`Marker::check`] says whether it still is.
+//! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`, or for lines of one kind `[blob 312 lines of passing
+//! tests "test …ok", 9330 chars, ref=0123456789abcdef]`. A marker was true when it was written; [`Marker::check`] tells
+//! whether it still is.
 
 use crate::codec::progress;
 use crate::error::{Error, Result as CrateResult};
@@ -16,7 +16,7 @@ const MAX_LEN: usize = 200;
 /// Bytes of the beginning and of the end that all lines share which a marker shows.
 const MAX_SHARED: usize = 24;
 
-/// What lines are that were offloaded together.
+/// The kind of lines that were offloaded together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum What {
@@ -38,7 +38,7 @@ impl What {
     }
 }
 
-/// What is said of lines: how many there are, of what kind, and how each begins and ends.
+/// Statement about lines: their number and kind, and how each starts and ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lines {
     /// Number of lines.
@@ -131,13 +131,13 @@ impl fmt::Display for Lines {
     }
 }
 
-/// All markers in a text, in order.
+/// Returns all markers in a text, in order.
 pub(crate) fn all(text: &str) -> impl Iterator<Item = Marker> + '_ {
     let read = |(at, _)| Marker::read(&text[at + OPEN.len()..]);
     text.match_indices(OPEN).filter_map(read).map(|(marker, _)| marker)
 }
 
-/// Handles of all markers in a compressed text, in order.
+/// Returns the handles of all markers in a compressed text, in order.
 #[must_use]
 pub fn handles(text: &str) -> Vec<Handle> {
     all(text).map(|marker| marker.handle).collect()
@@ -172,8 +172,7 @@ impl Marker {
         Some((Marker { label: label.to_owned(), chars, handle: Handle::parse(handle)? }, end + 2))
     }
 
-    /// Whether a content is what the marker says: its length, and where it tells of lines, their number, kind, beginning
-    /// and end.
+    /// Checks content against the marker: its length, and for lines their number, kind, start and end.
     ///
     /// # Errors
     /// What is not as the marker says.
@@ -191,7 +190,7 @@ impl fmt::Display for Marker {
     }
 }
 
-/// The content behind a handle or a whole marker, as a user or a model copied it; what a marker says is checked.
+/// Returns the content behind a handle or a whole marker, as a user or a model copied it; a whole marker is checked.
 ///
 /// # Errors
 /// When the text is neither, the store holds nothing under the handle or something else than the marker says, or its medium

@@ -1,8 +1,8 @@
-//! What a request is metered at: one count for trimming, counting and budgets, on the bytes as they go over the wire.
+//! Meters a request: one count for trimming, counting and budgets, on the bytes as they go over the wire.
 //!
-//! Read are the requests of OpenAI (chat and Responses), Anthropic and Gemini. Texts are counted as they are, tools and schemas as
-//! models are shown them, pictures by their size. A part whose size the request does not tell (an address, a file's id, sound)
-//! counts by a rule of thumb, and the whole count is then worth no more than a guess.
+//! It reads requests of OpenAI (chat and Responses), Anthropic and Gemini. Texts count as they are, tools and schemas
+//! as models see them, images by their size. A part of unknown size (an address, a file id, sound) counts by a rule of
+//! thumb and makes the whole count an estimate.
 
 use std::ops::AddAssign;
 

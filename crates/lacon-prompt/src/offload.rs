@@ -1,7 +1,7 @@
-//! Offloading: parts that no model reads go to a store, a marker with a handle stays.
+//! Offloading: parts that no model reads go to a store, and a marker with a handle stays.
 //!
-//! A handle is a keyed hash of the content under the session's key, so text from outside cannot name an entry it has
-//! not been given, a handle of one session means nothing in another, and equal content has one entry.
+//! A handle is a keyed hash of the content under the session's key. So text from outside cannot name an entry, a handle
+//! of one session means nothing in another, and equal content has one entry.
 
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -11,12 +11,12 @@ use std::collections::HashMap;
 /// A handle's length in hex digits.
 pub const HANDLE_LEN: usize = 16;
 
-/// Names one entry of a session's store.
+/// The name of one entry of a session's store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Handle(String);
 
 impl Handle {
-    /// The handle of a content under a session's key.
+    /// Returns the handle of content under a session's key.
     #[must_use]
     pub fn of(key: &[u8; 32], content: &str) -> Handle {
         let hash = blake3::keyed_hash(key, content.as_bytes()).to_hex();
@@ -30,7 +30,7 @@ impl Handle {
         (text.len() == HANDLE_LEN && text.bytes().all(lower_hex)).then(|| Handle(text.to_owned()))
     }
 
-    /// The handle's hex digits.
+    /// Returns the handle's hex digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -43,7 +43,7 @@ impl std::fmt::Display for Handle {
     }
 }
 
-/// Why a store did not keep or give a content.
+/// Why a store could not keep or return content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -63,27 +63,35 @@ pub enum StoreError {
         /// The handle in question.
         handle: Handle,
     },
-    /// The store's medium failed.
+    /// The storage medium failed.
     #[error("store failed: {0}")]
     Medium(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Keeps contents for one session.
+/// Keeps content for one session.
 ///
-/// `put` is idempotent and fails closed: a content that is not stored is not offloaded. `get` returns exactly what was
+/// `put` is idempotent and fails closed: content that is not stored is not offloaded. `get` returns exactly what was
 /// put, or nothing. Entries live at least as long as the session.
 pub trait Store {
-    /// Stores a content and gives its handle.
+    /// Stores content and returns its handle.
     ///
     /// # Errors
     /// When the content does not fit or the medium fails.
     fn put(&mut self, content: &str) -> Result<Handle, StoreError>;
 
-    /// The content behind a handle of this session.
+    /// Returns the content behind a handle of this session.
     ///
     /// # Errors
     /// When the medium fails; an unknown handle is `Ok(None)`.
     fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError>;
+
+    /// Whether what is put now, or was before, can be read by others too: a file may have been removed while it is open.
+    ///
+    /// # Errors
+    /// When the medium is gone.
+    fn ready(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A store in memory with a limit in bytes.
@@ -96,19 +104,19 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty store for the session that owns `key`.
+    /// Creates an empty store for the session that owns `key`.
     #[must_use]
     pub fn new(key: [u8; 32], limit: u64) -> Self {
         MemoryStore { key, limit, used: 0, entries: HashMap::new() }
     }
 
-    /// Number of entries.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether nothing is stored.
+    /// Returns whether the store is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()

@@ -1,4 +1,4 @@
-//! A whole prompt, made shorter: every segment that may change, each checked by its inverse.
+//! Compresses a whole prompt: every segment that may change, each checked by its inverse.
 
 use crate::codec::edits::Above;
 use crate::compress::{self, Options};

@@ -1,4 +1,4 @@
-//! A prompt as data: messages of typed segments, and the tools that go with them.
+//! A prompt as data: messages of typed segments, and their tools.
 
 use lacon_tokens::{ChatMessage, Encoding, Exactness, ModelEncoding, Request, count_request};
 use serde_json::Value;
@@ -29,7 +29,7 @@ impl Role {
     }
 }
 
-/// What a segment is for, which decides what may happen to it.
+/// Purpose of a segment, which decides what may happen to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SegmentKind {
@@ -39,24 +39,24 @@ pub enum SegmentKind {
     Query,
     /// Material to work with: reports, tool results, documents. Its form may change, its facts may not.
     Data,
-    /// Earlier turns. As data; also the first to be left out when a budget forces it.
+    /// Earlier turns. Treated like data, and dropped first when a budget forces it.
     History,
 }
 
 impl SegmentKind {
-    /// Whether passes may change the form of such a segment.
+    /// Returns whether passes may change the form of such a segment.
     #[must_use]
     pub fn may_change(self) -> bool {
         matches!(self, SegmentKind::Data | SegmentKind::History)
     }
 }
 
-/// A piece of a message with one purpose.
+/// A part of a message with one purpose.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Segment {
     /// What it is for.
     pub kind: SegmentKind,
-    /// Who owns it, such as `market_report`; receipts and layout reports name it so.
+    /// Its owner, such as `market_report`, as named in receipts and layout reports.
     pub name: String,
     /// Its text, exactly as it is sent.
     pub text: String,
@@ -65,22 +65,22 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// A segment that must not change.
+    /// Creates a segment that must not change.
     pub fn instruction(name: impl Into<String>, text: impl Into<String>) -> Self {
         Segment { kind: SegmentKind::Instruction, name: name.into(), text: text.into(), pinned: true }
     }
 
-    /// A segment whose form may change.
+    /// Creates a segment whose form may change.
     pub fn data(name: impl Into<String>, text: impl Into<String>) -> Self {
         Segment { kind: SegmentKind::Data, name: name.into(), text: text.into(), pinned: false }
     }
 
-    /// An earlier turn.
+    /// Creates an earlier turn.
     pub fn history(name: impl Into<String>, text: impl Into<String>) -> Self {
         Segment { kind: SegmentKind::History, name: name.into(), text: text.into(), pinned: false }
     }
 
-    /// The same segment, sent unchanged whatever its kind.
+    /// Returns the same segment, pinned: sent unchanged whatever its kind.
     #[must_use]
     pub fn pinned(mut self) -> Self {
         self.pinned = true;
@@ -88,7 +88,7 @@ impl Segment {
     }
 }
 
-/// A call that an assistant's message makes.
+/// A call of an assistant's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ToolCall {
     /// Joins the call and its result.
@@ -104,7 +104,7 @@ pub struct ToolCall {
 pub struct Message {
     /// Who speaks.
     pub role: Role,
-    /// What is said; the message's content is the segments' texts one after the other, nothing between them.
+    /// The segments; the message's content is their texts, joined without separator.
     pub segments: Vec<Segment>,
     /// Name of the speaker or tool.
     pub name: Option<String>,
@@ -115,13 +115,13 @@ pub struct Message {
 }
 
 impl Message {
-    /// A message without name or calls.
+    /// Creates a message without name or calls.
     #[must_use]
     pub fn new(role: Role, segments: Vec<Segment>) -> Self {
         Message { role, segments, name: None, tool_calls: Vec::new(), tool_call_id: None }
     }
 
-    /// The message's content.
+    /// Returns the message's content.
     #[must_use]
     pub fn content(&self) -> String {
         self.segments.iter().map(|segment| segment.text.as_str()).collect()
@@ -138,13 +138,13 @@ pub struct Prompt {
 }
 
 impl Prompt {
-    /// A prompt of messages without tools.
+    /// Creates a prompt of messages without tools.
     #[must_use]
     pub fn new(messages: Vec<Message>) -> Self {
         Prompt { messages, tools: Vec::new() }
     }
 
-    /// Tokens of the prompt as a chat model meters it: texts, framing and tools.
+    /// Counts the tokens of the prompt as a chat model meters it: texts, framing and tools.
     ///
     /// ```
     /// use lacon_prompt::prompt::{Message, Prompt, Role, Segment};

@@ -1,4 +1,4 @@
-//! What the passes did, as facts that can be printed, stored and summed.
+//! Receipts: what the passes did, as facts to print, store and sum.
 
 use crate::passes::Pass;
 use serde_json::{Value, json};

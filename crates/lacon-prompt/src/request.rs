@@ -14,6 +14,9 @@ use lacon_tokens::Encoding;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+mod whole;
+
+use self::whole::{Whole, beyond_limit};
 use crate::batch::ProcessedCache;
 use crate::codec::{self, blobs, edits::Above};
 use crate::compress::{self, Compressed, Options};
@@ -72,7 +75,9 @@ pub struct RequestOptions<'a> {
     /// Whether results of tools stay as they are that a later edit may have to quote to the byte: all of them where the
     /// request has a tool that edits, else those of tools that read files.
     pub keep_quotable: bool,
-    /// Results of texts that were seen before. One cache goes with one store.
+    /// Whose store it is: a cache may go with the stores of several sessions.
+    pub session: &'a str,
+    /// Results of texts that were seen before. One cache goes with one store, or with one of each session.
     pub cache: Option<&'a ProcessedCache>,
     /// Set by whoever does not want the result any more.
     pub stop: Option<&'a AtomicBool>,
@@ -179,15 +184,20 @@ impl<'j> Request<'j> {
         mut store: Option<&mut dyn Store>,
         encoding: &'static Encoding,
     ) -> Result<Shrunk> {
+        // A marker whose content nobody else could read is not made, nor taken from the cache.
+        store = store.filter(|store| store.ready().is_ok());
         let mut shrunk = Shrunk::default();
         let mut reader = Reader::default();
         let mut markers = Known::default();
+        // Whoever restores the request does it within one limit for all its texts.
+        let (mut whole, mut written) = (Whole::default(), 0);
         for text in &self.texts {
             if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 return Err(Error::Stopped);
             }
             let Some(source) = unquoted(self.json, text) else { continue };
             if self.stays(options, &text.owner) {
+                written += source.len();
                 reader.read(source, !self.cut_upstream, 0);
                 continue;
             }
@@ -202,6 +212,7 @@ impl<'j> Request<'j> {
                 let tokens = encoding.count(&source);
                 shrunk.tokens_before += tokens;
                 shrunk.tokens_after += tokens;
+                written += source.len();
                 reader.read(source, !self.cut_upstream, tokens);
                 continue;
             }
@@ -222,6 +233,13 @@ impl<'j> Request<'j> {
                     }
                 }
             };
+            let fits = whole.bytes + whole.new_bytes(&short.text, source.len())
+                <= compress::Budget::untrusted(written + short.text.len()).bytes;
+            let short = if fits || short.tokens_after >= short.tokens_before {
+                short
+            } else {
+                beyond_limit(short, &source)
+            };
             shrunk.tokens_before += short.tokens_before;
             let named = |report: PassReport| PassReport { segment: text.pointer.clone(), ..report };
             shrunk.passes.extend(short.passes.into_iter().map(named));
@@ -230,6 +248,8 @@ impl<'j> Request<'j> {
             if foreign && !counted {
                 // A marker that is none of ours must not be taken for one.
                 let text_of = plain(&source);
+                written += text_of.len();
+                whole.add(&text_of, source.len());
                 shrunk.tokens_after += encoding.count(&text_of);
                 reader.read(source, false, short.tokens_before);
                 let (range, pointer) = (text.range.clone(), text.pointer.clone());
@@ -237,6 +257,10 @@ impl<'j> Request<'j> {
                 continue;
             }
             shrunk.tokens_after += if counted { short.tokens_after } else { short.tokens_before };
+            written += if saves { short.text.len() } else { source.len() };
+            if saves {
+                whole.add(&short.text, source.len());
+            }
             reader.read(source, !saves && !self.cut_upstream, short.tokens_before);
             if saves {
                 reader.inexact |= !short.exact;
@@ -266,7 +290,8 @@ impl<'j> Request<'j> {
         };
         let Some(cache) = options.cache else { return compute(reader, &mut store) };
         let (name, chain) = (encoding.name(), reader.chain.to_hex());
-        let settings = format!("{name}/{:?}/{}/{chain}", options.compress, store.is_some());
+        let settings =
+            format!("{name}/{:?}/{}/{:?}/{chain}", options.compress, store.is_some(), options.session);
         let short = cache.get_or(&settings, source, || compute(reader, &mut store))?;
         match &store {
             Some(known) if !readable(&short.text, &**known) => compute(reader, &mut store),
@@ -287,9 +312,13 @@ impl<'j> Request<'j> {
     /// Undoes [`Request::shrink`], given the pointers of what it changed: the edits that give each text back.
     ///
     /// # Errors
-    /// When a text was edited since, or a marker's content is not in the store.
+    /// When a text was edited since, all of them together stand for more than [`compress::Budget::untrusted`] allows for the
+    /// request, or a marker's content is not in the store.
     pub fn restore(&self, changed: &[String], store: Option<&dyn Store>) -> Result<Vec<Edit>> {
         let mut edits: Vec<Edit> = Vec::new();
+        let mut whole = Whole::default();
+        let limit = compress::Budget::untrusted(self.json.len()).bytes;
+        let too_large = || Error::TooLarge { limit };
         let mut reader = Reader::default();
         let mut missing: HashSet<&str> = changed.iter().map(String::as_str).collect();
         for text in &self.texts {
@@ -299,9 +328,23 @@ impl<'j> Request<'j> {
                 continue;
             }
             let original = match reader.texts.follow_same(&short)? {
+                Some(original) if original.len() > limit - whole.bytes => return Err(too_large()),
                 Some(original) => original.to_owned(),
-                None => compress::expand_below(reader.above(), &short, store)?,
+                None => {
+                    let above = reader.above();
+                    let mut budget = compress::budget_below(above, short.len());
+                    // A form on the way may be a little longer than what it becomes.
+                    budget.bytes = budget.bytes.min(2 * (limit - whole.bytes) + (64 << 10));
+                    let expanded = compress::expand_all(above, &short, store, budget, None);
+                    expanded.map_err(|error| {
+                        if matches!(error, Error::TooLarge { .. }) { too_large() } else { error }
+                    })?
+                }
             };
+            whole.add(&short, original.len());
+            if whole.bytes > limit {
+                return Err(too_large());
+            }
             reader.read(original.clone(), false, 0);
             edits.push(Edit { range: text.range.clone(), pointer: text.pointer.clone(), text: original });
         }
@@ -462,7 +505,14 @@ impl Reader {
         let mut report = PassReport::new(Pass::Duplicates);
         report.spans = 1;
         (report.tokens_before, report.tokens_after) = (tokens_before, tokens_after);
-        let found = Compressed { text: line, tokens_before, tokens_after, exact: true, passes: vec![report] };
+        let found = Compressed {
+            text: line,
+            tokens_before,
+            tokens_after,
+            exact: true,
+            passes: vec![report],
+            steps: 0,
+        };
         (tokens_after < tokens_before).then_some(found)
     }
 }

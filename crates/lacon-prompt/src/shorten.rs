@@ -1,6 +1,6 @@
-//! One text by a policy: exact forms alone, exact forms and the store, or an extract for a question.
+//! Shortens one text by a policy: exact forms, exact forms with the store, or an extract for a question.
 //!
-//! Every front (command line, proxy, Python) comes through here, so that a policy means the same everywhere.
+//! Every front end (command line, proxy, Python) calls this module, so that a policy means the same everywhere.
 
 use crate::compress::{Options, compress};
 use crate::error::{Error, Result};
@@ -14,20 +14,20 @@ use serde_json::{Value, json};
 /// How far shortening may go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Policy {
-    /// Exact forms only; expanding needs nothing but the text.
+    /// Exact forms only; expanding needs no store.
     #[default]
     Lossless,
-    /// Exact forms, and opaque runs moved to the store.
+    /// Exact forms, and blobs moved to the store.
     Safe,
-    /// An extract for a question; what is left out is marked.
+    /// An extract for a question; gaps are marked.
     Lossy,
 }
 
 impl Policy {
-    /// Every policy, the one that changes least first.
+    /// Every policy, the mildest first.
     pub const ALL: [Policy; 3] = [Policy::Lossless, Policy::Safe, Policy::Lossy];
 
-    /// The word in settings and flags.
+    /// Returns the word in settings and flags.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -37,14 +37,14 @@ impl Policy {
         }
     }
 
-    /// The policy of this name.
+    /// Returns the policy of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Policy> {
         Policy::ALL.into_iter().find(|policy| policy.name() == name)
     }
 }
 
-/// How to shorten.
+/// Options of [`shorten`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ShortenOptions<'q> {
     /// How far to go.
@@ -82,7 +82,7 @@ impl ShortenOptions<'_> {
     }
 }
 
-/// What [`shorten`] did.
+/// Result of [`shorten`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Shortened {

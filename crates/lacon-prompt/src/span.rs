@@ -1,7 +1,7 @@
-//! A text as typed spans that cover every byte of it, so that printing them gives the text again.
+//! A text as typed spans that cover every byte, so that printing them restores the text.
 //!
-//! Nothing here decides what may change; a span only says what its bytes look like. When in doubt a span is prose, which
-//! no lossless pass touches.
+//! This module decides nothing about changes; a span only says what its bytes look like. In doubt a span is prose,
+//! which no lossless pass touches.
 
 use crate::codec::{blobs, columns, diffs, hits, progress};
 use crate::json;

@@ -1,9 +1,10 @@
-//! Fits a conversation into a budget and leaves it one that can be sent.
+//! Fits a conversation into a budget and leaves it valid.
 //!
-//! A call and its results are one block and stay or go together, with every provider; where users and model must take turns, they
-//! still do afterwards. The system's messages, the first user turn, the last block and what is pinned always stay. Before anything is
-//! left out, tool results get their shorter exact form; then stale results shrink to the values they held; then blocks go, those first
-//! that say least that is not said elsewhere; at last, results that must stay are cut. Whatever stays keeps its bytes.
+//! A call and its results are one block and stay or go together, with every provider. Where users and model must take
+//! turns, they still do. System messages, the first user turn, the last block and pinned messages always stay.
+//!
+//! First, tool results get their short exact form. Then old results shrink to the values they held. Then blocks are
+//! dropped, the most redundant first. At last, results that must stay are cut. Whatever stays keeps its bytes.
 
 use crate::compress::{Options, compress};
 use crate::conversation::{Block, Conversation, Item, Kind, Side, begins_as_request, blocks, strings};
@@ -19,25 +20,25 @@ use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap, HashMap, HashSet};
 use std::ops::Range;
 
-/// How to trim.
+/// Options of a trim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrimOptions {
     /// Most tokens of the result, tools included.
     pub budget: usize,
-    /// Indexes of messages that must stay as they are.
+    /// Indexes of messages that must stay unchanged.
     pub pinned: Vec<usize>,
     /// Tokens of tools that a list of messages goes with. Those that a request declares are counted without this.
     pub tool_tokens: usize,
-    /// Leave out the oldest groups in strides of so many, so that the next trims cut at the same place and a cached
-    /// prefix stays. Zero: leave out what says least, wherever it is.
+    /// Drop the oldest groups in strides of this size, so that later trims cut at the same place and a cached prefix
+    /// survives. Zero: drop the most redundant.
     pub stride: usize,
-    /// Whether the first user turn may go as well, where the budget cannot be met with it and a later user turn can
-    /// begin the conversation. It often holds what the user wants, so it is kept unless this says otherwise.
+    /// Whether the first user turn may be dropped if the budget requires it and a later one can start the conversation.
+    /// It often holds what the user wants, so it is kept by default.
     pub drop_first: bool,
 }
 
 impl TrimOptions {
-    /// A budget without anything else.
+    /// Creates options with a budget only.
     #[must_use]
     pub fn new(budget: usize) -> Self {
         TrimOptions { budget, pinned: Vec::new(), tool_tokens: 0, stride: 0, drop_first: false }
@@ -54,11 +55,11 @@ pub struct Trimmed {
     pub tokens_before: usize,
     /// Tokens after.
     pub tokens_after: usize,
-    /// Indexes of messages in another, exact form.
+    /// Indexes of messages in another exact form.
     pub reformed: Vec<usize>,
-    /// Indexes of tool results of which only the values are left.
+    /// Indexes of tool results reduced to their values.
     pub digested: Vec<usize>,
-    /// Indexes of messages that are gone.
+    /// Indexes of dropped messages.
     pub dropped: Vec<usize>,
 }
 
@@ -72,11 +73,11 @@ pub struct TrimmedRequest {
     pub tokens_before: usize,
     /// Tokens after.
     pub tokens_after: usize,
-    /// Positions of messages in another, exact form.
+    /// Positions of messages in another exact form.
     pub reformed: Vec<usize>,
-    /// Positions of messages of whose results only a part is left.
+    /// Positions of messages whose results were cut.
     pub digested: Vec<usize>,
-    /// Positions of messages that are gone.
+    /// Positions of dropped messages.
     pub dropped: Vec<usize>,
 }
 
@@ -94,7 +95,7 @@ pub struct TrimmedText {
     pub left_out: usize,
 }
 
-/// Fits a text into a budget: as it is, else in its exact short form, else its start and end with a line between them that says
+/// Fits a text into a budget: unchanged, else in its exact short form, else its start and end around a line that tells
 /// how much is missing.
 ///
 /// # Errors
@@ -144,7 +145,7 @@ pub fn message_tokens(message: &Value, encoding: &Encoding) -> usize {
     conversation.items.iter().map(|item| meter.item(&item.members).total()).sum()
 }
 
-/// Fits a list of messages.
+/// Fits a list of messages into a budget.
 ///
 /// # Errors
 /// When the list is not one that can be sent, or cannot be made to fit.
@@ -152,7 +153,7 @@ pub fn trim(messages: &[Value], options: &TrimOptions, encoding: &Encoding) -> R
     trim_with_store(messages, options, None, encoding)
 }
 
-/// Fits a list of messages, keeping in a store what is left out of tool results.
+/// Fits a list of messages, and keeps removed parts of tool results in a store.
 ///
 /// # Errors
 /// As [`trim`], and when the store's medium fails; a full store keeps nothing and is no error.
@@ -178,7 +179,7 @@ pub fn trim_with_store(
     })
 }
 
-/// Whether a text is a request, or begins as one and would have to be refused by [`trim_request`].
+/// Returns whether a text is a request, or starts as one and would be refused by [`trim_request`].
 #[must_use]
 pub fn is_request(text: &str) -> bool {
     begins_as_request(text)

@@ -1,4 +1,4 @@
-//! JSON read member by member, whose values keep every byte they were written in.
+//! JSON read member by member; values keep every byte as written.
 
 use std::collections::HashMap;
 use std::ops::Range;

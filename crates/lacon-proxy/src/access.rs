@@ -1,7 +1,7 @@
-//! Who may ask: no page in a browser, unless it was allowed, and for our own routes only clients with the token.
+//! Access control: no browser page unless it is allowed, and for Lacon's own routes only clients with the token.
 //!
-//! A page can send requests to any address, also to one of this machine. It cannot forge `host` and `origin`: the first
-//! tells a name that was rebound to this address, the second a page from elsewhere.
+//! A page can send requests to any address, also on this machine. It cannot forge `host` and `origin`. The first
+//! reveals a name that was rebound to this address, the second a page from elsewhere.
 
 use std::net::IpAddr;
 
@@ -18,27 +18,29 @@ use hyper::{
 
 use crate::{answer::Answer, headers, refusal::invalid};
 
-/// Who may ask.
+/// Who may call.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
-    /// Names beside addresses and `localhost` under which the server may be called.
+    /// Names and addresses under which the server may be called, beside `localhost`, loopback and the address that a
+    /// connection came to.
     pub hosts: Vec<String>,
-    /// Origins whose pages may ask, such as `http://localhost:3000`.
+    /// Origins whose pages may call, such as `http://localhost:3000`.
     pub origins: Vec<String>,
-    /// What must be shown for our own routes.
+    /// The token for Lacon's own routes.
     pub token: Option<String>,
 }
 
 impl Access {
-    /// A refusal, the answer to a browser's question before a request, or nothing where the request may go on.
-    pub fn check<B>(&self, request: &Request<B>) -> Option<Response<Answer>> {
+    /// A refusal, the answer to a browser's question before a request, or nothing where the request may go on. `here` is
+    /// the address that the connection came to.
+    pub fn check<B>(&self, request: &Request<B>, here: Option<IpAddr>) -> Option<Response<Answer>> {
         let headers = request.headers();
-        if let Err(host) = self.host(request) {
+        if let Err(host) = self.host(request, here) {
             return Some(invalid(
                 StatusCode::MISDIRECTED_REQUEST,
                 "bad_host",
                 format!(
-                    "host {host:?} is not this server\nhint: call it by its address, or start it with --allow-host NAME"
+                    "host {host:?} is not this server\nhint: call it by the address that it listens on, or start it with --allow-host NAME"
                 ),
             ));
         }
@@ -76,7 +78,7 @@ impl Access {
     }
 
     /// The host that is none of ours.
-    fn host<B>(&self, request: &Request<B>) -> Result<(), String> {
+    fn host<B>(&self, request: &Request<B>, here: Option<IpAddr>) -> Result<(), String> {
         let mut named: Vec<String> = Vec::new();
         for value in request.headers().get_all(HOST) {
             named.push(value.to_str().map_err(|_| "?".to_owned())?.to_owned());
@@ -87,8 +89,10 @@ impl Access {
         }
         let ours = |named: &String| {
             let host = without_port(named).to_ascii_lowercase();
-            // An address cannot be rebound.
-            host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+            let address = host.trim_matches(['[', ']']).parse::<IpAddr>().ok().map(|ip| ip.to_canonical());
+            // A page at another server's address may reach this one through a forwarded port.
+            let is_here = |ip: IpAddr| ip.is_loopback() || here.is_some_and(|here| here.to_canonical() == ip);
+            address.is_some_and(is_here)
                 || host == "localhost"
                 || self.hosts.iter().any(|allowed| host.eq_ignore_ascii_case(without_port(allowed)))
         };
@@ -138,7 +142,7 @@ impl Access {
     }
 }
 
-/// Whether a body says that it is JSON. A page may send any other kind without asking before.
+/// Whether a body is declared as JSON. A page may send any other kind without a preflight request.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
@@ -154,7 +158,7 @@ fn without_port(host: &str) -> &str {
     }
 }
 
-/// Compares in a time that says nothing of where two texts differ.
+/// Compares in constant time.
 fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |all, (a, b)| all | (a ^ b)) == 0
 }

@@ -1,4 +1,4 @@
-//! The body of an answer: our own, or the upstream's frame by frame.
+//! The body of an answer: Lacon's own, or the upstream's frame by frame.
 
 use std::{
     pin::Pin,

@@ -1,4 +1,4 @@
-//! What can go wrong before and while the server stands.
+//! Errors of starting and running the server.
 
 /// Why a proxy cannot be made or stopped serving.
 #[derive(Debug, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The way to the upstream and back.
+//! The connection to the upstream.
 
 use std::{
     error::Error as StdError,

@@ -1,4 +1,4 @@
-//! Which headers go on, and which belong to one connection.
+//! Which headers are passed on, and which belong to one connection.
 
 use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue};
 
@@ -6,13 +6,15 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderN
 pub const RETRIEVE: HeaderName = HeaderName::from_static("x-lacon-retrieve");
 /// Another policy for this request: `off`, `lossless` or `safe`.
 pub const POLICY: HeaderName = HeaderName::from_static("x-lacon-policy");
+/// Whose session of the store holds: handles of one client name nothing for another.
+pub const SESSION: HeaderName = HeaderName::from_static("x-lacon-session");
 /// The server's token, for our own routes.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-lacon-token");
-/// Tokens of the texts that may change, as they came.
+/// Tokens of the texts that may change, before.
 pub const TOKENS_BEFORE: HeaderName = HeaderName::from_static("x-lacon-tokens-before");
-/// Tokens of the same texts as they were sent on.
+/// Tokens of the same texts, after.
 pub const TOKENS_AFTER: HeaderName = HeaderName::from_static("x-lacon-tokens-after");
-/// Our own time in millionths of a second.
+/// The proxy's own time in microseconds.
 pub const OVERHEAD: HeaderName = HeaderName::from_static("x-lacon-overhead-us");
 
 /// Headers of one connection, by RFC 9110.
@@ -47,7 +49,7 @@ pub fn onward(headers: &mut HeaderMap) {
     without_hops(headers);
     // A body of no bytes has no frame that could say its length.
     let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, TOKEN] {
+    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, SESSION, TOKEN] {
         headers.remove(name);
     }
     if empty {

@@ -1,8 +1,9 @@
-//! A server between clients and a provider: what it understands of a request it shortens, everything else it passes through.
+//! A proxy between clients and a provider: it compresses the parts of a request that it understands and passes
+//! everything else through.
 //!
-//! Of a body only strings change that [`lacon_prompt::request`] finds and can give back; every other byte, the answer, its
-//! status and its stream go through as they are. Nothing is retried here: a call is made again by whoever made it first. An
-//! answer that was cut stays cut, and a client that leaves takes its call at the provider with it.
+//! Only strings change that [`lacon_prompt::request`] finds and can restore. Every other byte passes unchanged, and so
+//! do the answer, its status and its stream. The proxy retries nothing; that is up to the client. A cut answer stays
+//! cut, and a client that leaves ends its call at the provider.
 
 mod access;
 mod answer;
@@ -16,4 +17,4 @@ mod shrink;
 
 pub use access::Access;
 pub use error::Error;
-pub use server::{Figures, Policy, Proxy, ProxyOptions, Served};
+pub use server::{Figures, Policy, Proxy, ProxyOptions, Served, Sessions};

@@ -1,4 +1,4 @@
-//! Answers of our own to a request that cannot be served: an error as OpenAI's clients read it, and Anthropic's too.
+//! Lacon's own answers to a request that cannot be served: errors in the format of OpenAI's and Anthropic's clients.
 
 use std::fmt::Display;
 

@@ -1,10 +1,10 @@
-//! What stands at which path; this list is the index.
+//! The routes; this list is the index.
 
 mod compress;
 mod retrieve;
 mod status;
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
@@ -25,8 +25,12 @@ use crate::{
 };
 
 /// Answers a request.
-pub async fn respond(state: Arc<State>, request: Request<Incoming>) -> Response<Answer> {
-    if let Some(answer) = state.access.check(&request) {
+pub async fn respond(
+    state: Arc<State>,
+    request: Request<Incoming>,
+    here: Option<IpAddr>,
+) -> Response<Answer> {
+    if let Some(answer) = state.access.check(&request, here) {
         return answer;
     }
     let origin = request.headers().get(ORIGIN).cloned();
@@ -55,7 +59,7 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<An
         }
         (_, &Method::GET) if path.starts_with("/v1/retrieve/") => {
             let handle = path["/v1/retrieve/".len()..].to_owned();
-            return retrieve::respond(state, &handle).await;
+            return retrieve::respond(state, &handle, request.headers()).await;
         }
         (_, &Method::CONNECT) => {
             return invalid(

@@ -1,4 +1,4 @@
-//! Options, what is told of each request, and the loop that takes connections.
+//! Options, the report of each request, and the loop that accepts connections.
 
 use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
 
@@ -7,7 +7,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use lacon_llm::TransportOptions;
 use lacon_monitor::metrics::proxy::{ProxyMetrics, Route};
 use lacon_prompt::{
-    offload::{Handle, Store},
+    offload::{Handle, Store, StoreError},
     passes::PassSet,
     receipt::PassReport,
     request::Shrunk,
@@ -23,15 +23,15 @@ use crate::{access::Access, error::Error, forward::Upstream, routes, shrink::Shr
 /// How far requests may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Policy {
-    /// Everything passes through as it is.
+    /// Everything passes through.
     Off,
     /// Exact forms only.
     Lossless,
-    /// Exact forms, and opaque runs moved to the store where the request says that they can be had from there.
+    /// Exact forms, and blobs moved to the store if the request declares a way to retrieve them.
     Safe,
 }
 
-/// What a request saved.
+/// Savings of a request.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Figures {
@@ -64,18 +64,18 @@ pub struct Served {
     pub route: Route,
     /// The answer's status.
     pub status: u16,
-    /// What was saved; `None` where nothing was looked at.
+    /// Savings; `None` if nothing was examined.
     pub figures: Option<Figures>,
-    /// Why the body went on as it came, where it should have been shortened.
+    /// Why the body passed unchanged although it should have been compressed.
     pub unchanged: Option<&'static str>,
-    /// Our own time between the body's last byte and the upstream's call.
+    /// Time between the body's last byte and the call to the upstream.
     pub overhead: Duration,
 }
 
-/// Is told of each request.
+/// Receives the report of each request.
 pub type OnServed = Box<dyn Fn(&Served) + Send + Sync>;
 
-/// How to serve.
+/// Options of the server.
 pub struct ProxyOptions {
     /// The provider's address, such as `https://api.openai.com/v1`.
     pub upstream: String,
@@ -83,17 +83,20 @@ pub struct ProxyOptions {
     pub policy: Policy,
     /// The passes that may run.
     pub passes: PassSet,
-    /// Whose texts stay as they are: `user`, `tool` or the name of a tool.
+    /// Texts to leave alone: `user`, `tool` or the name of a tool.
     pub protect: Vec<String>,
-    /// Whether what users say is shortened too, not only results of tools.
+    /// Whether user messages are compressed too, not only tool results.
     pub shorten_user: bool,
-    /// Whether results are shortened too that a later edit may have to quote to the byte.
+    /// Whether tool results are compressed that a later edit may have to quote exactly.
     pub shorten_quotable: bool,
-    /// Who may ask.
+    /// Who may call.
     pub access: Access,
-    /// Where opaque runs go.
+    /// Store for offloaded content.
     pub store: Box<dyn Store + Send>,
-    /// Most bytes of texts that were seen before and of their results.
+    /// Gives the store of a client that names its session, and makes it where the second argument says so. Without it,
+    /// nothing of such a client is offloaded.
+    pub sessions: Option<Sessions>,
+    /// Size of the cache of earlier texts and their results, in bytes.
     pub cache: usize,
     /// Most bytes of a request's body.
     pub max_body: usize,
@@ -103,17 +106,21 @@ pub struct ProxyOptions {
     pub header_timeout: Duration,
     /// Longest wait for a request's body.
     pub body_timeout: Duration,
-    /// Longest that shortening a request may take; after it the request goes on as it came.
+    /// Longest time to compress a request; after that it passes unchanged.
     pub work_timeout: Duration,
     /// Longest wait for the head of the upstream's answer.
     pub answer_timeout: Duration,
-    /// How long requests under way may take once the server is to stop.
+    /// Time for open requests after the stop signal.
     pub drain: Duration,
     /// Connections to the upstream.
     pub transport: TransportOptions,
-    /// Is told of each request.
+    /// Receives the report of each request.
     pub on_served: Option<OnServed>,
 }
+
+/// Gives the stores of sessions by name.
+pub type Sessions =
+    Box<dyn Fn(&str, bool) -> Result<Option<Box<dyn Store + Send>>, StoreError> + Send + Sync>;
 
 impl ProxyOptions {
     /// The usual limits.
@@ -128,6 +135,7 @@ impl ProxyOptions {
             shorten_quotable: false,
             access: Access::default(),
             store,
+            sessions: None,
             cache: 32 << 20,
             max_body: 32 << 20,
             max_connections: 1024,
@@ -236,9 +244,10 @@ async fn connection(
     // Without it a fast answer waits for the client's delayed acknowledgement, 40 ms each time.
     let _ = socket.set_nodelay(true);
     let header_timeout = state.header_timeout;
+    let here = socket.local_addr().ok().map(|address| address.ip());
     let service = service_fn(move |request| {
         let state = Arc::clone(&state);
-        async move { Ok::<_, Infallible>(routes::respond(state, request).await) }
+        async move { Ok::<_, Infallible>(routes::respond(state, request, here).await) }
     });
     let mut serving = pin!(
         http1::Builder::new()

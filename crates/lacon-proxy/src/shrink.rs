@@ -1,4 +1,4 @@
-//! A body, made shorter: which policy holds for it, and the work itself on a thread that may be busy.
+//! Compresses a body: chooses the policy and does the work on a thread beside the event loop.
 
 use std::{
     sync::{
@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     headers,
-    server::{Figures, Policy, ProxyOptions},
+    server::{Figures, Policy, ProxyOptions, Sessions},
 };
 
 /// What all requests share.
@@ -32,12 +32,33 @@ pub struct Shrinker {
     protect: Vec<String>,
     shorten_user: bool,
     shorten_quotable: bool,
-    pub store: SharedStore,
+    store: SharedStore,
+    sessions: Option<Sessions>,
     cache: ProcessedCache,
     /// Longest that one request may take.
     limit: Duration,
     /// As many at once as there are processors: more would only wait for each other.
     turns: Arc<Semaphore>,
+}
+
+/// What a client asks for in its headers.
+pub struct Ask {
+    pub policy: Policy,
+    /// Whether it can call `/v1/retrieve`.
+    pub declared: bool,
+    /// Its name for its session; empty for the server's own.
+    pub session: Option<String>,
+}
+
+/// Longest name of a session.
+const MAX_SESSION: usize = 128;
+
+/// The session that a client names; an empty name for a header that is none, which stands for no session at all.
+pub fn session(headers: &HeaderMap) -> Option<String> {
+    let mut named = headers.get_all(headers::SESSION).iter();
+    let name = named.next()?.to_str().unwrap_or("").trim();
+    let fits = named.next().is_none() && name.len() <= MAX_SESSION;
+    Some(if fits { name.to_owned() } else { String::new() })
 }
 
 /// Stops the work when whoever asked for it is gone.
@@ -75,6 +96,7 @@ impl Shrinker {
             shorten_user: options.shorten_user,
             shorten_quotable: options.shorten_quotable,
             store: SharedStore(Arc::new(Mutex::new(options.store))),
+            sessions: options.sessions,
             cache: ProcessedCache::new(options.cache),
             limit: options.work_timeout,
             turns: Arc::new(Semaphore::new(turns)),
@@ -91,6 +113,21 @@ impl Shrinker {
             }
         });
         asked.fold(self.policy, Policy::min)
+    }
+
+    pub fn ask(&self, headers: &HeaderMap) -> Ask {
+        Ask { policy: self.policy(headers), declared: declares(headers), session: session(headers) }
+    }
+
+    /// The store of a session. Blocks for the disk.
+    pub fn store(&self, session: Option<&str>, make: bool) -> Result<Option<SharedStore>, StoreError> {
+        match (session, &self.sessions) {
+            (None, _) => Ok(Some(self.store.clone())),
+            (Some(""), _) | (Some(_), None) => Ok(None),
+            (Some(name), Some(sessions)) => {
+                Ok(sessions(name, make)?.map(|store| SharedStore(Arc::new(Mutex::new(store)))))
+            }
+        }
     }
 
     /// Does work on a thread that may be busy, until it takes too long or nobody waits for it; `None` then. The event loop
@@ -118,21 +155,20 @@ impl Shrinker {
         if headers.contains_key(CONTENT_ENCODING) {
             return Done::unchanged(body, "the body is encoded");
         }
-        let policy = self.policy(headers);
-        let declared = declares(headers);
+        let ask = self.ask(headers);
         let (this, kept) = (Arc::clone(self), body.clone());
-        let done = self.away(move |stop| this.work(body, policy, declared, stop)).await;
+        let done = self.away(move |stop| this.work(body, &ask, stop)).await;
         done.unwrap_or_else(|| Done::unchanged(kept, "the work took too long or broke"))
     }
 
-    fn work(&self, body: Bytes, policy: Policy, declared: bool, stop: &AtomicBool) -> Done {
+    fn work(&self, body: Bytes, ask: &Ask, stop: &AtomicBool) -> Done {
         let Ok(json) = std::str::from_utf8(&body) else {
             return Done::unchanged(body, "the body is no UTF-8");
         };
         let Some(request) = Request::parse(json) else {
             return Done::unchanged(body, "the body is no request");
         };
-        let Ok(shrunk) = self.request(&request, policy, declared, stop) else {
+        let Ok(shrunk) = self.request(&request, ask, stop) else {
             return Done::unchanged(body, "the work was stopped");
         };
         let figures = Some(Figures::of(&shrunk));
@@ -146,8 +182,7 @@ impl Shrinker {
     pub fn request(
         &self,
         request: &Request<'_>,
-        policy: Policy,
-        declared: bool,
+        ask: &Ask,
         stop: &AtomicBool,
     ) -> lacon_prompt::Result<Shrunk> {
         let encoding = match request.model() {
@@ -160,12 +195,15 @@ impl Shrinker {
             protect: &self.protect,
             keep_user: !self.shorten_user,
             keep_quotable: !self.shorten_quotable,
+            session: ask.session.as_deref().unwrap_or_default(),
             cache: Some(&self.cache),
             stop: Some(stop),
         };
-        let offload = policy == Policy::Safe && (declared || request.can_retrieve());
-        let mut store = self.store.clone();
-        request.shrink(&options, offload.then_some(&mut store as &mut dyn Store), encoding)
+        let offload = ask.policy == Policy::Safe && (ask.declared || request.can_retrieve());
+        // A session that cannot be had costs what it would have saved.
+        let store = if offload { self.store(ask.session.as_deref(), true).unwrap_or(None) } else { None };
+        let mut store = store;
+        request.shrink(&options, store.as_mut().map(|store| store as &mut dyn Store), encoding)
     }
 }
 
@@ -185,5 +223,9 @@ impl Store for SharedStore {
 
     fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).get(handle)
+    }
+
+    fn ready(&self) -> Result<(), StoreError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).ready()
     }
 }

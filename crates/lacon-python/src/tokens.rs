@@ -42,7 +42,7 @@ impl Cancel {
     }
 }
 
-/// As `count`; None where it was cancelled.
+/// As `count`; None where it was canceled.
 #[pyfunction]
 #[pyo3(signature = (text, cancel, *, encoding=None, model=None))]
 pub fn count_cancellable(

@@ -108,7 +108,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     let limited = options.budget_tokens > 0 || options.budget_micro_usd > 0;
     let (before, count) = if limited { (Some(count.await), None) } else { (None, Some(count)) };
     let counted = before.unwrap_or(0);
-    let used = run.ledger.tokens().total;
+    let used = run.ledger.total_tokens();
     if options.budget_tokens > 0 && used + counted as u64 > options.budget_tokens {
         return Err(Error::new(
             ErrorKind::Cancelled,
@@ -120,7 +120,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         .with_hint("raise --budget-tokens"));
     }
     if options.budget_micro_usd > 0 {
-        let spent: u64 = run.ledger.calls().filter_map(|c| c.micro_usd).sum();
+        let spent = run.ledger.spent_micro_usd();
         let prompt = Usage { input: Some(counted as u64), ..Usage::default() };
         let needed = prices::cost(&request.model, &prompt).unwrap_or(0);
         if spent + needed > options.budget_micro_usd {
@@ -198,7 +198,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             run.ledger.call(fact);
         }
     }
-    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.tokens().total });
+    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.total_tokens() });
     result
 }
 

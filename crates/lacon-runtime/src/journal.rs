@@ -1,14 +1,14 @@
-//! The journal of a run: every finished call and every finished node, so that a killed run goes on where it stopped.
+//! The journal of a run: every finished call and node, so that a killed run resumes where it stopped.
 //!
-//! A finished node is not started again; a finished call of a node that was cut off is answered from here. Facts travel
-//! with what they are about, so the books of a run that was killed ten times balance like those of one that never was.
+//! A finished node is not started again, and a finished call of an interrupted node is answered from here. Facts are
+//! stored with their subject, so the ledger of a run that was killed ten times adds up like that of an uninterrupted
+//! one.
 //!
-//! Nobody waits for a line: it is made and written as soon as what follows from it is under way, which is one turn of the
-//! event loop later (`RunJournal::keep`), with whatever else there is by then in one write. Lines are in the file in the
-//! order of what they tell, so that it never holds what is built on something that it lacks; one that was torn by a kill is
-//! cut off at the next opening. What ended within that turn before a kill, some tenths of a millisecond, is asked again like
-//! what was under way. Making the folders of a run takes up to milliseconds; they are made with the first write. A run that
-//! is killed by then has not begun.
+//! Nobody waits for a line. It is written after the requests that depend on it have gone out, which is one event-loop
+//! tick later (`RunJournal::keep`), together with all other pending lines. Lines are in the order of their events, so
+//! the file never holds a result without its inputs. The next opening cuts off a torn line. Calls that ended within the
+//! last tick before a kill, some tenths of a millisecond, are repeated like those in flight. Creating a run's folders
+//! takes up to milliseconds, so the first write does it. A run killed before that has not begun.
 
 use std::{
     borrow::Cow,
@@ -378,12 +378,17 @@ impl RunJournal {
 
     pub(crate) fn node<U: Serialize + Send + 'static>(&self, record: Record<U>, ledger: &Ledger) {
         let of = |node: &str| node == record.node;
-        let fact = ledger.nodes().filter(|n| of(&n.node) && n.visit == record.visit).last();
-        let fact = fact.cloned().map(Cow::Owned);
-        let receipts = ledger.receipts().filter(|r| r["node"].as_str().is_some_and(of));
-        let receipts = receipts.cloned().map(Cow::Owned).collect();
-        let savings = ledger.savings().filter(|s| of(&s.node)).cloned().map(Cow::Owned).collect();
-        let warnings = ledger.warnings().cloned().map(Cow::Owned).collect();
+        let (fact, receipts, savings, warnings) = ledger.look(|facts| {
+            let fact = facts.nodes.iter().rfind(|n| of(&n.node) && n.visit == record.visit);
+            let receipts = facts.receipts.iter().filter(|r| r["node"].as_str().is_some_and(of));
+            let savings = facts.savings.iter().filter(|s| of(&s.node));
+            (
+                fact.cloned().map(Cow::Owned),
+                receipts.cloned().map(Cow::Owned).collect(),
+                savings.cloned().map(Cow::Owned).collect(),
+                facts.warnings.iter().cloned().map(Cow::Owned).collect(),
+            )
+        });
         self.add(false, move || {
             let about = record.node.clone();
             line(&about, &Line::Node { record, fact, savings, receipts, warnings })

@@ -1,8 +1,8 @@
 //! Where the crates meet: settings, tools, the agent step, a run.
 //!
 //! [`Config`] is resolved once (default, file, environment, flag). A [`Run`] holds what all agents of one run share:
-//! the model client, the tools, the ledger, the clock. [`agent::ask`] is the one place where an agent's call is
-//! made. Nothing here knows what the agents are for.
+//! the model client, the tools, the ledger, the clock. [`agent::ask`] is the one place that makes an agent's call.
+//! Nothing here knows what the agents are for.
 
 pub mod agent;
 pub mod config;

@@ -1,4 +1,4 @@
-//! What all agents of one run share, and how a graph is run with it.
+//! The shared state of one run, and running a graph with it.
 
 use std::{
     collections::BTreeSet,
@@ -108,6 +108,34 @@ pub struct RunOptions {
     pub restored: Restored,
     /// When the work for this run began; what was prepared before [`Run::new`] is our own time too.
     pub began: Instant,
+}
+
+impl RunOptions {
+    /// A run without limits, journal and progress, that begins now.
+    pub fn new(
+        run_id: impl Into<String>,
+        client: Arc<dyn Client>,
+        tools: Arc<dyn ToolSource>,
+        counter: Arc<Counter>,
+    ) -> Self {
+        Self {
+            run_id: run_id.into(),
+            ticker: String::new(),
+            client,
+            tools,
+            cache: Arc::new(ToolCache::new(0)),
+            shared: None,
+            tool_timeout: Duration::from_secs(60),
+            budget_tokens: 0,
+            budget_micro_usd: 0,
+            counter,
+            on_progress: Arc::new(|_| {}),
+            monitor: true,
+            journal: None,
+            restored: Restored::default(),
+            began: Instant::now(),
+        }
+    }
 }
 
 /// The encoding of a model, loaded beside the first requests instead of before them.

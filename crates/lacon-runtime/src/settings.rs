@@ -1,5 +1,5 @@
-//! Every setting, defined once: key, kind, default, environment name, who reads it. The reference page
-//! `docs/settings.md` and the sample file are generated from this list, and tidy fails when they differ.
+//! Every setting, defined once: key, kind, default, environment name, documentation. `cargo xtask fixtures` generates
+//! the reference page `docs/settings.md` and the sample file from this list; a test fails when they differ.
 
 /// What a setting may hold.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
-//! Answers on disk that several runs share: what is true for the whole market is fetched once for many tickers.
+//! Answers on disk that several runs share: market-wide answers are fetched once for many tickers.
 //!
-//! One file per answer, written whole and checked when read: a damaged, stale or foreign file is as good as none. The
-//! folder is bounded by bytes, oldest out first. Two processes that ask at the same moment both ask the source.
+//! Each answer is one file, written whole and checked when read. A damaged, stale or foreign file counts as missing.
+//! The folder is bounded by bytes, oldest out first. Two processes that ask at the same moment both ask the source.
 
 use std::{
     fs,

@@ -1,5 +1,5 @@
-//! What threads share. Under `--cfg shuttle` a scheduler says who runs next, so that tests meet orders that seldom happen
-//! (`cargo xtask shuttle`).
+//! State shared by threads. Under `--cfg shuttle` a scheduler decides who runs next, so that tests try rare thread
+//! orders (`cargo xtask shuttle`).
 
 #[cfg(not(shuttle))]
 pub(crate) use std::sync::{Mutex, MutexGuard, atomic};

@@ -128,7 +128,7 @@ impl ToolSource for ToolsByName {
     }
 }
 
-/// How long an answer stays fresh, by tool: the origin's times.
+/// How long an answer stays fresh, by tool: the original system's times.
 pub fn time_to_live(tool: &str) -> Duration {
     Duration::from_secs(match tool {
         name if name.contains("simfin") => 3600,

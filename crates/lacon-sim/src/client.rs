@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep};
 
 use crate::{
-    analyst,
+    analyst, generic,
     latency::{self, Profile},
 };
 
@@ -66,6 +66,8 @@ const CACHE_ENTRIES: usize = 100_000;
 #[derive(Clone)]
 pub struct SimClient {
     options: SimOptions,
+    /// Whether it answers any prompt by its form, instead of as the analysts of the trading graph.
+    generic: bool,
     model: Arc<OnceLock<ModelEncoding>>,
     state: Arc<Mutex<State>>,
 }
@@ -81,7 +83,13 @@ struct State {
 impl SimClient {
     /// Makes a simulated model. Its tokens are those of `o200k_base`.
     pub fn new(options: SimOptions) -> Self {
-        Self { options, model: Arc::default(), state: Arc::default() }
+        Self { options, generic: false, model: Arc::default(), state: Arc::default() }
+    }
+
+    /// Makes a simulated model for any team: it keeps the form that a prompt asks for and fills it from the material
+    /// ([`crate::generic`]).
+    pub fn generic(options: SimOptions) -> Self {
+        Self { generic: true, ..Self::new(options) }
     }
 
     /// A draw in (0, 1) that depends on the seed and the key alone.
@@ -159,7 +167,12 @@ impl SimClient {
         let key = format!("{}/{}/{follow_up}/{n}", tags.ticker, tags.role);
         let wants_tools = !request.tools.is_empty() && request.tool_choice != ToolChoice::None && !follow_up;
         let (text, tool_calls) = if wants_tools {
-            (String::new(), calls_for(request, &key))
+            (
+                String::new(),
+                if self.generic { generic_calls(request, &key) } else { calls_for(request, &key) },
+            )
+        } else if self.generic {
+            (generic::write(request), Vec::new())
         } else {
             let text = match &request.response_format {
                 Some(form) => analyst::write_form(&tags.role, &request.messages, &form.schema).to_string(),
@@ -189,7 +202,13 @@ impl SimClient {
             completion = limit;
             finish = Finish::Length;
         }
-        let quick = matches!(tags.role.as_str(), "market" | "social" | "news" | "fundamentals" | "signal");
+        let quick = if self.generic {
+            ["mini", "nano", "flash", "haiku", "small", "lite"]
+                .iter()
+                .any(|word| request.model.contains(word))
+        } else {
+            matches!(tags.role.as_str(), "market" | "social" | "news" | "fundamentals" | "signal")
+        };
         let u = if self.options.noise { self.draw(&format!("latency/{key}")) } else { 0.5 };
         let (first_s, total_s) = latency::call_seconds(self.options.profile, quick, prompt, completion, u);
         let cached = self.cached(request, began + self.scaled(first_s));
@@ -332,6 +351,19 @@ fn calls_for(request: &Request, key: &str) -> Vec<ToolCall> {
         }
     }
     calls
+}
+
+/// One call of each declared tool.
+fn generic_calls(request: &Request, key: &str) -> Vec<ToolCall> {
+    let call = |tool: &lacon_llm::ToolSpec| {
+        let hash = blake3::hash(format!("{key}/{}", tool.name).as_bytes()).to_hex();
+        ToolCall {
+            id: format!("call_{}", &hash[..20]),
+            name: tool.name.clone(),
+            arguments: Value::Object(generic::arguments(request, tool)).to_string(),
+        }
+    };
+    request.tools.iter().map(call).collect()
 }
 
 /// The day 30 days before, as [`lacon_market::answer::usual_calls`] counts: both ways of asking show the same prices.

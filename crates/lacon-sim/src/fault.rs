@@ -1,4 +1,4 @@
-//! What can go wrong with an answer, and how it is asked for.
+//! The faults of an answer, and how to request them.
 
 use std::{
     str::FromStr,

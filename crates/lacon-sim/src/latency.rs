@@ -125,7 +125,7 @@ pub fn tool_seconds(tool: &str, u: f64) -> f64 {
     known_tool_seconds(tool, u).unwrap_or_else(|| log_normal(u, -0.511, 0.5))
 }
 
-/// The same for tools and for whole tool nodes of the origin's graph, whose durations were measured; `None` for others.
+/// The same for tools and for whole tool nodes of the original system's graph, whose durations were measured; `None` for others.
 pub fn known_tool_seconds(tool: &str, u: f64) -> Option<f64> {
     Some(match tool {
         "market_tools" => between(u, &[2.46, 2.72, 3.32, 4.46, 6.52, 9.93, 12.85, 13.64, 16.08]),

@@ -1,7 +1,7 @@
-//! The vendors of the synthetic world: each answers in the shape of the real one, from the same companies.
+//! The vendors of the synthetic world: each answers in the format of the real one, from the same companies.
 //!
-//! A vendor is a function from a question to a reply. The server puts latency, faults and HTTP around it; [`InProcess`] asks it
-//! without any socket. The first part of a path is the vendor's name, the rest is the vendor's own path.
+//! A vendor is a function from a question to a reply. The server adds latency, faults and HTTP; [`InProcess`] calls it
+//! without a socket. The first part of a path is the vendor's name, the rest is the vendor's own path.
 
 mod feeds;
 mod figures;

@@ -1,4 +1,4 @@
-//! Many texts, or one long one, over several threads.
+//! Counts and encodes many texts, or one long text, on several threads.
 
 use std::cmp::Reverse;
 use std::num::NonZeroUsize;
@@ -10,50 +10,50 @@ use crate::crew::together;
 use crate::encoding::Encoding;
 use crate::incremental::last_settled_border;
 
-/// Below this many bytes in all, waking threads costs more than it saves.
+/// Smallest total size in bytes for which threads pay off.
 const WORTH_THREADS: usize = 128 << 10;
-/// Bytes that a thread takes at a time: the last to end keeps the others waiting for half of that at the mean. A look-up of
-/// the next costs as much as counting some ten bytes.
+/// Bytes that a thread takes at a time. The last thread keeps the others waiting for half of this on average; taking
+/// the next share costs as much as counting ten bytes.
 const SHARE: usize = 32 << 10;
-/// Bytes of one long text that a cancelled count still finishes.
+/// Bytes of one long text that a canceled count still finishes.
 pub(crate) const SLICE: usize = 64 << 10;
 
-/// Stops counts that others have begun.
+/// Cancels counts from another thread.
 #[derive(Debug, Default)]
 pub struct Cancel(AtomicBool);
 
 impl Cancel {
-    /// Nothing is cancelled yet.
+    /// Creates a handle that has canceled nothing.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Stops every count that was given this, within the time that 64 KiB of text take.
+    /// Cancels every count that holds this handle, within the time of 64 KiB of text.
     pub fn cancel(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// Whether it was called.
+    /// Returns whether `cancel` was called.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
 }
 
 impl Encoding {
-    /// Number of tokens of each text, over at most `threads` threads.
+    /// Counts the tokens of each text on at most `threads` threads.
     pub fn count_batch(&self, texts: &[&str], threads: NonZeroUsize) -> Vec<usize> {
         self.batch(texts, threads, |text| self.count(text))
     }
 
-    /// Token ids of each text, over at most `threads` threads.
+    /// Encodes each text on at most `threads` threads.
     pub fn encode_batch(&self, texts: &[&str], threads: NonZeroUsize) -> Vec<Vec<u32>> {
         self.batch(texts, threads, |text| self.encode(text))
     }
 
-    /// Number of tokens of one long text, over at most `threads` threads.
+    /// Counts the tokens of one long text on at most `threads` threads.
     ///
-    /// The text is cut where every pattern has a border whatever surrounds it; one that has no such place is
-    /// counted by one thread.
+    /// The text is cut where every pattern has a border in any context. A text without such a place is counted by one
+    /// thread.
     pub fn count_parallel(&self, text: &str, threads: NonZeroUsize) -> usize {
         if text.len() < WORTH_THREADS || threads.get() == 1 {
             return self.count(text);
@@ -77,7 +77,7 @@ impl Encoding {
         counts.iter().sum()
     }
 
-    /// Number of tokens of `text`, or nothing if it is cancelled before the end.
+    /// Counts the tokens of `text`; `None` if the count is canceled.
     pub fn count_cancellable(&self, text: &str, cancel: &Cancel) -> Option<usize> {
         let mut n_tokens = 0;
         for part in parts(text, SLICE) {
@@ -115,8 +115,8 @@ impl Encoding {
     }
 }
 
-/// Neighbours of about [`SHARE`] bytes in all, and longer texts alone: the longest first, so that the last to be done are
-/// short ones.
+/// Groups neighboring texts of about [`SHARE`] bytes and leaves longer texts alone. The longest come first, so that the
+/// last ones to finish are short.
 fn shares(texts: &[&str]) -> Vec<Range<usize>> {
     let mut shares: Vec<(usize, Range<usize>)> = Vec::new();
     for (at, text) in texts.iter().enumerate() {
@@ -132,7 +132,7 @@ fn shares(texts: &[&str]) -> Vec<Range<usize>> {
     shares.into_iter().map(|(_, share)| share).collect()
 }
 
-/// `text` in parts of about `size` bytes, cut where a border is certain.
+/// Cuts `text` into parts of about `size` bytes, at certain borders.
 pub(crate) fn parts(mut text: &str, size: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     while !text.is_empty() {
@@ -143,7 +143,7 @@ pub(crate) fn parts(mut text: &str, size: usize) -> Vec<&str> {
     parts
 }
 
-/// The first part of `text`, of about `size` bytes and cut where a border is certain, and what is behind it.
+/// Returns the first part of `text`, of about `size` bytes and cut at a certain border, and the rest.
 fn split_part(text: &str, size: usize) -> (&str, &str) {
     // How far the search for a border goes: doubled where there is none.
     let mut reach = size;

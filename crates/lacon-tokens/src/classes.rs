@@ -1,9 +1,9 @@
 //! Character classes: what the splitting patterns ask of a scalar value, as one byte per character.
 //!
-//! The table is generated from the Unicode data of the `regex` crate, the one that the reference tokenizer splits
-//! with; a test compares every scalar value. Two scalar values with equal class are alike to every pattern.
+//! The table is generated from the Unicode data of the `regex` crate, which the reference tokenizer also uses. A test
+//! compares every scalar value. Scalar values of one class are equal to every pattern.
 
-/// What a splitting pattern can tell about a character.
+/// The classes that splitting patterns distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum CharClass {
@@ -30,7 +30,7 @@ pub enum CharClass {
 const TABLE: &[u8] = include_bytes!("../data/classes.bin");
 const N_BLOCKS: usize = 4352;
 
-/// Classes as bits, so that a test against several classes is one `and`.
+/// Classes as bits, so that one `and` tests for several classes.
 pub(crate) const fn bit(class: u8) -> u16 {
     1 << class
 }
@@ -45,14 +45,14 @@ pub(crate) const SPACE: u16 = bit(CharClass::Space as u8);
 pub(crate) const BLANK: u16 = bit(CharClass::Blank as u8);
 pub(crate) const OTHER: u16 = bit(CharClass::Other as u8);
 
-/// Class number of a scalar value.
+/// Returns the class number of a scalar value.
 #[inline]
 pub(crate) fn class_of(scalar: u32) -> u8 {
     let block = PAGES[(scalar >> 8) as usize % N_BLOCKS] as usize;
     PAGES[N_BLOCKS + block * 256 + (scalar & 255) as usize]
 }
 
-/// Classes in pages of 64, then a page of each class alone; filled up so that any 16 bits are a place.
+/// Classes in pages of 64, followed by one page per class. The table is padded so that any 16-bit index is valid.
 static PAGES: [u8; 1 << 16] = {
     let mut pages = [0; 1 << 16];
     let mut i = 0;
@@ -68,8 +68,8 @@ static PAGES: [u8; 1 << 16] = {
 };
 const N_CLASSES: usize = 9;
 
-/// By six bits each of the first and second byte of a character: its page. The third byte chooses within the page; for
-/// a character of two bytes all of the page are alike.
+/// Page of a character, by six bits each of its first and second byte. The third byte selects within the page. All
+/// entries of a page are equal for a character of two bytes.
 #[cfg(target_arch = "x86_64")]
 static PAGE_OF: [u16; 1 << 12] = {
     let mut table = [0; 1 << 12];
@@ -93,7 +93,7 @@ static PAGE_OF: [u16; 1 << 12] = {
 #[cfg(target_arch = "x86_64")]
 const FOUR_BYTES: u16 = u16::MAX;
 
-/// Class number of the non-ASCII character that these bytes begin with.
+/// Returns the class number of the non-ASCII character at the start of these bytes.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub(crate) fn class_of_bytes(bytes: [u8; 4]) -> u8 {
@@ -107,7 +107,7 @@ pub(crate) fn class_of_bytes(bytes: [u8; 4]) -> u8 {
     PAGES[page.wrapping_add((word >> 8 & 0x3F) as u16) as usize]
 }
 
-/// Class bit and byte length of the character that starts at `at`, which must be a character border before the end.
+/// Returns class bit and byte length of the character at `at`, which must be a character border before the end.
 #[inline]
 pub(crate) fn class_at(text: &[u8], at: usize) -> (u16, usize) {
     let lead = text[at];
@@ -118,7 +118,7 @@ pub(crate) fn class_at(text: &[u8], at: usize) -> (u16, usize) {
     (bit(class_of(scalar)), len)
 }
 
-/// Scalar value and byte length of the non-ASCII character that starts at `at`.
+/// Returns scalar value and byte length of the non-ASCII character at `at`.
 #[inline]
 pub(crate) fn decode(text: &[u8], at: usize) -> (u32, usize) {
     let low = |i: usize| u32::from(text[at + i] & 0x3F);
@@ -135,7 +135,7 @@ pub(crate) fn decode(text: &[u8], at: usize) -> (u32, usize) {
 /// Ranges of the categories P and S: first and last scalar value, 32 bits each, little-endian, in order.
 const SYMBOLS: &[u8] = include_bytes!("../data/symbols.bin");
 
-/// Whether a scalar value is punctuation or a symbol (P, S).
+/// Returns whether a scalar value is punctuation or a symbol (P, S).
 pub(crate) fn is_symbol(scalar: u32) -> bool {
     let (ranges, _) = SYMBOLS.as_chunks::<8>();
     let ends = |range: &[u8; 8]| {

@@ -1,8 +1,7 @@
-//! Counts of texts that were counted before, bounded by bytes.
+//! A cache of token counts, bounded by bytes.
 //!
-//! The key is a 256-bit digest of the encoding and the full text, so that two texts never share an entry
-//! by chance or by design. A digest costs about as much as counting a short text: below a threshold the cache is
-//! bypassed.
+//! The key is a 256-bit digest of the encoding and the full text, so two texts never share an entry. A digest costs
+//! about as much as counting a short text, so short texts bypass the cache.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -14,12 +13,12 @@ use crate::sync::{
 };
 
 const N_SHARDS: usize = 16;
-/// Bytes of one entry: key, count and links, with the hash table's share.
+/// Bytes of one entry: key, count, links and its share of the hash table.
 const ENTRY_BYTES: usize = 96;
-/// Texts shorter than this are counted outright.
+/// Length below which texts bypass the cache.
 const DEFAULT_THRESHOLD: usize = 8192;
 
-/// A bounded, sharded cache of exact counts, for use from many threads.
+/// A bounded, sharded cache of exact counts that many threads can share.
 pub struct CountCache {
     shards: [Mutex<Shard>; N_SHARDS],
     entries_per_shard: usize,
@@ -38,7 +37,7 @@ pub struct CountCacheOptions {
     pub max_bytes: usize,
     /// Texts shorter than this many bytes bypass the cache.
     pub threshold: usize,
-    /// Off: every count is computed.
+    /// Whether the cache is off, so that every count is computed.
     pub enabled: bool,
 }
 
@@ -48,7 +47,7 @@ impl Default for CountCacheOptions {
     }
 }
 
-/// What a cache did since it was made or cleared.
+/// Statistics of a cache since it was created or cleared.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CountCacheStats {
@@ -68,7 +67,7 @@ pub struct CountCacheStats {
 
 type Key = [u8; 32];
 
-/// Two generations: a full young one replaces the old one, a hit in the old one moves to the young.
+/// Two generations: a full young one replaces the old one, and a hit in the old one moves to the young one.
 #[derive(Default)]
 struct Shard {
     young: HashMap<Key, u32>,
@@ -76,7 +75,7 @@ struct Shard {
 }
 
 impl CountCache {
-    /// An empty cache.
+    /// Creates an empty cache.
     pub fn new(options: CountCacheOptions) -> Self {
         Self {
             shards: std::array::from_fn(|_| Mutex::default()),
@@ -90,7 +89,7 @@ impl CountCache {
         }
     }
 
-    /// Number of tokens of `text`, from the cache if it was counted before.
+    /// Counts the tokens of `text`, or returns the cached count.
     pub fn count(&self, encoding: &Encoding, text: &str) -> usize {
         if !self.enabled || text.len() < self.threshold || self.entries_per_shard < 2 {
             self.bypassed.fetch_add(1, Ordering::Relaxed);
@@ -110,7 +109,7 @@ impl CountCache {
         count
     }
 
-    /// Forgets all counts and figures.
+    /// Clears all counts and statistics.
     pub fn clear(&self) {
         for shard in &self.shards {
             *shard.lock().unwrap_or_else(PoisonError::into_inner) = Shard::default();
@@ -120,7 +119,7 @@ impl CountCache {
         }
     }
 
-    /// What the cache did and holds.
+    /// Returns the statistics of the cache.
     pub fn stats(&self) -> CountCacheStats {
         let entries = self
             .shards

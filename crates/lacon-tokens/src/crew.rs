@@ -1,13 +1,14 @@
-//! The threads that share a call's work with the caller.
+//! The worker pool: threads that share a call's work with the caller.
 //!
-//! They outlive the call: starting a thread and waiting for its end takes some 110 µs of processor time under virtualisation, a
-//! quarter of it the caller's, and waking one that sleeps a tenth of that; and the tables of seen pieces stay with them.
-//! Text is borrowed, which only a library with `unsafe` of its own can lend to such threads: `rayon-core`, of which
-//! one pool of this module is used and nothing that is global.
+//! The threads outlive the call. Starting a thread and waiting for its end takes some 110 µs of processor time under
+//! virtualization, a quarter of it the caller's. Waking a sleeping thread takes a tenth of that, and its tables of seen
+//! pieces survive.
 //!
-//! A thread is reserved before it is given work, so that no call waits for what another gave to the same thread. When none
-//! is free the caller works alone. Idle threads sleep. A process that was forked has none of its parent's threads and
-//! starts some for each call.
+//! Text is borrowed. Only a library with `unsafe` of its own can lend borrowed data to such threads: `rayon-core`. This
+//! module owns one pool of it and uses nothing global.
+//!
+//! A thread is reserved before it gets work, so that no call waits for another call's work. If no thread is free, the
+//! caller works alone. A forked process has no threads of its parent and starts threads for each call.
 
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,17 +20,17 @@ use rayon_core::{ThreadPool, ThreadPoolBuilder};
 /// The threads of one process.
 struct Crew {
     pool: ThreadPool,
-    /// The process that has them.
+    /// The process that started them.
     process: u32,
-    /// Those without work.
+    /// Idle threads.
     free: AtomicUsize,
 }
 
 static CREW: OnceLock<Crew> = OnceLock::new();
 
-/// What `work` returns in the caller's thread and in up to `others` more; it is called once in each.
+/// Runs `work` once in the caller's thread and once in up to `others` more threads, and returns all results.
 ///
-/// A panic of any goes on in the caller when all have ended.
+/// A panic of any thread resumes in the caller after all have ended.
 pub(crate) fn together<R: Send>(others: usize, work: impl Fn() -> R + Sync) -> Vec<R> {
     let Some(crew) = crew() else { return by_new_threads(others, work) };
     let reserved = Reserved::up_to(others, &crew.free);
@@ -51,7 +52,7 @@ pub(crate) fn together<R: Send>(others: usize, work: impl Fn() -> R + Sync) -> V
     results.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This process's crew, started when it is first asked for; none where threads cannot be had or the process was forked.
+/// Returns this process's pool, started on first use; `None` if threads are unavailable or the process was forked.
 fn crew() -> Option<&'static Crew> {
     let process = std::process::id();
     if CREW.get().is_none() {
@@ -65,7 +66,7 @@ fn crew() -> Option<&'static Crew> {
     CREW.get().filter(|crew| crew.process == process)
 }
 
-/// A thread that has no other work, given back when this is dropped.
+/// A reserved thread; dropping it returns it to the pool.
 struct Reserved(&'static AtomicUsize);
 
 impl Reserved {

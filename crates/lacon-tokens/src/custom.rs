@@ -1,6 +1,6 @@
-//! Encodings from files: rank files of tiktoken and `tokenizer.json` of Hugging Face.
+//! Encodings from files: tiktoken's rank files and Hugging Face's `tokenizer.json`.
 //!
-//! A `tokenizer.json` names its splitting pattern as a regular expression. Those of the byte-level families are
+//! A `tokenizer.json` names its splitting pattern as a regular expression. Patterns of the byte-level families are
 //! known by their text ([`PATTERNS`]); any other is refused by name, never approximated.
 
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::pretokenize::Pattern;
 use crate::vocabulary::{Entry, MergeTable, Vocabulary, canonical_pair, parse_ranks};
 
-/// Regular expressions of `tokenizer.json` files and the automaton that each is.
+/// Regular expressions in `tokenizer.json` files, each with its automaton.
 const PATTERNS: [(&str, Pattern); 6] = [
     (
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+",
@@ -47,7 +47,7 @@ const DEEPSEEK: [&str; 3] = [
 ];
 
 impl Encoding {
-    /// An encoding from a rank file of tiktoken (`base64 rank` a line).
+    /// Reads an encoding from a rank file of tiktoken (`base64 rank` per line).
     pub fn from_tiktoken(
         name: &str,
         file: &[u8],
@@ -59,8 +59,8 @@ impl Encoding {
         Ok(Self::new(name, pattern, Arc::new(vocabulary), specials))
     }
 
-    /// An encoding from a Hugging Face `tokenizer.json` with byte-level merges (Llama 3, Qwen, Mistral's Tekken,
-    /// DeepSeek 3, GPT-2 and their kin).
+    /// Reads an encoding from a Hugging Face `tokenizer.json` with byte-level merges (Llama 3, Qwen, Mistral's Tekken,
+    /// DeepSeek 3, GPT-2 and similar).
     pub fn from_tokenizer_json(name: &str, file: &[u8]) -> Result<Self, Error> {
         let json: Value = serde_json::from_slice(file)
             .map_err(|e| Error::TokenizerJson { what: format!("it is not JSON: {e}") })?;
@@ -236,7 +236,7 @@ fn merges(model: &Value) -> Result<(MergeTable, Vec<u32>), Error> {
     Ok((MergeTable { entries }, external))
 }
 
-/// The byte that each printable character of a `tokenizer.json` stands for.
+/// Returns the byte that each printable character of a `tokenizer.json` stands for.
 fn bytes_of_letters() -> HashMap<char, u8> {
     let mut next = 256;
     (0..=255_u8)

@@ -16,11 +16,10 @@ use crate::simd::Vectors;
 use crate::special::{SpecialSet, Specials};
 use crate::vocabulary::Vocabulary;
 
-/// A byte-pair encoding: exact counts, ids and back.
+/// A byte-pair encoding: counts, encodes and decodes exactly.
 ///
-/// All methods may be called from many threads at once. Text is ordinary text: a literal such as `<|endoftext|>`
-/// in it is counted and encoded as the characters that it is written with, except in
-/// [`encode_with_special`](Self::encode_with_special).
+/// All methods can be called from many threads at once. A literal such as `<|endoftext|>` is ordinary text and is
+/// encoded character by character, except in [`encode_with_special`](Self::encode_with_special).
 #[derive(Clone)]
 pub struct Encoding {
     name: String,
@@ -28,15 +27,15 @@ pub struct Encoding {
     vocabulary: Arc<Vocabulary>,
     specials: Arc<Specials>,
     pieces: Pieces,
-    /// What turns counts into estimates for a model whose own vocabulary is not public.
+    /// The estimator, for a model without a public vocabulary.
     estimator: Option<&'static Estimator>,
     /// Ids that differ from the vocabulary's own numbers.
     ids: Option<Arc<Ids>>,
-    /// Whether text is brought to Unicode's form C first.
+    /// Whether text is normalized to Unicode form C first.
     nfc: bool,
 }
 
-/// Ids of tokens whose numbers, which are priorities, are not their ids.
+/// Ids of tokens whose numbers are priorities, not ids.
 pub(crate) struct Ids {
     of_number: Vec<u32>,
     numbers: HashMap<u32, u32>,
@@ -49,7 +48,7 @@ impl Ids {
     }
 }
 
-/// Where a text is cut to make it shorter.
+/// Which part of a text is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     /// The beginning is cut, the end is kept.
@@ -85,7 +84,7 @@ impl Encoding {
         Self { ids: Some(Arc::new(ids)), nfc, ..self }
     }
 
-    /// The text as it is encoded.
+    /// Returns the text after normalization.
     pub(crate) fn normal<'t>(&self, text: &'t str) -> Cow<'t, str> {
         if self.nfc && is_nfc_quick(text.chars()) != IsNormalized::Yes {
             Cow::Owned(text.nfc().collect())
@@ -94,7 +93,7 @@ impl Encoding {
         }
     }
 
-    /// The id of a token number of the vocabulary.
+    /// Returns the id of a token number of the vocabulary.
     pub(crate) fn id_of(&self, number: u32) -> u32 {
         self.ids.as_ref().map_or(number, |ids| ids.of_number[number as usize])
     }
@@ -106,22 +105,22 @@ impl Encoding {
         }
     }
 
-    /// The published name, such as `o200k_base`.
+    /// Returns the published name, such as `o200k_base`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The splitting pattern.
+    /// Returns the splitting pattern.
     pub fn pattern(&self) -> Pattern {
         self.pattern
     }
 
-    /// Bytes that the tables of this encoding occupy (encodings with equal vocabularies share them).
+    /// Returns the size of the tables in bytes; encodings with equal vocabularies share them.
     pub fn resident_bytes(&self) -> usize {
         self.vocabulary.resident_bytes()
     }
 
-    /// Largest id plus one.
+    /// Returns the largest id plus one.
     pub fn id_limit(&self) -> u32 {
         let ordinary = match &self.ids {
             Some(ids) => ids.of_number.iter().max().map_or(0, |id| id.saturating_add(1)),
@@ -130,19 +129,19 @@ impl Encoding {
         self.specials.max_id().map_or(ordinary, |id| ordinary.max(id.saturating_add(1)))
     }
 
-    /// Literals of the special tokens with their ids, by id.
+    /// Returns the literals of the special tokens with their ids, ordered by id.
     pub fn special_tokens(&self) -> Vec<(&str, u32)> {
         let mut all: Vec<_> = self.specials.iter().collect();
         all.sort_unstable_by_key(|(literal, id)| (*id, *literal));
         all
     }
 
-    /// Id of the special token with this literal.
+    /// Returns the id of the special token with this literal.
     pub fn special_id(&self, literal: &str) -> Option<u32> {
         self.specials.id(literal)
     }
 
-    /// Tells encodings apart whose names are equal.
+    /// Returns a number that distinguishes encodings with equal names.
     pub(crate) fn number(&self) -> u64 {
         self.pieces.number()
     }
@@ -151,35 +150,35 @@ impl Encoding {
         &self.vocabulary
     }
 
-    /// The same encoding by narrower vectors, sharing the vocabulary; equal in every result. Wider ones than the
-    /// processor has are not chosen.
+    /// Returns the same encoding with narrower vectors and a shared vocabulary. All results are equal. Vectors that the
+    /// processor lacks are not chosen.
     pub fn with_vectors(&self, vectors: Vectors) -> Self {
         let vectors = vectors.min(Vectors::detect());
         Self { pieces: Pieces::new(self.pattern, vectors, &self.vocabulary), ..self.clone() }
     }
 
-    /// The same encoding as the base of an estimate: its own counts stay what they are.
+    /// Returns the same encoding as the base of an estimate; its own counts do not change.
     pub(crate) fn with_estimator(&self, estimator: &'static Estimator) -> Self {
         Self { estimator: Some(estimator), ..self.clone() }
     }
 
-    /// The estimator of the model that this encoding stands in for, if it does.
+    /// Returns the estimator of the model that this encoding stands in for.
     pub fn estimator(&self) -> Option<&'static Estimator> {
         self.estimator
     }
 
-    /// Number of tokens of `text` as ordinary text.
+    /// Counts the tokens of `text` as ordinary text.
     pub fn count(&self, text: &str) -> usize {
         self.pieces.count(&self.vocabulary, self.normal(text).as_bytes(), usize::MAX)
     }
 
-    /// Whether `text` has more than `limit` tokens; stops as soon as that is known.
+    /// Returns whether `text` has more than `limit` tokens; stops as soon as that is known.
     pub fn exceeds(&self, text: &str, limit: usize) -> bool {
         let text = self.normal(text);
         text.len() > limit && self.pieces.count(&self.vocabulary, text.as_bytes(), limit) > limit
     }
 
-    /// Token ids of `text` as ordinary text.
+    /// Encodes `text` as ordinary text.
     pub fn encode(&self, text: &str) -> Vec<u32> {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
         self.encode_into(text, &mut ids);
@@ -197,10 +196,10 @@ impl Encoding {
         }
     }
 
-    /// Token ids of `text` in which the literals of `allowed` special tokens stand for themselves.
+    /// Encodes `text`, with the literals of `allowed` special tokens as those tokens.
     ///
-    /// A literal of `disallowed` that is not allowed is an error, as in tiktoken, whose defaults are `None` and
-    /// `All`; all other literals are ordinary text.
+    /// A literal of `disallowed` that is not allowed is an error, as in tiktoken, whose defaults are `None` and `All`.
+    /// All other literals are ordinary text.
     pub fn encode_with_special(
         &self,
         text: &str,
@@ -226,7 +225,7 @@ impl Encoding {
         Ok(ids)
     }
 
-    /// The bytes that `ids` stand for; a token can end inside a character.
+    /// Decodes `ids` to bytes; a token can end inside a character.
     pub fn decode_bytes(&self, ids: &[u32]) -> Result<Vec<u8>, Error> {
         let mut bytes = Vec::with_capacity(ids.len() * 4);
         for id in ids {
@@ -235,13 +234,13 @@ impl Encoding {
         Ok(bytes)
     }
 
-    /// The text that `ids` stand for.
+    /// Decodes `ids` to text.
     pub fn decode(&self, ids: &[u32]) -> Result<String, Error> {
         String::from_utf8(self.decode_bytes(ids)?)
             .map_err(|e| Error::NotUtf8 { valid_up_to: e.utf8_error().valid_up_to() })
     }
 
-    /// The text that `ids` stand for, with U+FFFD for what is not UTF-8.
+    /// Decodes `ids` to text, with U+FFFD for invalid UTF-8.
     pub fn decode_lossy(&self, ids: &[u32]) -> Result<String, Error> {
         Ok(match String::from_utf8(self.decode_bytes(ids)?) {
             Ok(text) => text,
@@ -249,7 +248,7 @@ impl Encoding {
         })
     }
 
-    /// The bytes of one token, special or not.
+    /// Returns the bytes of one token, special or not.
     pub fn token_bytes(&self, id: u32) -> Result<&[u8], Error> {
         if let Some(number) = self.number_of(id) {
             let bytes = self.vocabulary.string(number);
@@ -264,15 +263,15 @@ impl Encoding {
         })
     }
 
-    /// The two tokens that merge to this one; none for a byte or a special token.
+    /// Returns the two tokens that merge to this one; `None` for a byte or a special token.
     pub fn merge_of(&self, id: u32) -> Option<(u32, u32)> {
         let (left, right) = self.vocabulary.merge_of(self.number_of(id)?)?;
         Some((self.id_of(left), self.id_of(right)))
     }
 
-    /// Token ids with the byte range of `text` that each stands for; a range can begin or end inside a character.
+    /// Encodes `text` and returns each id with its byte range, which can start or end inside a character.
     ///
-    /// Where the encoding normalizes text, the ranges are of the normalized text.
+    /// If the encoding normalizes text, the ranges refer to the normalized text.
     pub fn offsets(&self, text: &str) -> Vec<(u32, Range<usize>)> {
         let mut at = 0;
         self.encode(text)
@@ -285,10 +284,10 @@ impl Encoding {
             .collect()
     }
 
-    /// `text` cut to at most `limit` tokens, at borders of tokens and characters.
+    /// Cuts `text` to at most `limit` tokens, at borders of tokens and characters.
     ///
-    /// The kept text is counted again by itself, because what is cut off can change how its last piece splits:
-    /// the result never has more than `limit` tokens.
+    /// The kept text is counted again, because the cut can change how its last piece splits. The result never has more
+    /// than `limit` tokens.
     pub fn truncate<'t>(&self, text: &'t str, limit: usize, side: Side) -> Cow<'t, str> {
         if !self.exceeds(text, limit) {
             return Cow::Borrowed(text);
@@ -315,9 +314,9 @@ impl Encoding {
         }
     }
 
-    /// `text` cut into consecutive parts of at most `limit` tokens each; empty for an empty text.
+    /// Cuts `text` into consecutive parts of at most `limit` tokens; an empty text has none.
     ///
-    /// A single character that alone has more than `limit` tokens is a part of its own; `limit` 0 counts as 1.
+    /// A single character with more than `limit` tokens is a part of its own. A `limit` of 0 counts as 1.
     pub fn chunks<'t>(&self, text: &'t str, limit: usize) -> Vec<&'t str> {
         let limit = limit.max(1);
         // Borders are of the text as given, also where it is normalized to be counted.
@@ -342,7 +341,8 @@ impl Encoding {
         chunks
     }
 
-    /// Byte length of the longest prefix of at most `limit` tokens that ends at one of the token `ends`.
+    /// Returns the length in bytes of the longest prefix of at most `limit` tokens that ends at one of the token
+    /// `ends`.
     fn longest_prefix(&self, text: &str, ends: &[usize], limit: usize) -> usize {
         for end in ends[..limit.min(ends.len())].iter().rev() {
             let end = floor_char_boundary(text, *end);
@@ -353,7 +353,7 @@ impl Encoding {
         0
     }
 
-    /// Where the longest suffix of at most `limit` tokens begins, at one of the token `ends`.
+    /// Returns the start of the longest suffix of at most `limit` tokens, at one of the token `ends`.
     fn longest_suffix(&self, text: &str, ends: &[usize], limit: usize) -> usize {
         for end in &ends[ends.len().saturating_sub(limit + 1)..] {
             let start = text.len() - floor_char_boundary_reversed(text, text.len() - *end);
@@ -382,7 +382,7 @@ fn floor_char_boundary(text: &str, mut at: usize) -> usize {
     at
 }
 
-/// The longest length, at most `len`, of a suffix that begins at a character border.
+/// Returns the longest length, at most `len`, of a suffix that starts at a character border.
 fn floor_char_boundary_reversed(text: &str, mut len: usize) -> usize {
     while !text.is_char_boundary(text.len() - len) {
         len -= 1;

@@ -150,7 +150,7 @@ static SPECS: [Spec; 6] = [
     },
 ];
 
-/// A vocabulary file; encodings that differ in special tokens alone share one.
+/// A vocabulary file; encodings that differ only in special tokens share one.
 #[derive(Clone, Copy)]
 enum Stored {
     O200k,
@@ -162,7 +162,7 @@ enum Stored {
 /// `r50k_base` is the first 50,256 tokens of `p50k_base`.
 const R50K_TOKENS: usize = 50_256;
 
-/// Bytes at the border of a cache line, which a bucket of a table must not cross.
+/// Bytes aligned to a cache line, which a bucket of a table must not cross.
 #[repr(C, align(64))]
 struct Aligned<T: ?Sized>(T);
 
@@ -198,7 +198,7 @@ impl Stored {
         }
     }
 
-    /// Tables that need no work at load; the small vocabularies build theirs in a millisecond or two.
+    /// Tables that need no work at load. The small vocabularies build theirs in a millisecond or two.
     fn prebuilt(self) -> Option<Prebuilt> {
         match self {
             Self::O200k => Some(prebuilt!("o200k_base")),
@@ -232,7 +232,7 @@ pub struct LoadRecord {
     pub caller: &'static Location<'static>,
     /// Wall-clock time when loading began.
     pub at: SystemTime,
-    /// How long it took.
+    /// Duration of the load.
     pub took: Duration,
     /// Bytes that the tables occupy.
     pub bytes: usize,
@@ -241,7 +241,7 @@ pub struct LoadRecord {
 static ENCODINGS: [OnceLock<Encoding>; 6] = [const { OnceLock::new() }; 6];
 static LOADS: Mutex<Vec<LoadRecord>> = Mutex::new(Vec::new());
 
-/// The encoding of this name: loaded by the first call, shared by all threads from then on.
+/// Returns the encoding of this name. The first call loads it, and all threads share it.
 #[track_caller]
 pub fn encoding(name: EncodingName) -> &'static Encoding {
     let caller = Location::caller();
@@ -269,7 +269,7 @@ pub fn encoding(name: EncodingName) -> &'static Encoding {
     })
 }
 
-/// Every load so far, in order: who asked, when, how long it took, how much memory it holds.
+/// Returns every load so far, in order: caller, time, duration and size.
 pub fn loads() -> Vec<LoadRecord> {
     LOADS.lock().unwrap_or_else(PoisonError::into_inner).clone()
 }

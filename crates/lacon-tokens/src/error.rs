@@ -11,7 +11,7 @@ pub enum Error {
         name: String,
         /// All names, comma-separated.
         known: String,
-        /// The known name that is most alike.
+        /// The most similar known name.
         nearest: Option<&'static str>,
     },
     /// The id stands for no token of the encoding.
@@ -44,7 +44,7 @@ pub enum Error {
         /// Byte offset in the text.
         at: usize,
     },
-    /// A line of a rank file cannot be read.
+    /// A line of a rank file is malformed.
     #[error(
         "rank file line {line} is not `base64 rank`\nhint: expected the .tiktoken format, one token a line"
     )]
@@ -52,7 +52,7 @@ pub enum Error {
         /// Line number from 1.
         line: usize,
     },
-    /// A line of a table of models cannot be read.
+    /// A line of a model table is malformed.
     #[error("models line {line} is not `PREFIX = ENCODING`: {text:?}")]
     ModelLine {
         /// Line number from 1.
@@ -60,7 +60,7 @@ pub enum Error {
         /// The line.
         text: String,
     },
-    /// The vocabulary is larger than token numbers can be.
+    /// The vocabulary has more tokens than token numbers allow.
     #[error("vocabulary has {n_tokens} tokens, limit is {limit}")]
     TooManyTokens {
         /// Size of the vocabulary.
@@ -68,7 +68,7 @@ pub enum Error {
         /// Largest size.
         limit: usize,
     },
-    /// A token is made of tokens of lower priority, which byte-pair training never gives.
+    /// A token is a merge of tokens with lower priority, which byte-pair training never produces.
     #[error("token {token} is a merge of {halves:?}, which do not come before it")]
     RankOrder {
         /// The token.
@@ -88,13 +88,13 @@ pub enum Error {
         /// The rank.
         rank: u32,
     },
-    /// A vocabulary cannot be used.
+    /// A vocabulary is unusable.
     #[error("vocabulary is unusable: {what}")]
     BadVocabulary {
         /// What is wrong.
         what: &'static str,
     },
-    /// A `tokenizer.json` cannot be used.
+    /// A `tokenizer.json` is unusable.
     #[error(
         "tokenizer.json is not usable: {what}\nhint: byte-level BPE files of the Llama 3, Qwen, Tekken and GPT families are"
     )]

@@ -1,8 +1,7 @@
-//! Estimates for models whose vocabulary is not public.
+//! Estimates for models without a public vocabulary.
 //!
-//! An estimate is the exact `o200k_base` count times a factor per kind of text. Factors and bounds are the ones of
-//! [`ESTIMATORS`]; each says what it was taken from. An estimate is always labelled as one and never looks like a
-//! count: it comes as a range.
+//! An estimate is the exact `o200k_base` count times a factor per kind of text. [`ESTIMATORS`] holds factors, bounds
+//! and their sources. An estimate is always labeled as one and comes with a range.
 
 use crate::encoding::Encoding;
 use crate::encodings::{EncodingName, encoding};
@@ -10,15 +9,15 @@ use crate::encodings::{EncodingName, encoding};
 /// A calibrated estimator of a model family.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Estimator {
-    /// Model names begin with this.
+    /// Prefix of the model names.
     pub prefix: &'static str,
     /// Tokens per token of `o200k_base`, on text in the Latin alphabet.
     pub factor: f64,
     /// The same on text where more than a third of the letters are not ASCII.
     pub factor_other_scripts: f64,
-    /// Largest relative error to expect: the truth is within ± this share of the estimate.
+    /// Largest expected relative error: the true count is within ± this share of the estimate.
     pub error: f64,
-    /// Where the figures come from.
+    /// Source of the figures.
     pub source: &'static str,
 }
 
@@ -29,7 +28,7 @@ const ANTHROPIC_EARLIER: &str = "public measurements with the provider's count_t
 const GOOGLE: &str = "the provider's rule of four characters a token, and public comparisons that find 5 to 10 % \
     more tokens than o200k_base on English; not measured";
 
-/// The editable table: the first prefix that fits counts.
+/// The table to edit; the first matching prefix wins.
 pub static ESTIMATORS: &[Estimator] = &[
     Estimator {
         prefix: "claude-opus-4-7",
@@ -83,7 +82,7 @@ pub static ESTIMATORS: &[Estimator] = &[
     Estimator { prefix: "gemini", factor: 1.05, factor_other_scripts: 1.05, error: 0.30, source: GOOGLE },
 ];
 
-/// An estimated number of tokens, with the range that the truth is expected in.
+/// An estimated number of tokens with its expected range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Estimate {
     /// The most likely number.
@@ -95,7 +94,7 @@ pub struct Estimate {
 }
 
 impl Estimator {
-    /// The estimator of a plain model name.
+    /// Returns the estimator of a plain model name.
     pub fn for_model(plain: &str) -> Option<&'static Self> {
         ESTIMATORS.iter().find(|estimator| plain.starts_with(estimator.prefix))
     }
@@ -109,7 +108,7 @@ impl Estimator {
         self.scale(base.count(text), factor)
     }
 
-    /// The estimate that belongs to an exact `o200k_base` count of Latin text.
+    /// Returns the estimate for an exact `o200k_base` count of Latin text.
     pub fn estimate_from(&self, tokens: usize) -> Estimate {
         self.scale(tokens, self.factor)
     }

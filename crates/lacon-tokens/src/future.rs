@@ -1,8 +1,8 @@
 //! The same operations as futures, for any runtime.
 //!
-//! A short text is done in the first `poll`. A longer one goes to a pool of this module's own threads, as many as
-//! the machine has processors and never more, so that no task of the event loop waits for a count. Dropping a
-//! future cancels its work: it stops within the time that 64 KiB of text take, well below a millisecond.
+//! A short text is handled in the first `poll`. A longer one goes to a pool of this module's own threads, one per
+//! processor, so that no task of the event loop waits for a count. Dropping a future cancels its work within the time
+//! of 64 KiB of text, well below a millisecond.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,10 +15,10 @@ use std::task::{Context, Poll, Waker};
 use crate::batch::{Cancel, SLICE, parts};
 use crate::encoding::Encoding;
 
-/// Texts up to this many bytes are done inline: some ten microseconds.
+/// Texts up to this size run inline: some ten microseconds.
 pub const INLINE_BYTES: usize = 8 << 10;
 
-/// Number of tokens of `text`; drop the future to cancel.
+/// Counts the tokens of `text`; drop the future to cancel.
 pub fn count_async<E>(encoding: E, text: impl Into<Arc<str>>) -> Work<usize>
 where
     E: Deref<Target = Encoding> + Send + 'static,
@@ -27,7 +27,7 @@ where
     Work::new(text.len(), move |cancel| encoding.count_cancellable(&text, cancel))
 }
 
-/// Token ids of `text` as ordinary text; drop the future to cancel.
+/// Encodes `text` as ordinary text; drop the future to cancel.
 pub fn encode_async<E>(encoding: E, text: impl Into<Arc<str>>) -> Work<Vec<u32>>
 where
     E: Deref<Target = Encoding> + Send + 'static,
@@ -60,7 +60,7 @@ struct Shared<T> {
 }
 
 struct State<T> {
-    /// The result, or the panic of the job.
+    /// The result or the panic of the job.
     result: Option<std::thread::Result<T>>,
     waker: Option<Waker>,
 }
@@ -105,7 +105,7 @@ fn run<T>(job: Job<T>, shared: &Shared<T>) {
     let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&shared.cancel)));
     let result = match result {
         Ok(Some(result)) => Ok(result),
-        // Cancelled: nobody waits any more.
+        // Canceled: nobody waits any more.
         Ok(None) => return,
         Err(panic) => Err(panic),
     };
@@ -133,7 +133,7 @@ impl<T> std::fmt::Debug for Work<T> {
     }
 }
 
-/// The threads of this module. The queue is as long as there are futures waiting, each of which holds its text.
+/// The threads of this module. The queue is as long as the number of waiting futures, each of which holds its text.
 struct Pool {
     queue: Mutex<Queue>,
     ready: Condvar,
@@ -195,7 +195,7 @@ impl Pool {
 pub mod on_tokio {
     use super::*;
 
-    /// Cancels when it is dropped.
+    /// Cancels on drop.
     struct Guard(Arc<Cancel>);
 
     impl Drop for Guard {
@@ -204,9 +204,9 @@ pub mod on_tokio {
         }
     }
 
-    /// Number of tokens of `text`, on tokio's blocking pool when it is long; dropping the future stops the work.
+    /// Counts the tokens of `text`, on tokio's blocking pool if it is long; dropping the future cancels the work.
     ///
-    /// Must be called inside a tokio runtime. Nothing if the runtime shuts down before the count is done.
+    /// Must be called inside a tokio runtime. Returns `None` if the runtime shuts down before the count is done.
     pub async fn count<E>(encoding: E, text: impl Into<Arc<str>>) -> Option<usize>
     where
         E: Deref<Target = Encoding> + Send + 'static,

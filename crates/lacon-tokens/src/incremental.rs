@@ -2,11 +2,11 @@
 
 use crate::encoding::Encoding;
 
-/// Exact count of a text that is appended to.
+/// The exact count of a text that grows at its end.
 ///
-/// What is appended can change how the end of the text splits, and nothing before: the counter keeps the text from
-/// the last border that no appended text can move, and counts that part again. A text that has no such border,
-/// one endless word, is kept whole.
+/// Appended text can change how the end of the text splits, and nothing before. The counter keeps the text from the
+/// last border that no appended text can move, and counts that part again. A text without such a border, one endless
+/// word, is kept whole.
 #[derive(Clone, Debug)]
 pub struct Counter<'e> {
     encoding: &'e Encoding,
@@ -18,16 +18,16 @@ pub struct Counter<'e> {
     open_tokens: usize,
 }
 
-/// The open end is searched for a border when it has grown by this much.
+/// Growth of the open end after which it is searched for a border.
 const STEP: usize = 4096;
 
 impl<'e> Counter<'e> {
-    /// A counter of the empty text.
+    /// Creates a counter of the empty text.
     pub fn new(encoding: &'e Encoding) -> Self {
         Self { encoding, settled: 0, open: String::new(), open_tokens: 0 }
     }
 
-    /// Appends `text` and returns the number of tokens of the whole.
+    /// Appends `text` and returns the number of tokens of the whole text.
     pub fn push(&mut self, text: &str) -> usize {
         self.open.push_str(text);
         if self.open.len() > STEP
@@ -40,17 +40,17 @@ impl<'e> Counter<'e> {
         self.n_tokens()
     }
 
-    /// Number of tokens of all text so far.
+    /// Returns the number of tokens of all text so far.
     pub fn n_tokens(&self) -> usize {
         self.settled + self.open_tokens
     }
 }
 
-/// The last place in `text` where every pattern has a border, whatever the text before and after is.
+/// Returns the last place in `text` where every pattern has a border in any context.
 ///
-/// That is between an ASCII letter or digit and the space or line feed behind it: no piece that holds one goes on over
-/// white space, and what a piece is follows from what begins with it alone. What stands behind must be there already, and
-/// be no white space and no mark that a normal form could join to it. Half of the text is kept open at most, so that
+/// That is between an ASCII letter or digit and the space or line feed after it: no piece with a letter or digit
+/// continues over white space, and a piece depends only on its start. The character after that must be present, and
+/// must not be white space or a mark that a normal form could join. At most half of the text stays open, so that
 /// searching costs no more than counting.
 pub(crate) fn last_settled_border(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();

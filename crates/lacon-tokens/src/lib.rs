@@ -8,8 +8,8 @@
 //! assert_eq!(o200k.decode(&o200k.encode("naïve ☕")).as_deref(), Ok("naïve ☕"));
 //! ```
 //!
-//! Counts and ids are those of tiktoken, on every input. Nothing is read from disk or network and nothing blocks
-//! but the first use of an encoding, a few milliseconds once per process.
+//! Counts and ids equal tiktoken's on every input. The crate reads no file and opens no socket. Only the first use of
+//! an encoding blocks, for a few milliseconds once per process.
 
 mod batch;
 mod classes;

@@ -1,20 +1,17 @@
 //! Byte-pair merging of one piece that is not a token itself.
 //!
-//! *Short pieces* (to 64 bytes): one word per byte with the rank of the pair that begins there and its position;
-//! the least word is the next merge; living parts are bits of one word. Merging runs in
-//! two phases: a merge gives a token of higher number than its halves, so that all merges to tokens below
-//! 2^[`LOW_BITS`](crate::vocabulary::LOW_BITS) come first, and for those a small table suffices that stays in the second-level cache. What is left,
-//! few pairs, is looked up in the table of all pairs, all at once.
+//! *Short pieces* (up to 64 bytes) have one word per byte: the rank of the pair that starts there, and its position.
+//! The smallest word is the next merge; bits of one word mark the live parts. Merging has two phases. A merge gives a
+//! token with a higher number than its halves, so all merges to tokens below
+//! 2^[`LOW_BITS`](crate::vocabulary::LOW_BITS) come first. A small table that stays in the second-level cache serves
+//! them. The few remaining pairs are looked up in the table of all pairs, all at once.
 //!
-//! *Long pieces*: windows of 64 bytes, each begun at the last token but one of the window before. A sequence of
-//! tokens is the encoding of its text exactly if each two neighbours are the encoding of theirs; so where a
-//! window's first token is the one expected, the two encodings join exactly. Where it is not, the window moves
-//! back a token, and doubles if that does not help. Linear in the piece; a repeated window is not merged again.
+//! *Long pieces* are merged in windows of 64 bytes, each started at the last token but one of the window before. A
+//! sequence of tokens is the encoding of its text exactly if every two neighbors are the encoding of theirs. So if a
+//! window's first token is the expected one, the two encodings join exactly. Otherwise the window moves back a token,
+//! and doubles if that does not help. The cost is linear in the piece; a repeated window is not merged again.
 //!
-//! Tried and lost: ranks in an array that shrinks with each merge (two moves a step); one table of all pairs (each
-//! step waits for a third-level cache); the minimum by vectors (each step's small stores must drain before the wide
-//! load can see them: half the speed); four pieces in turn, a step of each, so that their waits overlap (a tenth slower on
-//! every first pass: the state of a piece no longer fits registers).
+//! What was tried and lost is in `OPTIMIZATIONS.md`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -22,9 +19,9 @@ use std::hint::select_unpredictable;
 
 use crate::vocabulary::{NO_TOKEN, Vocabulary};
 
-/// Longest piece that is merged at once.
+/// Longest piece that is merged in one step.
 const SHORT: usize = 64;
-/// Tokens that stay at hand while a long piece is only counted: far more than windows ever move back.
+/// Tokens kept while a long piece is only counted: far more than windows ever move back.
 const KEPT: usize = 4096;
 
 /// Appends the tokens of `piece` to `out`.
@@ -41,7 +38,7 @@ pub(crate) fn merge(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
     }
 }
 
-/// Number of tokens of `piece`; `scratch` is overwritten.
+/// Counts the tokens of `piece`; `scratch` is overwritten.
 pub(crate) fn count_merged(vocabulary: &Vocabulary, piece: &[u8], scratch: &mut Vec<u32>) -> usize {
     if piece.len() <= SHORT {
         merge_short(vocabulary, piece, &mut [0; SHORT]).count_ones() as usize
@@ -52,7 +49,7 @@ pub(crate) fn count_merged(vocabulary: &Vocabulary, piece: &[u8], scratch: &mut 
     }
 }
 
-/// Rank in the upper half, position in the lower; [`NO_TOKEN`] for "no merge" gives a key above all others.
+/// Rank in the upper half, position in the lower. [`NO_TOKEN`] for "no merge" gives a key above all others.
 type Key = u64;
 
 #[inline(always)]
@@ -62,7 +59,7 @@ fn key(token: u32, position: usize) -> Key {
 
 const NONE: Key = Key::MAX;
 
-/// Merges a piece of 1 to 64 bytes: its tokens are those of `parts` whose bits are set in the result.
+/// Merges a piece of 1 to 64 bytes: its tokens are the `parts` whose bits are set in the result.
 #[inline(never)]
 fn merge_short(vocabulary: &Vocabulary, piece: &[u8], parts: &mut [u32; SHORT]) -> u64 {
     let mut keys = [NONE; SHORT];
@@ -86,10 +83,10 @@ fn merge_short(vocabulary: &Vocabulary, piece: &[u8], parts: &mut [u32; SHORT]) 
     alive
 }
 
-/// Merges the pair of least rank, the leftmost of equals, until `keys` has none.
+/// Merges the pair of lowest rank, the leftmost of equals, until `keys` has none.
 ///
-/// Keys are guesses: whether a pair really merges to the token is asked when its turn comes, where the answer is
-/// almost always yes and nothing waits for it.
+/// Keys are guesses: whether a pair merges to the token is checked at its turn, when the answer is almost always yes
+/// and nothing waits for it.
 #[inline(always)]
 fn run<const LOW: bool>(
     vocabulary: &Vocabulary,
@@ -122,7 +119,7 @@ fn run<const LOW: bool>(
         *alive &= !(1 << right);
         keys[right] = NONE;
         parts[at] = merged;
-        // Where there is no neighbour, some part stands in for it and its key is put aside.
+        // Where there is no neighbor, some part stands in for it and its key is put aside.
         let next = parts[behind.trailing_zeros() as usize & (SHORT - 1)];
         let guess = vocabulary.guess_merged::<LOW>(merged, next);
         keys[at] = key(select_unpredictable(behind != 0, guess, NO_TOKEN), at);
@@ -134,8 +131,8 @@ fn run<const LOW: bool>(
     }
 }
 
-/// Appends the tokens of `piece` to `out`, of which it drops all but the last when there are 2 × `keep`; returns
-/// how many it dropped.
+/// Appends the tokens of `piece` to `out`. Drops all but the last when there are 2 × `keep`, and returns how many were
+/// dropped.
 fn merge_long(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>, keep: usize) -> usize {
     let base = out.len();
     let mut dropped = 0;
@@ -209,7 +206,7 @@ fn merge_long(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>, keep: u
     }
 }
 
-/// The same merges by a heap over a linked list: for windows of any length.
+/// The same merges with a heap over a linked list, for windows of any length.
 fn by_heap(vocabulary: &Vocabulary, piece: &[u8], out: &mut Vec<u32>) {
     const END: u32 = u32::MAX;
     let n = piece.len();

@@ -1,8 +1,7 @@
-//! Which encoding counts for which model, and how much such a count is worth.
+//! The encoding of each model, and how exact its counts are.
 //!
-//! Families are matched by the longest prefix of the model's name; [`FAMILIES`] is the list to edit, [`add_models`] adds to it
-//! while the program runs.
-//! Sources: tiktoken 0.14 `model.py` for OpenAI's names.
+//! Families match by the longest prefix of the model's name. [`FAMILIES`] is the list to edit, and [`add_models`] adds
+//! to it at run time. OpenAI's names come from `model.py` of tiktoken 0.14.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 
@@ -11,12 +10,12 @@ use crate::encodings::{EncodingName, encoding};
 use crate::error::Error;
 use crate::estimate::{ESTIMATORS, Estimator};
 
-/// What a count is worth.
+/// How exact a count is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exactness {
-    /// The model's own vocabulary on plain text: equal to the provider's figure.
+    /// The model's own vocabulary on plain text: equal to the provider's count.
     Exact,
-    /// The model's own vocabulary inside a chat format whose overhead is known from measured requests.
+    /// The model's own vocabulary inside a chat format with an overhead known from measured requests.
     Framed,
     /// Another vocabulary's count times a factor fitted on measured texts, with a stated error.
     Calibrated,
@@ -25,7 +24,7 @@ pub enum Exactness {
 }
 
 impl Exactness {
-    /// The word that output uses: `exact`, `framed`, `calibrated` or `heuristic`.
+    /// Returns the word used in output: `exact`, `framed`, `calibrated` or `heuristic`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Exact => "exact",
@@ -41,20 +40,20 @@ impl Exactness {
 pub struct ModelEncoding {
     /// The encoding to count with.
     pub encoding: &'static Encoding,
-    /// What a count of plain text is worth.
+    /// How exact a count of plain text is.
     pub how: Exactness,
-    /// Why the count is not exact, when it is not.
+    /// Why the count is not exact, if it is not.
     pub warning: Option<String>,
 }
 
-/// A count for a model, with what it is worth.
+/// A count for a model with its exactness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ModelCount {
     /// The count, or the most likely one.
     pub tokens: usize,
-    /// What it is worth.
+    /// How exact it is.
     pub how: Exactness,
-    /// The range that the true count is expected in, where it is an estimate.
+    /// The expected range of the true count, for an estimate.
     pub range: Option<(usize, usize)>,
 }
 
@@ -75,11 +74,11 @@ impl ModelEncoding {
 /// A family of models that share an encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Family {
-    /// Model names begin with this (lower case, without a provider's path).
+    /// Prefix of the model names, in lower case and without a provider's path.
     pub prefix: &'static str,
-    /// What counts for it.
+    /// How it is counted.
     pub encoding: EncodingName,
-    /// What the count is worth.
+    /// How exact the count is.
     pub how: Exactness,
 }
 
@@ -91,7 +90,7 @@ const fn other(prefix: &'static str) -> Family {
     Family { prefix, encoding: EncodingName::O200kBase, how: Exactness::Heuristic }
 }
 
-/// The editable table. The longest matching prefix wins, so the order is for the reader alone.
+/// The table to edit. The longest matching prefix wins, so its order is only for readers.
 pub static FAMILIES: &[Family] = &[
     exact("gpt-5", EncodingName::O200kBase),
     exact("gpt-4.5", EncodingName::O200kBase),
@@ -138,13 +137,13 @@ pub static FAMILIES: &[Family] = &[
     other("deepseek"),
 ];
 
-/// Families that the user added: prefix and encoding.
+/// Families added by the user: prefix and encoding.
 static ADDED: Mutex<Vec<(String, EncodingName)>> = Mutex::new(Vec::new());
 
-/// Adds families from lines `PREFIX = ENCODING`, for this process; returns how many.
+/// Adds families from lines `PREFIX = ENCODING`, for this process, and returns how many.
 ///
-/// They come before [`FAMILIES`] and the estimators, the longest prefix first; an exact count is taken on the user's word.
-/// Empty lines and lines that begin with `#` say nothing. Where a line cannot be read, none is added.
+/// They take precedence over [`FAMILIES`] and the estimators, the longest prefix first, and count as exact. Empty lines
+/// and lines that start with `#` are skipped. If a line is malformed, none is added.
 pub fn add_models(table: &str) -> Result<usize, Error> {
     let mut added = Vec::new();
     for (index, text) in table.lines().enumerate() {
@@ -166,14 +165,14 @@ pub fn add_models(table: &str) -> Result<usize, Error> {
     Ok(n)
 }
 
-/// The encoding that the user gave a plain model name.
+/// Returns the encoding that the user gave to a plain model name.
 fn added(plain: &str) -> Option<EncodingName> {
     let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
     let fits = added.iter().filter(|(prefix, _)| plain.starts_with(prefix.as_str()));
     fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, name)| *name)
 }
 
-/// Encoding of a model: by family, else `o200k_base` with a warning.
+/// Returns the encoding of a model: by family, else `o200k_base` with a warning.
 ///
 /// A fine-tuned name (`ft:gpt-4o:org`) and a provider's path (`openai/gpt-4o`) count as the model they end with.
 #[track_caller]
@@ -213,7 +212,7 @@ pub fn for_model(model: &str) -> ModelEncoding {
     ModelEncoding { encoding, how, warning }
 }
 
-/// `o200k_base` with this estimator.
+/// Returns `o200k_base` with this estimator.
 fn stand_in(estimator: &'static Estimator) -> &'static Encoding {
     static ALL: OnceLock<Vec<Encoding>> = OnceLock::new();
     let base = encoding(EncodingName::O200kBase);
@@ -221,12 +220,12 @@ fn stand_in(estimator: &'static Estimator) -> &'static Encoding {
     all.iter().find(|e| e.estimator().is_some_and(|e| e.prefix == estimator.prefix)).unwrap_or(base)
 }
 
-/// The family of a plain model name.
+/// Returns the family of a plain model name.
 pub(crate) fn family(plain: &str) -> Option<&'static Family> {
     FAMILIES.iter().filter(|family| plain.starts_with(family.prefix)).max_by_key(|family| family.prefix.len())
 }
 
-/// Lower case, without `ft:`, a provider's path and a fine-tune's suffix.
+/// Returns the name in lower case, without `ft:`, a provider's path and a fine-tune's suffix.
 pub(crate) fn plain_name(model: &str) -> String {
     let lower = model.trim().to_ascii_lowercase();
     let name = lower.strip_prefix("ft:").unwrap_or(&lower);

@@ -1,6 +1,6 @@
-//! The known name that a mistyped one was most likely meant to be.
+//! The known name that a mistyped one probably means.
 
-/// The candidate with the smallest edit distance, if that is at most a third of the name.
+/// Returns the candidate with the smallest edit distance, if that is at most a third of the name.
 pub(crate) fn nearest(
     name: &str,
     candidates: impl IntoIterator<Item = &'static str>,

@@ -1,14 +1,14 @@
-//! The slow, obvious form of every fast path: what the fast ones are tested against.
+//! The slow, obvious form of every fast path, as the oracle of the tests.
 //!
-//! Pieces come from the plain automaton, one after the other. A piece is merged as the reference describes it: of
-//! all neighbours whose joined bytes are a token, those with the lowest rank are joined, the leftmost first, until
-//! there are none. Nothing is cached, no merge table is used. Quadratic in the length of a piece.
+//! Pieces come from the plain automaton, one after another. A piece is merged as the reference describes it: of all
+//! neighbors whose joined bytes are a token, those with the lowest rank are joined, the leftmost first, until there are
+//! none. There is no cache and no merge table. The cost is quadratic in the length of a piece.
 
 use crate::encoding::Encoding;
 use crate::pretokenize::piece_end;
 use crate::vocabulary::Vocabulary;
 
-/// Token ids of `text` as ordinary text.
+/// Encodes `text` as ordinary text.
 pub fn encode(encoding: &Encoding, text: &str) -> Vec<u32> {
     let text = encoding.normal(text);
     let bytes = text.as_bytes();

@@ -1,24 +1,15 @@
-//! From piece borders to counts and ids: tables of seen pieces per thread (`seen.rs`), then the vocabulary, then merging.
+//! From piece borders to counts and ids: tables of seen pieces per thread (`seen.rs`), then the vocabulary, then
+//! merging.
 //!
-//! Two passes over a batch. While borders are found, each piece of up to 8 bytes is looked up in a table that stays in
-//! the first-level cache and holds the frequent pieces that are one token; a piece that is not there is appended to a
-//! list, without a branch. Then the list, a fifth to a half of the pieces, is divided by length, the cache lines of
-//! all are asked for, and only then are they looked up: what a text costs is how long the processor waits for memory,
-//! and so it waits for all at once. Threads share nothing that they write; the size of the tables is fixed.
+//! A batch takes two passes. While borders are found, each piece of up to 8 bytes is looked up in a table of frequent
+//! one-token pieces, which stays in the first-level cache. A missing piece is appended to a list without a branch. Then
+//! the list, a fifth to a half of the pieces, is divided by length. The cache lines of all are requested before any is
+//! read. Most of the cost of a text is waiting for memory, and this way it waits for all lines at once. Threads share
+//! nothing that they write, and the size of the tables is fixed.
 //!
-//! Cost: 18 instructions for a piece of the front table, 42 for one of the near table; for others a load, a hash and a cache
-//! line, about 110, and about 270 for each window. A kilobyte takes some 11,000.
-//!
-//! Tried and lost: one large table without a front (each look-up waits for the second-level cache, or a virtual
-//! machine's neighbour: 1.3 to 2 times as slow); a list of all pieces between scanning and look-up (48 instructions a
-//! piece instead of 26); to encode, ids in an array beside the keys (two lines to wait for instead of one); lists that carry
-//! the place of an answer in a second array (a pointer more than the loop has registers for: 46 instructions a piece); tokens
-//! written into zeroed room of the result instead of appended (no difference); a front table of half the size to encode,
-//! which would fit the first-level cache (3 to 5 % slower); pieces of several tokens in the front table of counting, their
-//! number in an array of bytes beside the keys or in the last byte of a key (a fifth fewer instructions for a kilobyte, and
-//! 15 % slower on every text but tables); twelve look-ups for every window, so that the loop seldom ends elsewhere (5 %
-//! slower on a kilobyte, 12 % on multilingual text); to emit, one larger buffer for the tokens of all pieces, those of many
-//! too (no difference, tables 3 % slower); asking early for the tokens of pieces of many (no difference).
+//! Cost: 18 instructions for a piece of the front table, 42 for one of the near table, and about 110 plus a load, a
+//! hash and a cache line for others. Each window adds about 270. A kilobyte takes some 11,000. What was tried and lost
+//! is in `OPTIMIZATIONS.md`.
 
 use std::cell::RefCell;
 use std::hint::select_unpredictable;
@@ -39,7 +30,7 @@ use crate::vocabulary::Vocabulary;
 /// Caches that a thread keeps, one per encoding.
 const CACHES_PER_THREAD: usize = 4;
 
-/// What a thread keeps for one encoding: its number, the cache, and room to work in.
+/// State of a thread for one encoding: its number, the cache and work space.
 struct Kept {
     number: u64,
     cache: PieceCache,
@@ -52,14 +43,14 @@ impl Kept {
     }
 }
 
-/// The caches of one thread; when it ends, they wait for the next.
+/// The caches of one thread; when it ends, they wait for the next thread.
 struct Caches(Vec<Box<Kept>>);
 
 thread_local! {
     static KEPT: RefCell<Caches> = const { RefCell::new(Caches(Vec::new())) };
 }
 
-/// Caches of threads that ended: a short-lived thread begins with what others have seen.
+/// Caches of ended threads: a short-lived thread starts with what others have seen.
 static SPARE: Mutex<Vec<Box<Kept>>> = Mutex::new(Vec::new());
 
 impl Caches {
@@ -80,10 +71,10 @@ impl Drop for Caches {
     }
 }
 
-/// What splits and looks up the pieces of one encoding; clones share their threads' caches.
+/// Splits and looks up the pieces of one encoding; clones share their threads' caches.
 #[derive(Clone)]
 pub(crate) struct Pieces {
-    /// Tells the caches of encodings apart; never given twice.
+    /// Distinguishes the caches of encodings; never reused.
     number: u64,
     pattern: Pattern,
     vectors: Vectors,
@@ -101,12 +92,12 @@ impl Pieces {
         Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, vectors, skip }
     }
 
-    /// A number that no other encoding with other results has.
+    /// A number that no other encoding with different results has.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }
 
-    /// Number of tokens of `text`, or some number above `limit` as soon as there are more.
+    /// Counts the tokens of `text`; returns some number above `limit` as soon as there are more.
     pub(crate) fn count(&self, vocabulary: &Vocabulary, mut text: &[u8], limit: usize) -> usize {
         self.with_kept(|kept| {
             let (cache, scratch) = (&mut kept.cache, &mut kept.scratch);
@@ -190,18 +181,18 @@ impl Pieces {
     }
 }
 
-/// Missed pieces at which a batch ends: their cache lines, asked for all at once, fit the first-level cache.
+/// Missed pieces at which a batch ends: their cache lines together fit the first-level cache.
 const FULL: usize = 256;
-/// Missed pieces that a batch can have at most, with the rest of its last window.
+/// Most missed pieces of a batch, including the rest of its last window.
 const MISSED: usize = 512;
-/// Pieces that a batch to be encoded can have at most.
+/// Most pieces of a batch to encode.
 const PIECES: usize = 2048;
 
-/// Missed pieces that a window can add at most, to the next power of two: places among them fit a byte.
+/// Most missed pieces that a window adds, as a power of two, so that an index fits a byte.
 const OF_WINDOW: usize = 256;
 
-/// Start and length of a piece, in two stores: the loop that looks pieces up waits for the units that compute, and to join
-/// them takes three of its instructions (a kilobyte of prompt 5 to 7 % slower).
+/// Start and length of a piece, in two stores. Joining them would take three instructions in a loop that is bound by
+/// computation (5 to 7 % slower on a kilobyte of prompt).
 type Listed = [u32; 2];
 
 #[inline(always)]
@@ -214,9 +205,9 @@ fn listed(piece: Packed) -> Listed {
     [piece as u32, (piece >> LEN_SHIFT) as u32]
 }
 
-/// Room to work in.
+/// Work space.
 pub(crate) struct Scratch {
-    /// Pieces that the front table does not know.
+    /// Pieces missing from the front table.
     missed: [Listed; MISSED],
     words: [Packed; MISSED],
     shorts: [Packed; MISSED],
@@ -231,7 +222,7 @@ pub(crate) struct Scratch {
 pub(crate) struct Batch {
     /// The token of each piece, or [`FLAG`] and the piece's place in `resolved`.
     answers: [u32; PIECES],
-    /// Pieces that the front table does not know.
+    /// Pieces missing from the front table.
     missed: [Placed; MISSED],
 }
 
@@ -239,7 +230,7 @@ pub(crate) struct Batch {
 type Placed = u64;
 const LEN_SHIFT: u32 = 32;
 const AT_SHIFT: u32 = 52;
-/// Stands for this length and all above, which are found by splitting once more.
+/// Stands for this length and all longer ones, which are found by splitting once more.
 const LEN_MAX: usize = (1 << (AT_SHIFT - LEN_SHIFT)) - 1;
 const _: () = assert!(PIECES <= 1 << (64 - AT_SHIFT));
 
@@ -263,16 +254,16 @@ impl Default for Scratch {
     }
 }
 
-/// Bytes after which a batch ends, so that all places in it fit 32 bits.
+/// Bytes after which a batch ends, so that all positions fit 32 bits.
 const FAR: usize = 1 << 31;
 
-/// Counts pieces and lists those that the front table does not know.
+/// Counts pieces and lists those missing from the front table.
 pub(crate) struct CountSink<'a> {
     front: &'a Front,
     missed: &'a mut [Listed; MISSED],
     n_missed: usize,
     n_pieces: usize,
-    /// All ones if pieces that are one token by their looks need no look-up.
+    /// All ones if pieces that are visibly one token need no look-up.
     skip: u64,
     /// Whether the batch is so long that it ends here.
     far: bool,
@@ -321,7 +312,7 @@ impl Sink for CountSink<'_> {
     }
 }
 
-/// Looks pieces up in the front table and lists those that it does not know.
+/// Looks pieces up in the front table and lists the missing ones.
 pub(crate) struct EncodeSink<'a> {
     front: &'a FrontKnown,
     batch: &'a mut Batch,
@@ -380,14 +371,14 @@ impl Sink for EncodeSink<'_> {
     }
 }
 
-/// A step between batches that no text can keep pace with: of a short text that comes again and again, every piece has its
-/// turn to enter the front table.
+/// A step between batches that no text can match: of a short text that repeats, every piece eventually gets its turn to
+/// enter the front table.
 #[inline(always)]
 fn scatter(hits: u32) -> u32 {
     (hits ^ hits >> 15).wrapping_mul(0x9E37_79B1)
 }
 
-/// Number of tokens of the missed pieces; call it through `simd.rs`.
+/// Counts the tokens of the missed pieces; call it through `simd.rs`.
 #[inline(always)]
 pub(crate) fn count_missed_with(
     matches: impl Matches,
@@ -585,10 +576,10 @@ pub(crate) fn encode_missed_with(
     }
 }
 
-/// Batches for which the near table is not asked when it knew less than three eighths of one.
+/// Batches that skip the near table after it knew less than three eighths of one.
 const NEAR_RESTS: u32 = 15;
 
-/// Marks an answer that is not a token but a place in `resolved`.
+/// Marks an answer that is not a token but an index into `resolved`.
 const FLAG: u32 = 1 << 31;
 
 /// Appends the tokens that `answers` stand for to `out`.

@@ -1,8 +1,8 @@
-//! Splitting before byte-pair merging: where a piece of text ends, by a hand-written automaton per pattern.
+//! Splitting before byte-pair merging: a hand-written automaton per pattern finds the end of a piece.
 //!
-//! Each pattern is a function of the text from a piece's start onwards and of nothing before it: that makes any
-//! piece border a place to resume from, which `windows.rs` and the parallel forms rely on. The functions here are
-//! the plain form; they are checked against the published regular expressions on every scalar value and on soups.
+//! Each pattern is a function of the text after a piece's start and of nothing before it. So any piece border is a
+//! place to resume from, and `scan.rs` and the parallel forms rely on that. These functions are the plain form. Tests
+//! compare them with the published regular expressions on every scalar value and on random mixes.
 
 mod deepseek;
 
@@ -45,7 +45,7 @@ macro_rules! deepseek_regex {
 }
 
 impl Pattern {
-    /// A regular expression that the automaton is equal to: the published one where there is one.
+    /// A regular expression equal to the automaton: the published one if there is one.
     pub fn regex(self) -> &'static str {
         match self {
             Self::O200k => concat!(
@@ -76,7 +76,7 @@ impl Pattern {
     }
 }
 
-/// End of the piece that starts at `start`, which must be a piece border before the end of `text`.
+/// Returns the end of the piece that starts at `start`, which must be a piece border before the end of `text`.
 pub(crate) fn piece_end(pattern: Pattern, text: &[u8], start: usize) -> usize {
     match pattern {
         Pattern::O200k => cased(text, start, 3, true),

@@ -1,7 +1,7 @@
-//! Tokens of a whole chat request: messages, names, tool calls and declared tools, as the provider meters them.
+//! Tokens of a whole chat request as the provider meters it: messages, names, tool calls and declared tools.
 //!
-//! The framing is that of OpenAI's chat models: three tokens a message and three to open the answer; declared
-//! tools are written as a TypeScript-like namespace, which is how the models are prompted with them.
+//! The framing is that of OpenAI's chat models: three tokens a message and three to open the answer. Declared tools are
+//! written as a TypeScript-like namespace, as the models see them.
 
 use std::fmt::Write as _;
 
@@ -50,7 +50,7 @@ pub struct Request<'a> {
 /// Tokens of a request, part by part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestCount {
-    /// All prompt tokens: the sum of the parts, or the estimate for the model that follows from it.
+    /// All prompt tokens: the sum of the parts, or the estimate derived from it.
     pub total: usize,
     /// Texts of roles, contents, names and tool calls.
     pub messages: usize,
@@ -60,7 +60,7 @@ pub struct RequestCount {
     pub tools: usize,
     /// Images.
     pub images: usize,
-    /// What the figure is worth.
+    /// How exact the count is.
     pub how: Exactness,
 }
 
@@ -102,7 +102,7 @@ pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCou
     RequestCount { total, messages, framing, tools, images, how }
 }
 
-/// Tokens of an image for the GPT-4o family: 85, plus 170 for each tile of 512 × 512 pixels in high detail.
+/// Returns the tokens of an image for the GPT-4o family: 85, plus 170 for each tile of 512 × 512 pixels in high detail.
 ///
 /// The image is first scaled to fit 2,048 × 2,048, then to a shorter side of at most 768.
 pub fn image_tokens(image: &Image) -> usize {
@@ -119,10 +119,10 @@ pub fn image_tokens(image: &Image) -> usize {
     BASE + TILE * tiles(width * scale) * tiles(height * scale)
 }
 
-/// The declared tools as the text that models are prompted with.
+/// Returns the declared tools as the text that models see.
 ///
-/// A tool is a function (alone, or below `function`) with its schema below `parameters` or `input_schema`, or a list of such below
-/// `functionDeclarations`. What holds neither is written as JSON.
+/// A tool is a function (alone, or below `function`) with its schema below `parameters` or `input_schema`, or a list of
+/// such below `functionDeclarations`. Anything else is written as JSON.
 pub fn tools_text(tools: &[Value]) -> String {
     let mut out = String::from("# Tools\n\n## functions\n\nnamespace functions {\n");
     for tool in tools {
@@ -177,7 +177,7 @@ fn push_properties(out: &mut String, schema: &Value, indent: usize) {
     }
 }
 
-/// Schemas that others refer to.
+/// Schemas that other schemas refer to.
 fn push_definitions(out: &mut String, schema: &Value) {
     for key in ["$defs", "definitions"] {
         for (name, definition) in schema.get(key).and_then(Value::as_object).into_iter().flatten() {
@@ -240,7 +240,7 @@ fn plain_text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The schema as compact JSON with sorted keys and a space after `,` and `:`.
+/// Returns the schema as compact JSON with sorted keys and a space after `,` and `:`.
 pub fn count_schema(encoding: &Encoding, schema: &Value) -> usize {
     let mut text = String::new();
     push_json(&mut text, schema);

@@ -1,18 +1,13 @@
 //! Piece borders, 64 bytes at a time.
 //!
-//! A window begins at a piece border, so that nothing before it matters. Each byte's class becomes one bit in a
-//! 64-bit mask per class; borders are found for all bytes at once by shifting the masks against each other. The
-//! next window begins at the last border that the window settles. What the masks cannot tell (non-ASCII digits
-//! and spaces, a caseless letter before a capital, blank lines with spaces in them) is an *event*: the plain
-//! automaton of `pretokenize.rs` takes over at the piece before it, and the masks resume behind it.
+//! A window starts at a piece border, so nothing before it matters. Each byte's class becomes one bit in a 64-bit mask
+//! per class. Shifting the masks against each other finds the borders of all bytes at once. The next window starts at
+//! the last settled border. Cases that the masks cannot decide are *events*: non-ASCII digits and spaces, a caseless
+//! letter before a capital, blank lines with spaces. The plain automaton of `pretokenize.rs` takes over at the piece
+//! before an event, and the masks resume after it.
 //!
-//! Cost: about 40 operations on words per window of ASCII, and two table look-ups per non-ASCII character.
-//!
-//! Tried and lost: carrying state from one aligned window to the next (each rule needs its own carry, and the
-//! look-ahead rules need the next window first); two windows at once from two places of the text, so that neither
-//! waits for the other (no difference: the processor overlaps a window with the look-ups before it anyway); adding the
-//! bits of each character to a word per plane (45 instructions a character; the bytes of classes, stored and read back
-//! as vectors, take 15).
+//! Cost: about 40 word operations per window of ASCII, and two table look-ups per non-ASCII character. What was tried
+//! and lost is in `OPTIMIZATIONS.md`.
 
 use crate::classes::{CharClass, class_of, decode};
 use crate::pretokenize::{Pattern, piece_end};
@@ -21,7 +16,7 @@ use crate::pretokenize::{Pattern, piece_end};
 pub(crate) const WINDOW: usize = 64;
 /// Bytes that must be readable from the start of a piece.
 pub(crate) const KEY: usize = 16;
-/// A window that is not the last of its text begins at least this far before the end.
+/// A window that is not the last of its text starts at least this far before the end.
 pub(crate) const REACH: usize = WINDOW + KEY;
 
 /// ASCII classes of 64 bytes, one bit per byte.
@@ -38,7 +33,7 @@ pub(crate) struct Masks {
     pub(crate) high: u64,
 }
 
-/// Classes of a window, non-ASCII characters included: every byte of a character has its bit set.
+/// Classes of a window with non-ASCII characters: every byte of a character has its bit set.
 pub(crate) struct Window {
     lower: u64,
     upper: u64,
@@ -65,18 +60,18 @@ pub(crate) struct Found {
     borders: u64,
     /// The low bits whose borders do not depend on what follows the window.
     sure: u64,
-    /// Bits that the masks cannot judge.
+    /// Bits that the masks cannot decide.
     events: u64,
 }
 
-/// What takes the pieces that are found.
+/// Receives the pieces that are found.
 pub(crate) trait Sink {
-    /// Takes the pieces between neighbouring bits of `borders`, which are places in `window`; the last bit begins
-    /// none. `base` is added to their places. `plain` has the bytes of pieces that are one token by their looks.
+    /// Takes the pieces between neighboring bits of `borders`, which are positions in `window`; the last bit starts
+    /// none. `base` is added to the positions. `plain` has the bytes of pieces that are visibly one token.
     fn between(&mut self, window: &[u8; REACH], base: usize, borders: u64, plain: u64);
-    /// Takes the piece from `start` to `end`; [`KEY`] bytes can be read from its start.
+    /// Takes the piece from `start` to `end`; [`KEY`] bytes are readable from its start.
     fn one(&mut self, start: usize, end: usize);
-    /// Whether there is no room for another window of pieces.
+    /// Returns whether there is no room for another window of pieces.
     fn is_full(&self) -> bool;
 }
 
@@ -89,10 +84,10 @@ pub(crate) fn unpack(piece: Packed) -> (usize, usize) {
     (piece as u32 as usize, (piece >> 32) as usize)
 }
 
-/// Gives pieces of `text` to `sink` until it is full and returns where they end.
+/// Passes pieces of `text` to `sink` until it is full, and returns where they end.
 ///
-/// All pieces begin at least [`KEY`] bytes before the end of `text`. Where fewer than [`REACH`] bytes are left, there
-/// can be none: the rest is for [`scan_tail`].
+/// All pieces start at least [`KEY`] bytes before the end of `text`. With fewer than [`REACH`] bytes left there are
+/// none: the rest is for [`scan_tail`].
 #[inline(always)]
 pub(crate) fn scan_with<R: Rules, S: Sink>(
     masks: impl Fn(&[u8; WINDOW]) -> Masks,
@@ -137,9 +132,9 @@ fn block_of(window: &[u8; REACH]) -> &[u8; WINDOW] {
 /// Size of the padded buffer of [`scan_tail_with`].
 pub(crate) const TAIL: usize = 2 * REACH;
 
-/// One window at `at`: appends its pieces and returns where the next window begins.
+/// Handles one window at `at`: appends its pieces and returns where the next window starts.
 ///
-/// Events are worked off by the plain automaton, which starts no piece that [`KEY`] bytes cannot be read from.
+/// The plain automaton handles events; it starts no piece from which [`KEY`] bytes cannot be read.
 #[inline(always)]
 fn step<R: Rules, S: Sink>(
     masks: Masks,
@@ -217,8 +212,8 @@ fn step<R: Rules, S: Sink>(
     next
 }
 
-/// Classes of the non-ASCII characters of a window: the bits of the class number, a plane each. Bits of other bytes and
-/// of the character that the window cuts are zero.
+/// Classes of the non-ASCII characters of a window: one plane per bit of the class number. Bits of other bytes and of a
+/// character cut by the window are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Planes {
     pub(crate) one: u64,
@@ -285,13 +280,13 @@ pub(crate) fn below(bit: u32) -> u64 {
 pub(crate) trait Rules {
     /// The pattern.
     const PATTERN: Pattern;
-    /// Starts of pieces that are one token by their looks: a single ASCII character, a group of ASCII digits.
+    /// Starts of pieces that are visibly one token: a single ASCII character, a group of ASCII digits.
     fn plain(masks: &Masks, borders: u64) -> u64;
     /// Sets the borders of `window`, which begins at `at`; may shorten `sure` and add `events`.
     fn borders(window: &Window, text: &[u8], at: usize, found: &mut Found);
 }
 
-/// Borders that `o200k` and `cl100k` have in common; `letter` and `other` differ in where marks belong.
+/// Borders common to `o200k` and `cl100k`; `letter` and `other` differ in the place of marks.
 #[inline(always)]
 fn shared<const DIGITS: usize>(w: &Window, letter: u64, other: u64, found: &mut Found) -> u64 {
     let inline = w.space | w.blank;
@@ -323,7 +318,7 @@ fn shared<const DIGITS: usize>(w: &Window, letter: u64, other: u64, found: &mut 
         | if DIGITS == 1 { w.digit } else { thirds(w.digit) }
 }
 
-/// Adds the first line start whose spaces lead to a line end to the events, and ends `sure` at one that is undecided.
+/// Adds the first line start whose spaces lead to a line end to the events, and ends `sure` at an undecided one.
 #[cold]
 fn blank_lines(
     starts: u64,
@@ -496,7 +491,7 @@ impl Rules for Gpt2 {
     }
 }
 
-/// Every piece by the plain automaton of the pattern.
+/// Finds every piece with the plain automaton of the pattern.
 pub(crate) struct DeepSeek3;
 
 impl Rules for DeepSeek3 {

@@ -1,22 +1,14 @@
 //! Pieces that a thread has seen, with their counts and ids.
 //!
-//! Tables by length of the piece, one for short pieces to count and one with ids to encode, none of which a text can make grow, and in front of them a small direct one
-//! of the pieces that are one token and come often, which stays in the first-level cache. Text is UTF-8, so that no
-//! byte is 0xFF: a key is the complement of the bytes, zero-padded, and needs no length.
+//! There are tables by length of the piece, with ids for encoding and without for counting. No text can make them grow.
+//! In front of them is a small direct-mapped table of frequent one-token pieces, which stays in the first-level cache.
+//! Text is UTF-8, so no byte is 0xFF: a key is the complement of the bytes, zero-padded, and needs no length.
 //!
-//! Tried and lost: sets of four medium pieces in three lines, the oldest giving way (a fifth of the pieces of a text in many
-//! languages were merged again at every pass); tables of half the size (a first pass is a seventh faster, because fewer
-//! pages are touched at 2.5 µs each on a virtual machine, but texts in sixty languages lose a quarter of their speed later,
-//! and still a fifth where a full set may spill into the one beside it); tables of masks in place of shifts for the keys
-//! behind the front table (fewer instructions, 2 to 3 % slower: their lines drive out others); a hash of two
-//! multiplications for short pieces (2 to 3 % slower); pieces of 16 to 46 bytes zero-padded (copying them by their length
-//! is a call: a seventh slower on texts in sixty languages than three overlapping loads).
+//! Counting has a third small table between the two, for pieces of up to 15 bytes that the front table cannot hold. It
+//! serves texts of few distinct pieces, mostly short ones. When it knows less than three eighths of a batch, it rests.
 //!
-//! Counting has a third small table between the two, of pieces of up to 15 bytes that the front cannot hold. It serves
-//! texts of few distinct pieces, short ones above all; where it knows less than three eighths of a batch it rests.
-//!
-//! What gets into the front table is left to chance: one in [`PROMOTE`] hits of the table behind it. Frequent pieces
-//! win, rare ones seldom drive them out, and no figure is kept for it.
+//! Chance decides what enters the front table: one in [`PROMOTE`] hits of the table behind it. Frequent pieces win,
+//! rare ones seldom replace them, and no statistics are needed. What was tried and lost is in `OPTIMIZATIONS.md`.
 
 use crate::merge::{count_merged, merge};
 use crate::scan::{KEY, REACH};
@@ -46,19 +38,19 @@ const SHORT_WAYS: usize = 4;
 /// Longest piece of the fourth table.
 pub(crate) const MEDIUM: usize = 48;
 const MEDIUMS: usize = 1 << 16;
-/// Places that a piece of the fourth and fifth table can have.
+/// Slots that a piece of the fourth and fifth table can use.
 const PLACES: usize = 4;
 /// Longest piece of the fifth table.
 const LONG: usize = 256;
 const LONGS: usize = 1 << 12;
 
-/// The tables begin at this power of two below their full size: a process that counts a few prompts touches a
-/// sixteenth of the pages. Under virtualisation the first touch of one takes 4 µs, as long as counting 2 KB.
+/// The tables start at this power of two below their full size, so a process that counts a few prompts touches a
+/// sixteenth of the pages. Under virtualization the first touch of a page takes 4 µs, as long as counting 2 KB.
 const BEGIN_SMALLER: u32 = 4;
-/// Pieces after which the smallest tables become four times as large, and with it begin anew; those get their full
-/// size after eight times as many.
+/// Pieces after which the smallest tables are replaced by ones four times as large; those get their full size after
+/// eight times as many.
 const SMALL_PIECES: u32 = 1 << 12;
-/// A text of this length gets tables of full size at once.
+/// Length of a text that gets tables of full size at once.
 const LONG_TEXT: usize = 1 << 16;
 
 /// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
@@ -89,9 +81,9 @@ pub(crate) type Ids = u64;
 
 pub(crate) const ID_BITS: u32 = 21;
 pub(crate) const ID_MASK: u64 = (1 << ID_BITS) - 1;
-/// Set where the ids are in `many`: their number in 16 bits above the lower half, their place in that.
+/// Set if the ids are in `many`: their number in the 16 bits above the lower half, their position in that.
 pub(crate) const IN_MANY: u64 = 1 << 63;
-/// Most ids that a thread keeps for pieces of more than three; when they are that many, all are forgotten.
+/// Most ids that a thread keeps for pieces of more than three; at that number, all are dropped.
 const MANY: usize = 1 << 19;
 /// What a batch may add.
 const MANY_OF_BATCH: usize = 1 << 14;
@@ -104,11 +96,11 @@ pub(crate) struct PieceCache {
     pub(crate) front: Box<Front>,
     pub(crate) front_known: Box<FrontKnown>,
     pub(crate) near: Box<Near>,
-    /// Batches until the near table, which knew too little of the last, is asked again.
+    /// Batches until the near table is asked again, after it knew too little of the last one.
     pub(crate) near_rests: u32,
-    /// Whether ids are kept of pieces of 9 to 15 bytes: until the first text is encoded, none are.
+    /// Whether ids of pieces of 9 to 15 bytes are kept; none are before the first text is encoded.
     pub(crate) encodes: bool,
-    /// Hits since one entered a front table.
+    /// Hits since a piece last entered a front table.
     pub(crate) hits: u32,
     /// Power of two by which the tables are smaller than their full size.
     smaller: u32,
@@ -123,7 +115,7 @@ pub(crate) struct PieceCache {
     long: Vec<u32>,
     long_bytes: Vec<[u8; LONG]>,
     long_ids: Vec<Ids>,
-    /// Whose turn it is to give way where all places of a piece are taken.
+    /// The slot to replace next when all slots of a piece are taken.
     turn: usize,
     /// Ids of the pieces that have more than three.
     pub(crate) many: Vec<u32>,
@@ -165,7 +157,7 @@ impl PieceCache {
         }
     }
 
-    /// Gives the tables more room once it is worth it: before a long text, or after many pieces.
+    /// Grows the tables when it pays off: before a long text, or after many pieces.
     pub(crate) fn fit(&mut self, text: &[u8]) {
         if self.smaller == 0 {
             return;
@@ -177,7 +169,7 @@ impl PieceCache {
         }
     }
 
-    /// What the first two passes over missed pieces read, and what they write.
+    /// State that the first two passes over missed pieces read and write.
     #[inline(always)]
     pub(crate) fn parts(&mut self) -> (Sets<'_>, &mut Front, &mut FrontKnown, &mut Near) {
         let sets = Sets {
@@ -192,7 +184,7 @@ impl PieceCache {
     }
 }
 
-/// The tables behind the front, to be read.
+/// The tables behind the front table, for reading.
 #[derive(Clone, Copy)]
 pub(crate) struct Sets<'a> {
     smaller: u32,
@@ -270,7 +262,7 @@ impl Lines {
     }
 }
 
-/// Key of a piece of up to [`WORD`] bytes; of a longer one something that must not be used.
+/// Returns the key of a piece of up to [`WORD`] bytes; of a longer one, a value that must not be used.
 #[inline(always)]
 pub(crate) fn word_key(text: &[u8], start: usize, len: usize) -> u64 {
     let bytes: &[u8; 8] = text[start..start + 8].try_into().expect("the range has this length");
@@ -440,7 +432,7 @@ pub(crate) fn short_known(set: &ShortSet, ids: &[Ids; SHORT_WAYS], low: u64, hig
     found
 }
 
-/// Where a piece is in the cache, or would go.
+/// The slot of a piece in the cache, whether or not it is there.
 enum Slot {
     /// The table of counting.
     Word(u64),
@@ -501,7 +493,7 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
     }
 }
 
-/// Number of tokens of a piece, from the cache or by merging.
+/// Counts the tokens of a piece, from the cache or by merging.
 #[inline(always)]
 pub(crate) fn count_piece(
     matches: &impl Matches,
@@ -579,7 +571,7 @@ pub(crate) fn encode_piece(
     ids
 }
 
-/// Puts a piece where [`find`] said; the oldest of its set gives way.
+/// Stores a piece where [`find`] said, replacing the oldest of its set.
 #[inline(always)]
 fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
     cache.stored = cache.stored.saturating_add(1);
@@ -650,7 +642,7 @@ impl PieceCache {
         self.turn
     }
 
-    /// Forgets ids that no piece of the tables refers to, or all where there is no room for those of another batch.
+    /// Drops ids that no piece of the tables refers to, or all if there is no room for another batch.
     pub(crate) fn trim_many(&mut self) {
         self.many.truncate(self.kept);
         // A piece of megabytes leaves no room behind.
@@ -662,7 +654,7 @@ impl PieceCache {
         }
     }
 
-    /// Forgets the ids of all pieces but those of the front table, which are one each.
+    /// Drops the ids of all pieces but those of the front table, which have one each.
     #[cold]
     fn forget_ids(&mut self) {
         self.many.clear();

@@ -1,10 +1,8 @@
-//! Classes of 64 bytes in one step, by the widest vectors that the processor has.
+//! Classes of 64 bytes in one step, with the widest vectors of the processor.
 //!
-//! The one file of this crate with `unsafe`: calling a function compiled for a feature that was detected at run
-//! time. The loop over windows is compiled once per feature level, so that the masks stay in registers.
-//!
-//! Tried and lost: classes by two shuffles of nibbles and a shift for each mask in place of comparisons (4 % fewer
-//! instructions, no less time: the way from a window's bytes to the next window is as long).
+//! This is the only file of the crate with `unsafe`: it calls functions compiled for a feature that was detected at run
+//! time. The loop over windows is compiled once per feature level, so that the masks stay in registers. What was tried
+//! and lost is in `OPTIMIZATIONS.md`.
 
 #![cfg_attr(
     target_arch = "x86_64",

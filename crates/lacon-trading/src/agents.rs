@@ -1,7 +1,7 @@
-//! Own analysts, own tools and changed roles, from a TOML file.
+//! Users' analysts and tools, and changes to roles, from a TOML file.
 //!
-//! Reading gives plain data and keeps nothing; names become roles only when a [`crate::Cast`] is made of them. Every text has
-//! a limit, because all of it ends in prompts.
+//! Reading gives plain data; names become roles only in a [`crate::Cast`]. Every text has a limit, because all of it
+//! ends in prompts.
 
 use std::collections::BTreeMap;
 

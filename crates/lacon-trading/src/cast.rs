@@ -1,7 +1,7 @@
-//! Who takes part in a run, in which order they speak, and who reads whom.
+//! The team of a run: which agents take part, in which order they speak, and who reads whom.
 //!
-//! A profile fixes the order; which analysts there are, own ones among them, and what their files say is chosen per
-//! run. Everything about a prompt that is known before the run is here, so that it can be built again.
+//! A profile fixes the order. Which analysts take part, users' own among them, is chosen per run. Everything about a
+//! prompt that is known before the run is here, so that the prompt can be built again.
 
 use std::{borrow::Cow, collections::BTreeMap};
 

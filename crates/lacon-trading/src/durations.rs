@@ -1,4 +1,4 @@
-//! How long the nodes of earlier runs took, in a file beside their results.
+//! Durations of nodes in earlier runs, in a file beside their results.
 
 use std::{
     collections::BTreeMap,

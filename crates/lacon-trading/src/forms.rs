@@ -1,7 +1,7 @@
-//! Answers in a form: the schema that a manager's answer must fit, and the text that others read of it.
+//! Answers in a JSON form: the schema of a manager's answer, and its text for readers.
 //!
-//! Whoever reads on, a person or a role, reads Markdown; the form is only how the answer comes. An answer that does not fit
-//! stays free text, as it was written, and the decision is then read from it like any other.
+//! People and roles read Markdown; the form is only how the answer arrives. An answer that does not fit stays free
+//! text, and its decision is read like any other.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! What is given up, step by step, when a run's deadline nears: length, then the better model, then the rest of the way.
+//! What a run gives up, step by step, as its deadline nears: length, then the better model, then the remaining steps.
 
 use std::{
     collections::BTreeMap,

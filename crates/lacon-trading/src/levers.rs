@@ -1,5 +1,5 @@
-//! The levers: what the `lacon` profile does and the `seed` profile does not. Each has a switch: `--disable` for those that
-//! are on by themselves, `--enable` for those that are not.
+//! The optimizations: what profile `lacon` does and profile `baseline` does not. Each has a switch: `--disable` for
+//! those that are on by default, `--enable` for the others.
 
 use std::collections::BTreeSet;
 

@@ -1,9 +1,9 @@
-//! The trading graph: profiles, agents, prompts, decision, report tree.
+//! The trading graph: profiles, agents, prompts, decision, reports.
 //!
-//! Four analysts read the market, the crowd, the news and the company; a bull and a bear argue; a judge weighs the
-//! debate and a research manager writes the plan; three risk analysts look at it; a risk manager decides; a trader
-//! turns the decision into an order. [`decide`] runs it all and leaves a
-//! [`RunRecord`](lacon_monitor::RunRecord) and a report tree.
+//! Four analysts read the market, the crowd, the news and the company. A bull and a bear argue; a judge weighs the
+//! debate, and a research manager writes the plan. Three risk analysts review it, a risk manager decides, and a trader
+//! turns the decision into an order. [`decide`] runs it all and leaves a [`RunRecord`](lacon_monitor::RunRecord) and
+//! reports.
 
 pub mod agents;
 pub mod cast;

@@ -1,4 +1,4 @@
-//! What a role reads: the texts of others under headings, in one canonical order, whole or as a digest.
+//! The texts that a role reads: other roles' texts under headings, in one canonical order, whole or as digests.
 
 use std::{
     collections::BTreeMap,

@@ -1,7 +1,7 @@
-//! One call for plan and judge: what it asks for, how its answer is divided, what is done when a part is missing.
+//! One call for plan and judge: its request, the division of its answer, and what happens if a part is missing.
 //!
-//! The plan stands first: the risk roles wait for it alone, and an answer that is cut then loses the end of the judgement,
-//! which is asked for again beside them. Nothing of an answer is dropped but the two headings and rules between the parts.
+//! The plan comes first: the risk roles wait only for it, and a cut answer then loses the end of the judgment, which is
+//! asked for again beside them. Nothing is dropped but the two headings and rules between the parts.
 
 use lacon_graph::StepError;
 use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};
@@ -55,7 +55,7 @@ impl Part {
 pub struct Parts {
     /// The plan, or all of an answer without headings; none where it is empty.
     pub plan: Option<String>,
-    /// The judgement; none where it is missing or empty.
+    /// The judgment; none where it is missing or empty.
     pub judgement: Option<String>,
     /// Whether the plan stands under its heading.
     pub titled: bool,
@@ -222,7 +222,7 @@ pub(crate) fn sizes(desk: &Desk, state: &TradeState, visit: u32, sent: &Request)
 }
 
 /// Makes the texts of both roles of an answer. A plan that is missing is asked for here, because everybody waits for it;
-/// a judgement that is missing by the judge's own step, beside the risk roles.
+/// a judgment that is missing by the judge's own step, beside the risk roles.
 pub(crate) async fn both(
     desk: &Desk,
     state: &TradeState,
@@ -240,7 +240,7 @@ pub(crate) async fn both(
     let mut parts = answer.as_ref().map(|answer| split(&answer.text)).unwrap_or_default();
     let file = desk.cast.file(Role::Plan);
     let is_plan = |text: &str| prompts::missing_sections(file, text).len() * 2 <= file.sections.len();
-    // Words before a judgement that are no plan belong to it.
+    // Words before a judgment that are no plan belong to it.
     if let (false, Some(judgement)) = (parts.titled, &parts.judgement)
         && let Some(opening) = parts.plan.take_if(|plan| !is_plan(plan))
     {

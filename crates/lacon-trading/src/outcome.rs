@@ -1,4 +1,4 @@
-//! Turns what a run left (state, facts) into its record.
+//! Turns the state and facts of a run into its record.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,6 @@ use crate::{
     Cast, Levers, Role,
     cast::Order,
     levers::LEVERS,
-    material::{Known, known},
     reasons,
     sources::Sources,
     state::{How, TradeState, Verdict},
@@ -66,9 +65,8 @@ pub struct About {
     pub time_scale: f64,
 }
 
-/// Words and tokens of what was said, by role and round: most of it is counted when the run's end is rehearsed.
-#[derive(Debug, Default)]
-pub struct Lengths(Known<(Role, usize), Length>);
+/// Words and tokens of what was said, by role and round.
+struct Lengths(BTreeMap<(Role, usize), Length>);
 
 #[derive(Debug)]
 struct Length {
@@ -77,11 +75,16 @@ struct Length {
 }
 
 impl Lengths {
-    fn of(&mut self, place: (Role, usize), text: &str, encoding: &Encoding) -> &Length {
-        known(&mut self.0, place, text, || Length {
-            words: text.split_whitespace().count() as u64,
-            tokens: encoding.count(text) as u64,
-        })
+    fn new(roles: &[Role], state: &TradeState, encoding: &Encoding) -> Self {
+        let texts = roles.iter().flat_map(|role| {
+            let rounds = state.texts(*role).into_iter().enumerate();
+            rounds.map(move |(round, text)| ((*role, round), text))
+        });
+        let lengths = texts.map(|(place, text)| {
+            let words = text.text.split_whitespace().count() as u64;
+            (place, Length { words, tokens: encoding.count(&text.text) as u64 })
+        });
+        Self(lengths.collect())
     }
 }
 
@@ -92,9 +95,7 @@ pub fn record(
     facts: &Facts,
     sources: &Sources,
     model: &ModelEncoding,
-    lengths: &mut Lengths,
 ) -> RunRecord {
-    let encoding = model.encoding;
     let counts_are_exact = !about.llm.simulated && model.how != Exactness::Heuristic;
     let wall_s = about.began.elapsed().as_secs_f64();
     let tokens = ledger::total(&facts.calls);
@@ -128,6 +129,7 @@ pub fn record(
             warnings.push(format!("{role} gave no answer: {failure}"));
         }
     }
+    let lengths = Lengths::new(&roles, state, model.encoding);
     let verdicts = verdicts(state);
     let decision = decide(state, about.cast.order(), &verdicts, about.status == "done", &mut warnings);
     let views = verdicts
@@ -160,10 +162,10 @@ pub fn record(
         cost_usd: ledger::cost_usd(&facts.calls),
         calls,
         tools,
-        reports: reports(&roles, state, encoding, lengths),
+        reports: reports(&roles, state, &lengths),
         critical_path: critical::path(&facts.nodes),
         books: Books::default(),
-        reads: reads(&roles, state, encoding, lengths),
+        reads: reads(&roles, state, &lengths),
         levers: levers(&about.levers, &about.cast, facts),
         plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
         degraded: Vec::new(),
@@ -188,12 +190,11 @@ fn cpus() -> usize {
 }
 
 /// Which texts stood in whose prompts. A text that is there in part counts as long as most of its numbers are.
-fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mut Lengths) -> Vec<Read> {
-    let mut tokens = |name: &str| {
+fn reads(roles: &[Role], state: &TradeState, lengths: &Lengths) -> Vec<Read> {
+    let tokens = |name: &str| {
         let role: Role = name.parse().ok()?;
-        let texts = state.texts(role);
-        let last = texts.last()?;
-        Some(lengths.of((role, texts.len() - 1), &last.text, encoding).tokens)
+        let last = state.texts(role).len().checked_sub(1)?;
+        Some(lengths.0.get(&(role, last))?.tokens)
     };
     roles
         .iter()
@@ -210,7 +211,7 @@ fn reads(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mut 
         .collect()
 }
 
-fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mut Lengths) -> Vec<Report> {
+fn reports(roles: &[Role], state: &TradeState, lengths: &Lengths) -> Vec<Report> {
     roles
         .iter()
         .copied()
@@ -218,8 +219,7 @@ fn reports(roles: &[Role], state: &TradeState, encoding: &Encoding, lengths: &mu
             let texts = state.texts(role);
             let last = texts.last()?;
             let (mut words, mut tokens) = (0, 0);
-            for (round, text) in texts.iter().enumerate() {
-                let length = lengths.of((role, round), &text.text, encoding);
+            for length in (0..texts.len()).filter_map(|round| lengths.0.get(&(role, round))) {
                 (words, tokens) = (words + length.words, tokens + length.tokens);
             }
             Some(Report {

@@ -1,10 +1,10 @@
-//! The run's prompt plan: which form every text takes in every prompt, and how long every answer may be, decided before
-//! the first call.
+//! The prompt plan of a run: the form of every text in every prompt, and the length of every answer, decided before the
+//! first call.
 //!
-//! The plan is what the agents send: [`crate::requests`] builds each prompt from it and from nothing else, and after the
-//! run [`verify`] builds all of them again and compares their digests with those that went over the wire. Choices are
-//! made per stage, not per reader, so that siblings keep a common prefix. Lengths of texts that do not exist yet are
-//! expected from their word limits; only limits on tokens, money or time make a choice depend on them.
+//! The plan is what the agents send: [`crate::requests`] builds each prompt from it alone. After the run, [`verify`]
+//! builds all of them again and compares their digests with the sent ones. Choices are made per stage, not per reader,
+//! so that siblings keep a common prefix. Unknown lengths are estimated from word limits; only limits on tokens, money
+//! or time make a choice depend on them.
 
 use std::{
     collections::BTreeMap,
@@ -334,20 +334,9 @@ pub struct Verified {
     pub cached_predicted: u64,
 }
 
-/// First prompts of roles that were built again, and what was found out about them.
-#[derive(Debug, Default)]
-pub struct Rebuilt {
-    prompts: BTreeMap<Role, Prompt>,
-    /// Bytes that the prompts of two roles begin with alike.
-    alike: BTreeMap<(Role, Role), usize>,
-}
-
-#[derive(Debug)]
 struct Prompt {
     digest: String,
     text: String,
-    /// The tokens of so many bytes at its beginning.
-    beginning: Option<(usize, usize)>,
 }
 
 /// Builds a role's first prompt from the plan and the state; nothing for one that the plan does not know before its call.
@@ -360,21 +349,13 @@ fn rebuild(desk: &Desk, role: Role, state: &TradeState) -> Option<Prompt> {
         return None;
     };
     let text = planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
-    Some(Prompt { digest: planned.digest(), text, beginning: None })
+    Some(Prompt { digest: planned.digest(), text })
 }
 
-/// Builds every role's first prompt again while the last one answers: all that they read is there by then.
-pub fn rebuilt(desk: &Desk, state: &TradeState) -> Rebuilt {
-    let roles = desk.cast.roles().into_iter();
-    let prompts = roles.filter_map(|role| Some((role, rebuild(desk, role, state)?))).collect();
-    Rebuilt { prompts, ..Rebuilt::default() }
-}
-
-/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent. What
-/// was `rebuilt` before and is what was sent is not built again.
+/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent.
 ///
 /// Who speaks in several rounds is left out when a later round was asked for shorter: its first prompt is then another.
-pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, rebuilt: &mut Rebuilt) -> Verified {
+pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
     let mut sent = Vec::new();
     let mut equal = 0;
     for role in desk.cast.roles() {
@@ -383,48 +364,37 @@ pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts, rebuilt: &mut Rebu
         }
         let calls = facts.calls.iter().map(|fact| &fact.call).filter(|call| call.role == role.name());
         let Some(call) = calls.min_by(|a, b| a.start_s.total_cmp(&b.start_s)) else { continue };
-        if rebuilt.prompts.get(&role).is_none_or(|known| known.digest != call.prompt_digest) {
-            let Some(prompt) = rebuild(desk, role, state) else { continue };
-            rebuilt.prompts.insert(role, prompt);
-            rebuilt.alike.retain(|(one, other), _| *one != role && *other != role);
-        }
-        sent.push((role, call.start_s, call.first_token_s.unwrap_or(call.end_s)));
-        equal += u64::from(rebuilt.prompts[&role].digest == call.prompt_digest);
+        let Some(prompt) = rebuild(desk, role, state) else { continue };
+        equal += u64::from(prompt.digest == call.prompt_digest);
+        sent.push(Sent {
+            text: prompt.text,
+            start_s: call.start_s,
+            answered_s: call.first_token_s.unwrap_or(call.end_s),
+        });
     }
-    Verified {
-        compared: sent.len() as u64,
-        equal,
-        cached_predicted: rebuilt.predicted(&sent, desk.run.options.counter.get().encoding),
-    }
+    let encoding = desk.run.options.counter.get().encoding;
+    Verified { compared: sent.len() as u64, equal, cached_predicted: predicted(&sent, encoding) }
 }
 
-impl Rebuilt {
-    /// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
-    /// 128, of every prompt whose answer had begun when the next one was `sent`; with the seconds of the run of both.
-    fn predicted(&mut self, sent: &[(Role, f64, f64)], encoding: &lacon_tokens::Encoding) -> u64 {
-        let mut sum = 0;
-        for (role, begin, _) in sent {
-            let text = self.prompts[role].text.as_str();
-            let mut longest = 0;
-            for (earlier, _, _) in sent.iter().filter(|(_, _, answered)| answered <= begin) {
-                let alike = self.alike.entry((*role, *earlier));
-                let other = || shared(text.as_bytes(), self.prompts[earlier].text.as_bytes());
-                longest = longest.max(*alike.or_insert_with(other));
-            }
-            // A token has at least a byte: most pairs end here, uncounted.
-            if longest < 1024 {
-                continue;
-            }
-            let end = text.floor_char_boundary(longest);
-            let known = self.prompts[role].beginning.filter(|(bytes, _)| *bytes == end);
-            let (_, tokens) = known.unwrap_or_else(|| (end, encoding.count(&text[..end])));
-            sum += if tokens < 1024 { 0 } else { (tokens - tokens % 128) as u64 };
-            if let Some(prompt) = self.prompts.get_mut(role) {
-                prompt.beginning = Some((end, tokens));
-            }
-        }
-        sum
-    }
+/// A first prompt with the seconds of the run when it was sent and when its answer began.
+struct Sent {
+    text: String,
+    start_s: f64,
+    answered_s: f64,
+}
+
+/// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
+/// 128, of every prompt whose answer had begun when the next one was sent.
+fn predicted(sent: &[Sent], encoding: &lacon_tokens::Encoding) -> u64 {
+    let of = |prompt: &Sent| {
+        let earlier = sent.iter().filter(|earlier| earlier.answered_s <= prompt.start_s);
+        let longest = earlier.map(|earlier| shared(prompt.text.as_bytes(), earlier.text.as_bytes())).max();
+        // A token has at least a byte: most pairs end here, uncounted.
+        let longest = longest.filter(|longest| *longest >= 1024)?;
+        let tokens = encoding.count(&prompt.text[..prompt.text.floor_char_boundary(longest)]);
+        (tokens >= 1024).then_some((tokens - tokens % 128) as u64)
+    };
+    sent.iter().filter_map(of).sum()
 }
 
 /// Bytes that two texts begin with alike.

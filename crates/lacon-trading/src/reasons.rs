@@ -1,4 +1,4 @@
-//! The arguments of a text that decides: what it says of why, not what it says of how much and at which price.
+//! The reasons in a deciding text: why it decides so, not how much and at which price.
 
 /// Most arguments that a decision shows.
 const MOST: usize = 5;

@@ -1,4 +1,4 @@
-//! The lessons that a run reads: loaded beside the first calls, chosen once its reports are there.
+//! The lessons that a run reads: loaded during the first calls, chosen once its reports exist.
 
 use std::{
     path::PathBuf,

@@ -1,7 +1,7 @@
-//! A look back at a judged decision in a model's words, kept beside the computed lesson.
+//! A review of a judged decision in a model's words, kept beside the computed lesson.
 //!
-//! It is asked for outside of runs: a run waits for nothing of the past. The model sees what the decision rested on and what came of
-//! it, nothing later; its answer is bounded, because it ends in the prompts of later runs.
+//! It is asked for outside of runs, because a run waits for nothing of the past. The model sees what the decision
+//! rested on and its outcome, nothing later. Its answer is bounded, because later prompts contain it.
 
 use lacon_llm::{Message, Request, Tags};
 

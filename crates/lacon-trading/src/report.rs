@@ -1,14 +1,15 @@
-//! The report tree: one Markdown file per role, the decision, one complete report; and the record beside them.
+//! The report tree: one Markdown file per role, the decision, one complete report, and the record beside them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
 };
 
-use lacon_monitor::{OpFact, RunRecord, evidence::Counted, ledger::Facts, spans::TraceLines};
+use lacon_monitor::{
+    OpFact, RunRecord, evidence::Counted, ledger::Facts, spans::trace_lines, visible::visible,
+};
 use serde::Serialize;
 
 use crate::{Role, sources::Sources, state::TradeState};
@@ -54,44 +55,8 @@ pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
     })
 }
 
-/// What of a report tree is on the disk already, and what was made for it.
-#[derive(Debug, Default)]
-pub struct Written {
-    texts: BTreeMap<String, String>,
-    folders: BTreeSet<PathBuf>,
-    trace: TraceLines,
-    /// A file that was made empty for a text that is still to come.
-    reserved: Option<String>,
-}
-
-/// Where the figures of a run come from.
-#[derive(Debug, Default)]
-pub struct Figures {
-    /// The books as they are to be written; nothing where the tools keep none, and once they are written.
-    pub books: Option<String>,
-    /// Who is asked where a figure stands.
-    pub sources: Sources,
-    /// Texts with their marks: most are done when the run's end is rehearsed.
-    marked: HashMap<(String, String), (String, Counted)>,
-}
-
-impl Figures {
-    /// From the books and what is known of the answers.
-    pub fn new(books: Option<String>, sources: Sources) -> Self {
-        Self { books, sources, marked: HashMap::new() }
-    }
-
-    /// A role's text with the number of its source behind each figure, and where its figures come from.
-    fn marked(&mut self, role: &str, text: String) -> &(String, Counted) {
-        let sources = &self.sources;
-        self.marked
-            .entry((role.to_owned(), text))
-            .or_insert_with_key(|(role, text)| sources.marked(role, text))
-    }
-}
-
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and
-/// a folder without it is one whose writing was cut short. Files that `written` knows to be the same are left alone.
+/// a folder without it is one whose writing was cut short. `books` are those of the tools, where they keep some.
 ///
 /// # Errors
 /// The first file that could not be written; the earlier ones stay.
@@ -101,95 +66,30 @@ pub fn write_tree(
     state: &TradeState,
     facts: &Facts,
     ops: &[OpFact],
-    figures: &mut Figures,
-    written: &mut Written,
+    sources: &Sources,
+    books: Option<String>,
 ) -> Result<(), WriteError> {
     let mut text = String::new();
     for role in roles(run) {
         text.clear();
         role_report(&mut text, run, state, role);
         if !text.is_empty() {
-            written.write(folder, &role.path(), &text)?;
+            put(folder, &role.path(), &text)?;
         }
     }
     let receipts = facts.receipts.iter().map(ToString::to_string).collect();
-    written.write(folder, "reports/5_decision.md", &decision(run, &mut str::to_owned))?;
-    written.write(folder, "reports/complete.md", &complete(run, state, figures))?;
-    // It holds the times of the writing itself, so that it is never the one that is there.
-    let trace = written.trace.write(run, facts, ops);
-    put(folder, "trace.jsonl", trace)?;
-    written.write(folder, "events.jsonl", &lines(events(facts)))?;
-    written.write(folder, "receipts.jsonl", &lines(receipts))?;
-    if let Some(books) = figures.books.take() {
-        written.write(folder, "provenance.json", &books)?;
-    }
-    written.give_up_reserved(folder);
-    Ok(())
-}
-
-impl Written {
-    /// Makes the folders of all roles, also of those that have not answered yet.
-    pub fn prepare(&mut self, folder: &Path, roles: &[Role]) {
-        for role in roles {
-            if let Some(parent) = folder.join(role.path()).parent() {
-                // Writing the first file tries again, and tells.
-                let _ = self.make(parent);
-            }
-        }
-    }
-
-    /// Makes the empty file of a text that is still to come: making a file takes longer than writing it. The tree that is
-    /// written next fills it or takes it away.
-    pub fn reserve(&mut self, folder: &Path, role: Role) {
-        let name = role.path();
-        // One that is there already is not ours to take away.
-        if File::create_new(folder.join(&name)).is_ok() {
-            self.reserved = Some(name);
-        }
-    }
-
-    fn give_up_reserved(&mut self, folder: &Path) {
-        if let Some(name) = self.reserved.take() {
-            // An empty report that stays says nothing wrong.
-            let _ = fs::remove_file(folder.join(name));
-        }
-    }
-
-    /// Makes a folder, unless it was made already.
-    fn make(&mut self, folder: &Path) -> std::io::Result<()> {
-        if !self.folders.contains(folder) {
-            fs::create_dir_all(folder)?;
-            self.folders.insert(folder.to_owned());
-        }
-        Ok(())
-    }
-
-    /// Writes one file, unless it is there with this text.
-    fn write(&mut self, folder: &Path, name: &str, text: &str) -> Result<(), WriteError> {
-        if self.texts.get(name).is_some_and(|written| written == text) {
-            return Ok(());
-        }
-        let path = folder.join(name);
-        self.make(path.parent().unwrap_or(folder)).map_err(|source| WriteError { path, source })?;
-        put(folder, name, text)?;
-        self.reserved.take_if(|reserved| *reserved == name);
-        self.texts.insert(name.to_owned(), text.to_owned());
-        Ok(())
-    }
+    put(folder, "reports/5_decision.md", &decision(run, &mut str::to_owned))?;
+    put(folder, "reports/complete.md", &complete(run, state, sources))?;
+    put(folder, "trace.jsonl", &trace_lines(run, facts, ops))?;
+    put(folder, "events.jsonl", &lines(events(facts)))?;
+    put(folder, "receipts.jsonl", &lines(receipts))?;
+    books.map_or(Ok(()), |books| put(folder, "provenance.json", &books))
 }
 
 fn put(folder: &Path, name: &str, text: &str) -> Result<(), WriteError> {
     let path = folder.join(name);
-    overwrite(&path, text.as_bytes()).map_err(|source| WriteError { path, source })
-}
-
-/// Writes over what a rehearsal has left instead of emptying the file first, which has the system give back and find
-/// blocks again.
-fn overwrite(path: &Path, content: &[u8]) -> std::io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(false).open(path)?;
-    let before = file.metadata()?.len();
-    file.write_all(content)?;
-    if before > content.len() as u64 { file.set_len(content.len() as u64) } else { Ok(()) }
+    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, text));
+    written.map_err(|source| WriteError { path, source })
 }
 
 /// The roles that gave a text, or failed to, in the order of the report.
@@ -253,7 +153,7 @@ fn role_report(text: &mut String, run: &RunRecord, state: &TradeState, role: Rol
 fn push_body(out: &mut String, text: &crate::state::Text) {
     let _ = match &text.failure {
         Some(failure) => write!(out, "*No answer: {failure}*\n\n"),
-        None => write!(out, "{}\n\n", text.text.trim()),
+        None => write!(out, "{}\n\n", visible(text.text.trim())),
     };
 }
 
@@ -274,7 +174,7 @@ fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     if !d.reasons.is_empty() {
         text.push_str("Reasons, as they stand in that answer:\n\n");
         d.reasons.iter().for_each(|r| {
-            let _ = writeln!(text, "- {}", marked(r));
+            let _ = writeln!(text, "- {}", visible(&marked(r)));
         });
         text.push('\n');
     }
@@ -297,9 +197,9 @@ fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
 }
 
 /// The whole report: each figure of a role's text is followed by the number of its source, and the sources stand at the end.
-fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> String {
+fn complete(run: &RunRecord, state: &TradeState, sources: &Sources) -> String {
     let decider = run.decision.source.clone().unwrap_or_default();
-    let mut text = decision(run, &mut |reason| figures.marked(&decider, reason.to_owned()).0.clone());
+    let mut text = decision(run, &mut |reason| sources.marked(&decider, reason).0);
     let mut all = Counted::default();
     for role in roles(run) {
         let texts = state.texts(role);
@@ -310,12 +210,12 @@ fn complete(run: &RunRecord, state: &TradeState, figures: &mut Figures) -> Strin
         for part in texts {
             let mut body = String::new();
             push_body(&mut body, part);
-            let (marked, counted) = figures.marked(role.name(), body);
-            text.push_str(marked);
-            all = all.and(*counted);
+            let (marked, counted) = sources.marked(role.name(), &body);
+            text.push_str(&marked);
+            all = all.and(counted);
         }
     }
-    text.push_str(&figures.sources.section_markdown(all));
+    text.push_str(&sources.section_markdown(all));
     let _ = writeln!(
         text,
         "\n---\nRun {}: {} calls, {} tokens, {:.1} s wall time.",

@@ -1,4 +1,4 @@
-//! Every role's prompt, built from the plan and the state and nothing else, so that it can be built again.
+//! Every role's prompt, built from plan and state alone, so that it can be built again.
 
 use lacon_llm::{Message, Request};
 

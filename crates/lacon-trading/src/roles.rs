@@ -46,7 +46,7 @@ pub enum Role {
     RiskManager,
     /// Turns the decision into an order.
     Trader,
-    /// Reads one word out of the decision; a model call in the seed profile alone.
+    /// Reads one word out of the decision; a model call in the baseline alone.
     Signal,
     /// An analyst from a file of own agents.
     Own(&'static OwnRole),

@@ -24,7 +24,7 @@ use lacon_runtime::{
 use crate::{
     Cast, Levers, Role,
     cast::Order,
-    closing::{self, Rehearsal},
+    closing,
     durations::DurationsFile,
     graph,
     ladder::Ladder,
@@ -308,14 +308,11 @@ pub async fn decide(settings: Settings) -> Decided {
         seed: settings.seed,
         time_scale: settings.time_scale,
     };
-    let rehearsal = Rehearsal::default();
-    rehearsal.prepare(about.clone(), folder.clone());
     let at_once = cast.order() == Order::Lacon && cast.research_rounds() == 1;
     let stagger =
         if staggers && at_once { Stagger::new(&durations, first_token) } else { Stagger::default() };
     let desk = Arc::new(Desk {
         run: Arc::clone(&run),
-        rehearsal,
         shorts: Shorts::default(),
         stated: Stated::default(),
         nonce: settings.nonce,
@@ -388,17 +385,14 @@ pub async fn decide(settings: Settings) -> Decided {
     {
         run.ledger.warn(format!("the run cannot be resumed: {problem}"));
     }
-    let mut done = ops.wrap("wait for rehearsal", desk.rehearsal.end()).await;
-    let facts = ops.time("collect facts", || done.facts(&run.ledger));
+    let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
-    let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder, &mut done);
+    let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder);
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
     record.peak_rss_mb = peak_rss_mb();
-    // The next run of the process may rehearse.
-    drop(done);
-    record.books = books(record.wall_s, &facts, &ops.iter().copied().collect::<Vec<_>>());
+    record.books = books(record.wall_s, &facts, &ops.facts());
     if write_error.is_none() {
         let json = serde_json::to_vec_pretty(&record).unwrap_or_default();
         write_error = report::write_whole(&folder.join("run.json"), &json).err();

@@ -1,8 +1,8 @@
-//! Whether a sibling waits for the first token of another one, so that the provider has their common prefix cached.
+//! Whether a sibling waits for the first token of another one, so that the provider has cached their common prefix.
 //!
-//! A wait costs time only where nobody is slower anyway. So a role waits only when many earlier runs show that even when it
-//! is slow and the slowest of its siblings is fast, that one still ends later; without that history nobody waits. Medians
-//! of a few runs, which decided before, had siblings wait that differed by chance: 2 to 4 of 90 s were lost by it.
+//! A wait costs time unless somebody is slower anyway. So a role waits only if at least eight earlier runs show that,
+//! even when it is slow and its slowest sibling fast, the sibling ends later. Without that history nobody waits.
+//! Medians of a few runs do not suffice: they made siblings wait by chance and lost 2 to 4 of 90 s.
 
 use std::time::Duration;
 

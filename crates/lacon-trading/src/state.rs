@@ -134,7 +134,7 @@ lacon_graph::state! {
         risk_manager: LastWins<Text>,
         /// The trader's order.
         trader: LastWins<Text>,
-        /// The word that the signal call read, in the seed profile.
+        /// The word that the signal call read, in the baseline.
         signal: LastWins<Text>,
         /// The conversations of own analysts up to their tool calls.
         own_talk: Append<Owned<Vec<Message>>>,

@@ -1,4 +1,4 @@
-//! The work of each node: what the role reads, what it is asked, what its answer becomes.
+//! The work of each node: what the role reads, what it is asked, and what becomes of its answer.
 
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +15,6 @@ use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
 
 use crate::{
     Cast, Levers, Role,
-    closing::{self, Rehearsal},
     forms::AnswerForm,
     ladder::Ladder,
     material::{Shorts, Stated},
@@ -70,8 +69,6 @@ pub struct Desk {
     pub stagger: Stagger,
     /// Whether receipts hold the texts before and after a rewrite.
     pub keep_text: bool,
-    /// What of the run's end is done before it.
-    pub rehearsal: Rehearsal,
     /// The texts that prompts hold in a shorter form.
     pub shorts: Shorts,
     /// What the reports state.
@@ -427,7 +424,7 @@ pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
             if failures.len() == cast.analysts().len() {
                 return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
             }
-            let asked: Vec<_> = desk.run.ledger.tools().collect();
+            let asked = desk.run.ledger.facts().tools;
             if !asked.is_empty() && !asked.iter().any(|tool| tool.tool.status == "ok") {
                 return Err(StepError::new(format!(
                     "no report rests on data: none of {} tool calls gave any\nhint: see the tools in run.json; --data names another source",
@@ -487,13 +484,9 @@ pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
             };
             // Polled after the call, whose request is under way by then.
             let meanwhile = async {
-                if role == closing::last(desk.cast.order()) {
-                    desk.rehearsal.begin(&desk, state);
-                } else {
-                    // Behind the siblings' requests too.
-                    tokio::task::yield_now().await;
-                    ops.time("prompts ahead", || requests::ahead(&desk, state));
-                }
+                // Behind the siblings' requests too.
+                tokio::task::yield_now().await;
+                ops.time("prompts ahead", || requests::ahead(&desk, state));
                 let sizes = merged.then(|| {
                     ops.time("count parts", || merged::sizes(&desk, state, context.visit, &request))
                 });

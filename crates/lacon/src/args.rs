@@ -7,6 +7,7 @@ pub mod many;
 pub mod mcp;
 pub mod prompt;
 pub mod serve;
+pub mod team;
 pub mod trace;
 pub mod verify;
 
@@ -35,8 +36,12 @@ that over the default. `lacon config show --origin` lists all settings.";
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Decide on a stock with the whole agent graph
+    /// Run a team of agents, or decide on a stock with the whole agent graph
     Run(Box<RunArgs>),
+    /// List a team's faults, what each optimization will do for it, and what it will take
+    Check(team::CheckArgs),
+    /// Begin a team of your own from a shipped one
+    New(team::NewArgs),
     /// Count tokens of files, folders or standard input
     Count(CountArgs),
     /// Turn text into token ids
@@ -47,8 +52,8 @@ pub enum Command {
     Models(ModelsArgs),
     /// Measure Lacon on this machine
     Bench(BenchArgs),
-    /// Show the graph of a profile
-    Graph(GraphArgs),
+    /// Show the graph of a team or of a profile
+    Graph(team::GraphArgs),
     /// Show the prompt plan of a run without sending anything
     Plan(Box<RunArgs>),
     /// Compress a text so that `lacon expand` can restore it
@@ -103,9 +108,15 @@ pub enum Command {
 /// Flags of `lacon run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The ticker, such as CRCL
+    /// The ticker, such as CRCL; or a team: its file, or research, review, triage, extract or debate
     #[arg(required_unless_present = "resume")]
     pub ticker: Option<String>,
+    /// Inputs and tools of a team
+    #[command(flatten)]
+    pub given: team::GivenArgs,
+    /// Approve an agent of a team; may be given again
+    #[arg(long, value_name = "AGENT")]
+    pub approve: Vec<String>,
     /// The date to decide for, yyyy-mm-dd [default: the pack's date, or today]
     #[arg(long, value_name = "DATE")]
     pub date: Option<String>,
@@ -169,7 +180,7 @@ pub struct RunArgs {
     /// With --resume: repeat from this node on, as a new run
     #[arg(long, value_name = "NODE", requires = "resume")]
     pub from: Option<String>,
-    /// Run so many times, the simulator with one seed after another, and print how often each decision came
+    /// Run N times with consecutive seeds and count the decisions
     #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["resume", "tape", "html", "complete", "otlp", "performance_report", "trace_format"])]
     pub repeat: Option<u32>,
     /// Random seed of the simulator
@@ -401,34 +412,6 @@ pub struct BenchTokensArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// Flags of `lacon graph`.
-#[derive(Debug, Args)]
-pub struct GraphArgs {
-    /// Team and profile
-    #[command(flatten)]
-    pub cast: cast::CastArgs,
-    /// Optimizations to switch off, separated by commas, or all
-    #[arg(long, value_name = "NAME,...")]
-    pub disable: Option<String>,
-    /// Optimizations to switch on, separated by commas
-    #[arg(long, value_name = "NAME,...")]
-    pub enable: Option<String>,
-    /// Output format
-    #[arg(long, value_enum, ignore_case = true, default_value_t = GraphFormat::Text)]
-    pub format: GraphFormat,
-}
-
-/// How a graph is written.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum GraphFormat {
-    /// Plain text: each node with what it waits for
-    Text,
-    /// A Mermaid flowchart
-    Mermaid,
-    /// Graphviz DOT
-    Dot,
 }
 
 /// Flags of `lacon config`.

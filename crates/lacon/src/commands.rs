@@ -5,6 +5,7 @@ mod batch;
 mod batch_run;
 mod bench;
 mod cache;
+mod check;
 mod completions;
 mod compress;
 mod config;
@@ -21,6 +22,7 @@ mod layout;
 mod mcp;
 mod memory;
 mod models;
+mod new;
 mod plan;
 mod prompt_input;
 mod repeat;
@@ -32,6 +34,7 @@ mod runs;
 mod schema;
 mod serve;
 mod sim;
+mod team;
 mod trace;
 mod trim;
 mod verify;
@@ -49,7 +52,10 @@ use crate::{
 pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     let common = Common { config: cli.config, log_level: cli.log_level };
     match cli.command {
+        Command::Run(args) if team::is_meant(args.ticker.as_deref()) => team::run::run(&common, &args),
         Command::Run(args) => run::run(&common, &args, started),
+        Command::Check(args) => check::run(&args),
+        Command::New(args) => new::run(&args),
         Command::Count(args) => count::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Decode(args) => decode::run(&args),

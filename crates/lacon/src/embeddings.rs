@@ -1,4 +1,4 @@
-//! Texts as vectors of a provider: POST `URL/embeddings`, as OpenAI and those like it have it.
+//! Embeddings from a provider: POST `URL/embeddings`, in the format of OpenAI.
 
 use std::{sync::Arc, time::Duration};
 

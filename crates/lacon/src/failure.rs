@@ -1,4 +1,4 @@
-//! An error that ends the program: what to say and the exit code.
+//! An error that ends the program: its message and exit code.
 
 use lacon_llm::ErrorKind;
 

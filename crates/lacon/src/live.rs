@@ -1,4 +1,4 @@
-//! The live view of a run on a terminal: one line per agent, tokens so far below.
+//! The progress view of a run on a terminal: one line per agent, tokens so far below.
 
 use std::{
     collections::BTreeMap,
@@ -8,6 +8,7 @@ use std::{
 };
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lacon_monitor::visible::visible;
 use lacon_runtime::{Progress, run::OnProgress};
 use lacon_trading::Role;
 
@@ -102,7 +103,7 @@ impl View {
             }
             Progress::ToolCalled { role, tool } => {
                 if let Some(line) = self.line(&role) {
-                    line.set_message(format!("tools: {tool}"));
+                    line.set_message(format!("tools: {}", visible(&tool)));
                 }
             }
             Progress::Calling { role, turn } => {
@@ -121,7 +122,7 @@ impl View {
             }
             Progress::Retrying { role, reason } => {
                 if let Some(line) = self.line(&role) {
-                    line.set_message(format!("trying again after {reason}"));
+                    line.set_message(format!("retrying after {reason}"));
                 }
             }
             Progress::Answered { total_tokens, .. } => {
@@ -136,7 +137,9 @@ impl View {
                     line.set_style(still(if error.is_none() { "✓" } else { "✗" }));
                     line.set_message(match error {
                         None => format!("done in {seconds:.2} s"),
-                        Some(error) => format!("failed: {}", error.lines().next().unwrap_or_default()),
+                        Some(error) => {
+                            format!("failed: {}", visible(error.lines().next().unwrap_or_default()))
+                        }
                     });
                 } else if let Some(line) = self.line(&node) {
                     line.set_message("has its data");

@@ -88,7 +88,8 @@ impl RunLock {
         Self::take(&folder(settings))
     }
 
-    fn take(folder: &Path) -> Result<Self, Failure> {
+    /// Takes a folder; errors as [`RunLock::of`].
+    pub fn take(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(LOCK);
         // Whoever ends removes the file: one that was opened before that is no longer the lock.
         for _ in 0..100 {

@@ -1,5 +1,5 @@
-//! Log lines on stderr. The crates return facts and log nothing; here what a run reports becomes lines, under the name
-//! of the crate that it is about.
+//! Log lines on stderr. The libraries return facts and log nothing; this module turns the facts of a run into lines
+//! under the name of their crate.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ pub fn open(config: &Config) -> Result<(), Failure> {
         let (name, wanted) = part.split_once('=').unwrap_or(("", part));
         let wanted: LevelFilter = wanted.parse().map_err(|_| {
             Failure::input(format!(
-                "log.filter holds {part:?}\nhint: CRATE=LEVEL divided by commas, such as lacon_llm=debug; levels are off, error, warn, info, debug, trace"
+                "log.filter holds {part:?}\nhint: CRATE=LEVEL separated by commas, such as lacon_llm=debug; levels are off, error, warn, info, debug, trace"
             ))
         })?;
         if name.is_empty() {

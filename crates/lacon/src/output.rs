@@ -1,5 +1,5 @@
-//! Files that commands write. No output is opened before the inputs are known to be other files, and a file that is
-//! written whole is written beside its place and renamed into it: a crash leaves the old one or the new one.
+//! Output files of commands. No output is opened before the inputs are known to be other files. A whole output is
+//! written beside its place and renamed, so a crash leaves the old one or the new one.
 
 use std::{
     fs::{self, File, Metadata},
@@ -14,7 +14,7 @@ pub fn check<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> R
     for input in inputs {
         if same_file(output, input) {
             return Err(Failure::input(format!(
-                "{} is the input {} itself, which writing would destroy\nhint: name another output",
+                "{} is the input {}, which writing would destroy\nhint: name another output",
                 output.display(),
                 input.display()
             )));
@@ -69,7 +69,15 @@ pub fn write<'a>(
     inputs: impl IntoIterator<Item = &'a Path>,
 ) -> Result<(), Failure> {
     check(output, inputs)?;
-    let failed = |e: io::Error| Failure::input(format!("cannot write {}: {e}", output.display()));
+    let failed = |e: io::Error| {
+        let hint = match e.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                "\nhint: free space, or choose another place"
+            }
+            _ => "",
+        };
+        Failure::input(format!("cannot write {}: {e}{hint}", output.display()))
+    };
     if is_special(output) {
         return fs::write(output, bytes).map_err(failed);
     }

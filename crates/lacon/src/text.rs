@@ -1,22 +1,48 @@
-//! Printing: the one place that writes to the terminal.
+//! Printing: the one place that writes to the terminal. What comes from models, tools and files cannot act there.
 
 use std::{
+    borrow::Cow,
+    hash::{BuildHasher, RandomState},
     io::{ErrorKind, IsTerminal, Write},
     sync::OnceLock,
 };
+
+use lacon_monitor::visible::visible;
 
 /// The first error of writing to standard output.
 static LOST: OnceLock<(ErrorKind, String)> = OnceLock::new();
 
 /// Writes a line of data to stdout.
 pub fn out(line: &str) {
-    keep(writeln!(std::io::stdout().lock(), "{line}"));
+    keep(writeln!(std::io::stdout().lock(), "{}", shown(line)));
 }
 
-/// Writes bytes to stdout as they are.
+/// Writes bytes to stdout as they are; on a terminal, as text that cannot act there.
 pub fn raw(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
-    keep(out.write_all(bytes).and_then(|()| out.flush()));
+    let written = if out.is_terminal() {
+        out.write_all(shown(&String::from_utf8_lossy(bytes)).as_bytes())
+    } else {
+        out.write_all(bytes)
+    };
+    keep(written.and_then(|()| out.flush()));
+}
+
+/// A text as the terminal gets it: its only escapes are our own colors.
+fn shown(text: &str) -> Cow<'_, str> {
+    match visible(text) {
+        text if text.contains(COLOR) => Cow::Owned(text.replace(mark(), "\x1b[")),
+        text => text,
+    }
+}
+
+/// Begins the mark of a color. No text has this character; the rest of the mark is drawn, for one that has it.
+const COLOR: char = '\u{fdd0}';
+
+/// What stands for the begin of a color's escape until a line is written, so that no other text can bring one along.
+fn mark() -> &'static str {
+    static MARK: OnceLock<String> = OnceLock::new();
+    MARK.get_or_init(|| format!("{COLOR}{:016x}", RandomState::new().hash_one(COLOR)))
 }
 
 fn keep(written: std::io::Result<()>) {
@@ -70,7 +96,7 @@ fn wrap(line: &str, width: usize, indent: usize) -> String {
 
 /// Writes a line to stderr.
 pub fn note(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown(line));
 }
 
 /// Writes an error and its hint to stderr.
@@ -89,7 +115,7 @@ pub fn warn(message: &str) {
 
 /// Colors a text when the stream is a terminal and `NO_COLOR` is not set.
 pub fn paint(text: &str, code: &str, terminal: bool) -> String {
-    if terminal && color_wanted() { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    if terminal && color_wanted() { format!("{0}{code}m{text}{0}0m", mark()) } else { text.to_owned() }
 }
 
 #[expect(
@@ -117,6 +143,15 @@ pub fn thousands(n: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_our_own_colors_reach_a_terminal() {
+        let painted = format!("{}1mgood{}0m", mark(), mark());
+        assert_eq!(shown(&painted), "\x1b[1mgood\x1b[0m");
+        assert_eq!(shown("\x1b[1mevil\x1b[0m"), "\\u001b[1mevil\\u001b[0m");
+        assert_eq!(shown("\u{fdd0}0000000000000000"), "\u{fdd0}0000000000000000");
+        assert_eq!(shown(&paint("a\x1bb", "1", false)), "a\\u001bb");
+    }
 
     #[test]
     fn lines_break_at_blanks() {

@@ -71,7 +71,7 @@ pub fn clients(config: &Config) -> Result<Arc<Vendors>, Failure> {
         let url = &account.base_url;
         if !(url.is_empty() || url.starts_with("http://") || url.starts_with("https://")) {
             return Err(Failure::input(format!(
-                "address of {vendor} is {url:?}, which is no http address\nhint: write it as https://host/path"
+                "address of {vendor} is {url:?}, which is not an http address\nhint: write it as https://host/path"
             )));
         }
     }

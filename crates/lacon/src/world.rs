@@ -1,4 +1,4 @@
-//! Builds what a run talks to: the model client with its layers, and the source of tool answers.
+//! Wiring: builds the model client with its layers, and the source of tool answers, from the settings.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -116,6 +116,24 @@ pub fn client(
     hedge: bool,
     tape: Option<Arc<Tape>>,
 ) -> Result<(Arc<dyn Client>, Option<SharedHedge>), Failure> {
+    layered(config, hedge, tape, || bare_client(config))
+}
+
+/// The client of a team: as [`client`], with a simulator that answers any prompt.
+pub fn team_client(config: &Config, tape: Option<Arc<Tape>>) -> Result<Arc<dyn Client>, Failure> {
+    let bare = || match is_simulated(config) {
+        true => Ok(Arc::new(SimClient::generic(sim_options(config)?)) as Arc<dyn Client>),
+        false => bare_client(config),
+    };
+    layered(config, false, tape, bare).map(|(client, _)| client)
+}
+
+fn layered(
+    config: &Config,
+    hedge: bool,
+    tape: Option<Arc<Tape>>,
+    bare: impl FnOnce() -> Result<Arc<dyn Client>, Failure>,
+) -> Result<(Arc<dyn Client>, Option<SharedHedge>), Failure> {
     if let Some(tape) = tape.as_ref().filter(|t| t.mode() == TapeMode::Strict) {
         return Ok((Arc::new(Taped::replay_only(Arc::clone(tape))), None));
     }
@@ -148,7 +166,7 @@ pub fn client(
         structured: Some(StructuredOptions::default()),
         tape,
     };
-    let stack = Stack::new(bare_client(config)?, layers);
+    let stack = Stack::new(bare()?, layers);
     Ok((stack.client, stack.hedge))
 }
 
@@ -187,7 +205,7 @@ pub fn keep(config: &Config, hedge: &SharedHedge) {
     let mut known = known.unwrap_or_default();
     known.insert(key, hedge.history());
     if let Ok(text) = serde_json::to_vec(&known) {
-        let _ = lacon_trading::report::write_whole(&path, &text);
+        let _ = crate::output::write(&path, &text, []);
     }
 }
 
@@ -207,7 +225,7 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
     let protocol = match config.text("llm.provider") {
         "auto" => Protocol::Chat,
         name => Protocol::from_name(name)
-            .ok_or_else(|| Failure::input(format!("llm.provider {name:?} is no provider")))?,
+            .ok_or_else(|| Failure::input(format!("unknown llm.provider {name:?}")))?,
     };
     let key = config.text("llm.api_key");
     let options = ProviderOptions {
@@ -226,7 +244,7 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
     if key.is_empty() && options.base_url.is_empty() && protocol != Protocol::Ollama {
         return Err(Failure::model(
             format!(
-                "no key for the provider's own endpoint\nhint: set {}, or give --base-url, or leave out --llm to use the simulator",
+                "no key for the provider's own endpoint\nhint: set {}, name an endpoint with --base-url, or leave out --llm to use the simulator",
                 key_name(config.text("llm.provider"))
             ),
             ErrorKind::Auth,
@@ -247,7 +265,7 @@ pub fn dataset(config: &Config, ticker: &Symbol) -> Result<Option<Dataset>, Fail
         Ok(data) => Ok(Some(data)),
         Err(DataError::UnknownTicker { .. }) if !config.text("data.tools_url").is_empty() => Ok(None),
         Err(error @ DataError::UnknownTicker { .. }) => Err(Failure::input(format!(
-            "{}\nhint: --data vendors asks live vendors for any ticker, --data DIR reads a folder of yours",
+            "{}\nhint: --data vendors asks live vendors for any ticker, --data DIR reads your folder",
             chain(&error)
         ))),
         Err(error) => Err(Failure::input(chain(&error))),

@@ -1,4 +1,5 @@
 //! How the documentation is written: sentence length, words, spelling, and that every command and flag in it exists.
+//! Comments of the source are held to the spelling alone.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -84,6 +85,9 @@ pub fn check(files: &[String], faults: &mut Vec<String>) -> Result<()> {
     let scripts =
         files.iter().filter(|f| f.starts_with("benchmarks/") && (f.ends_with(".sh") || f.ends_with(".py")));
     let scripts: String = scripts.filter_map(|f| fs::read_to_string(root().join(f)).ok()).collect();
+    for file in files.iter().filter(|f| f.ends_with(".rs")) {
+        comments(file, &read(file)?, faults);
+    }
     for file in files.iter().filter(|f| f.ends_with(".md")) {
         if !file.contains('/') || (file.starts_with("docs/") && !file[5..].contains('/')) {
             page(file, &read(file)?, &commands, &scripts, faults);
@@ -167,14 +171,31 @@ fn sentences(at: &str, paragraph: &str, faults: &mut Vec<String>) {
     }
 }
 
-fn words(at: &str, prose: &str, faults: &mut Vec<String>) {
-    let text = prose.to_lowercase();
-    let plain: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-').collect();
+/// Comments of the source are spelled as the documentation is, and name the original system.
+fn comments(file: &str, text: &str, faults: &mut Vec<String>) {
+    for (number, line) in text.lines().enumerate() {
+        if let Some(comment) = line.trim_start().strip_prefix("//") {
+            let (at, comment) = (format!("{file}:{}", number + 1), prose(comment));
+            spelling(&at, &comment.to_lowercase(), faults);
+            if comment.contains("the origin ") || comment.contains("the origin's") {
+                faults.push(format!("{at}: write the original system"));
+            }
+        }
+    }
+}
+
+fn spelling(at: &str, text: &str, faults: &mut Vec<String>) {
     for (british, american) in BRITISH {
-        if plain.iter().any(|w| w.starts_with(british)) {
+        if text.split(|c: char| !c.is_alphabetic()).any(|w| w.starts_with(british) && w != "analyses") {
             faults.push(format!("{at}: {british}: American spelling is {american}"));
         }
     }
+}
+
+fn words(at: &str, prose: &str, faults: &mut Vec<String>) {
+    let text = prose.to_lowercase();
+    spelling(at, &text, faults);
+    let plain: Vec<&str> = text.split(|c: char| !c.is_alphanumeric() && c != '\'' && c != '-').collect();
     let spaced = format!(" {} ", plain.join(" "));
     for (word, better) in PRIVATE {
         if spaced.contains(&format!(" {word} ")) {

@@ -1,7 +1,7 @@
 //! Anthropic's Messages.
 //!
-//! An answer in a given form is asked for as a forced call of a tool with that form, which every model of the family knows; its
-//! arguments come back as the text.
+//! An answer in a given form is requested as a forced call of a tool with that form, which every model of the family
+//! supports. Its arguments become the text.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! One attempt: send, wait within limits, read, and tell exactly how it ended.
+//! One attempt: send, wait within limits, read, and report exactly how it ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Tool calls that arrive in parts, and the check that every answer's calls pass.
+//! Tool calls that arrive in parts, and the check of every answer's calls.
 
 use serde_json::Value;
 

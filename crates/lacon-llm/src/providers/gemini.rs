@@ -1,4 +1,4 @@
-//! Google's Gemini. Calls mostly have no ids there: a result is paired by its tool's name and its place.
+//! Google's Gemini. Calls usually have no ids there, so a result is paired by its tool's name and its position.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,7 @@
-//! Ollama's own chat.
+//! Ollama's own chat protocol.
 //!
-//! Ollama cuts a prompt that is longer than its context in silence, and its context is small unless it is told otherwise. So every
-//! request asks for a context that holds the prompt and the answer.
+//! Ollama silently cuts a prompt that is longer than its context, and its default context is small. So every request
+//! asks for a context that holds prompt and answer.
 
 use serde_json::{Value, json};
 

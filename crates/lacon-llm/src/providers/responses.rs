@@ -1,4 +1,5 @@
-//! OpenAI's Responses. Nothing is stored at the provider: reasoning comes back encrypted and is sent again in the next turn.
+//! OpenAI's Responses. Nothing is stored at the provider: reasoning comes back encrypted and is sent again in the next
+//! turn.
 
 use serde_json::{Value, json};
 

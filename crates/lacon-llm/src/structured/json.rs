@@ -1,7 +1,8 @@
 //! Finds JSON objects in a model's text and reads them tolerantly.
 //!
-//! Tolerated are: words and fences around the object, trailing commas, comments, bare line breaks in strings, `True`, `False` and
-//! `None`, and missing brackets at the very end. A string or number that the end of the text cuts is refused: its rest is unknown.
+//! It tolerates words and fences around the object, trailing commas, comments, bare line breaks in strings, `True`,
+//! `False` and `None`, and missing brackets at the very end. A string or number cut by the end of the text is refused,
+//! because its rest is unknown.
 
 use serde_json::{Map, Number, Value};
 

@@ -1,9 +1,9 @@
-//! Checks a value against the part of JSON Schema that answers of models use, and makes harmless changes of type.
+//! Checks a value against the part of JSON Schema that models' answers use, and makes harmless changes of type.
 //!
-//! Understood are: `type` (also several), `properties`, `required`, `additionalProperties: false`, `items`, `enum`, `const`,
-//! `anyOf` and `oneOf`, `allOf`, `$ref` into `$defs` or `definitions`, and the limits of numbers, lengths and counts. Other words
-//! are passed over. Harmless are: a number or a truth value in quotes, a word of an `enum` in another case, a `N/A` where null is
-//! allowed, `null` for a property that may be absent.
+//! It understands `type` (also several), `properties`, `required`, `additionalProperties: false`, `items`, `enum`,
+//! `const`, `anyOf` and `oneOf`, `allOf`, `$ref` into `$defs` or `definitions`, and limits of numbers, lengths and
+//! counts. Other keywords are ignored. Harmless changes are: a number or boolean in quotes, a word of an `enum` in
+//! another case, `N/A` where null is allowed, and `null` for an optional property.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Tells how a request that is not on the tape differs from the recorded one that is most like it.
+//! Shows how a request that is not on the tape differs from the most similar recorded one.
 
 use std::fmt;
 

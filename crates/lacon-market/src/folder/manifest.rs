@@ -31,7 +31,7 @@ pub struct Checked {
     pub bytes: u64,
     /// Tickers that were read.
     pub tickers: Vec<String>,
-    /// Whether there is a list of digests at all; a folder of the origin has none.
+    /// Whether there is a list of digests at all; a folder of the original system has none.
     pub has_manifest: bool,
     /// What is wrong, one line each.
     pub problems: Vec<String>,

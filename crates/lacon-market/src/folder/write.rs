@@ -1,8 +1,8 @@
-//! Writes a data set into a folder in the origin's layout.
+//! Writes a data set into a folder in the original system's layout.
 //!
-//! What the layout has no place for (name, sector, exchange, key figures, market news, messages) goes to `lacon/{T}.json`, which the
-//! origin would not read and Lacon does. Files that several tickers share are merged. Every file is written beside its place and
-//! renamed into it; the list of digests comes last, so a pack whose writing was cut short is found out by [`super::verify()`].
+//! Data without a place in that layout (name, sector, exchange, key figures, market news, messages) goes to
+//! `lacon/{T}.json`, which only Lacon reads. Files that several tickers share are merged. Every file is written beside
+//! its place and renamed. The list of digests comes last, so [`super::verify()`] detects an unfinished pack.
 
 use std::{collections::BTreeMap, fs, io, path::Path};
 

@@ -1,4 +1,4 @@
-//! Everything that the vendors know of a ticker on a day, for a pack.
+//! Collects everything that the vendors know of a ticker on a day, for a pack.
 
 use jiff::{Span, civil::Date};
 

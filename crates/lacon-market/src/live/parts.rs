@@ -1,4 +1,4 @@
-//! One question to one vendor, and what of its answer counts on the run's date.
+//! One question to one vendor, and the part of its answer that is valid on the run's date.
 
 use jiff::{Span, civil::Date};
 

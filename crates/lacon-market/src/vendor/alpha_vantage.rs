@@ -1,7 +1,7 @@
 //! Alpha Vantage: prices, overview, statements, news, insiders, indicators. Needs a key.
 //!
-//! Errors come as a 200 with JSON, also where CSV was asked for, and a bad key is told in the same field as a rate limit:
-//! only the words tell them apart. Statements have no publish date.
+//! Errors come as a 200 with JSON, also for CSV requests. A bad key and a rate limit use the same field, and only the
+//! words differ. Statements have no publish date.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Reading what vendors send: JSON, XML, CSV and HTML of unknown soundness.
+//! Reads vendor answers: JSON, XML, CSV and HTML that may be damaged.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde_json::Value;

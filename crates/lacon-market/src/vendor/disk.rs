@@ -1,8 +1,8 @@
 //! Answers on disk: one file each, written whole, checked when read, bounded by bytes.
 //!
-//! A file is a line of JSON, then the body. Its digest covers both, so a file that was cut, changed or put there by
-//! someone else is as good as none. It is written beside its place and renamed into it: a crash leaves the old answer or the
-//! whole new one. The folder is bounded, oldest out first.
+//! A file is a line of JSON followed by the body. Its digest covers both, so a cut, changed or foreign file counts as
+//! missing. It is written beside its place and renamed: a crash leaves the old answer or the whole new one. The folder
+//! is bounded, oldest out first.
 
 use std::{
     fs,

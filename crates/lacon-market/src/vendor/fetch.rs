@@ -1,4 +1,4 @@
-//! The one door to the network: a request in, a bounded answer out.
+//! The one access to the network: a request in, a bounded answer out.
 
 use std::{fmt, future::Future, pin::Pin, time::Duration};
 

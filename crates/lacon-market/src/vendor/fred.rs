@@ -1,7 +1,7 @@
 //! FRED: macro series as they were known on a day. Needs a key.
 //!
-//! A value that was revised later is asked for with `realtime_start` and `realtime_end` on the day of the run: the vintage that a
-//! reader of that day saw, not today's.
+//! `realtime_start` and `realtime_end` are set to the run's date, which gives the values that a reader of that day saw,
+//! not later revisions.
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
 //! [`Fetch`] over hyper: pooled connections, HTTP/1.1 and HTTP/2 by ALPN, TLS by rustls with ring.
 //!
-//! The model clients have a transport of the same make. It is not shared: this crate must not know of model clients,
-//! and what would be shared is the forty lines that put the two libraries together. Bodies here are small and whole, streams
-//! there are long and come in pieces, so the limits differ too. A proxy of the environment is not used.
+//! The model clients have a similar transport. It is not shared, because this crate must not know model clients, and
+//! they would share only the forty lines that join the two libraries. Bodies here are small and whole, streams there
+//! are long and partial, so the limits differ too. Proxy variables of the environment are ignored.
 
 use std::{error::Error as _, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Polymarket: what prediction markets hold for likely. No key. Prices are of the moment of asking.
+//! Polymarket: probabilities of prediction markets. No key. Prices are those of the moment of the request.
 
 use std::{fmt::Write as _, sync::Arc};
 

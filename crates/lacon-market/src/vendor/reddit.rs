@@ -1,7 +1,7 @@
-//! Reddit: posts of a few forums by search. JSON with counts where it is let in, the feed without counts where not.
+//! Reddit: posts of a few forums by search, as JSON with counts if allowed, else as the feed without counts.
 //!
-//! Without login the JSON search is often refused (403) and the feed is not. A feed has no counts, and none are made up.
-//! With an application's id and secret the OAuth host is asked instead.
+//! Without a login the JSON search is often refused (403), and the feed is not. A feed has no counts, and none are
+//! invented. With an application's id and secret, the OAuth host is asked instead.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,6 +1,6 @@
-//! Serper: headlines of a query. Needs a key; each request is paid for, so it is sent once.
+//! Serper: headlines of a query. Needs a key. Each request costs money, so it is sent once.
 //!
-//! Dates come as words such as "3 hours ago" and are counted back from when they were fetched.
+//! Dates come as words such as "3 hours ago" and are counted back from the time of the request.
 
 use std::sync::Arc;
 

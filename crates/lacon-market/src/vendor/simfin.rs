@@ -1,7 +1,8 @@
-//! SimFin: statements of all US companies as CSV, with the day on which each was published.
+//! SimFin: statements of all US companies as CSV, with their publish dates.
 //!
-//! The vendor hands each file out as an archive of one CSV, to accounts, behind one address that ends in `/s3`. Any other address is
-//! taken for a folder, on a server of yours, that holds the files unpacked under their own names (`us-income-quarterly.csv` …).
+//! The vendor serves each file as an archive of one CSV, to accounts, behind one address that ends in `/s3`. Any other
+//! address is taken as a folder on your server with the files unpacked under their own names (`us-income-quarterly.csv`
+//! …).
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! StockTwits: the latest messages on a symbol with the mood that their writers chose. No key.
+//! StockTwits: the latest messages on a symbol, with the mood chosen by their writers. No key.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,7 +1,6 @@
-//! The web search tool of a Responses endpoint: a model searches and sums up. Needs a key and costs tokens.
+//! The web search tool of a Responses endpoint: a model searches and summarizes. Needs a key and costs tokens.
 //!
-//! It cannot be held to a date: what it found may be from after the day that was asked for. It is therefore never asked in
-//! a back-test, which the routing sees to.
+//! It cannot be limited to a date, so the routing never asks it in a backtest.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,8 +1,8 @@
-//! What stands between a client and the network: keys put on, waits per host, retry, one flight for equal asks, cache.
+//! The layer between a client and the network: keys, waits per host, retry, one flight for equal requests, cache.
 //!
-//! An ask is answered from disk while it is fresh. Later the vendor is asked whether the kept answer still holds, where it
-//! named its version. Equal asks at the same moment are one request. Only what the vendor's own check lets through is kept:
-//! an error inside a 200 is an error, and errors are never kept.
+//! A fresh answer is served from disk. Later the vendor is asked whether the kept answer still holds, if it named a
+//! version. Equal requests at the same moment become one. Only answers that pass the vendor's own check are kept: an
+//! error inside a 200 is an error, and errors are never kept.
 
 use std::{
     collections::HashMap,

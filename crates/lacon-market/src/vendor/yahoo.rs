@@ -1,7 +1,8 @@
-//! Yahoo Finance: chart, quote summary (cookie and crumb, see `session`), fundamentals time series, search, ticker news. No key.
+//! Yahoo Finance: chart, quote summary (cookie and crumb, see `session`), fundamentals time series, search, ticker
+//! news. No key.
 //!
 //! Days are those of the exchange: a bar's time plus the exchange's offset. Rows without a price are days without
-//! trading. The vendor appends the running day even past the end that was asked for, so bars are cut again here.
+//! trading. The vendor appends the current day even past the requested end, so bars are cut again here.
 
 mod session;
 

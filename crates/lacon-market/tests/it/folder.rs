@@ -1,4 +1,4 @@
-//! A data folder in the origin's layout.
+//! A data folder in the original system's layout.
 
 use std::{fs, path::PathBuf};
 

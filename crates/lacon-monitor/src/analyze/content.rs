@@ -1,7 +1,7 @@
-//! The content-aware grade of a trace: 100 points less what the evidence takes away.
+//! The content grade of a trace: 100 points minus the evidence against it.
 //!
-//! It judges what the trace holds and lists what it could not judge. A run without one of its reports fails, whatever
-//! the rest is worth.
+//! It judges what the trace holds and lists what it could not judge. A run without one of its reports fails, however
+//! good the rest is.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 

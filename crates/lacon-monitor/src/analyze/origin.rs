@@ -1,4 +1,4 @@
-//! The figures and the grade of the origin's analyzer, reproduced so that recorded reports can be compared.
+//! The figures and the grade of the original system's analyzer, reproduced so that recorded reports can be compared.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ const TARGET_TOKENS: f64 = 40_000.0;
 const TARGET_S: f64 = 120.0;
 const BOTTLENECK_S: f64 = 10.0;
 
-/// What the origin's analyzer prints.
+/// What the original system's analyzer prints.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Origin {
     /// The run's name.
@@ -108,9 +108,9 @@ pub struct Recommendation {
     pub details: String,
 }
 
-/// Computes the origin's figures.
+/// Computes the original system's figures.
 pub fn origin(trace: &Trace) -> Origin {
-    // Tries of a call and our own work are no runs in the origin's sense.
+    // Tries of a call and our own work are no runs in the original system's sense.
     let runs: Vec<_> = trace.spans.iter().filter(|s| !matches!(s.kind, Kind::Attempt | Kind::Own)).collect();
     let ended = runs.iter().filter(|s| s.ended).count();
     let failed = runs.iter().filter(|s| s.error.is_some()).count();

@@ -1,7 +1,7 @@
 //! Which texts stand in which prompts.
 //!
-//! Three sources, best first: prompts that the trace holds (equal paragraphs), what our own runs record, and the size
-//! of a prompt beside the texts that existed when it was sent.
+//! There are three sources, best first: prompts in the trace (equal paragraphs), Lacon's own records, and the size of a
+//! prompt beside the texts that existed when it was sent.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

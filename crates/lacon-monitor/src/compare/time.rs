@@ -1,4 +1,4 @@
-//! The added time, split along the chain of nodes that decided it.
+//! The added time, divided along the chain of nodes that decided it.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! The added tokens, split by what they are: a text that vanished from its readers, the template of the first
-//! prompts, history and tool results, other texts, answers.
+//! The added tokens by kind: a text lost to its readers, the template of the first prompts, history and tool results,
+//! other texts, answers.
 
 use std::collections::{BTreeMap, HashMap};
 

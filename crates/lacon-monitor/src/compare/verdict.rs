@@ -1,4 +1,4 @@
-//! What changed, whether the pair can tell, and how to say it.
+//! What changed, whether the pair can tell, and the words for it.
 
 use serde::Serialize;
 

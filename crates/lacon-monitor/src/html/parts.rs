@@ -218,7 +218,7 @@ pub fn tokens(r: &RunReport) -> String {
     if estimated > 0 {
         let _ = writeln!(
             out,
-            "<p class=\"soft\">{} of these tokens are estimates: failed and cancelled tries report no usage.</p>",
+            "<p class=\"soft\">{} of these tokens are estimates: failed and canceled attempts report no usage.</p>",
             thousands(estimated)
         );
     }

@@ -1,4 +1,4 @@
-//! The waterfall: one row a node, its calls as bars, the critical path underlined.
+//! The waterfall: one row per node, its calls as bars, the critical path underlined.
 
 use std::fmt::Write as _;
 

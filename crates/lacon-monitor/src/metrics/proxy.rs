@@ -1,4 +1,4 @@
-//! Metrics of `lacon serve`: requests by route, tokens before and after, our own time.
+//! Metrics of `lacon serve`: requests by route, tokens before and after, overhead.
 
 use std::{
     fmt::Write as _,

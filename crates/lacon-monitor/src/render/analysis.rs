@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{Table, bar, count, seconds};
 use crate::analyze::{Analysis, thousands};
 
-/// Both halves: what the origin's analyzer printed, and what it could not see.
+/// Both halves: what the original system's analyzer printed, and what it could not see.
 pub fn analysis(a: &Analysis) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{}, {} ({:.2} s)\n", a.title, a.form.title(), a.wall_s);

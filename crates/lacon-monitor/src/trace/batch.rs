@@ -1,4 +1,4 @@
-//! What a reader has found in a part of a file: loose spans, what was wrong, and what only the outermost value says.
+//! The findings of a reader in a part of a file: loose spans, problems, and what only the outermost value says.
 
 use std::collections::{BTreeMap, HashMap};
 

@@ -1,4 +1,4 @@
-//! The forms of files that are read, told apart by what they hold.
+//! The file formats that are read, recognized by their content.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub enum Form {
     /// Our own `trace.jsonl`.
     #[default]
     Lacon,
-    /// A file of the origin's analyzer.
+    /// A file of the original system's analyzer.
     Analyzer,
     /// LangSmith runs.
     Langsmith,

@@ -1,4 +1,4 @@
-//! JSON that may be cut off, run together or broken in the middle: what can be read is read.
+//! Reads as much as possible of JSON that is cut off, concatenated or damaged in the middle.
 
 use serde_json::{Map, Value};
 

@@ -1,5 +1,5 @@
 //! LangSmith: runs as the SDK, the CLI and the shared-trace page export them (a list, lines, a tree of `child_runs`),
-//! and the files of the origin's analyzer, which hold a shortened run.
+//! and the files of the original system's analyzer, which hold a shortened run.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -26,7 +26,7 @@ pub fn is_run(value: &Value) -> bool {
             || json::get(value, "start_time").is_some() && json::get(value, "dotted_order").is_some())
 }
 
-/// Whether a value is a file of the origin's analyzer.
+/// Whether a value is a file of the original system's analyzer.
 pub fn is_analyzer(value: &Value) -> bool {
     json::get(value, "trace_data").is_some_and(is_run)
 }

@@ -1,4 +1,4 @@
-//! Our own `trace.jsonl`: one span a line, times in seconds since the run began.
+//! Lacon's `trace.jsonl`: one span per line, times in seconds since the start of the run.
 
 use serde_json::Value;
 

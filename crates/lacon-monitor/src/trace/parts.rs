@@ -1,8 +1,8 @@
-//! A large file in parts that are read at the same time: lines, or the elements of a document's long list.
+//! Reads a large file in parallel parts: lines, or the elements of a document's long list.
 //!
-//! The values of a part become loose spans at once and are dropped, so that memory holds the text and the spans, never
-//! the whole tree. What is not plain JSON of one known form is left to the reader in `forms` that takes one value after
-//! the other; that one is also the oracle of this one: both give the same spans in the same order.
+//! The values of a part become loose spans at once and are dropped, so memory holds the text and the spans, never the
+//! whole tree. Anything but plain JSON of one known format is left to the sequential reader in `forms`. That reader is
+//! also the oracle of this one: both give the same spans in the same order.
 
 use std::sync::{
     Arc, Mutex, PoisonError,

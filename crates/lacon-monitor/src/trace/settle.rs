@@ -1,4 +1,4 @@
-//! From the loose spans of a file to traces: grouped, put under their parents, on one clock, named and counted.
+//! From the loose spans of a file to traces: grouped, placed under their parents, put on one clock, named and counted.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,5 +1,5 @@
 //! Texts and messages inside the inputs and outputs of a span: LangGraph state, LangChain messages, and the shortened
-//! forms that the origin's analyzer leaves (`text_preview` with `full_length`, lists with `count` and `sample`).
+//! forms that the original system's analyzer leaves (`text_preview` with `full_length`, lists with `count` and `sample`).
 
 use lacon_tokens::{EncodingName, encoding};
 use serde_json::Value;
@@ -141,7 +141,7 @@ fn beginning(text: &str, bytes: usize) -> &str {
 /// A message in one of the spellings of LangChain or of a chat API.
 pub fn message(value: &Value) -> Option<Message> {
     let map = value.as_object()?;
-    // A serialised LangChain object: {"lc": 1, "id": [..., "AIMessage"], "kwargs": {...}}.
+    // A serialized LangChain object: {"lc": 1, "id": [..., "AIMessage"], "kwargs": {...}}.
     if let (Some(kwargs), Some(class)) =
         (map.get("kwargs"), map.get("id").and_then(Value::as_array).and_then(|id| id.last()?.as_str()))
     {

@@ -1,4 +1,4 @@
-//! Moments as traces write them: RFC 3339 with or without a zone, seconds, milliseconds or nanoseconds since 1970.
+//! Timestamps in traces: RFC 3339 with or without a zone, or seconds, milliseconds or nanoseconds since 1970.
 
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde_json::Value;

@@ -1,4 +1,4 @@
-//! Edits as they are written: `KEY=VALUE`, one list of what there is.
+//! Edits as users write them: `KEY=VALUE`, in one list.
 
 use serde::Serialize;
 

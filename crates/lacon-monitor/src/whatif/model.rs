@@ -1,5 +1,5 @@
-//! How long calls take: seconds = (first token + a × prompt/1000 + completion/rate) × factor, with the quantiles of
-//! the factor. Handed in by whoever has fitted it, or fitted from traces.
+//! Durations of calls: seconds = (first token + a × prompt/1000 + completion/rate) × factor, with the quantiles of the
+//! factor. The model is passed in, or fitted from traces.
 
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
-//! A run as nodes with waits and calls that can be edited and run again.
+//! A run as nodes with waits and calls that can be edited and replayed.
 //!
-//! A node is a row of rounds; the calls of a round run beside each other, and our own time lies between the rounds. A
-//! small event queue runs it: nodes start when their waits have ended and their own gap has passed, model calls take a
-//! slot in the order in which they ask for one.
+//! A node is a row of rounds. The calls of a round run in parallel, and overhead lies between the rounds. A small event
+//! queue runs it: a node starts when its waits have ended and its own gap has passed, and model calls take slots in
+//! order of request.
 
 use std::{
     cmp::Reverse,

@@ -11,5 +11,4 @@ mod forms;
 mod parts;
 mod recorded;
 mod robust;
-mod spans;
 mod support;

@@ -1,4 +1,4 @@
-//! A run of the origin's graph made from a plan, as LangSmith exports it; and the recorded files where they are.
+//! A run of the original system's graph made from a plan, as LangSmith exports it; and the recorded files where they are.
 
 use lacon_monitor::trace::{Trace, read};
 use serde_json::{Value, json};

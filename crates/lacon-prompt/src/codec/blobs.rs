@@ -163,7 +163,7 @@ pub(crate) fn encode(
 }
 
 /// Undoes [`encode`].
-pub(crate) fn decode(text: &str, store: Option<&dyn Store>, meter: &Meter) -> Result<String> {
+pub(crate) fn decode(text: &str, store: Option<&dyn Store>, meter: &Meter<'_>) -> Result<String> {
     if !has_marker(text) {
         return Ok(text.to_owned());
     }

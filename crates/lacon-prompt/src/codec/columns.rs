@@ -155,7 +155,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), &'static str> {
     let mut words = args.split(' ');
     let separator = words

@@ -193,7 +193,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), &'static str> {
     let n = args.strip_suffix(" files").and_then(|n| n.parse::<usize>().ok()).filter(|n| *n > 0);
     let n = n.ok_or("expected @diff N files")?;

@@ -21,9 +21,9 @@
 use super::{
     Fault,
     meter::{Meter, OVER},
+    steps::Share,
 };
 use foldhash::{HashMap, HashMapExt as _};
-use std::cell::Cell;
 use std::fmt::Write as _;
 
 const HEAD: &str = "@edit ";
@@ -36,12 +36,12 @@ const MIN_SAVED: usize = 80;
 const REACH: usize = 12;
 /// Places of one line that are tried.
 const MAX_PLACES: usize = 4;
+/// A walk of so many lines that finds no version worth it moves the search on.
+const LONG: usize = 64;
 /// Most lists of changes in one text: each is searched for in all that stands above.
 const MAX_LISTS: usize = 1000;
 /// Lines looked at for a byte of text, at most. Beyond that the text is left as it is, and the report says so.
-const STEPS_PER_BYTE: usize = 16;
-/// Steps for a short text.
-const MIN_STEPS: usize = 1 << 16;
+pub(crate) const STEPS_PER_BYTE: usize = 16;
 /// Texts beyond this are left alone, and so is anything that decodes to more.
 const MAX_TEXT: usize = 8 << 20;
 
@@ -64,6 +64,10 @@ pub(crate) struct Above {
 }
 
 impl Above {
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(crate) fn n_lines(&self) -> usize {
         self.lines.len()
     }
@@ -150,8 +154,7 @@ struct Lines<'a> {
     above_hashes: &'a [u64],
     text: Vec<&'a str>,
     text_hashes: Vec<u64>,
-    /// Steps that are left.
-    steps: Cell<usize>,
+    steps: &'a Share<'a>,
 }
 
 impl<'a> Lines<'a> {
@@ -179,9 +182,7 @@ impl<'a> Lines<'a> {
 
     /// Takes a step; `false` where none is left.
     fn step(&self) -> bool {
-        let left = self.steps.get();
-        self.steps.set(left.saturating_sub(1));
-        left > 0
+        self.steps.spend(1)
     }
 
     /// The first words of a line by which it is found first; `None` where an earlier line begins with all of it.
@@ -199,7 +200,7 @@ impl<'a> Lines<'a> {
 }
 
 /// Encodes the later versions in a text.
-pub(crate) fn encode(above: &Above, text: &str) -> Search {
+pub(crate) fn encode(above: &Above, text: &str, steps: &Share<'_>) -> Search {
     if text.len() > MAX_TEXT {
         return Search::Nothing;
     }
@@ -209,11 +210,11 @@ pub(crate) fn encode(above: &Above, text: &str) -> Search {
         above_hashes: &above.hashes,
         text_hashes: split.iter().map(|line| hash(line)).collect(),
         text: split,
-        steps: Cell::new(text.len() * STEPS_PER_BYTE + MIN_STEPS),
+        steps,
     };
     let edited = written(&lines, &find(above, &lines));
     match edited {
-        _ if lines.steps.get() == 0 => Search::GaveUp,
+        _ if steps.is_over() => Search::GaveUp,
         Some(edited) => Search::Found(edited),
         None => Search::Nothing,
     }
@@ -284,21 +285,31 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
     let mut hidden = Hidden { first: lines.above.len(), lines: vec![false; lines.text.len()] };
     let mut found: Vec<Version> = Vec::new();
     let mut at = lines.above.len();
-    while at < lines.len() && lines.steps.get() > 0 {
+    while at < lines.len() && lines.step() {
         let line = lines.get(at);
         if found.len() < MAX_LISTS && telling(line) {
             let h = lines.hash(at);
             let places = [above.index.get(&h), index.get(&h)].into_iter().flatten();
             let places = places.flat_map(|places| &places.at[..places.n]);
+            let mut walked = 0;
             let best = places
                 .map(|place| *place as usize)
                 .filter(|place| lines.same(*place, at))
-                .filter_map(|place| version(lines, &hidden, place, at))
+                .filter_map(|place| version(lines, &hidden, place, at, &mut walked))
                 .max_by_key(|(saved, version)| (*saved, std::cmp::Reverse(version.source)));
             if let Some((_, version)) = best {
                 hidden.lines[version.at - hidden.first..version.end - hidden.first].fill(true);
                 at = version.end;
                 found.push(version);
+                continue;
+            }
+            // A long walk for nothing moves the search on: from the next line it would be as long, and for as little.
+            if walked >= LONG {
+                let until = at + walked / 4;
+                for line in at..until {
+                    note(&mut index, lines.get(line), lines.hash(line), line);
+                }
+                at = until;
                 continue;
             }
         }
@@ -309,7 +320,13 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
 }
 
 /// Walks a source and its later version side by side; gives the bytes that its changes save, if they are worth it.
-fn version(lines: &Lines<'_>, hidden: &Hidden, source: usize, at: usize) -> Option<(usize, Version)> {
+fn version(
+    lines: &Lines<'_>,
+    hidden: &Hidden,
+    source: usize,
+    at: usize,
+    walked: &mut usize,
+) -> Option<(usize, Version)> {
     let (mut a, mut b) = (source, at);
     let (mut source_end, mut end);
     let mut changes: Vec<Change> = Vec::new();
@@ -327,6 +344,7 @@ fn version(lines: &Lines<'_>, hidden: &Hidden, source: usize, at: usize) -> Opti
         changes.push(change);
         (a, b) = (a + skip, b + add);
     }
+    *walked = (end - at).max(*walked);
     changes.retain(|change| change.version.end < end && change.source.end < source_end - source);
     if changes.is_empty() || end - at < MIN_LINES {
         return None;
@@ -359,7 +377,7 @@ fn in_step(lines: &Lines<'_>, hidden: &Hidden, a: usize, b: usize, at: usize) ->
 }
 
 /// Undoes [`encode`]; a text without the `@edit` line is its own decoding.
-pub(crate) fn decode(above: &Above, text: &str, meter: &Meter) -> Result<String, Fault> {
+pub(crate) fn decode(above: &Above, text: &str, meter: &Meter<'_>) -> Result<String, Fault> {
     let Some(rest) = text.strip_prefix(HEAD) else { return Ok(text.to_owned()) };
     let fail = |what, at| Fault { what, at };
     let sign = rest.chars().next().filter(|sign| SIGNS.contains(sign));
@@ -419,7 +437,7 @@ struct List<'a> {
 }
 
 impl<'a> List<'a> {
-    fn open(above: &'a Above, out: &[&'a str], order: &str, meter: &Meter) -> Result<Self, &'static str> {
+    fn open(above: &'a Above, out: &[&'a str], order: &str, meter: &Meter<'_>) -> Result<Self, &'static str> {
         let what = "expected N lines from \"…\":";
         let (n, opening) = order.split_once(" lines from \"").ok_or(what)?;
         let opening = opening.strip_suffix("\":").ok_or(what)?;
@@ -469,21 +487,12 @@ impl<'a> List<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::codec::steps::{MIN_STEPS, Steps};
 
     fn steps(text: &str) -> usize {
-        let above = Above::default();
-        let split: Vec<&str> = text.split('\n').collect();
-        let most = usize::MAX / 2;
-        let lines = Lines {
-            above: &above.lines,
-            above_hashes: &above.hashes,
-            text_hashes: split.iter().map(|line| hash(line)).collect(),
-            text: split,
-            steps: Cell::new(most.min(text.len() * STEPS_PER_BYTE + MIN_STEPS)),
-        };
-        let before = lines.steps.get();
-        let _ = written(&lines, &find(&above, &lines));
-        before - lines.steps.get()
+        let steps = Steps::default();
+        let _ = encode(&Above::default(), text, &steps.share(text.len(), STEPS_PER_BYTE));
+        steps.used() as usize
     }
 
     type Generator = fn(usize) -> String;
@@ -515,7 +524,7 @@ mod tests {
                 let (small, large) = (text(n), text(2 * n));
                 let growth = steps(&large) as f64 / steps(&small).max(1) as f64;
                 let length = large.len() as f64 / small.len() as f64;
-                let bound = large.len() * STEPS_PER_BYTE + MIN_STEPS;
+                let bound = large.len() * STEPS_PER_BYTE + MIN_STEPS as usize + 1;
                 assert!(steps(&large) <= bound, "{i}: {} of {bound}", steps(&large));
                 println!(
                     "{i} {n}: {} steps, {growth:.2} times for {length:.2} times the text",
@@ -550,9 +559,9 @@ mod tests {
                 .collect::<String>()
         );
         assert!(matches!(
-            encode(&Above::default(), &text),
+            encode(&Above::default(), &text, &Steps::default().share(text.len(), STEPS_PER_BYTE)),
             Search::GaveUp | Search::Nothing | Search::Found(_)
         ));
-        assert!(steps(&text) <= text.len() * STEPS_PER_BYTE + MIN_STEPS);
+        assert!(steps(&text) <= text.len() * STEPS_PER_BYTE + MIN_STEPS as usize + 1);
     }
 }

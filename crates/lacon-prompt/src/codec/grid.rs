@@ -112,7 +112,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), &'static str> {
     let (n, name) = args.split_once(" rows ").ok_or("expected @grid N rows LOOK")?;
     let n: usize = n.parse().map_err(|_| "expected a row count")?;

@@ -49,7 +49,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), &'static str> {
     let n: usize = args.parse().map_err(|_| "expected @hits N")?;
     let body = text.get(at..).ok_or("hits end too early")?;

@@ -9,14 +9,14 @@
 //! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
 //! prefixes (as in Drain) was not needed: the joined groups find the same templates.
 
-use super::meter::Meter;
+use super::{meter::Meter, steps::Share};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
 /// Most lines in one frame; more are encoded as several.
 const MAX_LINES: usize = 200_000;
-/// Words compared for a byte of text, at most. Beyond that the lines have no templates worth the search, and the pass gives up.
-const STEPS_PER_BYTE: usize = 8;
+/// Words looked at for a byte of text, at most. Beyond that the lines have no templates worth the search, and the pass gives up.
+pub(crate) const STEPS_PER_BYTE: usize = 16;
 /// A group needs this many bytes outside of its values to be worth a template.
 const MIN_FIXED: usize = 12;
 
@@ -29,11 +29,6 @@ struct Cluster<'a> {
     lines: usize,
 }
 
-/// Encodes lines (without their last newline) as a frame's arguments and body, or `None` where it would not be shorter.
-pub(crate) fn encode(text: &str) -> Option<(String, String)> {
-    encode_if(text, |_| true)
-}
-
 /// What was found of templates in lines, before they are written.
 pub(crate) struct Found {
     pub(crate) lines: usize,
@@ -42,14 +37,19 @@ pub(crate) struct Found {
     pub(crate) templates: usize,
 }
 
-/// As [`encode`], where what was found is worth it.
-pub(crate) fn encode_if(text: &str, worth: impl Fn(&Found) -> bool) -> Option<(String, String)> {
+/// Encodes lines (without their last newline) as a frame's arguments and body, or `None` where it would not be shorter or
+/// what was found is not worth it.
+pub(crate) fn encode(
+    text: &str,
+    steps: &Share<'_>,
+    worth: impl Fn(&Found) -> bool,
+) -> Option<(String, String)> {
     let lines: Vec<&str> = text.split('\n').take(MAX_LINES + 1).collect();
     if lines.len() < 4 || lines.len() > MAX_LINES {
         return None;
     }
     let split: Vec<Vec<&str>> = lines.iter().map(|line| tokens(line)).collect();
-    let (mut clusters, of_line) = cluster(&split, text.len() * STEPS_PER_BYTE)?;
+    let (mut clusters, of_line) = cluster(&split, steps)?;
     let alone = clusters.iter().filter(|cluster| cluster.lines == 1).count();
     if !worth(&Found { lines: lines.len(), plain: alone, templates: 0 }) {
         return None;
@@ -212,12 +212,14 @@ fn is_word(token: &str) -> bool {
 }
 
 /// Groups lines by their templates; `None` where that takes too many steps.
-fn cluster<'a>(split: &[Vec<&'a str>], steps: usize) -> Option<(Vec<Cluster<'a>>, Vec<usize>)> {
+fn cluster<'a>(split: &[Vec<&'a str>], steps: &Share<'_>) -> Option<(Vec<Cluster<'a>>, Vec<usize>)> {
     let mut groups: Vec<Cluster<'a>> = Vec::new();
     let mut of_line = Vec::with_capacity(split.len());
     let mut by_key: HashMap<Vec<u8>, usize> = HashMap::new();
     let mut key = Vec::new();
     for parts in split {
+        // Each of five passes looks at every word once.
+        steps.spend(5 * parts.len()).then_some(())?;
         put_key(&mut key, parts, is_open);
         let id = match by_key.get(key.as_slice()) {
             Some(id) => *id,
@@ -239,7 +241,7 @@ fn cluster<'a>(split: &[Vec<&'a str>], steps: usize) -> Option<(Vec<Cluster<'a>>
 }
 
 /// Joins groups of one shape (same delimiters at the same places) that share most of their words.
-fn join_small(groups: &mut [Cluster<'_>], mut steps: usize) -> Option<Vec<usize>> {
+fn join_small(groups: &mut [Cluster<'_>], steps: &Share<'_>) -> Option<Vec<usize>> {
     let mut target: Vec<usize> = (0..groups.len()).collect();
     let words = words_of(groups);
     let mut by_shape: HashMap<Vec<u8>, Vec<usize>> = HashMap::new();
@@ -254,7 +256,7 @@ fn join_small(groups: &mut [Cluster<'_>], mut steps: usize) -> Option<Vec<usize>
         let peer = peers.iter().copied().take(64).find(|peer| {
             (groups[*peer].lines < 8 || groups[i].lines < 8) && are_kin(&words[*peer], &words[i], &mut used)
         });
-        steps = steps.checked_sub(used)?;
+        steps.spend(used).then_some(())?;
         match peer {
             Some(peer) => {
                 for at in 0..groups[i].tokens.len() {
@@ -474,7 +476,7 @@ pub(crate) fn decode(
     text: &str,
     args: &str,
     at: usize,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), &'static str> {
     let mut words = args.split(' ');
     let mut number = |unit: &str| {

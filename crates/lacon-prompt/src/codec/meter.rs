@@ -1,5 +1,6 @@
 //! What one expansion may cost. Every decoder asks here before it writes, also inside one row.
 
+use super::steps::Steps;
 use std::cell::Cell;
 
 /// Said where an expansion is stopped.
@@ -34,14 +35,16 @@ impl Budget {
 
 /// A budget while it is used up.
 #[derive(Debug)]
-pub(crate) struct Meter {
+pub(crate) struct Meter<'a> {
     bytes: usize,
     steps: Cell<u64>,
+    /// The work that this expansion is part of: a result is checked by expanding it.
+    work: Option<&'a Steps<'a>>,
 }
 
-impl Meter {
-    pub(crate) fn new(budget: Budget) -> Meter {
-        Meter { bytes: budget.bytes, steps: Cell::new(budget.steps) }
+impl<'a> Meter<'a> {
+    pub(crate) fn new(budget: Budget, work: Option<&'a Steps<'a>>) -> Self {
+        Meter { bytes: budget.bytes, steps: Cell::new(budget.steps), work }
     }
 
     /// Whether a text may grow to so many bytes.
@@ -52,6 +55,9 @@ impl Meter {
     /// Appends a part if there is room for it.
     pub(crate) fn push(&self, out: &mut String, part: &str) -> Result<(), &'static str> {
         self.fits(out.len() + part.len())?;
+        if self.work.is_some_and(|work| work.take(part.len() as u64)) {
+            return Err(OVER);
+        }
         out.push_str(part);
         Ok(())
     }
@@ -59,6 +65,9 @@ impl Meter {
     /// Takes units of work from the budget.
     pub(crate) fn spend(&self, steps: usize) -> Result<(), &'static str> {
         self.steps.set(self.steps.get().checked_sub(steps as u64).ok_or(OVER)?);
-        Ok(())
+        match self.work {
+            Some(work) if work.take(steps as u64) => Err(OVER),
+            _ => Ok(()),
+        }
     }
 }

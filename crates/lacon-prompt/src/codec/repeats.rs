@@ -7,7 +7,7 @@
 //! Cost: one hash of 24 bytes at each start and one table of positions, then a comparison per candidate. A suffix array
 //! finds slightly longer matches for several times the time.
 
-use super::meter::Meter;
+use super::{meter::Meter, steps::Share};
 use foldhash::{HashMap, HashMapExt as _};
 
 /// Shortest passage worth a number: its own label and one reference cost about seven tokens.
@@ -19,6 +19,8 @@ const MAX_TEXT: usize = 8 << 20;
 const MAX_MATCHES: usize = 10_000;
 /// A failed comparison longer than this moves the search on, so that hostile texts cost linear time.
 const LONG: usize = 1024;
+/// Bytes looked at for a byte of text, at most. Beyond that the text is left as it is, and the report says so.
+pub(crate) const STEPS_PER_BYTE: usize = 64;
 const PAIRS: [(char, char); 3] = [('«', '»'), ('‹', '›'), ('⟪', '⟫')];
 const HEAD: &str = "@ref ";
 
@@ -37,17 +39,17 @@ pub(crate) struct Named {
 }
 
 /// Encodes the repeats of a text; `None` where there are none worth it or all bracket pairs are taken.
-pub(crate) fn encode(text: &str) -> Option<Named> {
+pub(crate) fn encode(text: &str, steps: &Share<'_>) -> Option<Named> {
     if text.len() < 2 * MIN_BYTES || text.len() > MAX_TEXT {
         return None;
     }
-    let found = find(text);
+    let found = find(text, steps)?;
     if found.is_empty() {
         return None;
     }
     let (open, close) =
         PAIRS.into_iter().find(|(open, close)| !text.contains(*open) && !text.contains(*close))?;
-    let matches = settle(text, found);
+    let matches = settle(text, found, steps)?;
     let total: usize = matches.iter().map(|m| m.len).sum();
     if total < 2 * MIN_BYTES {
         return None;
@@ -96,13 +98,14 @@ fn hash(window: &[u8]) -> u64 {
     h ^ (h >> 29)
 }
 
-fn find(text: &str) -> Vec<Match> {
+fn find(text: &str, steps: &Share<'_>) -> Option<Vec<Match>> {
     let bytes = text.as_bytes();
     // Two positions a hash: the first one seen, which makes most references point to one definition, and the latest.
     let mut seen: HashMap<u64, (u32, u32)> = HashMap::with_capacity(bytes.len() / 12);
     let mut found = Vec::new();
     let mut at = 0;
     while at + WINDOW <= bytes.len() {
+        steps.spend(1).then_some(())?;
         if !is_start(bytes, at) {
             at += 1;
             continue;
@@ -123,6 +126,8 @@ fn find(text: &str) -> Vec<Match> {
                 }
             }
         }
+        // Both comparisons, and the search for an end in the longer one.
+        steps.spend(3 * best).then_some(())?;
         let len = trim(bytes, from, at, best);
         if len >= MIN_BYTES {
             found.push(Match { from, to: at, len });
@@ -139,7 +144,7 @@ fn find(text: &str) -> Vec<Match> {
         seen.entry(h).and_modify(|(_, latest)| *latest = at as u32).or_insert((at as u32, at as u32));
         at += 1;
     }
-    found
+    Some(found)
 }
 
 /// The longest prefix of a match that ends where passages may end, in both places, and in which quotes and brackets
@@ -167,11 +172,12 @@ fn trim(bytes: &[u8], from: usize, to: usize, len: usize) -> usize {
 }
 
 /// Clips matches until their sources nest properly and cut through no other match.
-fn settle(text: &str, mut found: Vec<Match>) -> Vec<Match> {
+fn settle(text: &str, mut found: Vec<Match>, steps: &Share<'_>) -> Option<Vec<Match>> {
     let bytes = text.as_bytes();
     // A source must not cut through a passage that is itself replaced: it would name half a reference.
     let starts: Vec<(usize, usize)> = found.iter().map(|m| (m.to, m.to + m.len)).collect();
     for m in &mut found {
+        steps.spend(3 * m.len).then_some(())?;
         clip_at_holes(bytes, m, &starts);
     }
     found.retain(|m| m.len >= MIN_BYTES);
@@ -180,6 +186,7 @@ fn settle(text: &str, mut found: Vec<Match>) -> Vec<Match> {
     let mut sources: Vec<(usize, usize)> = Vec::new();
     let mut kept: Vec<Match> = Vec::new();
     for mut m in found {
+        steps.spend(m.len + 64).then_some(())?;
         if clip_to_nest(bytes, &mut m, &sources) && m.len >= MIN_BYTES {
             let range = (m.from, m.from + m.len);
             if let Err(i) = sources.binary_search(&range) {
@@ -191,11 +198,12 @@ fn settle(text: &str, mut found: Vec<Match>) -> Vec<Match> {
     kept.sort_by_key(|m| m.to);
     // Clipping changed what is replaced, so sources are checked against the final holes; the rest is dropped.
     loop {
+        steps.spend(kept.len()).then_some(())?;
         let holes: Vec<(usize, usize)> = kept.iter().map(|m| (m.to, m.to + m.len)).collect();
         let before = kept.len();
         kept.retain(|m| !cuts(&holes, m.from, m.from + m.len));
         if kept.len() == before {
-            return kept;
+            return Some(kept);
         }
     }
 }
@@ -314,7 +322,7 @@ fn print(text: &str, matches: &[Match], open: char, close: char) -> String {
 }
 
 /// Undoes [`encode`]; a text without the `@ref` line is its own decoding.
-pub(crate) fn decode(text: &str, meter: &Meter) -> Result<String, super::Fault> {
+pub(crate) fn decode(text: &str, meter: &Meter<'_>) -> Result<String, super::Fault> {
     let Some(rest) = text.strip_prefix(HEAD) else { return Ok(text.to_owned()) };
     let fail = |what, at| super::Fault { what, at };
     let (head, body) = rest.split_once('\n').ok_or(fail("@ref without a text", 0))?;

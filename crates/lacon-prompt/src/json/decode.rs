@@ -11,7 +11,7 @@ pub(crate) type Fault = &'static str;
 pub(crate) struct Reader<'a> {
     text: &'a str,
     pub(crate) at: usize,
-    meter: &'a Meter,
+    meter: &'a Meter<'a>,
     nested: usize,
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn read_value(
     text: &str,
     at: usize,
     style: Style,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), Fault> {
     let mut reader = Reader::new(text, at, meter);
     // Growing step by step would copy a long value several times.
@@ -34,7 +34,7 @@ pub(crate) fn read_lines(
     text: &str,
     at: usize,
     style: Style,
-    meter: &Meter,
+    meter: &Meter<'_>,
 ) -> Result<(String, usize), Fault> {
     let mut reader = Reader::new(text, at, meter);
     if !reader.rest().starts_with("[#") {
@@ -72,7 +72,7 @@ enum Kind<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(text: &'a str, at: usize, meter: &'a Meter) -> Self {
+    pub(crate) fn new(text: &'a str, at: usize, meter: &'a Meter<'a>) -> Self {
         Reader { text, at, meter, nested: 0 }
     }
 

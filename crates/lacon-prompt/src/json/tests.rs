@@ -12,7 +12,7 @@ fn check(text: &str, expected: &str) {
         if tables {
             assert_eq!(written, expected);
         }
-        let (back, end) = read_value(&written, 0, style, &Meter::new(Budget::of_size(1 << 20)))
+        let (back, end) = read_value(&written, 0, style, &Meter::new(Budget::of_size(1 << 20), None))
             .unwrap_or_else(|e| panic!("{e}: {written}"));
         assert_eq!(end, written.len());
         assert_eq!(back, text, "from {written}");
@@ -76,7 +76,7 @@ fn deep_nesting_is_refused_without_a_crash() {
             &deep,
             0,
             Style { layout: Layout::Minified, ascii: false },
-            &Meter::new(Budget::of_size(1 << 20))
+            &Meter::new(Budget::of_size(1 << 20), None)
         )
         .is_err()
     );
@@ -86,7 +86,7 @@ fn deep_nesting_is_refused_without_a_crash() {
             &blocks,
             0,
             Style { layout: Layout::Minified, ascii: false },
-            &Meter::new(Budget::of_size(1 << 20))
+            &Meter::new(Budget::of_size(1 << 20), None)
         )
         .is_err()
     );

@@ -1,7 +1,7 @@
-//! Material that several agents get, in full once and named by the others.
+//! Material that several agents get: in full once, and by reference for the others.
 //!
-//! Shared material at the beginning of a request costs a tenth, so there it stays in full. What stands behind the first
-//! byte that differs is paid for again by every request; for an agent that can retrieve, a marker takes its place.
+//! Shared material at the start of a request costs a tenth, so it stays in full there. Everything behind the first
+//! differing byte is paid for again in every request. For an agent that can retrieve, a marker replaces it.
 
 use crate::error::{Error, Result};
 use crate::marker::Marker;

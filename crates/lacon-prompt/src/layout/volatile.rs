@@ -1,8 +1,8 @@
-//! Lines that differ each time, out of the front of a request and to its end.
+//! Moves lines that differ each time from the front of a request to its end.
 //!
-//! One date in a system message makes everything behind it uncached. Only whole lines move, and only ones that say what
-//! they are wherever they stand (`Today's date: 2026-01-02`, `Session id = 7f3a…`), in text that instructs; data keeps
-//! its dates. What moved is listed, and [`put_back`] undoes it.
+//! One date in a system message makes everything behind it uncached. Only whole lines of instructions move, and only
+//! lines that name what they are (`Today's date: 2026-01-02`, `Session id = 7f3a…`). Data keeps its dates. Moved lines
+//! are listed, and [`put_back`] undoes it.
 
 use crate::prompt::{Message, Prompt, Role, Segment, SegmentKind};
 use crate::span;

@@ -1,10 +1,12 @@
-//! The offload store on disk: one SQLite file, many sessions.
+//! The offload store on disk: one SQLite file for many sessions.
 //!
-//! Each session has a key of its own that never leaves the file; handles are hashes under it, so a handle of one
-//! session, or one that a text made up, names nothing in another. Entries are never changed, only added; a write that
-//! would exceed the limit is refused before anything is written.
+//! Each session has its own key that never leaves the file. Handles are hashes under it, so a handle of another
+//! session, or an invented one, names nothing. Entries are added and never changed. A write that would exceed the limit
+//! is refused before anything is written.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::offload::{Handle, Store, StoreError};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
@@ -12,11 +14,31 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 /// A session's part of a store file.
 #[derive(Debug)]
 pub struct OffloadStore {
-    db: Connection,
+    db: Arc<Mutex<Connection>>,
+    /// The file and what it was when it was opened; nothing for a store in memory.
+    file: Option<(PathBuf, FileId)>,
     session: String,
     key: [u8; 32],
     limit: u64,
 }
+
+/// Tells a file from another one of its name.
+type FileId = Option<(u64, u64)>;
+
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|file| Some((file.dev(), file.ino())))
+}
+
+/// An open file cannot be removed here.
+#[cfg(not(unix))]
+fn file_id(path: &Path) -> Option<FileId> {
+    path.exists().then_some(None)
+}
+
+/// Most sessions of a file: a client may name one for each request.
+const MAX_SESSIONS: i64 = 10_000;
 
 fn medium(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Medium(Box::new(error))
@@ -42,26 +64,45 @@ impl OffloadStore {
         }
         let mut db = Connection::open(path).map_err(medium)?;
         // Several processes may write; each waits for the other's transaction.
-        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(medium)?;
+        db.busy_timeout(Duration::from_secs(10)).map_err(medium)?;
         db.execute_batch(SCHEMA).map_err(medium)?;
-        let write = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(medium)?;
-        let known: Option<Vec<u8>> = write
-            .query_row("SELECT key FROM sessions WHERE name = ?1", params![session], |row| row.get(0))
-            .optional()
-            .map_err(medium)?;
-        let key = match known {
-            Some(key) => key_of(key)?,
+        let key = make_session(&mut db, session)?;
+        let file = file_id(path).map(|id| (path.to_owned(), id)).filter(|_| path != Path::new(":memory:"));
+        Ok(Self { db: Arc::new(Mutex::new(db)), file, session: session.to_owned(), key, limit })
+    }
+
+    /// Another session of the same store, over the same connection; it is made if it is not there and `make` says so.
+    ///
+    /// # Errors
+    /// When the file cannot be used, or has as many sessions as it may have.
+    pub fn other_session(&self, session: &str, make: bool) -> Result<Option<Self>, StoreError> {
+        let mut db = self.db();
+        let key = match known_key(&db, session)? {
+            Some(key) => key,
+            None if !make => return Ok(None),
             None => {
-                let mut key = [0; 32];
-                getrandom::fill(&mut key).map_err(|e| medium(std::io::Error::other(e.to_string())))?;
-                write
-                    .execute("INSERT INTO sessions (name, key) VALUES (?1, ?2)", params![session, key])
-                    .map_err(medium)?;
-                key
+                let n: i64 =
+                    db.query_row("SELECT COUNT(*) FROM sessions", [], |row| row.get(0)).map_err(medium)?;
+                if n >= MAX_SESSIONS {
+                    return Err(medium(std::io::Error::other(format!("{n} sessions, there can be no more"))));
+                }
+                make_session(&mut db, session)?
             }
         };
-        write.commit().map_err(medium)?;
-        Ok(Self { db, session: session.to_owned(), key, limit })
+        let (db, file, limit) = (Arc::clone(&self.db), self.file.clone(), self.limit);
+        Ok(Some(Self { db, file, session: session.to_owned(), key, limit }))
+    }
+
+    /// Sets how long another process's lock on the file is waited for; ten seconds at first.
+    ///
+    /// # Errors
+    /// When the file cannot be used.
+    pub fn wait_at_most(&self, time: Duration) -> Result<(), StoreError> {
+        self.db().busy_timeout(time).map_err(medium)
+    }
+
+    fn db(&self) -> MutexGuard<'_, Connection> {
+        self.db.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a session for reading; `None` where the file or the session is not there.
@@ -73,14 +114,10 @@ impl OffloadStore {
             return Ok(None);
         }
         let db = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(medium)?;
-        db.busy_timeout(std::time::Duration::from_secs(10)).map_err(medium)?;
-        let known: Option<Vec<u8>> = db
-            .query_row("SELECT key FROM sessions WHERE name = ?1", params![session], |row| row.get(0))
-            .optional()
-            .map_err(medium)?;
-        let Some(key) = known else { return Ok(None) };
-        let key = key_of(key)?;
-        Ok(Some(Self { db, session: session.to_owned(), key, limit: 0 }))
+        db.busy_timeout(Duration::from_secs(10)).map_err(medium)?;
+        let Some(key) = known_key(&db, session)? else { return Ok(None) };
+        let db = Arc::new(Mutex::new(db));
+        Ok(Some(Self { db, file: None, session: session.to_owned(), key, limit: 0 }))
     }
 
     /// Begins to collect writes, which [`Self::commit`] makes durable together; many small ones are much faster so. Without
@@ -89,7 +126,7 @@ impl OffloadStore {
     /// # Errors
     /// When another process keeps the file for more than ten seconds.
     pub fn begin(&mut self) -> Result<(), StoreError> {
-        self.db.execute_batch("BEGIN IMMEDIATE").map_err(medium)
+        self.db().execute_batch("BEGIN IMMEDIATE").map_err(medium)
     }
 
     /// Makes the collected writes durable. A store that is dropped before forgets them.
@@ -97,15 +134,15 @@ impl OffloadStore {
     /// # Errors
     /// When the file cannot be written; nothing collected is kept then.
     pub fn commit(&mut self) -> Result<(), StoreError> {
-        if self.db.is_autocommit() {
+        let db = self.db();
+        if db.is_autocommit() {
             return Ok(());
         }
-        self.db.execute_batch("COMMIT").map_err(medium)
+        db.execute_batch("COMMIT").map_err(medium)
     }
 
-    fn write(&self, handle: &Handle, content: &str) -> Result<(), StoreError> {
-        let used: i64 = self
-            .db
+    fn write(&self, db: &Connection, handle: &Handle, content: &str) -> Result<(), StoreError> {
+        let used: i64 = db
             .query_row("SELECT COALESCE(SUM(bytes), 0) FROM entries", [], |row| row.get(0))
             .map_err(medium)?;
         let bytes = i64::try_from(content.len()).map_err(medium)?;
@@ -113,25 +150,49 @@ impl OffloadStore {
         if needed > self.limit {
             return Err(StoreError::Full { needed, limit: self.limit });
         }
-        self.db
-            .execute(
-                "INSERT OR IGNORE INTO entries (session, handle, content, bytes) VALUES (?1, ?2, ?3, ?4)",
-                params![self.session, handle.as_str(), content, bytes],
-            )
-            .map_err(medium)?;
+        db.execute(
+            "INSERT OR IGNORE INTO entries (session, handle, content, bytes) VALUES (?1, ?2, ?3, ?4)",
+            params![self.session, handle.as_str(), content, bytes],
+        )
+        .map_err(medium)?;
         Ok(())
     }
 
-    fn find(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
-        self.db
-            .query_row(
-                "SELECT content FROM entries WHERE session = ?1 AND handle = ?2",
-                params![self.session, handle.as_str()],
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(medium)
+    fn find(&self, db: &Connection, handle: &Handle) -> Result<Option<String>, StoreError> {
+        db.query_row(
+            "SELECT content FROM entries WHERE session = ?1 AND handle = ?2",
+            params![self.session, handle.as_str()],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(medium)
     }
+}
+
+fn known_key(db: &Connection, session: &str) -> Result<Option<[u8; 32]>, StoreError> {
+    let known: Option<Vec<u8>> = db
+        .query_row("SELECT key FROM sessions WHERE name = ?1", params![session], |row| row.get(0))
+        .optional()
+        .map_err(medium)?;
+    known.map(key_of).transpose()
+}
+
+/// The key of a session, which is made if it is not there.
+fn make_session(db: &mut Connection, session: &str) -> Result<[u8; 32], StoreError> {
+    let write = db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(medium)?;
+    let key = match known_key(&write, session)? {
+        Some(key) => key,
+        None => {
+            let mut key = [0; 32];
+            getrandom::fill(&mut key).map_err(|e| medium(std::io::Error::other(e.to_string())))?;
+            write
+                .execute("INSERT INTO sessions (name, key) VALUES (?1, ?2)", params![session, key])
+                .map_err(medium)?;
+            key
+        }
+    };
+    write.commit().map_err(medium)?;
+    Ok(key)
 }
 
 fn key_of(key: Vec<u8>) -> Result<[u8; 32], StoreError> {
@@ -140,22 +201,27 @@ fn key_of(key: Vec<u8>) -> Result<[u8; 32], StoreError> {
 
 impl Store for OffloadStore {
     fn put(&mut self, content: &str) -> Result<Handle, StoreError> {
+        self.ready()?;
         let handle = Handle::of(&self.key, content);
-        match self.find(&handle)? {
+        // Held to the end: sessions share the connection, and a transaction is the connection's.
+        let db = self.db();
+        match self.find(&db, &handle)? {
             Some(known) if known == content => return Ok(handle),
             Some(_) => return Err(StoreError::Collision { handle }),
             None => {}
         }
-        let alone = self.db.is_autocommit();
+        let alone = db.is_autocommit();
         if alone {
-            self.begin()?;
+            db.execute_batch("BEGIN IMMEDIATE").map_err(medium)?;
         }
-        let written = self.write(&handle, content);
+        let mut written = self.write(&db, &handle, content);
         if alone {
-            match &written {
-                Ok(()) => self.commit()?,
-                // The refused write is undone; if even that fails, closing the file undoes it.
-                Err(_) => drop(self.db.execute_batch("ROLLBACK")),
+            if written.is_ok() {
+                written = db.execute_batch("COMMIT").map_err(medium);
+            }
+            // The refused write is undone; if even that fails, closing the file undoes it.
+            if written.is_err() {
+                drop(db.execute_batch("ROLLBACK"));
             }
         }
         written?;
@@ -163,9 +229,19 @@ impl Store for OffloadStore {
     }
 
     fn get(&self, handle: &Handle) -> Result<Option<String>, StoreError> {
-        let content = self.find(handle)?;
+        let content = self.find(&self.db(), handle)?;
         // A content that no longer has its handle was changed on disk, which must not pass as the original.
         Ok(content.filter(|content| Handle::of(&self.key, content) == *handle))
+    }
+
+    fn ready(&self) -> Result<(), StoreError> {
+        match &self.file {
+            Some((path, id)) if file_id(path) != Some(*id) => {
+                let gone = format!("{} was removed or replaced", path.display());
+                Err(medium(std::io::Error::other(gone)))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -201,7 +277,7 @@ impl Store for LazyStore {
             Some(store) => store,
             None => self.open.insert(OffloadStore::open(&self.path, &self.session, self.limit)?),
         };
-        if store.db.is_autocommit() {
+        if store.db().is_autocommit() {
             store.begin()?;
         }
         store.put(content)
@@ -290,5 +366,32 @@ mod tests {
         let second = store.put("second").unwrap();
         store.commit().unwrap();
         assert_eq!(LazyStore::new(&path, "a", 100).get(&second).unwrap().as_deref(), Some("second"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_gone_or_replaced_takes_nothing_and_gives_what_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let mut store = OffloadStore::open(&path, "a", 100).unwrap();
+        let handle = store.put("content").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(store.ready().is_err() && store.put("more").is_err());
+        assert_eq!(store.get(&handle).unwrap().as_deref(), Some("content"));
+        OffloadStore::open(&path, "a", 100).unwrap();
+        assert!(store.ready().is_err() && store.put("more").is_err());
+    }
+
+    #[test]
+    fn sessions_of_one_connection_share_the_limit_and_nothing_else() {
+        let mut first = OffloadStore::open(Path::new(":memory:"), "a", 20).unwrap();
+        assert!(first.other_session("b", false).unwrap().is_none());
+        let mut second = first.other_session("b", true).unwrap().unwrap();
+        let handle = first.put("content").unwrap();
+        assert_eq!(second.get(&handle).unwrap(), None);
+        assert_ne!(second.put("content").unwrap(), handle);
+        assert!(matches!(second.put("seven .."), Err(StoreError::Full { .. })));
+        let again = first.other_session("b", false).unwrap().unwrap();
+        assert_eq!(again.key, second.key);
     }
 }

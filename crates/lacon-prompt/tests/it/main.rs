@@ -1,6 +1,7 @@
 //! The crate's edge, checked from outside.
 
 mod batch;
+mod bounds;
 mod budget;
 mod chat;
 mod compress;

@@ -1,8 +1,8 @@
-//! `POST /v1/compress`: a whole array of messages, shortened for a gateway that sends it on itself.
+//! `POST /v1/compress`: compresses a whole array of messages for a gateway that sends it on itself.
 //!
-//! Takes `{"messages": […], "model": …, "tools": […], "config": {"mode": "ccr"}}` and gives the messages with the handles
-//! of what was offloaded. Offloads under the policy `safe` where the body declares a retriever: a tool of that name, the
-//! mode `ccr`, or the header.
+//! It takes `{"messages": […], "model": …, "tools": […], "config": {"mode": "ccr"}}` and returns the messages with the
+//! handles of offloaded content. It offloads under the policy `safe` if the body declares a retriever: a tool of that
+//! name, the mode `ccr`, or the header.
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -20,7 +20,6 @@ use crate::{
     answer::Answer,
     refusal::{invalid, json_answer},
     server::{Figures, Policy, State},
-    shrink::declares,
 };
 
 /// Shortens and answers.
@@ -58,11 +57,11 @@ fn shortened(
 ) -> (Response<Answer>, Option<Figures>) {
     let Ok(json) = std::str::from_utf8(body) else { return bad("the body is no UTF-8") };
     let Some(request) = Request::parse(json) else { return bad("the body holds no list of messages") };
-    let policy = state.shrinker.policy(headers);
-    let declared = declares(headers) || mode(json).as_deref() == Some("ccr");
-    let shrunk = match policy {
+    let mut ask = state.shrinker.ask(headers);
+    ask.declared |= mode(json).as_deref() == Some("ccr");
+    let shrunk = match ask.policy {
         Policy::Off => Ok(Default::default()),
-        policy => state.shrinker.request(&request, policy, declared, stop),
+        _ => state.shrinker.request(&request, &ask, stop),
     };
     answer_of(json, shrunk.unwrap_or_default())
 }

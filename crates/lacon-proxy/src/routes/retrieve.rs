@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use hyper::{Response, StatusCode};
+use hyper::{HeaderMap, Response, StatusCode};
 use lacon_monitor::metrics::proxy::Route;
 use lacon_prompt::offload::{HANDLE_LEN, Handle, Store};
 use serde_json::json;
@@ -12,13 +12,14 @@ use crate::{
     answer::Answer,
     refusal::{invalid, json_answer, refuse},
     server::State,
+    shrink::session,
 };
 
 /// Gives the content as `original_content`.
-pub async fn respond(state: &Arc<State>, handle: &str) -> Response<Answer> {
+pub async fn respond(state: &Arc<State>, handle: &str, headers: &HeaderMap) -> Response<Answer> {
     let started = Instant::now();
     let answer = match Handle::parse(handle) {
-        Some(handle) => found(state, handle).await,
+        Some(handle) => found(state, handle, session(headers)).await,
         None => invalid(
             StatusCode::BAD_REQUEST,
             "bad_handle",
@@ -28,11 +29,13 @@ pub async fn respond(state: &Arc<State>, handle: &str) -> Response<Answer> {
     finished(state, Route::Retrieve, answer, None, None, started, Instant::now())
 }
 
-async fn found(state: &Arc<State>, handle: Handle) -> Response<Answer> {
-    let store = state.shrinker.store.clone();
-    let asked = handle.clone();
+async fn found(state: &Arc<State>, handle: Handle, session: Option<String>) -> Response<Answer> {
+    let (shrinker, asked) = (Arc::clone(&state.shrinker), handle.clone());
     // A store on disk waits for the disk.
-    let content = tokio::task::spawn_blocking(move || store.get(&asked)).await;
+    let content = tokio::task::spawn_blocking(move || {
+        shrinker.store(session.as_deref(), false)?.map_or(Ok(None), |store| store.get(&asked))
+    });
+    let content = content.await;
     match content {
         Ok(Ok(Some(content))) => json_answer(
             StatusCode::OK,

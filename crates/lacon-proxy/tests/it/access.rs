@@ -20,13 +20,34 @@ async fn a_rebound_name_and_a_foreign_page_are_refused() {
         options.access.origins = vec!["http://localhost:3000".into()];
     })
     .await;
-    for host in ["evil.example", "evil.example:8787", "127.0.0.1.evil.example", "localhost.evil", ""] {
+    for host in [
+        "evil.example",
+        "evil.example:8787",
+        "127.0.0.1.evil.example",
+        "localhost.evil",
+        "",
+        "203.0.113.7",
+        "10.0.0.1:8787",
+        "192.168.1.1",
+        "0.0.0.0",
+        "[2001:db8::1]:8787",
+        "[::]",
+        "[::ffff:10.0.0.1]",
+    ] {
         for path in ["/metrics", "/v1/retrieve/0123456789abcdef", "/v1/chat/completions", "/healthz"] {
             let got = Got::parse(&world.raw(&request("GET", path, &format!("host: {host}\r\n"), "")).await);
             assert_eq!(got.status, 421, "{host} {path}");
         }
     }
-    for host in ["127.0.0.1:1", "localhost", "[::1]:8787", "box.internal:80", "LOCALHOST:2"] {
+    for host in [
+        "127.0.0.1:1",
+        "localhost",
+        "[::1]:8787",
+        "box.internal:80",
+        "LOCALHOST:2",
+        "127.9.9.9",
+        "[::ffff:127.0.0.1]",
+    ] {
         let got = Got::parse(&world.raw(&request("GET", "/healthz", &format!("host: {host}\r\n"), "")).await);
         assert_eq!(got.status, 200, "{host}");
     }

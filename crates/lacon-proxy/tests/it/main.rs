@@ -6,6 +6,7 @@ mod access;
 mod compress;
 mod limits;
 mod shorten;
+mod store;
 mod stream;
 mod support;
 mod through;

@@ -1,4 +1,4 @@
-//! What a prompt asks for: length, parts, the line that decides.
+//! What a prompt asks for: length, parts, the deciding line.
 
 use lacon_llm::{Message, Role};
 

@@ -1,8 +1,8 @@
-//! The splitting of DeepSeek 3, which its `tokenizer.json` does in three steps: groups of digits, runs of kana and Chinese
-//! characters, then words, punctuation and white space in what is between them.
+//! The splitting of DeepSeek 3, which its `tokenizer.json` does in three steps: groups of digits, runs of kana and
+//! Chinese characters, then words, punctuation and white space between them.
 //!
-//! What is between them is a text of its own to the third step: white space before a digit ends its text. What no
-//! alternative matches, such as control characters, is a piece up to the next that does.
+//! To the third step, each part between them is a text of its own: white space before a digit ends its text. Characters
+//! that no alternative matches, such as controls, form a piece up to the next match.
 
 use super::{ALPHA, WHITE, up_to, white_run};
 use crate::classes::{DIGIT, MARK, NEWLINE, OTHER, SPACE, class_at, decode, is_symbol};

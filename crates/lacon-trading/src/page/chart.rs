@@ -1,6 +1,6 @@
 //! Price and indicators as one SVG, from the tables and windows that the tools showed.
 //!
-//! Trading days stand side by side, so weekends leave no gap. Colours are names of the page's style, so the picture follows
+//! Trading days stand side by side, so weekends leave no gap. Colors are names of the page's style, so the picture follows
 //! light and dark.
 
 use std::{collections::BTreeMap, fmt::Write as _};

@@ -83,8 +83,7 @@ async fn an_invented_figure_finds_a_source_once_in_a_hundred_and_a_true_one_near
         let mut told = Counted::default();
         for answer in shown.iter().filter(|answer| !answer.no_data) {
             for (text, expected) in restated(&answer.text) {
-                for mark in
-                    sources.marks("market", &text).iter().filter(|m| &text[m.start..m.end] == expected)
+                for mark in sources.marks("market", &text).iter().filter(|m| text[m.start..m.end] == expected)
                 {
                     told.add(mark.found);
                     assert!(mark.found != Found::Computed, "{text}");

@@ -1,4 +1,4 @@
-//! Flags that say who takes part in a run.
+//! Flags that choose the team and the profile of a run.
 
 use clap::Args;
 

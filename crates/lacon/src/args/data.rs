@@ -1,4 +1,4 @@
-//! Flags of the commands about data and the synthetic world.
+//! Flags of the commands for data and the synthetic world.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! Flags of the commands that are about several runs, or about one that is done.
+//! Flags of the commands for several runs, or for a finished one.
 
 use clap::Args;
 

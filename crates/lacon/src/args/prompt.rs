@@ -1,4 +1,4 @@
-//! Flags of the commands that work on prompts: compress, expand, retrieve, trim, layout, batch.
+//! Flags of the prompt commands: compress, expand, retrieve, trim, layout, batch.
 
 use std::path::PathBuf;
 

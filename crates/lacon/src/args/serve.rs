@@ -42,7 +42,7 @@ pub struct ServeArgs {
     /// Compress tool results that a later edit may have to quote exactly
     #[arg(long)]
     pub shorten_quotable: bool,
-    /// Host names under which clients may call, beside addresses and localhost
+    /// Names and addresses under which the server may be called, beside localhost and the address that it listens on
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub allow_host: Vec<String>,
     /// Browser origins that may call, such as http://localhost:3000 [default: none]

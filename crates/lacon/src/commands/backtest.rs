@@ -1,4 +1,4 @@
-//! `lacon backtest`: decisions on past days, played on what followed.
+//! `lacon backtest`: decisions on past days, tested with a paper portfolio.
 
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
@@ -8,7 +8,6 @@ use lacon_monitor::{Action, RunRecord};
 use lacon_trading::{
     DecideError, decide,
     portfolio::{PaperOptions, Performance, play},
-    report,
 };
 use serde_json::json;
 
@@ -17,7 +16,7 @@ use crate::{
     args::many::BacktestArgs,
     failure::{Failure, GATE, INTERRUPTED},
     lock::RunLock,
-    signals,
+    output, signals,
     text::{self, thousands},
 };
 
@@ -36,8 +35,9 @@ struct Made {
 /// Decides on every day that was asked for, then plays the decisions.
 pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<ExitCode, Failure> {
     let day = |text: &str, flag: &str| {
-        text.parse::<Date>()
-            .map_err(|_| Failure::input(format!("{flag} {text:?} is no day\nhint: write it as yyyy-mm-dd")))
+        text.parse::<Date>().map_err(|_| {
+            Failure::input(format!("{flag} {text:?} is not a day\nhint: write it as yyyy-mm-dd"))
+        })
     };
     let (from, to) = (day(&args.from, "--from")?, day(&args.to, "--to")?);
     if from > to {
@@ -62,7 +62,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
                 _ => "its data holds no daily bars".into(),
             };
             return Err(Failure::input(format!(
-                "no trading day of {name} between {from} and {to}: {span}\nhint: bring a folder with price data (--data DIR after --)"
+                "no trading day of {name} between {from} and {to}: {span}\nhint: add a folder with price data (--data DIR after --)"
             )));
         }
         let mut made = Vec::new();
@@ -133,14 +133,13 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
     });
     if let Some((.., out)) = reports.first() {
         let path: PathBuf = out.join("backtests").join(format!("{from}_{to}.json"));
-        report::write_whole(&path, format!("{whole:#}\n").as_bytes())
-            .map_err(|e| Failure::input(e.to_string()))?;
+        output::write(&path, format!("{whole:#}\n").as_bytes(), [])?;
     }
     if args.json {
         text::out(&format!("{whole:#}"));
     } else {
         if simulated {
-            text::out("SIMULATED language model: this shows the machinery, not what to do with a stock");
+            text::out("SIMULATED language model: this tests the program, not the stock");
         }
         reports.iter().for_each(|(ticker, made, performance, _)| print(ticker, made, performance));
     }
@@ -169,9 +168,9 @@ fn print(ticker: &str, made: &[Made], p: &Performance) {
         text::out(&format!("  {}  {:<4}  {note}", m.date, m.action.map_or("none", Action::as_str)));
     }
     let hits = if p.judged == 0 {
-        "none can be judged yet".to_owned()
+        "none judged yet".to_owned()
     } else {
-        format!("{} of {} BUY and SELL decisions right after 5 trading days", p.hits, p.judged)
+        format!("{} of {} BUY and SELL decisions were right after 5 trading days", p.hits, p.judged)
     };
     text::out(&format!(
         "  portfolio {} in {} trades, buy and hold {}, alpha {}, deepest fall {}",

@@ -1,7 +1,7 @@
-//! `lacon batch`: counts or compresses JSON lines or Parquet in threads, and can go on where it was stopped.
+//! `lacon batch`: counts or compresses JSON Lines or Parquet in threads, and resumes after an interruption.
 //!
-//! The output has one line per input line, in order, so the number of whole lines in it says how far an earlier batch
-//! came. A line that was cut off by a crash is cut away and done again. How Parquet goes on is said in [`parquet`].
+//! The output has one line per input line, in order, so its number of whole lines tells how far an earlier batch came.
+//! A line cut off by a crash is removed and repeated. [`parquet`] explains how Parquet resumes.
 
 #[cfg(feature = "parquet")]
 mod parquet;
@@ -80,7 +80,7 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
         );
     } else {
         text::note(&format!(
-            "{} rows done, {} failed, {done} were there already; {elapsed:.2} s with {jobs} threads",
+            "{} rows done, {} failed, {done} done before; {elapsed:.2} s with {jobs} threads",
             summary.items, summary.failed
         ));
     }
@@ -97,7 +97,7 @@ fn to_parquet(
     _: &'static Encoding,
     _: &ProgressBar,
 ) -> Result<(BatchSummary, u64), Failure> {
-    Err(Failure::input("this build of lacon writes no Parquet\nhint: build it with --features parquet"))
+    Err(Failure::input("this build of lacon cannot write Parquet\nhint: build it with --features parquet"))
 }
 
 /// Runs a batch whose output is JSON lines; gives what was done and how many lines were there.
@@ -283,8 +283,8 @@ impl Row<'_> {
 fn work(line: &[u8], args: &BatchArgs, encoding: &'static Encoding) -> Result<Row<'static>, String> {
     let line = utf8(line)?.trim();
     let no_text = |value: &str| match serde_json::from_str::<Value>(value) {
-        Ok(_) => format!("field {:?} is no string", args.field),
-        Err(error) => format!("field {:?} is no text: {error}", args.field),
+        Ok(_) => format!("field {:?} is not a string", args.field),
+        Err(error) => format!("field {:?} is not text: {error}", args.field),
     };
     if line.starts_with('"') {
         let source: String = serde_json::from_str(line).map_err(|e| format!("no JSON: {e}"))?;

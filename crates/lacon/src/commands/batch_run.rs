@@ -196,7 +196,7 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
                 Ended::Interrupted => text::out(&format!("{ticker:<10} not begun: interrupted")),
                 Ended::Refused(why) => text::out(&format!("{ticker:<10} not begun: {why}")),
                 Ended::LeftOut => text::out(&format!(
-                    "{ticker:<10} left out: it does not fit into what is left of the budget of {} tokens",
+                    "{ticker:<10} skipped: it does not fit into the rest of the budget of {} tokens",
                     thousands(budget)
                 )),
                 Ended::Decided(d) => {

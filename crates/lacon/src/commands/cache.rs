@@ -1,4 +1,4 @@
-//! `lacon cache`: what is kept on disk between runs, and how to be rid of it.
+//! `lacon cache`: shows and clears the caches on disk.
 
 use std::{
     path::{Path, PathBuf},
@@ -32,8 +32,8 @@ pub fn run(common: &Common, args: &CacheArgs) -> Result<ExitCode, Failure> {
     let root = Path::new(config.text("run.out")).join(".cache");
     let rows: Vec<Row> = [
         ("market-wide tool answers", "tools"),
-        ("how long nodes took", "durations.json"),
-        ("how long calls took", "latency.json"),
+        ("durations of nodes", "durations.json"),
+        ("durations of calls", "latency.json"),
         ("vendors' answers", "vendors"),
     ]
     .into_iter()

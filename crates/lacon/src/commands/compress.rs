@@ -1,4 +1,4 @@
-//! `lacon compress`: the same text in fewer tokens, or an extract for a question.
+//! `lacon compress`: a text in fewer tokens, or an extract for a question.
 
 use std::{
     io::Write,
@@ -54,7 +54,7 @@ impl Outcome {
             before: tokens,
             after: tokens,
             reports: vec![json!({"pass": "holdout", "tokens_before": tokens, "tokens_after": tokens})],
-            explanation: "holdout: this text is left alone for comparison\n".to_owned(),
+            explanation: "holdout: this text stays uncompressed as a control\n".to_owned(),
             exact: true,
             elapsed: Duration::ZERO,
         }
@@ -152,7 +152,7 @@ fn shortened(
     let mut store = input::store(&args.store);
     let short = shorten(source, &options, Some(&mut store), encoding).map_err(|error| match error {
         Error::Store(error) => Failure::input(format!(
-            "{error}\nhint: give another file by --store, or --policy lossless to do without one"
+            "{error}\nhint: name another file with --store, or use --policy lossless, which needs none"
         )),
         error => Failure::input(error),
     })?;
@@ -180,7 +180,7 @@ fn shortened(
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the question belongs to the one text that is piped in, it is no setting"
+    reason = "the question belongs to the text on stdin, so it is not a setting"
 )]
 fn query_of_environment() -> Option<String> {
     std::env::var("COMPRESS_QUERY").ok()

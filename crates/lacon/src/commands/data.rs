@@ -29,7 +29,7 @@ fn pull(common: &Common, args: &PullArgs) -> Result<ExitCode, Failure> {
     let date: Date = match &args.date {
         None => today,
         Some(text) => text.parse().ok().filter(|d| *d <= today).ok_or_else(|| {
-            Failure::input(format!("date {text:?} is no day up to {today}\nhint: write it as yyyy-mm-dd"))
+            Failure::input(format!("date {text:?} is not a day up to {today}\nhint: write it as yyyy-mm-dd"))
         })?,
     };
     let clients = vendors::clients(&config)?;
@@ -85,14 +85,14 @@ fn pull(common: &Common, args: &PullArgs) -> Result<ExitCode, Failure> {
     if empty.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    let message = format!("no data was had of {}", empty.join("\nno data was had of "));
+    let message = format!("no data for {}", empty.join("\nno data for "));
     Err(Failure { message, code: UPSTREAM })
 }
 
 fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     if !args.folder.is_dir() {
         let message = format!(
-            "{} is no folder\nhint: lacon data pull TICKER --out DIR writes one",
+            "{} is not a folder\nhint: lacon data pull TICKER --out DIR writes one",
             args.folder.display()
         );
         return Err(Failure::input(message));
@@ -108,7 +108,7 @@ fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         let digests = if checked.has_manifest {
             format!("{} files, {} bytes, every digest compared", checked.files, checked.bytes)
         } else {
-            "no list of digests: the files were read, nothing was compared".into()
+            "no list of digests: files were read but not compared".into()
         };
         text::out(&format!("tickers  {}", checked.tickers.join(", ")));
         text::out(&format!("files    {digests}"));

@@ -16,7 +16,7 @@ pub fn run(args: &DecodeArgs) -> Result<ExitCode, Failure> {
         Ok(decoded) => text::raw(decoded.as_bytes()),
         Err(Error::NotUtf8 { valid_up_to }) => {
             return Err(Failure::input(format!(
-                "decoded bytes are not valid UTF-8 from byte {valid_up_to} on\nhint: --lossy marks such bytes"
+                "decoded bytes are not valid UTF-8 from byte {valid_up_to} on\nhint: --lossy replaces such bytes"
             )));
         }
         Err(e) => return Err(Failure::input(e)),
@@ -32,7 +32,7 @@ fn ids(input: &str) -> Result<Vec<u32>, Failure> {
             word.parse().map_err(|_| {
                 let shown: String = word.chars().take(40).collect();
                 Failure::input(format!(
-                    "{shown:?} is not a token id\nhint: ids are whole numbers, divided by spaces or commas"
+                    "{shown:?} is not a token id\nhint: ids are whole numbers, separated by spaces or commas"
                 ))
             })
         })

@@ -1,4 +1,4 @@
-//! `lacon doctor`: checks key, endpoint, data, disk and clock, and says how to mend each.
+//! `lacon doctor`: checks key, endpoint, data, disk and clock, and says how to fix each.
 
 use std::{
     process::ExitCode,
@@ -9,13 +9,12 @@ use jiff::Timestamp;
 use lacon_llm::{Endpoint, ErrorKind, Fetch, FetchOptions, Protocol, Transport, TransportOptions};
 use lacon_market::{folder, pack};
 use lacon_runtime::Config;
-use lacon_trading::report;
 
 use super::{Common, block_on};
 use crate::{
     args::DoctorArgs,
     failure::{self, Failure},
-    text, world,
+    output, text, world,
 };
 
 struct Check {
@@ -175,12 +174,12 @@ async fn tools(config: &Config) -> Check {
 fn disk(config: &Config) -> Check {
     let out = std::path::Path::new(config.text("run.out"));
     let probe = out.join(".lacon-doctor");
-    let written = report::write_whole(&probe, &vec![b'x'; 1 << 20]);
+    let written = output::write(&probe, &vec![b'x'; 1 << 20], []);
     let _ = std::fs::remove_file(&probe);
     match written {
         Ok(()) => Check::good("disk", format!("{} can be written to", out.display())),
         Err(error) => {
-            let text = error.to_string();
+            let text = error.message;
             let (found, mend) =
                 text.split_once("\nhint: ").unwrap_or((&text, "choose another folder with --out"));
             Check::bad("disk", found.into(), mend)
@@ -193,7 +192,7 @@ fn clock() -> Check {
     let now = Timestamp::now();
     let earliest = Timestamp::from_second(1_763_856_000).unwrap_or(Timestamp::UNIX_EPOCH);
     if now < earliest {
-        Check::bad("clock", format!("{now} lies before this version was made"), "set the system's clock")
+        Check::bad("clock", format!("{now} is before this version's release"), "set the system clock")
     } else {
         Check::good("clock", now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
     }

@@ -1,4 +1,4 @@
-//! `lacon expand`: gives back what `lacon compress` was given.
+//! `lacon expand`: restores the input of `lacon compress`.
 
 use std::process::ExitCode;
 

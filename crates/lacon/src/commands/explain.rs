@@ -1,4 +1,4 @@
-//! `lacon explain`: why a run decided as it did, where its figures come from, and what would turn it.
+//! `lacon explain`: why a run decided as it did, where its figures come from, and what would change it.
 
 use std::{path::Path, process::ExitCode};
 
@@ -23,7 +23,7 @@ struct View {
     confidence: Option<f64>,
 }
 
-/// Prints decision, views, figures with their sources, and what would turn it.
+/// Prints decision, views, figures with their sources, and what would change it.
 pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let config = common.settings(&[("run.out", args.out.as_ref())])?;
     let folder = runs::find(Path::new(config.text("run.out")), &args.run, None, Needs::Record)?;
@@ -33,7 +33,7 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
         .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))
         .map_err(|e| {
             Failure::input(format!(
-                "{}: {e}\nhint: a run that was cut off has no record; lacon run --resume goes on with it",
+                "{}: {e}\nhint: an interrupted run has no record; continue it with lacon run --resume",
                 path.display()
             ))
         })?;
@@ -125,12 +125,12 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     text::out(&format!("\nfigures of the decision: {traced} of {} traced to a tool's answer", figures.len()));
     for (figure, report, tool, computed) in figures.iter().take(20) {
         let report = report.map_or("no report", Role::name);
-        let nowhere = if *computed { "the change between two figures beside it" } else { "no tool's answer" };
+        let nowhere = if *computed { "the difference of two figures beside it" } else { "no tool's answer" };
         text::out(&format!("  {figure:<14} {report:<13} {}", tool.as_deref().unwrap_or(nowhere)));
     }
-    text::out("\nwhat would turn it");
+    text::out("\nwhat would change it");
     if against.is_empty() {
-        text::out(&format!("  nobody who stated a view was against {}", record.decision.word()));
+        text::out(&format!("  no role argued against {}", record.decision.word()));
     }
     for view in against {
         text::out(&format!(

@@ -15,13 +15,16 @@ use lacon_trading::{
 
 use super::Common;
 use crate::{
-    args::{GraphArgs, GraphFormat},
+    args::team::{GraphArgs, GraphFormat},
     failure::Failure,
     text,
 };
 
 /// Prints the graph.
 pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
+    if let Some(name) = &args.team {
+        return team(name, args.format);
+    }
     let mut flags = vec![("run.disable", args.disable.as_ref()), ("run.enable", args.enable.as_ref())];
     flags.extend(args.cast.flags());
     let config = common.settings(&flags)?;
@@ -58,7 +61,6 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     let desk = Desk {
         keep_text: false,
         nonce: String::new(),
-        rehearsal: lacon_trading::closing::Rehearsal::default(),
         stated: Default::default(),
         identity: Default::default(),
         shorts: lacon_trading::material::Shorts::default(),
@@ -86,6 +88,19 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         GraphFormat::Text => graph.to_text(),
         GraphFormat::Mermaid => graph.to_mermaid(),
         GraphFormat::Dot => graph.to_dot(),
+    };
+    text::out(picture.trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a team.
+fn team(name: &str, format: GraphFormat) -> Result<ExitCode, Failure> {
+    let team = super::team::load(name)?;
+    let stages = lacon_agents::stages::stages(&team).map_err(|cycle| Failure::input(cycle.join(" -> ")))?;
+    let picture = match format {
+        GraphFormat::Text => lacon_agents::draw::text(&team, &stages),
+        GraphFormat::Mermaid => lacon_agents::draw::mermaid(&team),
+        GraphFormat::Dot => lacon_agents::draw::dot(&team),
     };
     text::out(picture.trim_end());
     Ok(ExitCode::SUCCESS)

@@ -1,4 +1,4 @@
-//! `lacon layout`: where requests part, what a provider's cache makes of them, and what a shared prefix would save.
+//! `lacon layout`: where requests differ, what a provider's cache reuses, and what a shared prefix would save.
 
 use std::{
     path::{Path, PathBuf},
@@ -91,10 +91,10 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
         if let Some(part) = parts.get(i) {
             text::out(&match part {
                 Some(d) => format!(
-                    "  parts from the next at byte {}, in {}: {:?} | {:?}",
+                    "  differs from the next at byte {}, in {}: {:?} | {:?}",
                     d.byte, d.owner, d.left, d.right
                 ),
-                None => "  one begins with all of the other".to_owned(),
+                None => "  one starts with all of the other".to_owned(),
             });
         }
     }
@@ -102,7 +102,7 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
         text::out(&format!("  moved to the end: {line}"));
     }
     if laid_out.referred > 0 {
-        text::out(&format!("  {} tokens that an earlier request holds became markers", laid_out.referred));
+        text::out(&format!("  {} tokens of an earlier request became markers", laid_out.referred));
     }
     let cost = |list: &[Predicted]| list.iter().map(|p| p.cost_permille).sum::<u64>() as f64 / 1e3;
     text::out(&format!(

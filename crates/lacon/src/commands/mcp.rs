@@ -1,8 +1,7 @@
-//! `lacon mcp`: the market tools, `run` and the prompt tools for other programs, as a server of the Model Context Protocol over
-//! standard input and output.
+//! `lacon mcp`: the market tools, `run` and the prompt tools as an MCP server over stdin and stdout.
 //!
-//! Standard output belongs to the protocol: nothing else may be printed there. A call is one run's worth of settings, made from
-//! the flags behind `--` and the call's own ticker and day, so that what a client is shown keeps the same rules on dates.
+//! Stdout belongs to the protocol: nothing else may be printed there. Each call has the settings of one run, made from
+//! the flags behind `--` and the call's ticker and day, so the rules on dates hold for clients too.
 
 mod lines;
 mod prompt;
@@ -198,7 +197,7 @@ impl Server {
 
     fn settings(&self, own: &[&str]) -> Result<lacon_trading::Settings, String> {
         if let Some(ticker) = own.first().filter(|ticker| ticker.starts_with('-')) {
-            return Err(format!("{ticker:?} is no ticker\nhint: give a symbol such as AAPL"));
+            return Err(format!("{ticker:?} is not a ticker\nhint: give a symbol such as AAPL"));
         }
         settings_of(&self.common, &self.flags, own, self.started).map_err(|failure| failure.message)
     }
@@ -219,8 +218,7 @@ fn schema(tool: &MarketTool) -> JsonObject {
     let names_ticker = tool.arguments.iter().any(|a| matches!(a.name, "ticker" | "symbol"));
     if let Some(Value::Object(properties)) = schema.get_mut("properties") {
         if !names_ticker {
-            properties
-                .insert("ticker".into(), json!({"type": "string", "description": "whose data is asked"}));
+            properties.insert("ticker".into(), json!({"type": "string", "description": "the symbol"}));
         }
         let what = "yyyy-mm-dd: nothing later is shown; the last day among the arguments when left out";
         properties.insert("as_of".into(), json!({"type": "string", "description": what}));
@@ -238,15 +236,15 @@ fn run_tool() -> Tool {
             "ticker": text("the symbol, such as AAPL"),
             "date": text("the day to decide for, yyyy-mm-dd"),
             "profile": {"type": "string", "enum": ["lacon", "baseline", "upstream"]},
-            "analysts": text("which analysts write reports, divided by commas"),
+            "analysts": text("analysts that write reports, separated by commas"),
             "language": text("language of the answers"),
-            "budget_tokens": {"type": "integer", "description": "tokens that the run may use"},
+            "budget_tokens": {"type": "integer", "description": "token budget of the run"},
         },
     });
     let Value::Object(schema) = schema else { unreachable!("an object was written") };
     Tool::new(
         RUN,
-        "Decides on a ticker with the whole agent graph and gives the decision with its report.",
+        "Decides on a ticker with the whole agent graph; returns the decision and its report.",
         Arc::new(schema),
     )
 }

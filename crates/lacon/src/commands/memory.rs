@@ -1,4 +1,4 @@
-//! `lacon memory`: the log of decisions with what came of them; on request a model looks back at those that were judged.
+//! `lacon memory`: the log of decisions with their outcomes; on request a model reviews judged decisions.
 
 use std::{path::Path, process::ExitCode};
 
@@ -26,8 +26,8 @@ pub fn run(common: &Common, args: &MemoryArgs) -> Result<ExitCode, Failure> {
     ])?;
     let path = Path::new(config.text("run.out")).join("memory.db");
     if !path.is_file() {
-        let hint = "hint: every lacon run adds one; --out names another folder";
-        return Err(Failure::input(format!("{}: no decision is kept\n{hint}", path.display())));
+        let hint = "hint: every lacon run adds one; choose another folder with --out";
+        return Err(Failure::input(format!("{}: no decisions\n{hint}", path.display())));
     }
     let failed = |e: lacon_trading::memory::MemoryError| Failure::input(e.to_string());
     let memory = Memory::open(&path).map_err(failed)?;
@@ -68,9 +68,9 @@ pub fn run(common: &Common, args: &MemoryArgs) -> Result<ExitCode, Failure> {
     } else {
         print(&rows);
         if args.reflect {
-            text::out(&format!("{} tokens for reflections", thousands(tokens)));
+            text::out(&format!("{} tokens for reviews", thousands(tokens)));
         }
-        problems.iter().for_each(|problem| text::out(&format!("not reflected on: {problem}")));
+        problems.iter().for_each(|problem| text::out(&format!("not reviewed: {problem}")));
     }
     Ok(ExitCode::from(if problems.is_empty() { 0 } else { GATE }))
 }

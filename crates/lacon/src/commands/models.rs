@@ -1,4 +1,4 @@
-//! `lacon models`: which encoding counts for which model, and what the count is worth.
+//! `lacon models`: the encoding of each model, and how exact its counts are.
 
 use std::{path::Path, process::ExitCode};
 

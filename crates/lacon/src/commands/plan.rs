@@ -1,4 +1,4 @@
-//! `lacon plan`: the whole-run prompt plan, before anything is sent.
+//! `lacon plan`: the prompt plan of a run, without sending anything.
 
 use std::{process::ExitCode, time::Instant};
 

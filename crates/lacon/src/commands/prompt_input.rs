@@ -1,4 +1,4 @@
-//! What the prompt commands share: reading texts, naming encodings, opening the store, printing differences.
+//! Shared parts of the prompt commands: reading texts, naming encodings, opening the store, printing diffs.
 
 use std::{
     fs::File,
@@ -54,7 +54,7 @@ pub fn read(file: Option<&Path>) -> Result<Input, Failure> {
     match String::from_utf8(head) {
         Ok(text) => Ok(Input::Text(text)),
         Err(error) => {
-            let why = format!("input is no UTF-8 from byte {} on", error.utf8_error().valid_up_to());
+            let why = format!("input is not UTF-8 from byte {} on", error.utf8_error().valid_up_to());
             Ok(Input::Other { head: error.into_bytes(), rest: None, why })
         }
     }

@@ -1,4 +1,4 @@
-//! `lacon report`: what a finished run says about itself, as text, HTML or in the forms that others read.
+//! `lacon report`: the report of a finished run as text, HTML, SVG or in formats of other tools.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,8 +13,10 @@ use lacon_monitor::{
     render,
     report::{RunReport, report},
     trace::{Trace, read},
+    visible::visible,
 };
 use lacon_runtime::Config;
+use lacon_trading::run::JOURNAL;
 use serde_json::Value;
 
 use super::{
@@ -24,7 +26,7 @@ use super::{
 use crate::{
     args::trace::{ReportArgs, TraceFormat},
     failure::Failure,
-    otlp, text,
+    otlp, output, text,
 };
 
 /// Reads the run's folder and writes what was asked for.
@@ -34,10 +36,10 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     let loaded = load(&folder)?;
     let report = of(&loaded);
     if let Some(file) = &args.html {
-        write(file, html::html(&report).as_bytes())?;
+        write(file, html::html(&report).as_bytes(), &folder)?;
     }
     if let Some(file) = &args.svg {
-        write(file, html::svg(&report).as_bytes())?;
+        write(file, html::svg(&report).as_bytes(), &folder)?;
     }
     if let Some(file) = &args.complete {
         let path = complete(&folder, file.as_deref())?;
@@ -48,7 +50,7 @@ pub fn run(common: &Common, args: &ReportArgs) -> Result<ExitCode, Failure> {
     if let Some(format) = args.trace_format {
         let body = formatted(format, &loaded, &config)?;
         match &args.output {
-            Some(file) => write(file, body.as_bytes())?,
+            Some(file) => write(file, body.as_bytes(), &folder)?,
             None => text::out(&body),
         }
     }
@@ -147,24 +149,54 @@ pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> 
     let material = lacon_trading::page::Material::read(folder).map_err(Failure::input)?;
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
     let page = match ending.as_str() {
-        "html" | "htm" => material.html(),
+        "html" | "htm" => strict(&material.html()),
         "md" => material.markdown(),
         _ => {
             return Err(Failure::input(format!(
-                "{}: the ending says how a report is written\nhint: name it .html or .md",
+                "{}: unknown ending\nhint: name it .html or .md",
                 path.display()
             )));
         }
     };
-    write(&path, page.as_bytes())?;
+    write(&path, visible(&page).as_bytes(), folder)?;
     Ok(path)
 }
 
-/// Writes a file, making its folder.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |e: std::io::Error| Failure::input(format!("{}: cannot be written: {e}", path.display()));
-    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(failed)?;
+/// A page under the policy of all our pages.
+fn strict(page: &str) -> String {
+    const OWN: &str = "http-equiv=\"Content-Security-Policy\" content=\"";
+    match page.split_once(OWN).and_then(|(head, rest)| Some((head, rest.split_once('"')?.1))) {
+        Some((head, rest)) => format!("{head}{OWN}{}\"{rest}", html::POLICY),
+        None => page.to_owned(),
     }
-    std::fs::write(path, bytes).map_err(failed)
+}
+
+/// Writes a whole file that is made from a run; none of the files that it is made from can be named.
+pub fn write(file: &Path, bytes: &[u8], folder: &Path) -> Result<(), Failure> {
+    let sources = sources(folder);
+    output::write(file, bytes, sources.iter().map(PathBuf::as_path))
+}
+
+/// What a run leaves for its reports to be made from.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    const FILES: [&str; 6] =
+        ["run.json", "trace.jsonl", "events.jsonl", "receipts.jsonl", "provenance.json", JOURNAL];
+    let mut sources: Vec<PathBuf> = FILES.iter().map(|name| folder.join(name)).collect();
+    let mut folders = vec![folder.join("reports")];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).into_iter().flatten().flatten() {
+            let path = entry.path();
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => folders.push(path),
+                // The complete report is made from the others.
+                Ok(_)
+                    if path.extension().is_some_and(|end| end == "md") && !path.ends_with("complete.md") =>
+                {
+                    sources.push(path);
+                }
+                _ => {}
+            }
+        }
+    }
+    sources
 }

@@ -1,4 +1,4 @@
-//! `lacon run --resume`: finds the run, takes its settings over, forks it where that is asked for.
+//! `lacon run --resume`: finds the run, reuses its settings, and forks it on request.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -43,11 +43,10 @@ pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
     let Some(name) = &args.resume else { return Ok(None) };
     let folder = runs::find(out, name, args.ticker.as_deref(), Needs::Journal)?;
     let path = folder.join(JOURNAL);
-    let about = RunJournal::about(&path)
-        .map_err(|e| Failure::input(crate::world::chain(&e)))?
-        .ok_or_else(|| {
+    let about =
+        RunJournal::about(&path).map_err(|e| Failure::input(crate::world::chain(&e)))?.ok_or_else(|| {
             Failure::input(format!(
-                "{} does not say how its run was started\nhint: it was stopped before it began; start it again",
+                "{} has no settings of its run\nhint: the run stopped before it began; start it again",
                 path.display()
             ))
         })?;
@@ -77,7 +76,7 @@ pub fn find(out: &Path, args: &RunArgs) -> Result<Option<Resumed>, Failure> {
         let target = folder.with_file_name(&fork);
         if target.join(JOURNAL).exists() || target.join("run.json").exists() {
             return Err(Failure::input(format!(
-                "run {fork} exists: {}\nhint: give the fork another name with --run-id",
+                "run {fork} exists: {}\nhint: name the new run with --run-id",
                 target.display()
             )));
         }
@@ -101,7 +100,7 @@ pub fn refuse_finished(folder: &Path) -> Result<(), Failure> {
     }
     let name = folder.file_name().unwrap_or_default().display();
     Err(Failure::input(format!(
-        "run {name} is finished: {}\nhint: add --from NODE to go on from before that node as a run of its own",
+        "run {name} is finished: {}\nhint: add --from NODE to repeat it from that node on as a new run",
         folder.display()
     )))
 }

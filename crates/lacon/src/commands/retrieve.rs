@@ -23,12 +23,12 @@ pub fn run(args: &RetrieveArgs) -> Result<ExitCode, Failure> {
 pub(in crate::commands) fn retrieved(args: &RetrieveArgs) -> Result<(Handle, String), Failure> {
     retrieve(&input::store(&args.store), &args.handle).map_err(|error| match error {
         Error::Missing { handle } => Failure::input(format!(
-            "session {:?} of {} holds nothing as {handle}\nhint: use the --store and --session of the compression",
+            "session {:?} of {} has no content for {handle}\nhint: use the --store and --session of the compression",
             args.store.session,
             args.store.store.display()
         )),
         Error::Changed { .. } => {
-            Failure::input(format!("{error}, or pass the handle alone to have the content"))
+            Failure::input(format!("{error}, or pass only the handle to get the content"))
         }
         error => Failure::input(error),
     })

@@ -90,7 +90,8 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         if args.json { text::note(&tables) } else { text::out(&format!("\n{tables}")) }
     }
     if let Some(file) = &args.html {
-        report::write(file, lacon_monitor::html::html(&report::of(&loaded)).as_bytes())?;
+        let page = lacon_monitor::html::html(&report::of(&loaded));
+        report::write(file, page.as_bytes(), &decided.folder)?;
     }
     if let Some(file) = &args.complete {
         report::complete(&decided.folder, file.as_deref())?;
@@ -99,6 +100,7 @@ fn after(decided: &Decided, config: &Config, args: &RunArgs) -> Result<(), Failu
         report::write(
             &decided.folder.join(format.file()),
             report::formatted(*format, &loaded, config)?.as_bytes(),
+            &decided.folder,
         )?;
     }
     if let Some(url) = &args.otlp
@@ -132,7 +134,7 @@ pub(in crate::commands) fn refuse_existing(settings: &Settings) -> Result<(), Fa
     }
     let name = &settings.run_id;
     Err(Failure::input(format!(
-        "run {name} exists: {}\nhint: choose another --run-id, go on with it by --resume {name}, or overwrite it with --force",
+        "run {name} exists: {}\nhint: choose another --run-id, continue with --resume {name}, or overwrite with --force",
         folder.display()
     )))
 }
@@ -278,7 +280,7 @@ fn gap(data: &Dataset, ticker: &Symbol, date: Date) -> Result<Option<String>, Fa
     let covers = format!("the prices of {ticker} go from {} to {}", first.date, last.date);
     if date < first.date {
         return Err(Failure::input(format!(
-            "date {date} is before the data: {covers}\nhint: give a day in between, or --data vendors"
+            "date {date} is before the data: {covers}\nhint: choose a day in between, or --data vendors"
         )));
     }
     let days = last.date.until(date).map_or(0, |span| span.get_days());
@@ -291,12 +293,14 @@ fn date(asked: Option<&str>, of_data: Option<Date>) -> Result<Date, Failure> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let Some(text) = asked else { return Ok(of_data.unwrap_or(today)) };
     let date: Date = text.parse().map_err(|_| {
-        Failure::input(format!("date {text:?} is no day\nhint: write it as yyyy-mm-dd, such as 2025-07-30"))
+        Failure::input(format!(
+            "date {text:?} is not a day\nhint: write it as yyyy-mm-dd, such as 2025-07-30"
+        ))
     })?;
     let latest = today.tomorrow().unwrap_or(today);
     if date > latest {
         return Err(Failure::input(format!(
-            "date {date} is in the future, today is {today}\nhint: give a day up to today"
+            "date {date} is in the future, today is {today}\nhint: choose a day up to today"
         )));
     }
     Ok(date)
@@ -370,7 +374,7 @@ pub(in crate::commands) fn headline(run: &RunRecord, terminal: bool) -> String {
     decision.rating.iter().for_each(|rating| line.push_str(&format!(" ({rating})")));
     decision.source.iter().for_each(|source| line.push_str(&format!(" by {source}")));
     if let Some(missing) = &decision.stands_in_for {
-        line.push_str(&format!(", standing in for {missing}, which states no decision"));
+        line.push_str(&format!(", standing in for {missing}, which stated no decision"));
     }
     if let Some(confidence) = decision.confidence {
         line.push_str(&format!(", confidence {:.0} %", confidence * 100.0));

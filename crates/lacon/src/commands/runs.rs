@@ -1,4 +1,4 @@
-//! `lacon runs`: the runs under a results folder, and the one way in which every command finds one of them.
+//! `lacon runs`: the runs under a results folder, and the one way in which every command finds a run.
 
 use std::{
     path::{Path, PathBuf},
@@ -92,7 +92,7 @@ pub fn find(out: &Path, wanted: &str, ticker: Option<&str>, needs: Needs) -> Res
             let names: Vec<String> = runs.iter().map(name).collect();
             let nearest = lacon_runtime::config::nearest(wanted, names.iter().map(String::as_str));
             let hint = nearest.map_or_else(
-                || format!("there are {}; lacon runs lists them, latest names the last one", runs.len()),
+                || format!("existing runs: {}; lacon runs lists all, latest is the last one", runs.len()),
                 |nearest| format!("did you mean {nearest}?"),
             );
             Err(Failure::input(format!("no run {wanted:?}{of_what} under {}\nhint: {hint}", out.display())))
@@ -168,7 +168,7 @@ fn list(out: &Path, as_json: bool) -> Result<ExitCode, Failure> {
             r.map_or("–", |r| r.decision.word()),
             r.map_or("–", |r| &r.grade.content),
             r.and_then(|r| r.cost_usd.as_deref()).unwrap_or("–"),
-            r.map_or("cut off, can be resumed", |r| &r.status),
+            r.map_or("interrupted, can be resumed", |r| &r.status),
         ));
     }
     Ok(ExitCode::SUCCESS)

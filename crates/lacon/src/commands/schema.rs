@@ -1,4 +1,4 @@
-//! `lacon schema`: the JSON Schema of what the program writes.
+//! `lacon schema`: the JSON Schema of output files.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! `lacon serve`: an OpenAI-compatible server that shortens requests on their way to a provider.
+//! `lacon serve`: a proxy that compresses requests on their way to a provider.
 
 use std::{
     cell::Cell,
@@ -15,7 +15,10 @@ use std::{
 
 use futures_util::future::{Either, select};
 use jiff::Timestamp;
-use lacon_prompt::{offload::sqlite::OffloadStore, receipt::PassReport};
+use lacon_prompt::{
+    offload::{Store, sqlite::OffloadStore},
+    receipt::PassReport,
+};
 use lacon_proxy::{Access, Policy, Proxy, ProxyOptions, Served};
 use serde_json::json;
 
@@ -28,24 +31,40 @@ use crate::{
     text,
 };
 
+/// Longest wait for another process that has locked the store's file.
+const STORE_PATIENCE: Duration = Duration::from_millis(250);
+
 /// Runs the subcommand.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // A store in memory is one of the same kind without a file.
     let path = if args.store == "memory" { Path::new(":memory:") } else { Path::new(&args.store) };
     let store = OffloadStore::open(path, &args.session, STORE_LIMIT).map_err(|e| {
-        Failure::input(format!("{}: {e}\nhint: give another file by --store, or --store memory", args.store))
+        Failure::input(format!(
+            "{}: {e}\nhint: name another file with --store, or use --store memory",
+            args.store
+        ))
     })?;
     let policy = match args.policy {
         ServePolicy::Off => Policy::Off,
         ServePolicy::Lossless => Policy::Lossless,
         ServePolicy::Safe => Policy::Safe,
     };
+    // Another process's lock on the file is not waited for longer than a client notices.
+    store.wait_at_most(STORE_PATIENCE).map_err(Failure::input)?;
+    let sessions = store.other_session(&args.session, false).map_err(Failure::input)?;
     let mut options = ProxyOptions::new(&args.upstream, policy, Box::new(store));
+    if let Some(sessions) = sessions {
+        options.sessions = Some(Box::new(move |name, make| {
+            // Apart from the sessions of the command line in the same file.
+            let found = sessions.other_session(&format!("client:{name}"), make)?;
+            Ok(found.map(|store| Box::new(store) as Box<dyn Store + Send>))
+        }));
+    }
     options.passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);
     if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
-        return Err(Failure::input("--token is empty\nhint: give a word that is hard to guess"));
+        return Err(Failure::input("--token is empty\nhint: choose a word that is hard to guess"));
     }
     options.access = Access {
         hosts: args.allow_host.clone(),
@@ -81,13 +100,16 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 
 async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
     let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|e| {
-        Failure::input(format!("cannot listen on {}: {e}\nhint: another address with --listen", args.listen))
+        Failure::input(format!(
+            "cannot listen on {}: {e}\nhint: choose another address with --listen",
+            args.listen
+        ))
     })?;
     let address =
         listener.local_addr().map_err(|e| Failure::input(format!("the listener has no address: {e}")))?;
     if !address.ip().is_loopback() {
         text::warn(&format!(
-            "{address} can be reached from outside, by anyone, with keys of their own and what the store holds"
+            "{address} is reachable from outside: anyone can use the proxy with their own key and read the store"
         ));
     }
     let policy = format!("{:?}", args.policy).to_lowercase();
@@ -99,7 +121,7 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
     let signals = tokio::sync::Mutex::new(Signals::new());
     let stop = async {
         code.set(signals.lock().await.next().await);
-        text::note("stopping: answers under way may end; once more stops at once");
+        text::note("stopping: open answers may finish; a second signal stops at once");
         told.notify_one();
     };
     let again = async {

@@ -29,7 +29,7 @@ fn serve_world(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
         None => Timestamp::now().to_zoned(TimeZone::UTC).date(),
         Some(day) => day.parse::<Date>().map_err(|_| {
             Failure::input(format!(
-                "date {day:?} is no day\nhint: write it as yyyy-mm-dd, such as 2025-07-30"
+                "date {day:?} is not a day\nhint: write it as yyyy-mm-dd, such as 2025-07-30"
             ))
         })?,
     };
@@ -40,7 +40,7 @@ fn serve_world(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
         let address = (Ipv4Addr::LOCALHOST, args.port);
         let listener = tokio::net::TcpListener::bind(address).await.map_err(|e| {
             Failure::input(format!(
-                "cannot listen on 127.0.0.1:{}: {e}\nhint: another port with --port",
+                "cannot listen on 127.0.0.1:{}: {e}\nhint: choose another port with --port",
                 args.port
             ))
         })?;

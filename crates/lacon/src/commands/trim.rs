@@ -1,4 +1,4 @@
-//! `lacon trim`: fits messages or a text into a number of tokens.
+//! `lacon trim`: trims messages or a text to a token budget.
 
 use std::process::ExitCode;
 
@@ -33,7 +33,7 @@ fn request_into(args: &TrimArgs, source: &str, encoding: &'static Encoding) -> R
     lazy.commit().map_err(Failure::input)?;
     if args.explain {
         text::note(&format!(
-            "{} → {} tokens; other form: {:?}; only a part left: {:?}; left out: {:?}",
+            "{} → {} tokens; rewritten: {:?}; cut: {:?}; dropped: {:?}",
             trimmed.tokens_before, trimmed.tokens_after, trimmed.reformed, trimmed.digested, trimmed.dropped
         ));
     }
@@ -48,7 +48,8 @@ fn request_into(args: &TrimArgs, source: &str, encoding: &'static Encoding) -> R
         })
         .to_string();
         let request = trimmed.json.trim();
-        text::out(&format!("{{\"schema_version\":1,\"result\":{request},{}", &rest[1..]));
+        // To the byte, as the request came.
+        text::raw(format!("{{\"schema_version\":1,\"result\":{request},{}\n", &rest[1..]).as_bytes());
     } else if args.diff {
         let lines = |text: &str| {
             serde_json::from_str::<Value>(text).map_or_else(|_| text.to_owned(), |v| format!("{v:#}"))
@@ -67,7 +68,7 @@ fn text_into(args: &TrimArgs, source: &str, encoding: &'static Encoding) -> Resu
     let trimmed = trim_text(source, args.tokens, encoding).map_err(Failure::input)?;
     let TrimmedText { text: result, tokens_before: before, tokens_after: after, left_out, .. } = trimmed;
     if args.explain {
-        text::note(&format!("{before} → {after} tokens; {left_out} tokens left out of the middle"));
+        text::note(&format!("{before} → {after} tokens; {left_out} tokens removed from the middle"));
     }
     if args.json {
         text::out(

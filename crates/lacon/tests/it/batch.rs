@@ -34,7 +34,7 @@ fn parquet_becomes_lines() {
     assert_eq!(rows[5]["meta"], serde_json::json!({"venue": "XNAS", "px": 2.5}));
     assert_eq!(rows[5]["tags"], serde_json::json!(["t0", "t1"]));
     assert_eq!(rows[5]["tokens"], 25);
-    assert!(rows[3]["error"].as_str().unwrap().contains("is no string"), "{}", rows[3]);
+    assert!(rows[3]["error"].as_str().unwrap().contains("is not a string"), "{}", rows[3]);
     let whole = std::fs::read_to_string(folder.path().join("out.jsonl")).unwrap();
     for kept in 0..=7 {
         let text: String = whole.split_inclusive('\n').take(kept).collect();
@@ -71,8 +71,8 @@ fn parquet_stays_parquet_with_every_column() {
         .fails(2, "hint: name the output");
     folder
         .lacon(&["batch", "rows.parquet", "-o", "x.parquet", "--field", "body"])
-        .fails(2, "no column \"body\"");
-    folder.lacon(&["batch", "rows.parquet", "-o", "x.parquet", "--field", "day"]).fails(2, "holds no texts");
+        .fails(2, "no text column \"body\"");
+    folder.lacon(&["batch", "rows.parquet", "-o", "x.parquet", "--field", "day"]).fails(2, "not text");
 }
 
 #[test]

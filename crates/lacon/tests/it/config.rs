@@ -36,7 +36,7 @@ fn a_key_is_never_shown() {
     assert!(!done.out.contains("sk-secret") && done.out.contains("[hidden]"), "{}", done.out);
 }
 
-/// Keys that nothing read and keys that nothing declared were the rule in the origin.
+/// Keys that nothing read and keys that nothing declared were the rule in the original system.
 #[test]
 fn defect_18_unknown_settings_are_errors() {
     let folder = Folder::new();

@@ -19,5 +19,6 @@ mod run;
 mod serve;
 mod server;
 mod support;
+mod team;
 mod vendors;
 mod writers;

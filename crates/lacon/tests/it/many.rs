@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::support::Folder;
 
-/// A data folder in the origin's layout with rising prices for three tickers and a benchmark.
+/// A data folder in the original system's layout with rising prices for three tickers and a benchmark.
 fn data(folder: &Folder) -> String {
     for (ticker, slope) in [("AAA", 1.0), ("BBB", -0.5), ("CCC", 0.2), ("SPY", 0.1)] {
         let mut csv = String::from("Date,Open,High,Low,Close,Volume\n");
@@ -67,7 +67,7 @@ fn a_batch_shares_one_budget_and_one_failure_stays_one() {
         "0",
     ]);
     done.fails(1, "");
-    assert!(done.out.contains("the run needs at least") || done.out.contains("left out"), "{}", done.out);
+    assert!(done.out.contains("the run needs at least") || done.out.contains("skipped"), "{}", done.out);
     folder.lacon(&["batch-run", "CRCL", "NOPE"]).fails(2, "no data for ticker NOPE");
     folder.lacon(&["batch-run", "CRCL", "--", "--tim-scale", "0"]).fails(2, "--time-scale");
 }
@@ -174,7 +174,7 @@ fn a_back_test_goes_on_where_it_was_and_remembers_no_future() {
     assert_eq!(reflections(&folder.lacon(&["memory", "--json"]).json()), 2);
     let text = folder.lacon(&["memory", "bbb"]);
     assert!(text.out.contains("looking back: ") && text.out.contains("SIMULATED"), "{}", text.out);
-    folder.lacon(&["memory", "--out", "none"]).fails(2, "no decision is kept");
+    folder.lacon(&["memory", "--out", "none"]).fails(2, "no decisions");
     folder
         .lacon(&["backtest", "AAA", "--from", "2025-02-01", "--to", "2025-01-01"])
         .fails(2, "--from 2025-02-01 is after");
@@ -192,7 +192,7 @@ fn a_decision_is_explained_with_the_source_of_its_figures() {
     assert!(json["traced"].as_u64().unwrap() > 0, "{json:#}");
     assert!(!json["views"].as_array().unwrap().is_empty());
     let text = folder.lacon(&["explain", "one"]);
-    assert!(text.out.contains("what would turn it") && text.out.contains("SIMULATED"), "{}", text.out);
+    assert!(text.out.contains("what would change it") && text.out.contains("SIMULATED"), "{}", text.out);
     folder.lacon(&["explain", "two"]).fails(2, "no run \"two\"");
 }
 

@@ -109,9 +109,9 @@ fn bad_calls_are_told_and_the_server_goes_on() {
     for (name, arguments, expected) in [
         ("get_volume_analysis", json!({}), "needs a ticker"),
         ("get_volume_analysis", json!({"ticker": "../../etc"}), "contains '/'"),
-        ("get_volume_analysis", json!({"ticker": "--data"}), "is no ticker"),
+        ("get_volume_analysis", json!({"ticker": "--data"}), "is not a ticker"),
         ("get_volume_analysis", json!({"ticker": "CRCL", "days": 3}), "has no argument \"days\""),
-        ("get_volume_analysis", json!({"ticker": "CRCL", "as_of": "soon"}), "is no day"),
+        ("get_volume_analysis", json!({"ticker": "CRCL", "as_of": "soon"}), "is not a day"),
         (
             "get_YFin_data_online",
             json!({"symbol": "CRCL", "start_date": "x", "end_date": "2025-07-30"}),
@@ -184,7 +184,7 @@ fn prompts_are_compressed_retrieved_and_expanded() {
         ("compress", json!({"text": "a", "policy": "best"}), "possible values"),
         ("compress", json!({"messages": messages, "policy": "lossy"}), "not compressed with loss"),
         ("expand", json!({"messages": messages, "changed": ["/9"]}), "no text at \"/9\""),
-        ("retrieve", json!({"handle": "0123456789abcdef"}), "holds nothing as 0123456789abcdef"),
+        ("retrieve", json!({"handle": "0123456789abcdef"}), "has no content for 0123456789abcdef"),
         ("retrieve", json!({"handle": "--json"}), "is no handle"),
         ("count", json!({"text": "a", "encoding": "none"}), "none"),
     ] {

@@ -378,7 +378,7 @@ fn rows_of_a_batch_stay_theirs() {
         lines[1],
         r#"{"index":1,"big":123456789012345678901234567890,"half":"\ud800","a":1,"a":2,"tokens":1}"#
     );
-    assert!(lines[2].contains("is no text"), "{}", lines[2]);
+    assert!(lines[2].contains("is not text"), "{}", lines[2]);
     assert_eq!(lines.len(), 3);
 }
 

@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 
 use serde_json::Value;
 
-use crate::support::Folder;
+use crate::{
+    server::{Reply, start},
+    support::Folder,
+};
 
 fn made() -> Folder {
     let folder = Folder::new();
@@ -227,4 +230,115 @@ fn rewritten_prompts_are_shown_when_their_text_is_kept() {
         assert_eq!(receipts.contains("\"before\":"), kept);
         assert!(page.len() < 1_000_000);
     }
+}
+
+/// A report is made from a run's files: none of them can be its place, under any name, and no link is followed.
+#[test]
+fn a_report_never_destroys_what_it_is_made_from() {
+    let folder = made();
+    let run = folder.path().join("results/CRCL/2025-07-30/one");
+    let read = |name: &str| std::fs::read(run.join(name)).unwrap();
+    let decision = "reports/5_decision.md";
+    std::fs::hard_link(run.join("trace.jsonl"), folder.path().join("hard.json")).unwrap();
+    for (flag, file, source) in [
+        ("--html", run.join("run.json"), "run.json"),
+        ("--html", run.join("reports/../journal.jsonl"), "journal.jsonl"),
+        ("--complete", run.join(decision), decision),
+        ("--html", folder.path().join("hard.json"), "trace.jsonl"),
+    ] {
+        let before = read(source);
+        let done = folder.lacon(&["report", "one", flag, file.to_str().unwrap()]);
+        done.fails(2, "which writing would destroy");
+        assert!(read(source) == before, "{source}");
+    }
+    let done = folder.lacon(&[
+        "report",
+        "one",
+        "--trace-format",
+        "chrome",
+        "-o",
+        run.join("trace.jsonl").to_str().unwrap(),
+    ]);
+    done.fails(2, "which writing would destroy");
+    // What an earlier report wrote is written again, whole.
+    for _ in 0..2 {
+        assert_eq!(folder.lacon(&["report", "one", "--complete", "--html", "r.html"]).code, 0);
+    }
+    #[cfg(unix)]
+    {
+        std::fs::write(folder.path().join("other"), "content").unwrap();
+        std::os::unix::fs::symlink("other", folder.path().join("link.html")).unwrap();
+        folder.lacon(&["report", "one", "--html", "link.html"]).fails(2, "is a link to");
+        assert_eq!(std::fs::read(folder.path().join("other")).unwrap(), b"content");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().flatten();
+    assert!(left.into_iter().all(|file| !file.file_name().to_string_lossy().ends_with(".tmp")));
+}
+
+/// A model that speaks to the terminal and to the browser reaches neither.
+#[test]
+fn what_a_model_says_acts_in_no_page_and_on_no_terminal() {
+    const EVIL: &str = "The price holds at 12.5 today.\u{1b}[2J\u{1b}]52;c;aGk=\u{7} \u{9b}31m and \u{202e}rises\u{2066}. \r <script>alert(1)</script> \
+        <img src=x onerror=alert(1)> [a](javascript:alert(1)) ![p](http://evil.example/p.png) <b onclick=x>bold</b>\n\n<style>*{display:none}</style>\n\n";
+    let folder = Folder::new();
+    let url = start(|role| {
+        Reply::Text(format!(
+            "{EVIL}FINAL TRANSACTION PROPOSAL: **HOLD**\nRecommendation: HOLD\n{role} {EVIL}"
+        ))
+    });
+    let run = [
+        "run",
+        "CRCL",
+        "--base-url",
+        &url,
+        "--run-id",
+        "x",
+        "--complete",
+        "--html",
+        "r.html",
+        "--performance-report",
+    ];
+    let done = folder.lacon(&run);
+    let explained = folder.lacon(&["explain", "x"]);
+    let more = folder.lacon(&["report", "x", "--complete", "c.md"]);
+    let json = folder.lacon(&["report", "x", "--json"]);
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    let pages = [read("r.html"), read("results/CRCL/2025-07-30/x/reports/complete.html")];
+    let shown = [
+        &done.out,
+        &done.err,
+        &explained.out,
+        &explained.err,
+        &more.out,
+        &json.out,
+        &read("c.md"),
+        &pages[0],
+        &pages[1],
+    ];
+    for (i, text) in shown.into_iter().enumerate() {
+        let left: Vec<char> = text
+            .chars()
+            .filter(|c| (c.is_control() && !"\n\t".contains(*c)) || ('\u{202a}'..='\u{2069}').contains(c))
+            .filter(|c| !matches!(c, '\u{202f}'..='\u{2065}'))
+            .collect();
+        assert!(left.is_empty(), "{i}: {left:?}");
+    }
+    assert!(pages[1].contains("\\u001b[2J") && pages[1].contains("&lt;script&gt;"));
+    for page in &pages {
+        assert!(page.contains(
+            "http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'"
+        ));
+        for sign in [
+            "<script",
+            "<img",
+            "onerror=alert(1)>",
+            "href=\"javascript",
+            "src=\"http",
+            "<b onclick",
+            "<style>*",
+        ] {
+            assert!(!page.contains(sign), "{sign}");
+        }
+    }
+    serde_json::from_str::<Value>(&json.out).unwrap();
 }

@@ -80,7 +80,10 @@ fn bad_input_is_answered_with_the_value_and_a_hint() {
         (vec!["CRCK"], "no data for ticker CRCK in the bundled offline packs\nhint: did you mean CRCL?"),
         (vec!["ZZZZZZ"], "hint: known tickers are AAPL, CRCL, FIG, NVDA"),
         (vec!["../etc"], "ticker \"../etc\" contains '/'"),
-        (vec!["CRCL", "--date", "2025-02-30"], "date \"2025-02-30\" is no day\nhint: write it as yyyy-mm-dd"),
+        (
+            vec!["CRCL", "--date", "2025-02-30"],
+            "date \"2025-02-30\" is not a day\nhint: write it as yyyy-mm-dd",
+        ),
         (vec!["CRCL", "--date", "2999-01-01"], "date 2999-01-01 is in the future"),
         (
             vec!["CRCL", "--disable", "prefech"],
@@ -177,7 +180,7 @@ fn an_empty_report_and_braces_do_not_stop_the_run() {
     let lost: Vec<&str> =
         json["grade"]["reasons"].as_array().unwrap().iter().filter_map(|r| r["code"].as_str()).collect();
     assert!(lost.contains(&"report_empty"), "{lost:?}");
-    assert_eq!(json["grade"]["origin"], "A+", "the origin's grade cannot see it");
+    assert_eq!(json["grade"]["origin"], "A+", "the original system's grade cannot see it");
     let bull =
         std::fs::read_to_string(folder.path().join("results/CRCL/2025-07-30/r/reports/2_research/bull.md"))
             .unwrap();
@@ -296,7 +299,7 @@ fn a_recorded_run_replays_without_network() {
     folder.lacon(&["run", "CRCL", "--record"]).fails(2, "--tape");
 }
 
-/// The server answers by role, as a replay of recorded texts does: the plan's answer then lacks the judgement.
+/// The server answers by role, as a replay of recorded texts does: the plan's answer then lacks the judgment.
 #[test]
 fn plan_and_judge_in_one_call_replay_with_and_without_a_second_one() {
     let folder = Folder::new();

@@ -105,7 +105,7 @@ fn wrong_flags_are_told() {
         (&["--drain", "0"], "--drain is 0"),
         (&["--disable", "jsn"], "unknown pass \"jsn\""),
         (&["--listen", "8787"], "invalid"),
-        (&["--store", "."], "hint: give another file by --store"),
+        (&["--store", "."], "hint: name another file with --store"),
         (&["--policy", "lossy"], "possible values: off, lossless, safe"),
     ] {
         folder.lacon(&[&["serve"], flags].concat()).fails(2, expected);

@@ -127,7 +127,7 @@ fn settings_of_vendors_are_checked() {
     for (env, value, says) in [
         ("LACON_VENDORS_ROUTES", "prices=fred", "fred gives no prices"),
         ("LACON_VENDORS_ROUTES", "price=yahoo", "did you mean prices?"),
-        ("LACON_VENDORS_YAHOO_URL", "ftp://x", "which is no http address"),
+        ("LACON_VENDORS_YAHOO_URL", "ftp://x", "which is not an http address"),
     ] {
         let url = world.url();
         let mut command = command(&folder, &["run", "MSFT", "--data", "vendors", "--vendors-url", &url]);
@@ -148,9 +148,9 @@ fn a_pack_is_pulled_checked_and_run_on() {
     };
     let pulled = pull(&["MSFT", "AAPL"]).json();
     assert_eq!(pulled["tickers"].as_array().unwrap().len(), 2);
-    pull(&["ZZTOP"]).fails(3, "no data was had of ZZTOP: prices: yahoo: no data");
+    pull(&["ZZTOP"]).fails(3, "no data for ZZTOP: prices: yahoo: no data");
     folder.lacon(&["data", "pull", "../x", "--out", "pack"]).fails(2, "contains '/'");
-    folder.lacon(&["data", "pull", "A", "--date", "2999-01-01"]).fails(2, "is no day up to");
+    folder.lacon(&["data", "pull", "A", "--date", "2999-01-01"]).fails(2, "is not a day up to");
     let checked = folder.lacon(&["data", "verify", "pack", "--json"]).json();
     assert_eq!(
         (checked["tickers"].as_array().unwrap().len(), checked["has_manifest"].as_bool()),
@@ -163,7 +163,7 @@ fn a_pack_is_pulled_checked_and_run_on() {
     let broken = folder.lacon(&["data", "verify", "pack"]);
     assert_eq!(broken.code, 1, "{}", broken.out);
     assert!(broken.out.contains("problem  lacon/AAPL.json"), "{}", broken.out);
-    folder.lacon(&["data", "verify", "nowhere"]).fails(2, "nowhere is no folder");
+    folder.lacon(&["data", "verify", "nowhere"]).fails(2, "nowhere is not a folder");
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn sim_serve_says_where_and_answers() {
     server.wait().unwrap();
     assert!(pulled.code == 0 && pulled.out.starts_with("MSFT: "), "{} {}", pulled.out, pulled.err);
     folder.lacon(&["sim", "serve", "--faults", "teapot=1"]).fails(2, "unknown fault \"teapot\"");
-    folder.lacon(&["sim", "serve", "--date", "soon"]).fails(2, "date \"soon\" is no day");
+    folder.lacon(&["sim", "serve", "--date", "soon"]).fails(2, "date \"soon\" is not a day");
 }
 
 /// A vendor that never stops talking, a file of a million rows, texts with unseen characters: the memory stays bounded.

@@ -1,8 +1,8 @@
-//! Cookie and crumb of a session, also where the vendor asks for consent first.
+//! Cookie and crumb of a session, also if the vendor asks for consent first.
 //!
-//! Where the law wants it, the cookie host sets nothing, or sends to a page that asks whether cookies may be set, and no crumb is
-//! given without an answer. The page is a form with a token of its own; it is answered once per process, with yes to the
-//! default, and what it sets stays in memory and is sent to this vendor alone.
+//! Where law requires it, the cookie host sets nothing, or redirects to a page that asks for consent, and there is no
+//! crumb without an answer. The page is a form with its own token. It is answered once per process, with its default.
+//! Its cookie stays in memory and is sent only to this vendor.
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,9 +1,9 @@
-//! Parquet in and out of `lacon batch`: one row group at a time, columns that nobody asked about copied undecoded.
+//! Parquet in and out of `lacon batch`: one row group at a time; other columns are copied undecoded.
 //!
-//! The footer that makes a Parquet file readable is written last, so a file that a crash cut off holds nothing. A batch
-//! therefore writes one whole file per row group into `OUT.parts`, each renamed into place when it is on the disk; at the
-//! end their encoded columns are put together in `OUT`. What a killed batch leaves is whole parts, one unfinished file that
-//! is written again, and so no row lost or doubled.
+//! The footer of a Parquet file is written last, so a file cut off by a crash is unreadable. A batch therefore writes
+//! one whole file per row group into `OUT.parts`, each renamed when it is on disk. At the end their encoded columns are
+//! joined in `OUT`. A killed batch leaves whole parts and one unfinished file, which is written again, so no row is
+//! lost or doubled.
 
 mod fresh;
 mod groups;

@@ -1,4 +1,4 @@
-//! `lacon bench graph`: what a node costs in the executor, beside a bare tokio `JoinSet` that does nothing else.
+//! `lacon bench graph`: the cost of a node in the executor, beside a bare tokio `JoinSet`.
 
 use std::{process::ExitCode, time::Instant};
 

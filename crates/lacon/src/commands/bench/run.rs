@@ -1,4 +1,4 @@
-//! `lacon bench run`: many simulated runs at once in one process: our own time per run, memory.
+//! `lacon bench run`: many simulated runs at once in one process; overhead per run and memory.
 
 use std::{process::ExitCode, time::Instant};
 

@@ -1,8 +1,9 @@
-//! `lacon bench tokens`: megabytes of UTF-8 a second on texts of four kinds, in interleaved rounds, beside rivals.
+//! `lacon bench tokens`: megabytes of UTF-8 a second on four kinds of text, in interleaved rounds, beside other
+//! tokenizers.
 //!
-//! The rivals live in programs of their own (`benchmarks/rivals`), which keeps them out of this one; they are asked for
-//! one measurement at a time, so that each round has every contender in turn. Before the first pass over a text every
-//! contender is started afresh: one that has seen another text knows its words.
+//! The others live in their own programs (`benchmarks/rivals`) and are asked for one measurement at a time, so each
+//! round has every program in turn. Before the first pass over a text every program is started afresh, because one that
+//! has seen another text knows its words.
 
 mod checks;
 mod corpora;

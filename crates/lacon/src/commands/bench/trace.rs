@@ -1,4 +1,4 @@
-//! `lacon bench trace`: reading and analysing large traces of every form, each in a process of its own.
+//! `lacon bench trace`: reading and analyzing large traces of every format, each in its own process.
 
 mod made;
 

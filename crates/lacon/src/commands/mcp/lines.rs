@@ -1,5 +1,5 @@
-//! Messages as lines over standard input and output. A line that is no message is answered: the library's own transport
-//! is silent about broken JSON, and a client would wait forever for the answer to its id.
+//! MCP messages as lines over stdin and stdout. A malformed line gets an answer: the library's own transport ignores
+//! broken JSON, and a client would wait forever.
 
 use std::{io, sync::Arc};
 
@@ -222,6 +222,11 @@ fn id(line: &[u8]) -> Option<&str> {
         match byte {
             b'"' => {
                 let Some(end) = string_end(line, at) else { break };
+                let next = line[end..].iter().find(|b| !b" \t\r".contains(b));
+                if next.is_some_and(|b| !b":,}]".contains(b)) {
+                    // A quotation mark is missing: what follows is read inside out.
+                    break;
+                }
                 let name = is_key && depth == 1 && is_id(&line[at..end]);
                 (at, is_key) = (end, false);
                 let Some(value) = name.then(|| value_after_colon(line, end)).flatten() else { continue };
@@ -235,6 +240,8 @@ fn id(line: &[u8]) -> Option<&str> {
             b'}' | b']' => (depth, is_key) = (depth.saturating_sub(1), false),
             b',' => is_key = true,
             b' ' | b'\t' | b'\r' => {}
+            // No JSON has this outside of a string: a quote is missing, and what follows cannot be told apart.
+            _ if !byte.is_ascii_alphanumeric() && !b"+-.:".contains(&byte) => break,
             _ => is_key = false,
         }
         at += 1;

@@ -1,7 +1,7 @@
-//! The prompt tools: what `lacon compress`, `expand`, `retrieve` and `count` do, by the same functions.
+//! The prompt tools: `lacon compress`, `expand`, `retrieve` and `count`, with the same functions.
 //!
-//! A call's arguments become the command's flags, so that names, defaults and messages are those of the command line. The
-//! store is the server's alone: no argument names a file.
+//! A call's arguments become the command's flags, so names, defaults and messages are those of the command line. The
+//! store belongs to the server: no argument names a file.
 
 use std::{sync::Arc, time::Instant};
 
@@ -43,7 +43,7 @@ pub fn tools() -> [Tool; 4] {
     let text = word("the text");
     let messages = json!({"type": "array", "items": {"type": "object"},
         "description": "instead of a text: messages as chat, responses or messages requests hold them"});
-    let encoding = word("encoding to count with, o200k_base when left out");
+    let encoding = word("encoding to count with [default: o200k_base]");
     let tool = |name: &'static str, about: &'static str, schema: Value| {
         let Value::Object(schema) = schema else { unreachable!("an object was written") };
         Tool::new(name, about, Arc::new(schema))
@@ -56,35 +56,35 @@ pub fn tools() -> [Tool; 4] {
             json!({"type": "object", "properties": {
                 "text": text, "messages": messages,
                 "policy": {"type": "string", "enum": ["lossless", "safe", "lossy"],
-                    "description": "lossless: exact forms only; safe (default): opaque runs go to the store too; lossy: an extract of a text for the query"},
+                    "description": "lossless: exact forms only; safe (default): blobs go to the store; lossy: an extract of a text for the query"},
                 "ratio": {"type": "number", "description": "with lossy: share of the tokens to keep"},
                 "query": word("with lossy: the question"),
-                "disable": word("passes to leave out, divided by commas"),
-                "enable": word("passes that only run where asked for, divided by commas: outline"),
-                "once": {"type": "boolean", "description": "leave what compress made as it is"},
-                "exact": {"type": "boolean", "description": "give every byte back: JSON laid out by hand stays as it is"},
-                "user_texts": {"type": "boolean", "description": "with messages: shorten what users say too, not only tool results"},
+                "disable": word("passes to switch off, separated by commas"),
+                "enable": word("passes that run only on request, separated by commas: outline"),
+                "once": {"type": "boolean", "description": "leave text that is already compressed as it is"},
+                "exact": {"type": "boolean", "description": "restore every byte: leave hand-formatted JSON as it is"},
+                "user_texts": {"type": "boolean", "description": "with messages: compress user messages too, not only tool results"},
                 "encoding": encoding,
             }}),
         ),
         tool(
             NAMES[1],
-            "Gives back what compress was given.",
+            "Restores the input of compress.",
             json!({"type": "object", "properties": {
                 "text": text, "messages": messages,
-                "changed": {"type": "array", "items": {"type": "string"}, "description": "with messages: what compress said it changed"},
+                "changed": {"type": "array", "items": {"type": "string"}, "description": "with messages: the list `changed` of compress"},
             }}),
         ),
         tool(
             NAMES[2],
-            "Gives the exact content that a marker [blob …, ref=…] stands for.",
+            "Returns the exact content behind a marker [blob …, ref=…].",
             json!({"type": "object", "required": ["handle"], "properties": {
-                "handle": word("the hex digits after ref=; or the whole marker, so that what it says is checked"),
+                "handle": word("the hex digits after ref=, or the whole marker, which is then checked"),
             }}),
         ),
         tool(
             NAMES[3],
-            "Counts the tokens of a text, exactly where the vocabulary is known.",
+            "Counts the tokens of a text, exactly if the vocabulary is public.",
             json!({"type": "object", "required": ["text"], "properties": {
                 "text": text,
                 "model": json!({"type": "array", "items": {"type": "string"}, "description": "models to count for"}),
@@ -107,7 +107,7 @@ pub async fn call(
         _ => count(&mut arguments),
     };
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| format!("the call broke: {e}"))?.map_err(|failure| failure.message)
+    done.map_err(|e| format!("the call failed: {e}"))?.map_err(|failure| failure.message)
 }
 
 fn compress(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolResult, Failure> {
@@ -257,7 +257,7 @@ fn none_left(tool: &str, arguments: &JsonObject, takes: &[&str]) -> Result<(), F
     match arguments.keys().next() {
         None => Ok(()),
         Some(extra) => Err(Failure::input(format!(
-            "{tool} has no argument {extra:?}\nhint: besides what it works on it takes {}",
+            "{tool} has no argument {extra:?}\nhint: it also takes {}",
             takes.join(", ")
         ))),
     }

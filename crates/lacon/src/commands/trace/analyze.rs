@@ -11,7 +11,7 @@ use crate::{
     text,
 };
 
-/// Analyses each trace of each file.
+/// Analyzes each trace of each file.
 pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
     let mut found = Vec::new();
     for file in &args.files {

@@ -1,4 +1,4 @@
-//! The success metrics as a gate: both profiles, the same draws, means with 95 % intervals.
+//! The success metrics as a gate: both profiles on the same random draws, means with 95 % intervals.
 
 use futures_util::StreamExt;
 use lacon_monitor::RunRecord;

@@ -1,4 +1,4 @@
-//! Checks of what goes wrong: faults at every stage, kills, planted keys, long series of runs.
+//! Checks of failures: faults at every stage, kills, planted keys, long series of runs.
 
 use std::{
     collections::BTreeMap,

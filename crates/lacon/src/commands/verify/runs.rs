@@ -136,7 +136,7 @@ pub fn plan_on_the_wire(bench: &Bench<'_>) -> Result<Outcome, Failure> {
         )
     });
     outcome.line(format!(
-        "{} of {} prompts on the wire are the plan's (digest {}), {} pieces",
+        "{} of {} prompts on the wire are the plan's (digest {}), {} sections",
         plan.equal,
         plan.compared,
         &plan.digest[..plan.digest.len().min(12)],

@@ -1,4 +1,4 @@
-//! What a session of `lacon verify` leaves: a log, the results as JSON, a report in Markdown.
+//! The files of a `lacon verify` session: a log, the results as JSON, a report in Markdown.
 
 use std::{fmt::Write as _, path::Path, time::Duration};
 
@@ -62,6 +62,6 @@ pub fn write(args: &VerifyArgs, rows: &[Row], took: Duration) -> Result<Vec<Stri
 
 fn file(folder: &Path, name: &str, content: &[u8]) -> Result<String, Failure> {
     let path = folder.join(name);
-    lacon_trading::report::write_whole(&path, content).map_err(|e| Failure::input(e.to_string()))?;
+    crate::output::write(&path, content, [])?;
     Ok(path.display().to_string())
 }

@@ -18,7 +18,7 @@ use crate::{commands::block_on, failure::Failure, text::thousands};
 
 /// The longest that another task may be delayed.
 const DELAY_LIMIT: Duration = Duration::from_millis(10);
-/// How long a cancelled count may go on.
+/// How long a canceled count may go on.
 const STOP_LIMIT: Duration = Duration::from_millis(1);
 /// Rounds before a limit counts as broken.
 const ROUNDS: u32 = 12;
@@ -45,7 +45,7 @@ fn sample(bytes: usize, salt: usize) -> String {
     text
 }
 
-/// 100 texts of 100 kB at once beside a ticking task; equal counts; a cancelled count stops.
+/// 100 texts of 100 kB at once beside a ticking task; equal counts; a canceled count stops.
 pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
     let o200k = encoding(EncodingName::O200kBase);
     let texts: Vec<Arc<str>> = (0..100).map(|i| sample(100_000, i).into()).collect();
@@ -130,7 +130,7 @@ pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
         format!("another task was delayed by {:.1} ms, 10 are allowed", delay.as_secs_f64() * 1e3)
     });
     outcome.require(stopped <= STOP_LIMIT, || {
-        format!("a cancelled count went on for {:.2} ms, 1 is allowed", stopped.as_secs_f64() * 1e3)
+        format!("a canceled count went on for {:.2} ms, 1 is allowed", stopped.as_secs_f64() * 1e3)
     });
     let (bytes, ms) = (10_000_000.0, took.as_secs_f64() * 1e3);
     outcome.line(format!(
@@ -149,7 +149,7 @@ pub fn async_tokens(_: &Bench<'_>) -> Result<Outcome, Failure> {
         thousands(expected.iter().sum::<usize>() as u64)
     ));
     outcome.line(format!(
-        "a cancelled count stops after {:.3} ms (median of 5, best of {stop_rounds} rounds)",
+        "a canceled count stops after {:.3} ms (median of 5, best of {stop_rounds} rounds)",
         stopped.as_secs_f64() * 1e3
     ));
     outcome.data = json!({ "texts": 100, "bytes": 10_000_000, "ms": ms, "longest_delay_ms": longest.as_secs_f64() * 1e3,

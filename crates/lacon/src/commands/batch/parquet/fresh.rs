@@ -1,4 +1,4 @@
-//! JSON lines to Parquet: some thousand rows a part, in columns of known type and the rest of each row as JSON.
+//! JSON Lines to Parquet: some thousand rows a part, in columns of known type, with the rest of each row as JSON.
 
 use std::{fs::File, io::BufReader, sync::atomic::AtomicBool};
 

@@ -68,7 +68,7 @@ fn open<'a>(work: &'a Work<'a>) -> Result<Source<'a>, Failure> {
     let text = descriptor.columns().iter().position(|column| column.path().parts() == [args.field.clone()]);
     let text = text.ok_or_else(|| {
         Failure::input(format!(
-            "{} has no column {:?} of texts, only {}\nhint: name one with --field",
+            "{} has no text column {:?}, only {}\nhint: name one with --field",
             args.input.display(),
             args.field,
             names()
@@ -77,7 +77,7 @@ fn open<'a>(work: &'a Work<'a>) -> Result<Source<'a>, Failure> {
     let column = descriptor.column(text);
     if column.physical_type() != Physical::BYTE_ARRAY || column.max_rep_level() > 0 {
         return Err(Failure::input(format!(
-            "column {:?} of {} holds no texts but {:?}\nhint: name a column of texts with --field",
+            "column {:?} of {} has {:?}, not text\nhint: name a text column with --field",
             args.field,
             args.input.display(),
             column.physical_type()

@@ -131,7 +131,7 @@ pub fn growth(encoding: &Encoding, gates: &Gates, checks: &mut Vec<Check>) {
     }
 }
 
-/// What 100 counts of 100 kB at once do to the event loop, and how fast a cancelled count ends.
+/// What 100 counts of 100 kB at once do to the event loop, and how fast a canceled count ends.
 pub fn event_loop(
     encoding: &'static Encoding,
     gates: &Gates,
@@ -179,10 +179,10 @@ pub fn event_loop(
         });
         match stopped {
             (None, stopped) => best = best.min((stopped.saturating_duration_since(begun)).as_secs_f64()),
-            (Some(_), _) => text::warn("a count ended before it was cancelled"),
+            (Some(_), _) => text::warn("a count ended before it was canceled"),
         }
     }
-    checks.push(Check::at_most("end of a cancelled count, ms", best * 1e3, gates.cancel_ms));
+    checks.push(Check::at_most("end of a canceled count, ms", best * 1e3, gates.cancel_ms));
     Ok(())
 }
 

@@ -50,7 +50,7 @@ pub struct Gates {
     pub resident_mb: f64,
     /// Twice the input to once the input.
     pub growth: f64,
-    /// From cancelling to the end of the work.
+    /// From canceling to the end of the work.
     pub cancel_ms: f64,
     /// What counting does to the event loop.
     pub loop_delay_ms: f64,

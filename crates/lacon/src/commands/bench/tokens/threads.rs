@@ -1,8 +1,8 @@
-//! What a second thread brings: the time of one to the time of two, in turn and with the same text.
+//! The gain of a second thread: the time of one thread to the time of two, in turn and on the same text.
 //!
-//! Every pass that is timed has one before it that is not, for one thread and for two: both find their tables in the
-//! caches nearest to them. Beside the ratios stands that of plain arithmetic, which needs no memory: more than that the
-//! machine does not give at that time, and when others use its processors it is about one.
+//! Every timed pass has an untimed one before it, for one thread and for two, so both find their tables in the nearest
+//! caches. The ratio of plain arithmetic, which needs no memory, stands beside the others: the machine gives no more
+//! than that at the time.
 
 use std::{hint::black_box, num::NonZeroUsize, time::Instant};
 

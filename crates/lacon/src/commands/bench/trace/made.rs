@@ -1,4 +1,5 @@
-//! Made traces of any size: rounds of the trading graph, each node with a call, its phases and a tool, in every form.
+//! Generated traces of any size: rounds of the trading graph, each node with a call, its phases and a tool, in every
+//! format.
 
 use serde_json::{Value, json};
 

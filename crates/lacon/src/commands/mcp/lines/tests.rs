@@ -90,6 +90,18 @@ fn request(id: &str, text: &str, first: bool) -> String {
     if first { format!("{{{id},{rest}}}") } else { format!("{{{rest},{id}}}") }
 }
 
+/// A lost quotation mark turns names into values and back.
+#[test]
+fn a_lost_quotation_mark_gives_no_wrong_id() {
+    let line = request("\"mine\"", "\"a\"", false);
+    for (at, _) in line.match_indices('"') {
+        let mut broken = line.clone().into_bytes();
+        broken[at] = b'x';
+        let (_, answers) = exchange(&broken);
+        assert_ne!(answers[0]["id"], json!(77), "{at}");
+    }
+}
+
 proptest! {
     #[test]
     fn a_line_is_handed_on_or_answered_once_with_its_id(

@@ -1,0 +1,150 @@
+//! The optimizations: what a run may save, each with its switch.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use lacon_runtime::config::nearest;
+
+/// A named saving that can be switched off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Optimization {
+    /// Tool calls whose arguments are known are made before the model is asked.
+    Prefetch,
+    /// An agent starts when what it reads is there, not when a whole step is done.
+    NoBarrier,
+    /// Word limits are told to the model, and a stream is closed at the end of a sentence behind the limit.
+    WordLimits,
+    /// A reader that allows it gets the short form of a text.
+    Digests,
+    /// What several agents read stands first, in one order, so that a provider's prompt cache finds it.
+    PrefixLayout,
+    /// Tool answers and JSON texts are written in fewer tokens, without loss.
+    Lossless,
+    /// The schema of an answer goes to the provider alone, not into the prompt as well.
+    SchemaOnce,
+    /// Equal tool calls of one run are made once.
+    ToolCache,
+}
+
+impl Optimization {
+    /// All of them, in the order in which they are shown.
+    pub const ALL: [Self; 8] = [
+        Self::Prefetch,
+        Self::NoBarrier,
+        Self::WordLimits,
+        Self::Digests,
+        Self::PrefixLayout,
+        Self::Lossless,
+        Self::SchemaOnce,
+        Self::ToolCache,
+    ];
+
+    /// Its name in files and flags.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prefetch => "prefetch",
+            Self::NoBarrier => "no_barrier",
+            Self::WordLimits => "word_limits",
+            Self::Digests => "digests",
+            Self::PrefixLayout => "prefix_layout",
+            Self::Lossless => "lossless",
+            Self::SchemaOnce => "schema_once",
+            Self::ToolCache => "tool_cache",
+        }
+    }
+
+    /// What it does, in one sentence without its end.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Prefetch => "makes tool calls with known arguments before the model is asked",
+            Self::NoBarrier => "starts an agent when what it reads is there",
+            Self::WordLimits => "tells the model its word limit and closes the stream behind it",
+            Self::Digests => "gives a reader that allows it the short form of a text",
+            Self::PrefixLayout => "puts what several agents read first, for the provider's prompt cache",
+            Self::Lossless => "writes tool answers and JSON in fewer tokens, without loss",
+            Self::SchemaOnce => "sends the schema of an answer once",
+            Self::ToolCache => "makes equal tool calls of a run once",
+        }
+    }
+}
+
+impl fmt::Display for Optimization {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Optimization {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|o| o.name() == text).ok_or_else(|| {
+            let names = || Self::ALL.into_iter().map(Self::name);
+            let hint = match nearest(text, names()) {
+                Some(near) => format!("did you mean {near:?}?"),
+                None => format!("known are: {}", names().collect::<Vec<_>>().join(", ")),
+            };
+            format!("optimization {text:?} is unknown\nhint: {hint}")
+        })
+    }
+}
+
+/// Which optimizations are on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Optimizations(BTreeSet<Optimization>);
+
+impl Default for Optimizations {
+    fn default() -> Self {
+        Self::all()
+    }
+}
+
+impl Optimizations {
+    /// All are on.
+    pub fn all() -> Self {
+        Self(Optimization::ALL.into())
+    }
+
+    /// None is on.
+    pub fn none() -> Self {
+        Self(BTreeSet::new())
+    }
+
+    /// These are on.
+    pub fn of(on: &[Optimization]) -> Self {
+        Self(on.iter().copied().collect())
+    }
+
+    /// Whether one is on.
+    pub fn has(&self, optimization: Optimization) -> bool {
+        self.0.contains(&optimization)
+    }
+
+    /// The same without one.
+    #[must_use]
+    pub fn without(&self, optimization: Optimization) -> Self {
+        let mut set = self.0.clone();
+        set.remove(&optimization);
+        Self(set)
+    }
+
+    /// The same with names switched off and on; `all` stands for every one.
+    ///
+    /// # Errors
+    /// At a name that is none, with the nearest one.
+    pub fn switched(&self, off: &[&str], on: &[&str]) -> Result<Self, String> {
+        let mut set = self.0.clone();
+        for name in off {
+            match *name {
+                "all" => set.clear(),
+                name => drop(set.remove(&name.parse()?)),
+            }
+        }
+        for name in on {
+            match *name {
+                "all" => set.extend(Optimization::ALL),
+                name => drop(set.insert(name.parse()?)),
+            }
+        }
+        Ok(Self(set))
+    }
+}

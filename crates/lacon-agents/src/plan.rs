@@ -1,0 +1,191 @@
+//! The plan of a run: who runs beside whom, what it will take, and what each optimization does for this team.
+//!
+//! Figures are expected ones: lengths follow from word limits, lists and inputs; speeds are those of recorded runs. What
+//! an optimization does is the difference between the plan with it and the plan without it.
+
+mod estimate;
+
+use lacon_tokens::Encoding;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Inputs, Optimization, Optimizations,
+    stages::Stages,
+    team::{Agent, Read, Team},
+};
+
+/// What a run is expected to take.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// Model calls.
+    pub calls: u64,
+    /// Prompt tokens.
+    pub prompt: u64,
+    /// Of these, tokens that a provider's cache should hold.
+    pub cached: u64,
+    /// Tokens of answers.
+    pub completion: u64,
+    /// Millionths of a US dollar; absent where a model has no known price.
+    pub micro_usd: Option<u64>,
+    /// Seconds from the beginning to the end.
+    pub seconds: f64,
+}
+
+impl Expected {
+    /// Prompt and completion tokens.
+    pub fn tokens(&self) -> u64 {
+        self.prompt + self.completion
+    }
+}
+
+/// What one agent is expected to take.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct AgentPlan {
+    /// The agent.
+    pub name: String,
+    /// The model.
+    pub model: String,
+    /// How many stages end before it starts, one after another.
+    pub level: usize,
+    /// Model calls.
+    pub calls: u64,
+    /// Prompt tokens of one call.
+    pub prompt: u64,
+    /// Tokens of one answer.
+    pub answer: u64,
+    /// Seconds of all its calls, those at once counted once.
+    pub seconds: f64,
+}
+
+/// What an optimization does for a team.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Its name.
+    pub optimization: String,
+    /// Whether it is on.
+    pub on: bool,
+    /// The agents on which it acts; empty where there is nothing for it to do.
+    pub acts_on: Vec<String>,
+    /// Tokens that it saves.
+    pub tokens: i64,
+    /// Seconds that it saves.
+    pub seconds: f64,
+    /// Millionths of a US dollar that it saves.
+    pub micro_usd: i64,
+}
+
+/// The plan of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Every agent, in the order of the team.
+    pub agents: Vec<AgentPlan>,
+    /// The whole run.
+    pub expected: Expected,
+    /// Every optimization.
+    pub effects: Vec<Effect>,
+    /// What a user may want to change.
+    pub notes: Vec<String>,
+}
+
+/// Plans a checked team. Nothing is sent.
+pub fn plan(
+    team: &Team,
+    stages: &Stages,
+    inputs: &Inputs,
+    optimizations: &Optimizations,
+    encoding: &Encoding,
+) -> Plan {
+    let estimate = |on: &Optimizations| estimate::Estimate { team, stages, inputs, on, encoding }.whole();
+    let (expected, agents) = estimate(optimizations);
+    let effect = |optimization: Optimization| {
+        let acts_on = acts_on(team, stages, inputs, optimization);
+        let on = optimizations.has(optimization);
+        if acts_on.is_empty() {
+            return Effect {
+                optimization: optimization.name().into(),
+                on,
+                acts_on,
+                tokens: 0,
+                seconds: 0.0,
+                micro_usd: 0,
+            };
+        }
+        let with = estimate(&with(optimizations, optimization)).0;
+        let without = estimate(&optimizations.without(optimization)).0;
+        Effect {
+            optimization: optimization.name().into(),
+            on,
+            acts_on,
+            tokens: without.tokens() as i64 - with.tokens() as i64,
+            seconds: without.seconds - with.seconds,
+            micro_usd: without.micro_usd.zip(with.micro_usd).map_or(0, |(a, b)| a as i64 - b as i64),
+        }
+    };
+    let effects = Optimization::ALL.into_iter().map(effect).collect();
+    Plan { agents, expected, effects, notes: notes(team) }
+}
+
+fn with(optimizations: &Optimizations, one: Optimization) -> Optimizations {
+    optimizations.switched(&[], &[one.name()]).unwrap_or_else(|_| optimizations.clone())
+}
+
+/// The agents for which an optimization has something to do.
+pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Optimization) -> Vec<String> {
+    let acts = |(i, agent): (usize, &Agent)| match optimization {
+        Optimization::Prefetch => !agent.prefetch.is_empty(),
+        Optimization::NoBarrier => {
+            let stage = stages.of(i);
+            // It may start before the whole level before it is done.
+            let before = stages.list.iter().enumerate().filter(|(_, other)| other.level + 1 == stage.level);
+            stage.level > 0 && before.map(|(at, _)| at).any(|at| !stage.after.contains(&at))
+        }
+        Optimization::WordLimits => agent.words > 0,
+        Optimization::Digests => agent.read().any(|read| matches!(read, Read::Digest(_))),
+        Optimization::PrefixLayout => agent.read().any(|read| {
+            let shared = |other: &Agent| other.name != agent.name && other.read().any(|r| r == read);
+            !agent.each.is_empty() || team.agents.iter().any(shared)
+        }),
+        Optimization::Lossless => {
+            let json = |read: Read<'_>| {
+                let of = read.agent().and_then(|name| team.agent(name));
+                of.is_some_and(|of| matches!(of.output, Some(crate::team::Output::Json { .. })))
+            };
+            !agent.prefetch.is_empty() || agent.read().any(json)
+        }
+        Optimization::SchemaOnce => matches!(agent.output, Some(crate::team::Output::Json { .. })),
+        Optimization::ToolCache => {
+            // Equal calls come from equal arguments, which two agents, or two rounds, may have.
+            let user =
+                |tool: &String| team.agents.iter().filter(|other| other.tools.contains(tool)).count() > 1;
+            let speaks_again = Stages::rounds(team, stages.of(i)).is_some_and(|rounds| rounds.most() > 1);
+            !agent.tools.is_empty() && (agent.tools.iter().any(user) || speaks_again)
+        }
+    };
+    // A fan-out over nothing has nothing to save.
+    let empty = |agent: &Agent| inputs.list(&agent.each).is_some_and(<[_]>::is_empty);
+    let agents = team.agents.iter().enumerate().filter(|(_, agent)| !empty(agent));
+    agents.filter(|(i, agent)| acts((*i, agent))).map(|(_, agent)| agent.name.clone()).collect()
+}
+
+/// What is no fault and still looks like a slip.
+fn notes(team: &Team) -> Vec<String> {
+    let result = crate::record::result_agent(team).map(|agent| agent.name.as_str());
+    let heard = |name: &str| {
+        let of_rounds = |rounds: &crate::team::Rounds| rounds.agents.iter().any(|member| member == name);
+        Some(name) == result
+            || team.decision.as_ref().is_some_and(|decision| decision.agent == name)
+            || team.agents.iter().any(|agent| crate::stages::needs(team, agent).contains(&name))
+            || team.loops.values().chain(team.groups.values()).any(of_rounds)
+    };
+    let unread = team.agents.iter().filter(|agent| !heard(&agent.name));
+    let unread =
+        unread.map(|agent| format!("nobody reads agent {:?}: its calls cost and change nothing", agent.name));
+    let free = team.agents.iter().filter(|agent| agent.words == 0 && agent.output.is_none());
+    let free = free.map(|agent| {
+        format!(
+            "agent {:?} has no word limit: words = 200 would bound its answer and those who read it",
+            agent.name
+        )
+    });
+    unread.chain(free).collect()
+}

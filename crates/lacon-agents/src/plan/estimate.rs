@@ -1,0 +1,302 @@
+//! The arithmetic behind a plan.
+
+use lacon_llm::Usage;
+use lacon_monitor::prices;
+use lacon_tokens::Encoding;
+
+use super::{AgentPlan, Expected};
+use crate::{
+    Inputs, Optimization, Optimizations, answer,
+    prompt::RULES,
+    stages::{Kind, Stage, Stages},
+    team::{Agent, Output, Read, Speaking, Team},
+    template::{self, Part},
+};
+
+/// Tokens a word, in English prose.
+const TOKENS_PER_WORD: f64 = 1.35;
+/// Words of an answer without a limit: the median of recorded reports.
+const FREE_WORDS: f64 = 320.0;
+/// Tokens of a list's line, and of a JSON answer.
+const LINE_TOKENS: f64 = 14.0;
+const JSON_TOKENS: f64 = 60.0;
+/// Tokens of a tool's answer, of a tool's declaration, and of a model's request for a call.
+const TOOL_TOKENS: f64 = 180.0;
+const SPEC_TOKENS: f64 = 70.0;
+const CALL_TOKENS: f64 = 30.0;
+/// The share that a digest keeps, and the share that JSON keeps in fewer tokens.
+const DIGEST_SHARE: f64 = 0.7;
+const LOSSLESS_SHARE: f64 = 0.7;
+/// Tokens of a schema in the prompt.
+const SCHEMA_TOKENS: f64 = 120.0;
+/// Tokens of what stands around a prompt: the rules of form in the instruction, headings.
+const FRAME_TOKENS: f64 = 40.0;
+/// Providers cache prefixes from this many tokens.
+const CACHE_FROM: f64 = 1_024.0;
+/// Seconds to the first token of small and of large models, seconds per thousand prompt tokens, tokens a second, seconds of
+/// a tool call: medians of recorded runs.
+const FIRST_TOKEN_S: (f64, f64) = (1.011, 1.757);
+const PROMPT_S_PER_1K: f64 = 0.0264;
+const TOKENS_PER_S: f64 = 45.0;
+const TOOL_S: f64 = 0.6;
+
+pub(super) struct Estimate<'e> {
+    pub team: &'e Team,
+    pub stages: &'e Stages,
+    pub inputs: &'e Inputs,
+    pub on: &'e Optimizations,
+    pub encoding: &'e Encoding,
+}
+
+/// What one agent takes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    calls: f64,
+    prompt: f64,
+    cached: f64,
+    answer: f64,
+    /// Seconds of one time that it speaks, its whole fan-out included.
+    seconds: f64,
+}
+
+impl Estimate<'_> {
+    pub fn whole(&self) -> (Expected, Vec<AgentPlan>) {
+        let parts: Vec<Share> = (0..self.team.agents.len()).map(|i| self.agent(i)).collect();
+        let mut expected = Expected { micro_usd: Some(0), ..Expected::default() };
+        let mut agents = Vec::new();
+        for (i, (agent, part)) in self.team.agents.iter().zip(&parts).enumerate() {
+            let (prompt, cached) = (part.calls * part.prompt, part.calls * part.cached);
+            let answer = part.calls * part.answer;
+            expected.calls += part.calls.round() as u64;
+            expected.prompt += prompt.round() as u64;
+            expected.cached += cached.round() as u64;
+            expected.completion += answer.round() as u64;
+            let usage = Usage {
+                input: Some((prompt - cached).max(0.0) as u64),
+                cached: Some(cached as u64),
+                output: Some(answer as u64),
+                ..Usage::default()
+            };
+            let cost = prices::cost(self.team.model(agent), &usage);
+            expected.micro_usd = expected.micro_usd.zip(cost).map(|(sum, cost)| sum + cost);
+            agents.push(AgentPlan {
+                name: agent.name.clone(),
+                model: self.team.model(agent).to_owned(),
+                level: self.stages.of(i).level,
+                calls: part.calls.round() as u64,
+                prompt: part.prompt.round() as u64,
+                answer: part.answer.round() as u64,
+                seconds: part.seconds,
+            });
+        }
+        expected.seconds = self.seconds(&parts);
+        (expected, agents)
+    }
+
+    /// The longest way through the stages; with barriers the sum of the slowest of each level.
+    fn seconds(&self, parts: &[Share]) -> f64 {
+        let of = |stage: &Stage| {
+            let members = stage.members.iter().map(|member| parts[*member].seconds);
+            match Stages::rounds(self.team, stage) {
+                None => members.sum::<f64>(),
+                Some(rounds) => {
+                    let one = match rounds.at {
+                        Speaking::Turns => members.sum::<f64>(),
+                        Speaking::Once => members.fold(0.0, f64::max),
+                    };
+                    one * self.rounds(stage)
+                }
+            }
+        };
+        let list = &self.stages.list;
+        if !self.on.has(Optimization::NoBarrier) {
+            let levels = list.iter().map(|stage| stage.level + 1).max().unwrap_or(0);
+            let slowest = |level| list.iter().filter(|s| s.level == level).map(of).fold(0.0, f64::max);
+            return (0..levels).map(slowest).sum();
+        }
+        let mut ends: Vec<f64> = Vec::new();
+        for stage in list {
+            let begin = stage.after.iter().map(|after| ends[*after]).fold(0.0, f64::max);
+            ends.push(begin + of(stage));
+        }
+        ends.into_iter().fold(0.0, f64::max)
+    }
+
+    fn count(&self, text: &str) -> f64 {
+        self.encoding.count(text) as f64
+    }
+
+    /// Rounds that a stage is expected to take: one that may end early takes half of them.
+    fn rounds(&self, stage: &Stage) -> f64 {
+        Stages::rounds(self.team, stage).map_or(1.0, |rounds| {
+            let most = f64::from(rounds.most());
+            if rounds.until.is_some() { (1.0 + most) / 2.0 } else { most }
+        })
+    }
+
+    /// Lines of a list: the number that the prompt names, else a few.
+    fn lines(&self, agent: &Agent, most: usize) -> f64 {
+        let filled = template::fill(&agent.prompt, |name| self.inputs.text(name));
+        let head = answer::bounded(&filled, 4_096);
+        let numbers = head.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<usize>().ok());
+        let named = numbers.into_iter().find(|n| (1..=most).contains(n));
+        named.unwrap_or(most.min(5)) as f64
+    }
+
+    fn items(&self, agent: &Agent) -> f64 {
+        if agent.each.is_empty() {
+            return 1.0;
+        }
+        if let Some(items) = self.inputs.list(&agent.each) {
+            return items.len() as f64;
+        }
+        let lister = self.team.lister(&agent.each).and_then(|lister| Some((lister, lister.list()?.1)));
+        lister.map_or(0.0, |(lister, most)| self.lines(lister, most))
+    }
+
+    fn answer(&self, agent: &Agent) -> f64 {
+        match &agent.output {
+            Some(Output::List { .. }) => {
+                agent.list().map_or(0.0, |(_, most)| self.lines(agent, most)) * LINE_TOKENS
+            }
+            Some(Output::Json { .. }) => JSON_TOKENS,
+            None if agent.words > 0 && self.on.has(Optimization::WordLimits) => {
+                f64::from(agent.words).min(FREE_WORDS) * TOKENS_PER_WORD
+            }
+            None => FREE_WORDS * TOKENS_PER_WORD,
+        }
+    }
+
+    /// Tokens of one thing that is read.
+    fn read(&self, read: Read<'_>) -> f64 {
+        let (name, short) = match read {
+            Read::Input(name) => return self.inputs.text(name).map_or(0.0, |text| self.count(text)),
+            Read::Whole(name) => (name, false),
+            Read::Digest(name) => (name, true),
+        };
+        let Some(i) = self.team.agents.iter().position(|agent| agent.name == name) else { return 0.0 };
+        let agent = &self.team.agents[i];
+        let stage = self.stages.of(i);
+        let times = if stage.kind == Kind::Group { self.rounds(stage) } else { 1.0 };
+        let mut tokens = (self.answer(agent) + 8.0) * self.items(agent) * times;
+        if short && self.on.has(Optimization::Digests) {
+            tokens *= DIGEST_SHARE;
+        }
+        let json = matches!(agent.output, Some(Output::Json { .. }));
+        if json && !agent.each.is_empty() && self.on.has(Optimization::Lossless) {
+            tokens *= LOSSLESS_SHARE;
+        }
+        tokens
+    }
+
+    fn instruction(&self, agent: &Agent) -> f64 {
+        let mut tokens = self.count(RULES) + FRAME_TOKENS;
+        for part in template::parse(&agent.prompt).unwrap_or_default() {
+            tokens += match part {
+                Part::Text(text) => self.count(&text),
+                Part::Name(name) if name == crate::check::ITEM => self.item(agent),
+                Part::Name(name) => self.inputs.text(&name).map_or(0.0, |text| self.count(text)),
+            };
+        }
+        let json = matches!(agent.output, Some(Output::Json { .. }));
+        if json && !self.on.has(Optimization::SchemaOnce) { tokens + SCHEMA_TOKENS } else { tokens }
+    }
+
+    /// Tokens of an item: of a list that is given their mean.
+    fn item(&self, agent: &Agent) -> f64 {
+        let given = self.inputs.list(&agent.each).filter(|items| !items.is_empty());
+        let text = given.and_then(|items| Some((self.inputs.text(&agent.each)?, items.len())));
+        text.map_or(LINE_TOKENS, |(text, n)| self.count(text) / n as f64)
+    }
+
+    fn agent(&self, i: usize) -> Share {
+        let agent = &self.team.agents[i];
+        let stage = self.stages.of(i);
+        let (items, rounds) = (self.items(agent), self.rounds(stage));
+        let speaks_with = |read: &Read<'_>| {
+            let other = read.agent().and_then(|name| self.team.agents.iter().position(|a| a.name == name));
+            stage.kind != Kind::Single && other.is_some_and(|other| stage.members.contains(&other))
+        };
+        let read: f64 = agent.read().filter(|read| !speaks_with(read)).map(|read| self.read(read)).sum();
+        let heard = if stage.kind == Kind::Single {
+            0.0
+        } else {
+            // In the first round about half of the others have spoken, later all.
+            let all: f64 = stage.members.iter().map(|m| self.answer(&self.team.agents[*m])).sum();
+            all * (1.0 - 0.5 / rounds)
+        };
+        let prompt = self.instruction(agent) + read + heard;
+        let answer = self.answer(agent);
+        let share = agent
+            .when
+            .as_ref()
+            .map_or(1.0, |when| when.says.len() as f64 / self.team.choices(&when.agent).len().max(1) as f64);
+        let mut part = Share { calls: items * rounds * share, prompt, answer, ..Share::default() };
+        part.cached = self.cached(agent, i, items, prompt);
+        let call_s = self.call_s(agent, prompt, answer);
+        let (extra_calls, extra_s) = self.with_tools(agent, i, &mut part);
+        part.calls *= 1.0 + extra_calls;
+        let waves = if agent.each.is_empty() { 1.0 } else { (items / agent.at_once() as f64).ceil() };
+        part.seconds = waves * (call_s + extra_s);
+        part
+    }
+
+    /// Adds what tools put into prompts; gives the further calls for each call, and their seconds.
+    fn with_tools(&self, agent: &Agent, i: usize, part: &mut Share) -> (f64, f64) {
+        if agent.tools.is_empty() {
+            return (0.0, 0.0);
+        }
+        let n = agent.tools.len() as f64;
+        let prefetches = self.on.has(Optimization::Prefetch) && !agent.prefetch.is_empty();
+        let known = if prefetches { agent.prefetch.len() as f64 } else { 0.0 };
+        part.prompt += known * TOOL_TOKENS;
+        let early = agent.each.is_empty() && self.stages.of(i).level > 0 && agent.when.is_none();
+        let wait = if prefetches && !early { TOOL_S } else { 0.0 };
+        if known >= n {
+            return (0.0, wait);
+        }
+        // The first call asks for the tools, the second answers with what they gave.
+        let (asks, answers) = (part.prompt + n * SPEC_TOKENS, part.prompt + n * (SPEC_TOKENS + TOOL_TOKENS));
+        let seconds = self.call_s(agent, asks, CALL_TOKENS) + TOOL_S + wait;
+        part.prompt = (asks + answers) / 2.0;
+        part.answer = (CALL_TOKENS + part.answer) / 2.0;
+        (1.0, seconds)
+    }
+
+    fn call_s(&self, agent: &Agent, prompt: f64, answer: f64) -> f64 {
+        let quick = is_small(self.team.model(agent));
+        let first = if quick { FIRST_TOKEN_S.0 } else { FIRST_TOKEN_S.1 };
+        first + prompt / 1_000.0 * PROMPT_S_PER_1K + answer / TOKENS_PER_S
+    }
+
+    /// Tokens of a call that an earlier one has sent as its beginning.
+    fn cached(&self, agent: &Agent, i: usize, items: f64, prompt: f64) -> f64 {
+        if !self.on.has(Optimization::PrefixLayout) {
+            return 0.0;
+        }
+        let level = self.stages.of(i).level;
+        let sent_before = |read: Read<'_>| {
+            let reads = |(j, other): (usize, &Agent)| {
+                self.stages.of(j).level < level && other.read().any(|r| r == read)
+            };
+            self.team.agents.iter().enumerate().any(reads)
+        };
+        let fans_out = !agent.each.is_empty();
+        let shared: f64 = agent
+            .read()
+            .filter(|read| fans_out || sent_before(*read))
+            .map(|read| self.read(read))
+            .sum::<f64>()
+            + self.count(RULES);
+        if shared < CACHE_FROM {
+            return 0.0;
+        }
+        let hits = if fans_out { (1.0 - agent.at_once() as f64 / items.max(1.0)).max(0.0) } else { 1.0 };
+        shared.min(prompt) * hits
+    }
+}
+
+/// Whether a model is one of the small ones of its family.
+fn is_small(model: &str) -> bool {
+    ["mini", "nano", "flash", "haiku", "small", "lite"].iter().any(|word| model.contains(word))
+}

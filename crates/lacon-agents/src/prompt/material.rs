@@ -1,0 +1,193 @@
+//! What an agent reads: texts of others and inputs under headings, whole or as digests.
+
+use lacon_prompt::shorten::{Policy, ShortenOptions, shorten};
+use lacon_tokens::Encoding;
+use serde_json::Value;
+
+use super::join;
+use crate::{
+    Optimization, answer,
+    digest::digest,
+    run::Context,
+    stages::Kind,
+    state::{Said, TeamState, Text},
+    team::{Agent, Output, Read},
+};
+
+/// What an agent reads, made once however many of its calls hold it.
+#[derive(Clone, Debug, Default)]
+pub struct Material {
+    /// What other calls begin with too.
+    pub shared: String,
+    /// What this agent alone reads.
+    pub own: String,
+    /// Tokens that an optimization kept out of it.
+    pub(crate) savings: Vec<(Optimization, i64)>,
+}
+
+/// One text under its heading.
+struct Block {
+    text: String,
+    /// How many agents read it in this form.
+    readers: usize,
+    /// Its place in the order that all prompts keep.
+    rank: usize,
+}
+
+/// Builds what an agent reads from what was said so far.
+pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> Material {
+    let mut material = Material::default();
+    let mut blocks: Vec<Block> = agent
+        .read()
+        // What is said in rounds of one's own is heard there.
+        .filter(|read| !context.speaks_with(agent, *read))
+        // Of whom a condition passed over there is nothing to say.
+        .filter(|read| !read.agent().is_some_and(|name| state.passed_over(name)))
+        .filter_map(|read| {
+            let text = match read {
+                Read::Input(name) => format!("## {name}\n{}", context.inputs.text(name)?.trim()),
+                Read::Whole(name) => block(context, name, false, state, &mut material.savings),
+                Read::Digest(name) => block(context, name, true, state, &mut material.savings),
+            };
+            Some(Block { text, readers: readers(context, read), rank: rank(context, read) })
+        })
+        .collect();
+    if !context.has(Optimization::PrefixLayout) {
+        let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
+        material.own = join(&texts);
+        return material;
+    }
+    // The most read first: prompts then part as late as they can.
+    blocks.sort_by_key(|block| (std::cmp::Reverse(block.readers), block.rank));
+    let fans_out = !agent.each.is_empty();
+    let (shared, own): (Vec<&Block>, Vec<&Block>) =
+        blocks.iter().partition(|block| fans_out || block.readers > 1);
+    let texts = |blocks: Vec<&Block>| {
+        let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
+        join(&texts)
+    };
+    (material.shared, material.own) = (texts(shared), texts(own));
+    material
+}
+
+/// How many agents read a text in this form.
+fn readers(context: &Context, read: Read<'_>) -> usize {
+    let reads = |agent: &&Agent| agent.read().any(|other| other == read);
+    context.team.agents.iter().filter(reads).count()
+}
+
+/// Inputs first, then agents in the order of the team, the whole form before the short one.
+fn rank(context: &Context, read: Read<'_>) -> usize {
+    let n = context.team.inputs.len();
+    let of = |name: &str| context.team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    match read {
+        Read::Input(name) => context.team.inputs.keys().position(|input| input == name).unwrap_or(0),
+        Read::Whole(name) => n + of(name) * 2,
+        Read::Digest(name) => n + of(name) * 2 + 1,
+    }
+}
+
+/// What an agent said, under its name. Readers of a discussion get all of it, others what was said last.
+fn block(
+    context: &Context,
+    name: &str,
+    short: bool,
+    state: &TeamState,
+    savings: &mut Vec<(Optimization, i64)>,
+) -> String {
+    let position = context.team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let agent = &context.team.agents[position];
+    let all: Vec<&Said> = match context.stages.of(position).kind {
+        Kind::Group => state.of(name).collect(),
+        _ => state.last(name).into_iter().collect(),
+    };
+    let encoding = context.run.options.counter.get().encoding;
+    let short = short && context.has(Optimization::Digests);
+    let mut texts: Vec<String> = Vec::new();
+    for said in &all {
+        let mut text = whole(context, agent, said, encoding, savings);
+        if short {
+            let digest = digest(&text, encoding);
+            let saved = encoding.count(&text) as i64 - encoding.count(&digest) as i64;
+            if saved > 0 {
+                savings.push((Optimization::Digests, saved));
+            }
+            text = digest;
+        }
+        texts.push(if all.len() > 1 { format!("(round {})\n{text}", said.round) } else { text });
+    }
+    if texts.is_empty() {
+        texts.push("(no text)".into());
+    }
+    format!("## {name}{}\n{}", if short { ", in short" } else { "" }, texts.join("\n\n"))
+}
+
+/// All texts of one time that an agent spoke.
+fn whole(
+    context: &Context,
+    agent: &Agent,
+    said: &Said,
+    encoding: &Encoding,
+    savings: &mut Vec<(Optimization, i64)>,
+) -> String {
+    if matches!(agent.output, Some(Output::Json { .. })) {
+        return as_json(context, said, encoding, savings);
+    }
+    if said.items.is_empty() {
+        return said.texts.iter().map(shown).collect::<Vec<_>>().join("\n\n");
+    }
+    let titled = said.items.iter().zip(&said.texts).map(|(item, text)| {
+        let title: String = item.lines().next().unwrap_or_default().chars().take(100).collect();
+        format!("### {title}\n{}", shown(text))
+    });
+    titled.collect::<Vec<_>>().join("\n\n")
+}
+
+fn shown(text: &Text) -> String {
+    match (&text.failure, &text.chosen) {
+        (Some(reason), _) => format!("(no text: {reason})"),
+        (None, Some(chosen)) => format!("({})\n{}", chosen.value, text.text.trim()),
+        (None, None) => text.text.trim().to_owned(),
+    }
+}
+
+/// JSON answers as one value: of a fan-out an array in the order of the items. What is no JSON stands in it as text.
+fn as_json(
+    context: &Context,
+    said: &Said,
+    encoding: &Encoding,
+    savings: &mut Vec<(Optimization, i64)>,
+) -> String {
+    let value = |text: &Text| match &text.failure {
+        Some(reason) => Value::from(format!("(no text: {reason})")),
+        None => answer::json(&text.text).unwrap_or_else(|| Value::from(text.text.clone())),
+    };
+    let text = match said.texts.as_slice() {
+        [one] if said.items.is_empty() => value(one).to_string(),
+        texts => {
+            let rows: Vec<String> = texts.iter().map(|text| value(text).to_string()).collect();
+            format!("[{}]", rows.join(",\n"))
+        }
+    };
+    lossless(context, &text, encoding, savings)
+}
+
+/// The same text in fewer tokens, where it can be had back exactly.
+pub(crate) fn lossless(
+    context: &Context,
+    text: &str,
+    encoding: &Encoding,
+    savings: &mut Vec<(Optimization, i64)>,
+) -> String {
+    if !context.has(Optimization::Lossless) {
+        return text.to_owned();
+    }
+    let shortened = shorten(text, &ShortenOptions::new(Policy::Lossless), None, encoding);
+    match shortened {
+        Ok(short) if short.tokens_after < short.tokens_before => {
+            savings.push((Optimization::Lossless, (short.tokens_before - short.tokens_after) as i64));
+            short.text
+        }
+        _ => text.to_owned(),
+    }
+}

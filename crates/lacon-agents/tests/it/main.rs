@@ -1,0 +1,10 @@
+//! Everything that the crate promises, from its edge.
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+
+mod checks;
+mod optimizations;
+mod properties;
+mod runs;
+mod scale;
+mod shipped;
+mod support;

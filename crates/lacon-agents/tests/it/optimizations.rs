@@ -1,0 +1,151 @@
+//! Each optimization: on which teams it acts, on which it must not, and what its switch changes.
+
+use std::sync::{Arc, Mutex};
+
+use lacon_agents::{
+    Optimization, Optimizations, Settings, Team, Tools,
+    plan::{acts_on, plan},
+    stages::stages,
+};
+use lacon_llm::{Request, Response};
+use serde_json::{Value, json};
+
+use crate::support::{Scripted, done, inputs, team};
+
+const TOOL: &str = "[[tool]]\nname = \"look\"\narguments = { q = \"what\" }\ncode = true\n";
+
+/// A team for which an optimization has something to do, with the agents on which it acts, and one for which it has not.
+fn teams(optimization: Optimization) -> (String, &'static [&'static str], String) {
+    let agent =
+        |name: &str, rest: &str| format!("[[agent]]\nname = \"{name}\"\nprompt = \"do {name}\"\n{rest}\n");
+    let plain = agent("a", "") + &agent("b", "reads = [\"a\"]");
+    let fetches = "tools = [\"look\"]\nprefetch = { look = { q = \"x\" } }";
+    match optimization {
+        Optimization::Prefetch => {
+            (agent("a", fetches) + TOOL, &["a"], agent("a", "tools = [\"look\"]") + TOOL)
+        }
+        Optimization::NoBarrier => {
+            let wide = agent("a", "")
+                + &agent("b", "")
+                + &agent("c", "reads = [\"a\"]")
+                + &agent("d", "reads = [\"b\", \"c\"]");
+            (wide, &["c"], plain)
+        }
+        Optimization::WordLimits => (agent("a", "words = 30"), &["a"], plain),
+        Optimization::Digests => (agent("a", "") + &agent("b", "reads = [\"digest:a\"]"), &["b"], plain),
+        Optimization::PrefixLayout => (
+            agent("a", "") + &agent("b", "reads = [\"a\"]") + &agent("c", "reads = [\"a\"]"),
+            &["b", "c"],
+            plain,
+        ),
+        Optimization::Lossless => {
+            let json = "output = { json = '{\"type\": \"object\", \"properties\": {\"k\": {\"type\": \"number\"}}}' }";
+            (agent("a", json) + &agent("b", "reads = [\"a\"]"), &["b"], plain)
+        }
+        Optimization::SchemaOnce => {
+            (agent("a", "output = { json = '{\"type\": \"object\"}' }"), &["a"], plain)
+        }
+        Optimization::ToolCache => {
+            (agent("a", fetches) + &agent("b", fetches) + TOOL, &["a", "b"], agent("a", fetches) + TOOL)
+        }
+    }
+}
+
+fn acts(team: &Team, optimization: Optimization) -> Vec<String> {
+    acts_on(team, &stages(team).unwrap(), &inputs(team, &[]), optimization)
+}
+
+#[test]
+fn each_acts_where_there_is_something_to_do_and_nowhere_else() {
+    for optimization in Optimization::ALL {
+        let (with, agents, without) = teams(optimization);
+        assert_eq!(acts(&team(&with), optimization), agents, "{optimization}");
+        assert!(acts(&team(&without), optimization).is_empty(), "{optimization}");
+    }
+}
+
+#[test]
+fn a_plan_never_says_that_one_costs_tokens() {
+    let encoding = lacon_tokens::for_model("gpt-4o").encoding;
+    for optimization in Optimization::ALL {
+        let team = team(&teams(optimization).0);
+        let stages = stages(&team).unwrap();
+        let plan = plan(&team, &stages, &inputs(&team, &[]), &Optimizations::all(), encoding);
+        for effect in plan.effects {
+            assert!(effect.tokens >= 0 && effect.seconds >= -1e-9, "{optimization}: {effect:?}");
+            assert!(!effect.acts_on.is_empty() || effect.tokens == 0, "{effect:?}");
+        }
+    }
+}
+
+/// What goes over the wire for a team with an optimization on or off.
+async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>, usize) {
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let kept = Arc::clone(&requests);
+    let client = Scripted(move |request: &Request| {
+        kept.lock().unwrap().push(request.clone());
+        let mut response =
+            Response::new("m", "It is 41.\n".to_owned() + &"Nothing more is said about it here. ".repeat(9));
+        if request.response_format.is_some() {
+            response.text =
+                Value::Array((0..9).map(|i| json!({"name": "a", "k": i, "long": "b"})).collect()).to_string();
+        }
+        let told = request.messages.iter().any(|m| m.role == lacon_llm::Role::Tool);
+        if !request.tools.is_empty() && !told {
+            let call = lacon_llm::ToolCall {
+                id: "1".into(),
+                name: "look".into(),
+                arguments: "{\"q\": \"x\"}".into(),
+            };
+            response = Response { tool_calls: vec![call], ..Response::new("m", "") };
+        }
+        Ok(response)
+    });
+    let calls = Arc::new(Mutex::new(0));
+    let counted = Arc::clone(&calls);
+    let tools = Tools::new().with("look", move |_| {
+        *counted.lock().unwrap() += 1;
+        async { Ok("found 17".to_owned()) }
+    });
+    let all = Optimizations::all();
+    let optimizations = if on { all } else { all.without(optimization) };
+    done(Settings { tools, optimizations, ..Settings::new(team(text), Arc::new(client)) }).await;
+    let requests = requests.lock().unwrap().clone();
+    let calls = *calls.lock().unwrap();
+    (requests, calls)
+}
+
+fn text(requests: &[Request]) -> String {
+    requests.iter().flat_map(|r| &r.messages).map(|m| m.content.clone() + "\n").collect()
+}
+
+#[tokio::test]
+async fn each_switch_changes_what_is_sent() {
+    for optimization in Optimization::ALL {
+        let (with, ..) = teams(optimization);
+        let (on, calls_on) = sent(&with, true, optimization).await;
+        let (off, calls_off) = sent(&with, false, optimization).await;
+        let has = |requests: &[Request], part: &str| text(requests).contains(part);
+        let changed = match optimization {
+            Optimization::Prefetch => {
+                on.len() == 1 && on[0].tools.is_empty() && has(&on, "found 17") && off.len() == 2
+            }
+            // The order of what is sent is that of the graph; what is sent is the same.
+            Optimization::NoBarrier => on.len() == 4 && off.len() == 4,
+            Optimization::WordLimits => {
+                has(&on, "at most 30 words")
+                    && on[0].enough.is_some()
+                    && !has(&off, "at most 30")
+                    && off[0].enough.is_none()
+            }
+            Optimization::Digests => has(&on, "## a, in short") && text(&on).len() < text(&off).len(),
+            Optimization::PrefixLayout => {
+                on[1].messages[..2] == on[2].messages[..2] && off[1].messages[0] != off[2].messages[0]
+            }
+            Optimization::Lossless => text(&on).len() < text(&off).len() && has(&off, "\"long\":\"b\""),
+            Optimization::SchemaOnce => !has(&on, "fit this schema") && has(&off, "fit this schema"),
+            Optimization::ToolCache => calls_on == 1 && calls_off == 2,
+        };
+        assert!(changed, "{optimization}: {calls_on} {calls_off}\n{}\n---\n{}", text(&on), text(&off));
+    }
+}

@@ -1,0 +1,117 @@
+//! `lacon check`: a team's faults, what each optimization will do for it, and what it will take; nothing is sent.
+
+use std::{collections::BTreeMap, process::ExitCode};
+
+use lacon_agents::{
+    Inputs, Optimizations, Plan, Team,
+    plan::plan,
+    stages::{self, Stages},
+    team::InputKind,
+};
+use serde_json::{Value, json};
+
+use super::team;
+use crate::{
+    args::team::CheckArgs,
+    failure::Failure,
+    text::{self, thousands},
+};
+
+/// Prints the plan of a team.
+pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let mut team = team::load(&args.team)?;
+    let mut on = team::profile(&mut team, args.profile.as_deref())?;
+    team::set_models(&mut team, args.quick_model.as_deref(), args.deep_model.as_deref());
+    team::set_tools(&mut team, &args.given.tool)?;
+    let off: Vec<&str> = args.disable.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
+    on = on.switched(&off, &[]).map_err(Failure::input)?;
+    let (inputs, made_up) = sampled(&team, team::given(&args.given.input)?)?;
+    let stages = stages::stages(&team).map_err(|cycle| Failure::input(cycle.join(" -> ")))?;
+    let model = team.agents.last().map_or(lacon_agents::team::DEFAULT_MODEL, |agent| team.model(agent));
+    let encoding = lacon_tokens::for_model(model).encoding;
+    let planned = plan(&team, &stages, &inputs, &on, encoding);
+    let none = plan(&team, &stages, &inputs, &Optimizations::none(), encoding);
+    if args.json {
+        let found = json!({ "schema_version": 1, "team": team.name, "made_up_inputs": made_up, "plan": planned,
+            "without_optimizations": none.expected });
+        text::out(&format!("{found:#}"));
+        return Ok(ExitCode::SUCCESS);
+    }
+    print(&team, &stages, &planned, &none, &made_up);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Inputs for a plan: those that are given, and a sample in place of each that is missing.
+fn sampled(team: &Team, mut given: BTreeMap<String, Value>) -> Result<(Inputs, Vec<String>), Failure> {
+    let mut made_up = Vec::new();
+    for (name, input) in &team.inputs {
+        if given.contains_key(name) || input.default.is_some() {
+            continue;
+        }
+        let sample = match input.kind {
+            InputKind::Text => Value::from("a text of a few words for the plan"),
+            InputKind::Integer => Value::from(5),
+            InputKind::List => Value::from(vec!["an item of a few words for the plan"; 20]),
+        };
+        made_up.push(name.clone());
+        given.insert(name.clone(), sample);
+    }
+    Inputs::new(team, &given).map(|inputs| (inputs, made_up)).map_err(Failure::input)
+}
+
+fn print(team: &Team, stages: &Stages, planned: &Plan, none: &Plan, made_up: &[String]) {
+    text::out(&format!(
+        "{}: no faults. {} agents in {} stages.",
+        team.name,
+        team.agents.len(),
+        stages.list.len()
+    ));
+    if !made_up.is_empty() {
+        text::out(&format!("planned with a short sample for: {}", made_up.join(", ")));
+    }
+    text::out(&format!(
+        "\n{:<20} {:>4} {:<14} {:>6} {:>9} {:>7} {:>7}",
+        "agent", "step", "model", "calls", "prompt", "answer", "s"
+    ));
+    for agent in &planned.agents {
+        text::out(&format!(
+            "{:<20} {:>4} {:<14} {:>6} {:>9} {:>7} {:>7.1}",
+            agent.name,
+            agent.level + 1,
+            agent.model,
+            agent.calls,
+            thousands(agent.prompt),
+            thousands(agent.answer),
+            agent.seconds
+        ));
+    }
+    text::out("\noptimization         tokens       s    USD  acts on");
+    for effect in &planned.effects {
+        let acts_on = if effect.acts_on.is_empty() {
+            "nothing in this team".to_owned()
+        } else {
+            effect.acts_on.join(", ")
+        };
+        let acts_on = if effect.on { acts_on } else { format!("(off) {acts_on}") };
+        text::out(&format!(
+            "{:<18} {:>8} {:>7.1} {:>6.3}  {acts_on}",
+            effect.optimization,
+            -effect.tokens,
+            0.0 - effect.seconds,
+            0.0 - effect.micro_usd as f64 / 1e6
+        ));
+    }
+    let of = |plan: &Plan| {
+        let expected = &plan.expected;
+        let usd = expected.micro_usd.map_or("unknown".into(), |micro| format!("{:.4}", micro as f64 / 1e6));
+        format!(
+            "{} calls, {} tokens, {usd} USD, {:.1} s",
+            expected.calls,
+            thousands(expected.tokens()),
+            expected.seconds
+        )
+    };
+    text::out(&format!("\nexpected   {}", of(planned)));
+    text::out(&format!("without    {} (no optimization)", of(none)));
+    planned.notes.iter().for_each(|note| text::out(&text::wrapped(&format!("note: {note}"), 6)));
+}
