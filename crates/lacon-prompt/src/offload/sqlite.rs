@@ -44,12 +44,18 @@ fn medium(error: impl std::error::Error + Send + Sync + 'static) -> StoreError {
     StoreError::Medium(Box::new(error))
 }
 
+/// The bytes of all entries are kept as a sum: adding them up at each write would read the whole store. The triggers come
+/// before the first sum, so that no entry of another process is missed.
 const SCHEMA: &str = "
 CREATE TABLE IF NOT EXISTS sessions (name TEXT PRIMARY KEY, key BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS entries (
     session TEXT NOT NULL, handle TEXT NOT NULL, content TEXT NOT NULL, bytes INTEGER NOT NULL,
     PRIMARY KEY (session, handle)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS used (bytes INTEGER NOT NULL) STRICT;
+CREATE TRIGGER IF NOT EXISTS entries_in AFTER INSERT ON entries BEGIN UPDATE used SET bytes = bytes + NEW.bytes; END;
+CREATE TRIGGER IF NOT EXISTS entries_out AFTER DELETE ON entries BEGIN UPDATE used SET bytes = bytes - OLD.bytes; END;
+INSERT INTO used SELECT COALESCE(SUM(bytes), 0) FROM entries WHERE NOT EXISTS (SELECT 1 FROM used);
 ";
 
 impl OffloadStore {
@@ -142,9 +148,7 @@ impl OffloadStore {
     }
 
     fn write(&self, db: &Connection, handle: &Handle, content: &str) -> Result<(), StoreError> {
-        let used: i64 = db
-            .query_row("SELECT COALESCE(SUM(bytes), 0) FROM entries", [], |row| row.get(0))
-            .map_err(medium)?;
+        let used: i64 = db.query_row("SELECT bytes FROM used", [], |row| row.get(0)).map_err(medium)?;
         let bytes = i64::try_from(content.len()).map_err(medium)?;
         let needed = used.saturating_add(bytes).unsigned_abs();
         if needed > self.limit {
@@ -320,6 +324,26 @@ mod tests {
         assert_eq!(store.put("12345678").unwrap(), handle);
         assert!(matches!(store.put("abc"), Err(StoreError::Full { needed: 11, limit: 10 })));
         assert_eq!(store.get(&handle).unwrap().as_deref(), Some("12345678"));
+    }
+
+    #[test]
+    fn the_sum_of_all_entries_is_kept_also_of_a_store_that_had_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        OffloadStore::open(&path, "a", 100).unwrap().put("12345").unwrap();
+        let db = Connection::open(&path).unwrap();
+        db.execute_batch("DROP TRIGGER entries_in; DROP TRIGGER entries_out; DROP TABLE used").unwrap();
+        let mut store = OffloadStore::open(&path, "b", 100).unwrap();
+        for content in ["12345678", "123", "123", ""] {
+            store.put(content).unwrap();
+        }
+        store.begin().unwrap();
+        store.put("forgotten").unwrap();
+        drop(store);
+        db.execute("DELETE FROM entries WHERE content = '123'", []).unwrap();
+        let of = |sql: &str| db.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!((of("SELECT bytes FROM used"), of("SELECT SUM(bytes) FROM entries")), (13, 13));
+        assert_eq!(of("SELECT COUNT(*) FROM used"), 1);
     }
 
     #[test]
