@@ -22,7 +22,7 @@ run() { # the command, then the short one, or what makes it short
 }
 run "benchmarks/referee.sh" --check
 run "benchmarks/referee.sh --faults" --check
-run "benchmarks/referee.sh --overshoot '1 1.6 3' --names 1" --check
+run "benchmarks/referee.sh --overshoot 1.6 --names 1" --check
 run "benchmarks/referee.sh --replay" --check
 run "benchmarks/referee.sh --optimizations" --check
 run "lacon bench run --runs 1" "--time-scale 0"
