@@ -3,6 +3,9 @@
 //! A parameter that a family refuses is left out, and the answer carries a warning. A model that no rule knows gets the
 //! plainest request and a warning of its own.
 
+use crate::client::ClientInfo;
+use crate::providers::Protocol;
+
 /// How a family answers in a given form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StructuredSupport {
@@ -236,6 +239,17 @@ impl Capabilities {
         RULES.iter().find(|rule| matches(rule.0, rule.1, name)).map_or(PLAIN, |rule| rule.2)
     }
 
+    /// Says whether a JSON Schema sent to `endpoint` binds the answers of `model`: a model of the table at its
+    /// provider's own address. Of any other server nothing is known before it was asked.
+    pub fn enforces_schema(endpoint: &ClientInfo, model: &str) -> bool {
+        let own = Protocol::ALL.iter().any(|protocol| {
+            *protocol != Protocol::Ollama
+                && endpoint.base_url.trim_end_matches('/') == protocol.default_base_url()
+        });
+        let capabilities = Self::of(model);
+        own && capabilities.is_known() && capabilities.structured == StructuredSupport::Schema
+    }
+
     /// Says whether a rule knew the model.
     pub fn is_known(&self) -> bool {
         self.family != PLAIN.family
@@ -257,6 +271,27 @@ fn matches(pattern: &str, least: u32, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_schema_binds_known_models_at_their_own_address() {
+        let at = |base_url: &str| ClientInfo {
+            provider: "openai".into(),
+            base_url: base_url.into(),
+            simulated: false,
+        };
+        for (url, model, binds) in [
+            ("https://api.openai.com/v1", "gpt-4.1", true),
+            ("https://api.openai.com/v1/", "gpt-5-mini", true),
+            ("https://api.openai.com/v1", "gpt-3.5-turbo", false),
+            ("https://api.openai.com/v1", "somebody-else", false),
+            ("https://api.openai.com.example.org/v1", "gpt-4.1", false),
+            ("http://127.0.0.1:11434", "gpt-4.1", false),
+            ("http://127.0.0.1:8000/v1", "gpt-4.1", false),
+            ("", "gpt-4.1", false),
+        ] {
+            assert_eq!(Capabilities::enforces_schema(&at(url), model), binds, "{url} {model}");
+        }
+    }
 
     fn check(model: &str, family: &str) -> Capabilities {
         let found = Capabilities::of(model);

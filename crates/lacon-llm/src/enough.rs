@@ -3,6 +3,9 @@
 //! `max_tokens` cannot do this. It cuts inside sentences and figures, and a row of figures has many tokens a word.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::structured;
 
 /// How far past its limit, in words, an answer may go before the next end of a sentence or row closes it.
 const SLACK: f64 = 1.05;
@@ -22,8 +25,10 @@ pub struct Enough {
 
 impl Enough {
     /// The answer as it stands when its stream is closed; `None` where it ends before.
-    pub fn close(&self, answer: &str) -> Option<String> {
-        let mut watcher = Watcher::new(self);
+    ///
+    /// An answer that has to fit a JSON `schema` is closed only where its last text can end and the whole still fits.
+    pub fn close(&self, answer: &str, schema: Option<&Value>) -> Option<String> {
+        let mut watcher = Watcher::new(self, schema);
         watcher.push(answer).then(|| watcher.into_text())
     }
 }
@@ -32,6 +37,8 @@ impl Enough {
 #[derive(Debug)]
 pub(crate) struct Watcher<'r> {
     enough: &'r Enough,
+    /// The schema that the answer has to fit, and the answer as it came. Bytes of `text` and of it lie side by side.
+    form: Option<(&'r Value, String)>,
     text: String,
     /// Bytes of `text` that were looked at.
     seen: usize,
@@ -43,9 +50,10 @@ pub(crate) struct Watcher<'r> {
 }
 
 impl<'r> Watcher<'r> {
-    pub(crate) fn new(enough: &'r Enough) -> Self {
+    pub(crate) fn new(enough: &'r Enough, schema: Option<&'r Value>) -> Self {
         Self {
             enough,
+            form: schema.map(|schema| (schema, String::new())),
             text: String::new(),
             seen: 0,
             words: 0.0,
@@ -58,7 +66,13 @@ impl<'r> Watcher<'r> {
 
     /// Takes in more of the answer; true once the answer is long enough. [`Watcher::into_text`] then gives it.
     pub(crate) fn push(&mut self, delta: &str) -> bool {
-        self.text.push_str(delta);
+        match &mut self.form {
+            None => self.text.push_str(delta),
+            Some((_, raw)) => {
+                raw.push_str(delta);
+                read_escapes(raw, &mut self.text);
+            }
+        }
         let stops = |c: char| c.is_whitespace() || matches!(c, '。' | '！' | '？');
         while let Some((found, c)) = self.text[self.seen..].char_indices().find(|(_, c)| stops(*c)) {
             let at = self.seen + found;
@@ -79,12 +93,23 @@ impl<'r> Watcher<'r> {
             if c == '\n' {
                 self.line_begin = after;
             }
-            if ends && !self.fenced && self.is_enough(end) {
-                self.text.truncate(end);
+            if ends && !self.fenced && self.is_enough(end) && self.ends_at(end) {
                 return true;
             }
         }
         false
+    }
+
+    /// Ends the answer here; false where a form does not hold its parts yet.
+    fn ends_at(&mut self, end: usize) -> bool {
+        match &self.form {
+            None => self.text.truncate(end),
+            Some((schema, raw)) => match structured::closed(schema, &raw[..end]) {
+                Some(closed) => self.text = closed,
+                None => return false,
+            },
+        }
+        true
     }
 
     /// The answer up to its end, without white space behind it.
@@ -134,6 +159,24 @@ impl<'r> Watcher<'r> {
         let lower = self.text[..end].to_lowercase();
         self.enough.needs.iter().all(|any| any.iter().any(|word| lower.contains(&word.to_lowercase())))
     }
+}
+
+/// Appends what is new in a JSON text, with its escaped line ends and quotes as such and with every byte at its place.
+fn read_escapes(raw: &str, text: &mut String) {
+    let mut rest = &raw[text.len()..];
+    while let Some(at) = rest.find('\\') {
+        text.push_str(&rest[..at]);
+        let Some(escaped) = rest[at + 1..].chars().next() else { return };
+        let end = at + 1 + escaped.len_utf8();
+        text.push_str(match escaped {
+            'n' | 'r' => " \n",
+            't' => "  ",
+            '"' => "''",
+            _ => &rest[at..end],
+        });
+        rest = &rest[end..];
+    }
+    text.push_str(rest);
 }
 
 /// Whether a line belongs to what follows it: nothing, a heading, a label.
@@ -227,7 +270,7 @@ mod tests {
     fn stopped(words: u32, needs: &[&str], text: &str, step: usize) -> Option<String> {
         let needs = needs.iter().map(|n| n.split('|').map(str::to_owned).collect()).collect();
         let enough = Enough { words, needs };
-        let mut watcher = Watcher::new(&enough);
+        let mut watcher = Watcher::new(&enough, None);
         let chars: Vec<char> = text.chars().collect();
         for part in chars.chunks(step) {
             if watcher.push(&part.iter().collect::<String>()) {
@@ -281,7 +324,46 @@ mod tests {
         assert_eq!(whole_sentences("nothing ends he"), "nothing ends he");
     }
 
+    /// The JSON answer of a role that decides, and the schema it has to fit.
+    fn form(report: &str) -> (String, Value) {
+        let schema = serde_json::json!({"type": "object", "required": ["decision", "report"], "additionalProperties": false,
+            "properties": {"decision": {"type": "string", "enum": ["BUY", "SELL"]}, "report": {"type": "string"}}});
+        (serde_json::json!({"decision": "BUY", "report": report}).to_string(), schema)
+    }
+
+    #[test]
+    fn a_form_is_closed_where_its_last_text_can_end() {
+        let (answer, schema) =
+            form("One \"two\" three\\four.\nThe close was 181.64 on Friday. It fell.\nMore follows here.");
+        let enough = Enough { words: 6, needs: Vec::new() };
+        for step in [1, 3, 500] {
+            let mut watcher = Watcher::new(&enough, Some(&schema));
+            let chars: Vec<char> = answer.chars().collect();
+            assert!(chars.chunks(step).any(|part| watcher.push(&part.iter().collect::<String>())));
+            let closed: Value = serde_json::from_str(&watcher.into_text()).unwrap();
+            assert_eq!(
+                closed["report"], "One \"two\" three\\four.\nThe close was 181.64 on Friday.",
+                "{step}"
+            );
+            assert_eq!(closed["decision"], "BUY");
+        }
+        // A field that is still to come keeps the stream open.
+        let late = r#"{"report": "One two three. Four five six seven. Eight nine. Ten.", "decision": "BUY"}"#;
+        assert_eq!(enough.close(late, Some(&schema)), None);
+    }
+
     proptest! {
+        /// What a form is closed to fits its schema and holds a beginning of the text.
+        #[test]
+        fn a_closed_form_is_whole(report in "([a-z]{1,9}|[\\\\\"é]|\\n|\\t|[.!?]| |\\{|\\}){0,80}", words in 0u32..12) {
+            let (answer, schema) = form(&report);
+            let enough = Enough { words, needs: Vec::new() };
+            if let Some(closed) = enough.close(&answer, Some(&schema)) {
+                let closed: Value = serde_json::from_str(&closed).unwrap();
+                prop_assert!(report.starts_with(closed["report"].as_str().unwrap()));
+            }
+        }
+
         /// The end is the same however the answer was cut into parts, and it is a beginning of the answer.
         #[test]
         fn parts_do_not_matter(text in "([a-z]{1,9}|[0-9.]{1,6}|。|\\n|#|:|[.!?]| ){0,120}", words in 0u32..20) {

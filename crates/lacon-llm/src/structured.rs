@@ -65,6 +65,41 @@ pub fn fit(schema: &Value, text: &str) -> Result<Fitted, Vec<Problem>> {
         .unwrap_or_else(|| vec![Problem { path: String::new(), what: "no json object found".to_owned() }]))
 }
 
+/// Closes a JSON text that was cut inside a string; `None` where what is there does not fit the schema.
+pub fn closed(schema: &Value, cut: &str) -> Option<String> {
+    let mut open = Vec::new();
+    let (mut in_string, mut escaped) = (false, false);
+    for c in cut.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            _ if in_string => {}
+            '{' => open.push('}'),
+            '[' => open.push(']'),
+            '}' | ']' => drop(open.pop()),
+            _ => {}
+        }
+    }
+    if !in_string || escaped {
+        return None;
+    }
+    let closed = format!("{}\"{}", cut.trim_end(), open.iter().rev().collect::<String>());
+    let value = serde_json::from_str::<Value>(&closed).ok()?;
+    schema::fit(schema, value).is_ok_and(|(_, changes)| changes.is_empty()).then_some(closed)
+}
+
+/// Closes an answer in a form that a token limit cut, behind the last whole sentence of the text it was cut in.
+pub fn whole_sentences(schema: &Value, cut: &str) -> Option<String> {
+    let begin = cut.char_indices().rev().filter(|(_, c)| *c == '"').find_map(|(at, _)| {
+        let slashes = cut[..at].bytes().rev().take_while(|b| *b == b'\\').count();
+        (slashes % 2 == 0).then_some(at + 1)
+    })?;
+    let readable = cut[begin..].replace("\\n", " \n");
+    let end = begin + crate::whole_sentences(&readable).len();
+    closed(schema, cut.get(..end)?)
+}
+
 /// Returns the words that ask for an answer in a form, for models that know no parameter for it.
 pub fn instruction(format: &JsonSchema) -> String {
     format!(

@@ -184,8 +184,8 @@ impl SimClient {
         let prompt = count_prompt(request, self.model());
         let mut text = text;
         let mut finish = if tool_calls.is_empty() { Finish::Stop } else { Finish::ToolCalls };
-        let enough = request.enough.as_ref().filter(|_| request.response_format.is_none());
-        if let Some(closed) = enough.and_then(|enough| enough.close(&text)) {
+        let schema = request.response_format.as_ref().map(|format| &format.schema);
+        if let Some(closed) = request.enough.as_ref().and_then(|enough| enough.close(&text, schema)) {
             (text, finish) = (closed, Finish::WordLimit);
         }
         let mut completion = if tool_calls.is_empty() {

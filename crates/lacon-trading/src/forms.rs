@@ -21,6 +21,8 @@ pub enum AnswerForm {
     Order,
     /// The portfolio manager's decision.
     Decision,
+    /// The decision and the text of any role that decides, where an endpoint binds answers to a schema.
+    Verdict,
 }
 
 impl AnswerForm {
@@ -30,6 +32,7 @@ impl AnswerForm {
             "plan" => Some(Self::Plan),
             "order" => Some(Self::Order),
             "decision" => Some(Self::Decision),
+            "verdict" => Some(Self::Verdict),
             _ => None,
         }
     }
@@ -40,6 +43,7 @@ impl AnswerForm {
             Self::Plan => "plan",
             Self::Order => "order",
             Self::Decision => "decision",
+            Self::Verdict => "verdict",
         }
     }
 
@@ -68,12 +72,22 @@ impl AnswerForm {
                 "price_target": maybe("number", "where the price is expected"),
                 "time_horizon": maybe("string", "until when"),
             }),
+            // The decision goes first: no limit of length can cut it.
+            Self::Verdict => json!({
+                "decision": {"type": "string", "enum": ["BUY", "SELL", "HOLD"], "description": "the decision"},
+                "report": text("the whole answer as Markdown"),
+            }),
         };
         let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
         let schema = json!({
             "type": "object", "properties": properties, "required": required, "additionalProperties": false,
         });
         JsonSchema { name: self.name().into(), schema, strict: true }
+    }
+
+    /// An answer that a token limit cut, closed behind its last whole sentence; `None` when fields are missing then.
+    pub fn whole(self, cut: &str) -> Option<String> {
+        lacon_llm::structured::whole_sentences(&self.schema().schema, cut)
     }
 
     /// The action in the field that decides; `None` when the answer does not fit the form.
@@ -83,6 +97,7 @@ impl AnswerForm {
             Self::Plan => "recommendation",
             Self::Order => "action",
             Self::Decision => "rating",
+            Self::Verdict => "decision",
         };
         signal::action_of(value.get(field)?.as_str()?)
     }
@@ -124,6 +139,7 @@ impl AnswerForm {
                 part("Time horizon", text("time_horizon"));
                 Some(format!("Rating: {}{out}", text("rating")))
             }
+            Self::Verdict => Some(format!("Decision: {}\n\n{}", text("decision"), text("report"))),
         }
     }
 }
@@ -159,6 +175,16 @@ mod tests {
             text,
             "Action: Buy\n\nReasoning: r\n\nEntry price: 12.5\n\nFINAL TRANSACTION PROPOSAL: BUY"
         );
+    }
+
+    #[test]
+    fn an_answer_that_a_token_limit_cut_keeps_its_decision_and_whole_sentences() {
+        let cut = r#"{"decision": "SELL", "report": "It \"broke\" 181.64.\nThe stop is 1"#;
+        let whole = AnswerForm::Verdict.whole(cut).unwrap();
+        assert_eq!(AnswerForm::Verdict.action(&whole), Some(Action::Sell));
+        assert_eq!(AnswerForm::Verdict.render(&whole).unwrap(), "Decision: SELL\n\nIt \"broke\" 181.64.");
+        assert_eq!(AnswerForm::Verdict.whole(r#"{"decision": "SE"#), None);
+        assert_eq!(AnswerForm::Order.whole(cut), None);
     }
 
     #[test]

@@ -46,7 +46,9 @@ pub(crate) fn instruction_with(desk: &Desk, role: Role, limit: &str) -> String {
     if !limit.is_empty() {
         text.push_str(&format!("\n{limit}"));
     }
-    if let Some(label) = &file.decides {
+    if desk.form(role) == Some(AnswerForm::Verdict) {
+        text.push_str("\nThe field \"decision\" holds BUY, SELL or HOLD, the field \"report\" the answer.");
+    } else if let Some(label) = &file.decides {
         let tag = desk.tag(role);
         text.push_str(&format!(
             "\nBegin with the line \"{label} [{tag}]: BUY, SELL or HOLD\", with one of the three and the tag as it stands here."
@@ -148,8 +150,7 @@ fn asked(desk: &Desk, role: Role, state: &TradeState, round: u32, instruction: &
     let rules = cast.rules();
     built.request = material::request(&rules, &shared, &own.join("\n"), instruction, layout);
     desk.prepare(role, &mut built.request);
-    let form = cast.file(role).form.as_deref().and_then(AnswerForm::find);
-    built.request.response_format = form.map(AnswerForm::schema);
+    built.request.response_format = desk.form(role).map(AnswerForm::schema);
     built
 }
 

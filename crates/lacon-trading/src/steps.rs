@@ -101,6 +101,21 @@ impl Desk {
         own.unwrap_or(if quick { &self.quick_model } else { &self.deep_model })
     }
 
+    /// The form of the role's answer: that of its file, else a field for its decision where the endpoint binds answers
+    /// to a schema.
+    pub(crate) fn form(&self, role: Role) -> Option<AnswerForm> {
+        let file = self.cast.file(role);
+        let of_file = file.form.as_deref().and_then(AnswerForm::find);
+        // Two answers in one call keep their headings.
+        let is_merged = role == Role::Plan && self.cast.judge_in_plan(&self.levers);
+        let takes_field = || {
+            file.decides.is_some()
+                && !is_merged
+                && Capabilities::enforces_schema(&self.run.options.client.describe(), self.model(file))
+        };
+        of_file.or_else(|| takes_field().then_some(AnswerForm::Verdict))
+    }
+
     /// The role's word limit; 0 for none.
     pub fn words(&self, role: Role) -> u32 {
         self.words_as(role, role)
@@ -120,7 +135,7 @@ impl Desk {
         let words = self.words(role);
         if words > 0 {
             // The names of a form's fields and its quotes are no words of the answer.
-            let frame = if file.form.is_some() { FORM_TOKENS } else { 0 };
+            let frame = if self.form(role).is_some() { FORM_TOKENS } else { 0 };
             request.max_tokens = Some(prompts::max_tokens(words) + frame + reasoning_room(&request.model));
             let needs = file.sections.iter().map(|s| s.split('|').map(str::to_owned).collect()).collect();
             request.enough = Some(Enough { words, needs });
@@ -179,7 +194,8 @@ pub(crate) async fn finish(
 ) -> Result<Text, Error> {
     let file = desk.cast.file(role);
     let mut turn = turn;
-    let mut written = Written::new(file, &answer.text, answer.finish == Finish::Length);
+    let form = desk.form(role);
+    let mut written = Written::new(file, form, &answer.text, answer.finish == Finish::Length);
     let most_missing = written.missing.len() * 2 > file.sections.len();
     if desk.levers.has("repair") && most_missing {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
@@ -192,7 +208,7 @@ pub(crate) async fn finish(
         )));
         // A failed repair leaves the first answer in place.
         if let Ok(second) = agent::call(&desk.run, role.name(), turn, &mut again).await {
-            let second = Written::new(file, &second.text, second.finish == Finish::Length);
+            let second = Written::new(file, form, &second.text, second.finish == Finish::Length);
             if second.missing.len() < written.missing.len() && !second.text.trim().is_empty() {
                 written = second;
             }
@@ -223,8 +239,9 @@ struct Written {
 }
 
 impl Written {
-    fn new(file: &RoleFile, answer: &str, cut: bool) -> Self {
-        let form = file.form.as_deref().and_then(AnswerForm::find);
+    fn new(file: &RoleFile, form: Option<AnswerForm>, answer: &str, cut: bool) -> Self {
+        let whole = form.filter(|_| cut).and_then(|form| form.whole(answer));
+        let answer = whole.as_deref().unwrap_or(answer);
         let rendered = form.and_then(|form| form.render(answer));
         let field = form.and_then(|form| form.action(answer));
         // Half a figure is a wrong figure.

@@ -67,10 +67,9 @@ impl Provider {
         let sent = outgoing.body.len() as u64;
         let message = self.message(request, outgoing)?;
         let reader = wire.reader(request, &capabilities);
-        // A form or a tool call is whole or nothing.
-        let enough =
-            request.enough.as_ref().filter(|_| request.response_format.is_none() && self.options.stream);
-        let watcher = enough.map(Watcher::new);
+        let enough = request.enough.as_ref().filter(|_| self.options.stream);
+        let schema = request.response_format.as_ref().map(|format| &format.schema);
+        let watcher = enough.map(|enough| Watcher::new(enough, schema));
         let mut progress =
             Progress { begin, connected: None, first: None, status: None, reader, watcher, is_enough: false };
         on_event(StreamEvent::Sent { attempt: 1 });

@@ -1,18 +1,10 @@
 //! Profiles, subsets of analysts, own agents, languages.
 
-use std::sync::Arc;
-
-use lacon_llm::{Response, Structured, StructuredOptions};
+use lacon_llm::Response;
 use lacon_monitor::Action;
-use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{Role, agents, forms::RATINGS};
 
-use crate::support::{Scripted, cast, prompt, run, says, settings};
-
-fn sim() -> Arc<dyn lacon_llm::Client> {
-    let options = SimOptions { noise: false, time_scale: 1.0, ..SimOptions::default() };
-    Arc::new(Structured::new(SimClient::new(options), StructuredOptions::default()))
-}
+use crate::support::{Scripted, cast, prompt, run, says, settings, sim};
 
 /// The order of a role's first call.
 fn order(record: &lacon_monitor::RunRecord, roles: &[&str]) -> Vec<(f64, f64)> {

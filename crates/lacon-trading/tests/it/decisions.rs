@@ -1,10 +1,12 @@
 //! Who decides, how that is read, and what happens when nobody does.
 
-use lacon_llm::{Finish, Response};
-use lacon_monitor::Action;
-use lacon_trading::DecideError;
+use std::sync::Arc;
 
-use crate::support::{Scripted, label, prompt, run, says, settings};
+use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Finish, Request, Response, StreamEvent};
+use lacon_monitor::Action;
+use lacon_trading::{DecideError, decide};
+
+use crate::support::{Scripted, label, prompt, run, says, settings, settings_for, sim};
 
 fn line(request: &lacon_llm::Request, action: &str) -> String {
     format!("{}: {action}", label(request).unwrap())
@@ -39,6 +41,68 @@ async fn the_tagged_line_decides_and_its_tag_reaches_nobody_else() {
         assert!(!prompt(request).contains(&tag), "{}", request.tags.role);
     }
     assert_eq!(client.of("risk_manager").len(), 1);
+}
+
+/// A client that stands at a provider's own address.
+struct At(Arc<dyn Client>);
+
+impl Client for At {
+    fn complete<'a>(
+        &'a self,
+        request: &'a Request,
+        on_event: &'a (dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> BoxFuture<'a, Result<Response, Error>> {
+        self.0.complete(request, on_event)
+    }
+
+    fn describe(&self) -> ClientInfo {
+        let base_url = lacon_llm::Protocol::Chat.default_base_url().to_owned();
+        ClientInfo { provider: "openai".into(), base_url, simulated: false }
+    }
+}
+
+/// Where the endpoint binds answers to a schema, each role that decides has a field for it, and the decision is the same.
+#[tokio::test(start_paused = true)]
+async fn the_decision_is_a_field_where_the_endpoint_binds_answers() {
+    for ticker in ["AAPL", "CRCL", "FIG", "NVDA"] {
+        let plain = run(settings_for(ticker, &format!("line-{ticker}"), "lacon", sim())).await.record;
+        let field = Arc::new(At(sim()));
+        let field = run(settings_for(ticker, &format!("field-{ticker}"), "lacon", field)).await.record;
+        assert_eq!(
+            (plain.decision.how.as_deref(), field.decision.how.as_deref()),
+            (Some("line"), Some("field"))
+        );
+        assert_eq!(plain.decision.action, field.decision.action, "{ticker}");
+        assert_eq!(field.decision.source.as_deref(), Some("risk_manager"));
+    }
+    let client = Scripted::new(|role, _, request| {
+        let decides = matches!(role, "plan" | "risk_manager" | "trader");
+        assert_eq!(request.response_format.is_some(), decides, "{role}");
+        assert_eq!(label(request), None, "no line beside the field");
+        Ok(match role {
+            "risk_manager" => Response {
+                finish: Finish::Length,
+                ..Response::new(
+                    "scripted",
+                    r#"{"decision": "SELL", "report": "It broke its average.\nThe stop is at 18"#,
+                )
+            },
+            _ if decides => {
+                Response::new("scripted", r#"{"decision": "BUY", "report": "FINAL DECISION: BUY"}"#)
+            }
+            _ => says(role, "x"),
+        })
+    });
+    let decided = decide(settings("field-cut", "lacon", &[], Arc::new(At(client.clone())))).await;
+    let record = &decided.record;
+    assert_eq!((record.decision.action, record.decision.how.as_deref()), (Some(Action::Sell), Some("field")));
+    let asked = client.of("risk_manager");
+    assert_eq!(asked.len(), 1, "a cut answer still holds its decision");
+    assert!(prompt(&asked[0]).contains("Decision: BUY"), "readers get text");
+    let path = record.reports.iter().find(|r| r.role == "risk_manager").unwrap().path.clone();
+    let text = std::fs::read_to_string(decided.folder.join(path)).unwrap();
+    assert!(text.contains("It broke its average.") && !text.contains("The stop is"), "{text}");
+    std::fs::remove_dir_all(&decided.folder).unwrap();
 }
 
 #[tokio::test(start_paused = true)]

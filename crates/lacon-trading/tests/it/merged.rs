@@ -3,21 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use lacon_llm::{Client, Error, ErrorKind, Finish, Response};
-use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{
     Levers, Role, Settings, decide,
     merged::{Part, Parts, split},
 };
 use proptest::prelude::*;
 
-use crate::support::{Scripted, cast, prompt, run, says, settings};
+use crate::support::{Scripted, cast, prompt, run, says, settings, sim};
 
 const PLAN: &str = "Buy a third at 181.64, stop at 165.10.\nRisk: a fall to 150.\nRecommendation: BUY";
 const JUDGEMENT: &str = "Bull 7 of 10, bear 6 of 10.\nConsensus: yes";
-
-fn sim() -> Arc<dyn Client> {
-    Arc::new(SimClient::new(SimOptions { time_scale: 1.0, noise: false, ..SimOptions::default() }))
-}
 
 fn merged(name: &str, client: Arc<dyn Client>) -> Settings {
     let mut merged = settings(name, "lacon", &[], client);

@@ -1,16 +1,8 @@
 //! Whole runs: profiles, levers, what they leave.
 
-use std::sync::Arc;
-
-use lacon_llm::Client;
-use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{Levers, Role, decide, levers::LEVERS};
 
-use crate::support::{Scripted, folder, prompt, run, says, settings};
-
-fn sim() -> Arc<dyn Client> {
-    Arc::new(SimClient::new(SimOptions { time_scale: 1.0, noise: false, ..SimOptions::default() }))
-}
+use crate::support::{Scripted, folder, prompt, run, says, settings, sim};
 
 #[tokio::test(start_paused = true)]
 async fn both_profiles_answer_with_every_role() {

@@ -9,9 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Request, Response, StreamEvent, ToolCall, Usage};
+use lacon_llm::{
+    BoxFuture, Client, ClientInfo, Error, Request, Response, StreamEvent, Structured, StructuredOptions,
+    ToolCall, Usage,
+};
 use lacon_market::{Semantics, Symbol, pack};
 use lacon_runtime::ToolCache;
+use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{Cast, CastOptions, Decided, Levers, Settings, decide, source::DatasetSource};
 
 /// Decides what a role answers: role, number of its call from 1, the request.
@@ -167,6 +171,12 @@ pub fn cast(profile: &str, change: impl FnOnce(&mut CastOptions)) -> Arc<Cast> {
     let mut options = CastOptions { profile: profile.into(), ..CastOptions::default() };
     change(&mut options);
     Arc::new(Cast::new(options).unwrap())
+}
+
+/// The rule-based model, on a clock that does not wait.
+pub fn sim() -> Arc<dyn Client> {
+    let options = SimOptions { noise: false, time_scale: 1.0, ..SimOptions::default() };
+    Arc::new(Structured::new(SimClient::new(options), StructuredOptions::default()))
 }
 
 pub async fn run(settings: Settings) -> Decided {
