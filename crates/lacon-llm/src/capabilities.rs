@@ -242,12 +242,16 @@ impl Capabilities {
     /// Says whether a JSON Schema sent to `endpoint` binds the answers of `model`: a model of the table at its
     /// provider's own address. Of any other server nothing is known before it was asked.
     pub fn enforces_schema(endpoint: &ClientInfo, model: &str) -> bool {
-        let own = Protocol::ALL.iter().any(|protocol| {
-            *protocol != Protocol::Ollama
-                && endpoint.base_url.trim_end_matches('/') == protocol.default_base_url()
-        });
+        let base_url = endpoint.base_url.trim_end_matches('/');
         let capabilities = Self::of(model);
-        own && capabilities.is_known() && capabilities.structured == StructuredSupport::Schema
+        let protocol = Protocol::ALL.iter().find(|protocol| protocol.default_base_url() == base_url);
+        capabilities.is_known()
+            && match protocol {
+                None | Some(Protocol::Ollama) => false,
+                // The form travels as a tool that has to be called.
+                Some(Protocol::Messages) => capabilities.forced_tool,
+                Some(_) => capabilities.structured == StructuredSupport::Schema,
+            }
     }
 
     /// Says whether a rule knew the model.
@@ -282,6 +286,7 @@ mod tests {
         for (url, model, binds) in [
             ("https://api.openai.com/v1", "gpt-4.1", true),
             ("https://api.openai.com/v1/", "gpt-5-mini", true),
+            ("https://api.anthropic.com/v1", "claude-sonnet-4-5", true),
             ("https://api.openai.com/v1", "gpt-3.5-turbo", false),
             ("https://api.openai.com/v1", "somebody-else", false),
             ("https://api.openai.com.example.org/v1", "gpt-4.1", false),
