@@ -12,9 +12,16 @@ use lacon_monitor::visible::visible;
 /// The first error of writing to standard output.
 static LOST: OnceLock<(ErrorKind, String)> = OnceLock::new();
 
-/// Writes a line of data to stdout.
+/// Writes a line to stdout; on a terminal, in lines that fit it.
 pub fn out(line: &str) {
-    keep(writeln!(std::io::stdout().lock(), "{}", shown(line)));
+    let mut out = std::io::stdout().lock();
+    let written = if out.is_terminal() {
+        let width = console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns));
+        writeln!(out, "{}", shown(&wrapped(line, width)))
+    } else {
+        writeln!(out, "{}", shown(line))
+    };
+    keep(written);
 }
 
 /// Writes bytes to stdout as they are; on a terminal, as text that cannot act there.
@@ -58,29 +65,29 @@ pub fn lost() -> Option<String> {
     LOST.get().filter(|(kind, _)| *kind != ErrorKind::BrokenPipe).map(|(_, why)| why.clone())
 }
 
-/// Breaks a line at blanks so that it fits the terminal; other readers get it whole. Later lines are indented by `indent` blanks.
-pub fn wrapped(line: &str, indent: usize) -> String {
-    let stdout = std::io::stdout();
-    let width = if stdout.is_terminal() {
-        console::Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns))
-    } else {
-        usize::MAX
-    };
-    wrap(line, width, indent)
+/// Breaks lines at blanks so that they fit a terminal of `width` columns. The rest of a line is indented by two more.
+/// Lines of JSON stay whole, because a line end inside a string would change it.
+fn wrapped(text: &str, width: usize) -> String {
+    let is_json = |line: &str| line.trim_start().starts_with(['{', '[', ']', '}', '"']);
+    let lines = text.split('\n').map(|line| match is_json(line) {
+        true => line.to_owned(),
+        false => wrap(line, width),
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
-fn wrap(line: &str, width: usize, indent: usize) -> String {
-    if line.chars().count() <= width || width < indent + 20 {
+fn wrap(line: &str, width: usize) -> String {
+    let start = line.len() - line.trim_start().len();
+    let indent = start + 2;
+    if columns(line) <= width || width < indent + 20 {
         return line.to_owned();
     }
-    let mut out = String::new();
-    let mut column = 0;
-    let start = line.len() - line.trim_start().len();
-    out.push_str(&line[..start]);
-    column += start;
+    let mut out = line[..start].to_owned();
+    let mut column = start;
     for (i, word) in line[start..].split(' ').enumerate() {
-        let length = word.chars().count();
+        let length = columns(word);
         if i > 0 && column + 1 + length > width {
+            out.truncate(out.trim_end().len());
             out.push('\n');
             out.extend(std::iter::repeat_n(' ', indent));
             column = indent;
@@ -92,6 +99,14 @@ fn wrap(line: &str, width: usize, indent: usize) -> String {
         column += length;
     }
     out
+}
+
+/// The characters of a line without the marks of its colors.
+fn columns(text: &str) -> usize {
+    let mut parts = text.split(mark());
+    let plain = parts.next().map_or(0, |part| part.chars().count());
+    let colored = parts.map(|part| part.split_once('m').map_or(0, |(_, rest)| rest.chars().count()));
+    plain + colored.sum::<usize>()
 }
 
 /// Writes a line to stderr.
@@ -155,12 +170,13 @@ mod tests {
 
     #[test]
     fn lines_break_at_blanks() {
+        assert_eq!(wrapped("  - one two three four five", 14), "  - one two three four five");
+        let red = format!("{0}31;1mone{0}0m", mark());
         assert_eq!(
-            wrap("  - one two three four five", 14, 4),
-            "  - one two three four five",
-            "too narrow to break"
+            wrapped(&format!("  - {red} two three four five six\nshort"), 24),
+            format!("  - {red} two three four\n    five six\nshort")
         );
-        assert_eq!(wrap("  - one two three four five six", 24, 4), "  - one two three four\n    five six");
-        assert_eq!(wrap("short", 80, 4), "short");
+        let json = "{\"text\": \"one two three four five six seven eight\"}";
+        assert_eq!(wrapped(json, 24), json);
     }
 }

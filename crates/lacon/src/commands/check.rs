@@ -113,5 +113,5 @@ fn print(team: &Team, stages: &Stages, planned: &Plan, none: &Plan, made_up: &[S
     };
     text::out(&format!("\nexpected   {}", of(planned)));
     text::out(&format!("without    {} (no optimization)", of(none)));
-    planned.notes.iter().for_each(|note| text::out(&text::wrapped(&format!("note: {note}"), 6)));
+    planned.notes.iter().for_each(|note| text::out(&format!("note: {note}")));
 }

@@ -138,7 +138,7 @@ fn print(all: &[Decided]) {
     text::out(&format!("time      a run from {:.1} to {:.1} s, median {:.1}", time.0, time.2, time.1));
     for run in all.iter().filter(|d| d.failure.is_some()) {
         let why = run.failure.as_ref().map(|error| crate::world::chain(error)).unwrap_or_default();
-        text::out(&text::wrapped(&format!("{} failed: {why}", run.record.run_id), 4));
+        text::out(&format!("{} failed: {why}", run.record.run_id));
     }
     if let Some(run) = all.first() {
         let folder = run.folder.parent().unwrap_or(&run.folder);

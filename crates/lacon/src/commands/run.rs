@@ -352,7 +352,7 @@ fn print(decided: &Decided) {
     let terminal = std::io::stdout().is_terminal();
     text::out(&format!("\n{}", headline(run, terminal)));
     for reason in &run.decision.reasons {
-        text::out(&text::wrapped(&format!("  - {reason}"), 4));
+        text::out(&format!("  - {reason}"));
     }
     text::out("");
     figures(run, terminal);
@@ -427,7 +427,7 @@ fn figures(run: &RunRecord, terminal: bool) {
         run.grade.origin
     ));
     for reason in &run.grade.reasons {
-        text::out(&text::wrapped(&format!("  -{} {}: {}", reason.points, reason.code, reason.evidence), 5));
+        text::out(&format!("  -{} {}: {}", reason.points, reason.code, reason.evidence));
     }
 }
 
