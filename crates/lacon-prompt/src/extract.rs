@@ -4,8 +4,9 @@
 //! and rewords nothing. A row brings its table head along, instructions stay, short texts are left alone, and gaps show
 //! as `…`.
 //!
-//! Ranking is BM25 over the units, smoothed over neighbors and raised by the passage around them. The first picks cover
-//! as many words of the question as possible. There is no recency term, because documents are not conversations. Others
+//! Ranking is BM25 over the units, smoothed over neighbors and raised by the passage around them. A table's row is one
+//! unit also where its cells stand below its label, one on each line. The first picks cover as many words of the
+//! question as possible. There is no recency term, because documents are not conversations. Others
 //! measured an embedding tier for tables, and it lost to plain BM25.
 
 use crate::guard::{self, is_unspaced};
@@ -57,6 +58,8 @@ struct Unit {
     document: usize,
     /// The units that must be kept with it: a table's head, a row's section label.
     needs: Vec<usize>,
+    /// Whether it is a row or a label of a table.
+    row: bool,
     must: bool,
     terms: Vec<u32>,
     /// Footnote marks that a row carries.
@@ -87,23 +90,27 @@ pub fn extract(text: &str, query: &str, options: ExtractOptions, encoding: &Enco
     if question.is_empty() || units.len() < 3 {
         return unchanged(units.len());
     }
-    let mut picks = pick(&units, &question, terms.names.len(), budget);
-    // Gaps and seams cost tokens that no unit owns, so the last picks may have to go again.
-    let (kept, out, tokens_after) = loop {
-        let kept = with_needs(&units, &picks);
+    let ranked = rank(&units, &question, terms.names.len());
+    // Gaps and seams cost tokens that no unit owns, and neighbors that are kept cost less than alone. So the room is
+    // corrected by what the extract really has, until it fits and is nearly full.
+    let mut room = budget;
+    let mut best = None;
+    for _ in 0..MAX_PRINTS {
+        let kept = with_needs(&units, &choose(&units, &ranked, room));
         let out = print(text, &units, &kept);
         let tokens = encoding.count(&out.0);
-        if tokens <= budget || picks.iter().all(|i| units[*i].must) {
-            break (kept, out, tokens);
+        let fits = tokens <= budget;
+        if best.as_ref().is_none_or(
+            |(_, _, known)| if fits { *known > budget || tokens > *known } else { tokens < *known },
+        ) {
+            best = Some((kept, out, tokens));
         }
-        let mut excess = (tokens - budget).div_ceil(2);
-        while excess > 0
-            && let Some(at) = picks.iter().rposition(|i| !units[*i].must)
-        {
-            let i = picks.remove(at);
-            excess = excess.saturating_sub(units[i].tokens);
+        if fits && budget - tokens <= budget / 50 || room == 0 {
+            break;
         }
-    };
+        room = if fits { room + (budget - tokens) } else { room.saturating_sub((tokens - budget).max(1)) };
+    }
+    let Some((kept, out, tokens_after)) = best else { return unchanged(units.len()) };
     // Selected slices can neither reword nor invent; if a value is new all the same, the split cut one in two.
     if tokens_after >= tokens_before || !guard::invented(text, &out.0).is_empty() {
         return unchanged(units.len());
@@ -314,13 +321,15 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
     let mut units: Vec<Unit> = Vec::new();
     let (mut passage, mut document) = (0, 0);
     let mut table: Option<Table> = None;
+    let mut stacked: Option<Table> = None;
     let mut at = 0;
-    for line in text.split_inclusive('\n') {
+    while at < text.len() {
+        let line = text[at..].split_inclusive('\n').next().unwrap_or_default();
         let start = at;
         at += line.len();
         let trimmed = line.trim();
         if trimmed.is_empty() {
-            passage += 1;
+            passage += usize::from(stacked.is_none());
             table = None;
             continue;
         }
@@ -328,8 +337,15 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
             document += 1;
             passage += 1;
             table = None;
+            stacked = None;
             continue;
         }
+        let row = stacked_row(&text[start..]);
+        let is_label = trimmed.len() <= MAX_LABEL && !trimmed.ends_with('.');
+        if row.is_none() && !is_label && stacked.take().is_some() {
+            passage += 1;
+        }
+        let is_row = row.is_some() || stacked.is_some() || trimmed.starts_with('|');
         let mut push = |range: Range<usize>, needs: Vec<usize>, must: bool| {
             let part = &text[range.clone()];
             let (marks, note) = marks_of(part);
@@ -342,10 +358,31 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
                 passage,
                 document,
                 needs,
+                row: is_row,
                 must,
             });
             units.len() - 1
         };
+        if let Some(row) = row {
+            let state = stacked.get_or_insert_with(Table::default);
+            if row.is_head && state.body {
+                *state = Table::default();
+            }
+            let mut needs = state.head.clone();
+            needs.extend(state.label);
+            let id = push(start..start + row.bytes, needs, false);
+            if row.is_head {
+                state.head.push(id);
+            } else {
+                state.body = true;
+            }
+            at = start + row.bytes;
+            continue;
+        }
+        if let Some(state) = &mut stacked {
+            state.label = Some(push(start..at, state.head.clone(), false));
+            continue;
+        }
         if trimmed.starts_with('|') {
             let cells: Vec<&str> = trimmed.trim_matches('|').split('|').map(str::trim).collect();
             let filled = cells.iter().skip(1).filter(|cell| !cell.is_empty()).count();
@@ -383,6 +420,46 @@ fn split(text: &str, encoding: &Encoding, terms: &mut Terms) -> Vec<Unit> {
     units
 }
 
+/// Most bytes of a row's label.
+const MAX_LABEL: usize = 160;
+/// Most lines that one row of a table is looked for in.
+const MAX_CELLS: usize = 64;
+
+/// A table's row whose cells stand below its label, one on each line, as programs that read PDF files write it.
+struct Stacked {
+    bytes: usize,
+    /// Whether its cells are years: what stands above amounts.
+    is_head: bool,
+}
+
+fn stacked_row(text: &str) -> Option<Stacked> {
+    let mut lines = text.split_inclusive('\n');
+    let label = lines.next()?;
+    let is_cell = |cell: &str| cell.len() <= 40 && !cell.contains(char::is_alphabetic) && !cell.contains('|');
+    if label.trim().len() > MAX_LABEL || is_cell(label.trim()) {
+        return None;
+    }
+    let (mut end, mut at) = (label.len(), label.len());
+    let (mut amounts, mut years) = (0, 0);
+    for line in lines.take(MAX_CELLS) {
+        let cell = line.trim();
+        at += line.len();
+        if !is_cell(cell) {
+            break;
+        }
+        if !cell.is_empty() {
+            end = at;
+            if is_amount(cell) {
+                amounts += 1;
+            } else if cell.contains(|c: char| c.is_ascii_digit()) {
+                years += 1;
+            }
+        }
+    }
+    // One number alone may be that of a page.
+    (amounts + years >= 2).then_some(Stacked { bytes: end, is_head: amounts == 0 })
+}
+
 #[derive(Default)]
 struct Table {
     head: Vec<usize>,
@@ -401,6 +478,10 @@ fn is_amount(cell: &str) -> bool {
 // BM25's constants, and weights tuned on the development set of TAT-QA (alone and among seven other contexts).
 /// Picks that weigh what is covered already; each looks at every unit.
 const MAX_ROUNDS: usize = 128;
+/// How often an extract is printed to find the room that its gaps leave.
+const MAX_PRINTS: usize = 4;
+/// How many units to each side raise a unit: what answers a question stands together.
+const NEAR: usize = 12;
 const K1: f64 = 1.2;
 const B: f64 = 0.5;
 
@@ -414,8 +495,14 @@ fn with_needs(units: &[Unit], picks: &[usize]) -> Vec<bool> {
     kept
 }
 
-/// Scores units for the question and gives those to keep, the best first.
-fn pick(units: &[Unit], question: &HashMap<u32, f64>, n_terms: usize, budget: usize) -> Vec<usize> {
+/// What each unit is worth for the question.
+struct Ranked {
+    score: Vec<f64>,
+    /// The question's words that each unit says, with what they are worth.
+    says: Vec<Vec<(u32, f64)>>,
+}
+
+fn rank(units: &[Unit], question: &HashMap<u32, f64>, n_terms: usize) -> Ranked {
     let n = units.len();
     let mut frequency = vec![0u32; n_terms];
     for unit in units {
@@ -452,11 +539,15 @@ fn pick(units: &[Unit], question: &HashMap<u32, f64>, n_terms: usize, budget: us
                 j.filter(|j| *j < n && units[*j].passage == units[i].passage).map_or(0.0, |j| own[j])
             };
             let heads: f64 = units[i].needs.iter().map(|head| own[*head]).sum();
-            own[i]
-                + 0.2 * (near(i.checked_sub(1)) + near(Some(i + 1)))
-                + 0.25 * heads
-                + 0.3 * passages[i]
-                + 0.6 * documents[i]
+            // Rows of a table that stand together answer different questions; sentences answer one.
+            let around = |reach: usize| -> f64 {
+                (1..=reach).map(|d| (near(i.checked_sub(d)) + near(Some(i + d))) / (d + 1) as f64).sum()
+            };
+            let with_near = match units[i].row {
+                true => own[i] + 0.4 * around(1),
+                false => 0.4 * (own[i] + around(NEAR)),
+            };
+            with_near + 0.25 * heads + 0.3 * passages[i] + 0.6 * documents[i]
         })
         .collect();
     for (note, rows) in footnotes(units) {
@@ -468,7 +559,17 @@ fn pick(units: &[Unit], question: &HashMap<u32, f64>, n_terms: usize, budget: us
             score[i] = f64::INFINITY;
         }
     }
-    choose(units, question, &score, &idf, budget)
+    let says = units
+        .iter()
+        .map(|unit| {
+            let mut terms: Vec<u32> =
+                unit.terms.iter().copied().filter(|term| question.contains_key(term)).collect();
+            terms.sort_unstable();
+            terms.dedup();
+            terms.into_iter().map(|term| (term, question[&term] * idf(term))).collect()
+        })
+        .collect();
+    Ranked { score, says }
 }
 
 /// Units that begin with a mark such as `(3)`, and the rows of the same document that carry it after a word.
@@ -518,30 +619,14 @@ fn lift(units: &[Unit], group: impl Fn(&Unit) -> usize, bm25: &impl Fn(&[u32], f
     units.iter().map(|unit| scores[&group(unit)]).collect()
 }
 
-fn choose(
-    units: &[Unit],
-    question: &HashMap<u32, f64>,
-    score: &[f64],
-    idf: &impl Fn(u32) -> f64,
-    budget: usize,
-) -> Vec<usize> {
+/// The units to keep in `budget` tokens, the best first.
+fn choose(units: &[Unit], Ranked { score, says }: &Ranked, budget: usize) -> Vec<usize> {
     let mut picks = Vec::new();
     let mut kept = vec![false; units.len()];
     let mut used = 0;
     let mut covered: HashSet<u32> = HashSet::new();
     let mut open: Vec<usize> = (0..units.len()).collect();
     let mut rounds = 0;
-    // The question's words that each unit says, with what they are worth.
-    let says: Vec<Vec<(u32, f64)>> = units
-        .iter()
-        .map(|unit| {
-            let mut terms: Vec<u32> =
-                unit.terms.iter().copied().filter(|term| question.contains_key(term)).collect();
-            terms.sort_unstable();
-            terms.dedup();
-            terms.into_iter().map(|term| (term, question[&term] * idf(term))).collect()
-        })
-        .collect();
     // What a unit adds: its score, and words of the question that nothing kept so far says.
     let gain = |i: usize, kept: &[bool], covered: &HashSet<u32>| {
         let fresh: f64 =

@@ -141,3 +141,34 @@ fn scripts_without_spaces_are_cut_into_sentences() {
         );
     }
 }
+
+/// Programs that read PDF files write one cell on each line. A label without its figures answers nothing.
+#[test]
+fn a_row_whose_cells_stand_below_its_label_stays_whole() {
+    let row =
+        |i: usize| format!("Line item {i}\n \n{},{:03} \n(1,{:03})\n", i + 1, i * 37 % 1000, i * 91 % 1000);
+    let text = format!(
+        "Statements of operations\nYear ended December 31,\n2018\n \n2017\n{}Income tax expense\n$\n4,321 \n$\n1,098 \n{}See the notes on the pages that follow this one.\n58\n",
+        (0..30).map(row).collect::<String>(),
+        (30..60).map(row).collect::<String>(),
+    );
+    let options = ExtractOptions { share: 0.15, ..ExtractOptions::default() };
+    let out = extract(&text, "What was the income tax expense in 2018?", options, o200k());
+    assert!(out.text.contains("Income tax expense\n$\n4,321 \n$\n1,098"), "{}", out.text);
+    assert!(out.text.contains("2018\n \n2017"), "the years stand above the amounts: {}", out.text);
+    assert!(out.tokens_after <= out.tokens_before * 15 / 100);
+}
+
+/// What answers a question about a conversation stands in one place, also where single turns do not say its words.
+#[test]
+fn turns_beside_what_answers_stay() {
+    let turn = |i: usize| format!("B{}: We went on about topic number {i} for some time.\n", i % 4);
+    let text = format!(
+        "{}A: Now the remote control, please.\nC: It costs twelve euros to make.\nD: The remote control gets a rubber case.\n{}",
+        (0..60).map(turn).collect::<String>(),
+        (60..120).map(turn).collect::<String>(),
+    );
+    let options = ExtractOptions { share: 0.1, ..ExtractOptions::default() };
+    let out = extract(&text, "What was said about the remote control?", options, o200k());
+    assert!(out.text.contains("It costs twelve euros to make."), "{}", out.text);
+}
