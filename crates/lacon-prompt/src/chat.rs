@@ -8,7 +8,7 @@ use crate::meter;
 use crate::offload::Store;
 use crate::receipt::PassReport;
 use crate::request::{Edit, Request as Wire, RequestOptions, splice};
-use lacon_tokens::{Encoding, Exactness, ModelEncoding, RequestCount, count_schema, tools_text};
+use lacon_tokens::{Encoding, Exactness, ModelEncoding, RequestCount, count_schema, count_tools, is_system};
 use serde_json::{Map, Value};
 
 /// A compressed list of messages.
@@ -104,7 +104,8 @@ pub fn count(
     let json = Value::Array(messages.to_vec()).to_string();
     let mut sum = meter::metered(&json, model.encoding)?;
     if !tools.is_empty() {
-        sum.tools += model.encoding.count(&tools_text(tools));
+        let role = |message: &Value| message.get("role").and_then(Value::as_str).is_some_and(is_system);
+        sum.tools += count_tools(model.encoding, tools, messages.iter().any(role));
     }
     if let Some(schema) = response_schema {
         sum.tools += count_schema(model.encoding, schema);

@@ -7,8 +7,8 @@
 use std::ops::AddAssign;
 
 use lacon_tokens::{
-    ANSWER, Encoding, Exactness, Image, ModelEncoding, PER_MESSAGE, PER_TOOL_CALL, RequestCount,
-    count_schema, image_tokens, tools_text,
+    ANSWER, Encoding, Exactness, Image, ModelEncoding, PER_MESSAGE, PER_NAME, PER_TOOL_CALL, RequestCount,
+    count_schema, count_tools, image_tokens, is_system,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -119,8 +119,12 @@ impl Meter<'_> {
     pub(crate) fn around(&self, body: Option<&Object<'_>>) -> Metered {
         let mut sum = Metered { framing: ANSWER, ..Metered::default() };
         let Some(body) = body else { return sum };
+        let says = |item: &Object<'_>| item.get("role").is_some_and(|role| is_system(&text(role)));
+        let items = ["messages", "input"].into_iter().flat_map(|key| list(body, key));
+        let mut has_system = items.filter_map(|item| object(item.get())).any(|item| says(&item));
         for key in ["system", "instructions", "systemInstruction", "system_instruction"] {
             let Some(value) = body.get(key).filter(|value| value.get() != "null") else { continue };
+            has_system = true;
             sum.framing += PER_MESSAGE;
             sum.texts += self.count("system");
             match member(body, key) {
@@ -135,7 +139,7 @@ impl Meter<'_> {
         for key in ["tools", "functions"] {
             let declared = list(body, key);
             if !declared.is_empty() {
-                sum.tools += self.tools(&declared);
+                sum.tools += self.tools(&declared, has_system);
             }
         }
         // Where the schema of a structured answer stands, by provider.
@@ -158,11 +162,11 @@ impl Meter<'_> {
         sum
     }
 
-    fn tools(&self, declared: &[&RawValue]) -> usize {
+    fn tools(&self, declared: &[&RawValue], has_system: bool) -> usize {
         let read: Option<Vec<Value>> =
             declared.iter().map(|tool| serde_json::from_str(tool.get()).ok()).collect();
         match read {
-            Some(tools) => self.count(&tools_text(&tools)),
+            Some(tools) => count_tools(self.encoding, &tools, has_system),
             None => declared.iter().map(|tool| self.count(&compact(tool))).sum(),
         }
     }
@@ -205,6 +209,9 @@ impl Meter<'_> {
         }
         for key in ["name", "refusal", "reasoning_content", "reasoning"] {
             sum.texts += self.text(item.get(key));
+        }
+        if item.get("name").is_some_and(|name| is_string(name)) {
+            sum.framing += PER_NAME;
         }
         self.add_calls(item, &mut sum);
         sum.guessed |= item.get("audio").is_some_and(|audio| audio.get() != "null");

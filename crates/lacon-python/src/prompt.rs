@@ -583,9 +583,11 @@ pub fn trim(
             options.stride = stride;
             options.drop_first = drop_first;
             let inner = store.as_ref().map(Py::get);
+            let role = |message: &Value| message.get("role").and_then(Value::as_str).is_some_and(lacon_tokens::is_system);
+            let has_system = messages.iter().any(role);
             let trimming = || {
                 options.tool_tokens =
-                    tools.map_or(0, |tools| encoding.count(&lacon_tokens::tools_text(&tools)));
+                    tools.map_or(0, |tools| lacon_tokens::count_tools(encoding, &tools, has_system));
                 let mut shared = inner.map(Shared);
                 let store = shared.as_mut().map(|store| store as &mut dyn Offload);
                 trim_with_store(&messages, &options, store, encoding)

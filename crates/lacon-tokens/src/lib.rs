@@ -47,8 +47,8 @@ pub use incremental::Counter;
 pub use models::{Exactness, FAMILIES, Family, ModelCount, ModelEncoding, add_models, for_model};
 pub use pretokenize::Pattern;
 pub use request::{
-    ANSWER, ChatMessage, Image, PER_MESSAGE, PER_TOOL_CALL, Request, RequestCount, count_request,
-    count_schema, image_tokens, tools_text,
+    ANSWER, ChatMessage, Image, PER_MESSAGE, PER_NAME, PER_TOOL_CALL, Request, RequestCount, count_request,
+    count_schema, count_tools, image_tokens, is_system, tools_text,
 };
 pub use simd::Vectors;
 pub use special::SpecialSet;

@@ -1,7 +1,7 @@
 //! Tokens of a whole chat request as the provider meters it: messages, names, tool calls and declared tools.
 //!
-//! The framing is that of OpenAI's chat models: three tokens a message and three to open the answer. Declared tools are
-//! written as a TypeScript-like namespace, as the models see them.
+//! The framing is that of OpenAI's chat models: three tokens a message, one a name and three to open the answer. Declared
+//! tools are written as a TypeScript-like namespace in the system message, as the models see them.
 
 use std::fmt::Write as _;
 
@@ -66,6 +66,10 @@ pub struct RequestCount {
 
 /// Tokens around a message.
 pub const PER_MESSAGE: usize = 3;
+/// Tokens around the name of a message's speaker.
+pub const PER_NAME: usize = 1;
+/// Tokens of the headings above declared tools.
+const TOOL_HEADINGS: usize = 5;
 /// Tokens around a call.
 pub const PER_TOOL_CALL: usize = 2;
 /// Tokens that open the answer.
@@ -79,7 +83,10 @@ pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCou
     for message in request.messages {
         framing += PER_MESSAGE;
         messages += encoding.count(message.role) + encoding.count(message.content);
-        messages += message.name.map_or(0, |name| encoding.count(name));
+        if let Some(name) = message.name {
+            messages += encoding.count(name);
+            framing += PER_NAME;
+        }
         for (name, arguments) in message.tool_calls {
             messages += encoding.count(name) + encoding.count(arguments);
             framing += PER_TOOL_CALL;
@@ -87,7 +94,8 @@ pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCou
     }
     let mut tools = 0;
     if !request.tools.is_empty() {
-        tools += encoding.count(&tools_text(request.tools));
+        let has_system = request.messages.iter().any(|message| is_system(message.role));
+        tools += count_tools(encoding, request.tools, has_system);
     }
     if let Some(schema) = request.response_schema {
         tools += count_schema(encoding, schema);
@@ -119,12 +127,23 @@ pub fn image_tokens(image: &Image) -> usize {
     BASE + TILE * tiles(width * scale) * tiles(height * scale)
 }
 
+/// Tokens of the declared tools. They stand in the system message, and in one of their own where there is none.
+pub fn count_tools(encoding: &Encoding, tools: &[Value], has_system: bool) -> usize {
+    let message = if has_system { 0 } else { PER_MESSAGE + encoding.count("system") };
+    encoding.count(&tools_text(tools)) + TOOL_HEADINGS + message
+}
+
+/// Whether a message of this role is a system message.
+pub fn is_system(role: &str) -> bool {
+    matches!(role, "system" | "developer")
+}
+
 /// Returns the declared tools as the text that models see.
 ///
 /// A tool is a function (alone, or below `function`) with its schema below `parameters` or `input_schema`, or a list of
 /// such below `functionDeclarations`. Anything else is written as JSON.
 pub fn tools_text(tools: &[Value]) -> String {
-    let mut out = String::from("# Tools\n\n## functions\n\nnamespace functions {\n");
+    let mut out = String::from("namespace functions {\n\n");
     for tool in tools {
         let declared = tool.get("functionDeclarations").or_else(|| tool.get("function_declarations"));
         match declared.and_then(Value::as_array) {
