@@ -12,7 +12,6 @@ mod live;
 mod lock;
 mod logging;
 mod otlp;
-pub mod output;
 mod signals;
 pub mod text;
 mod vendors;

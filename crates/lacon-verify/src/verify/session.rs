@@ -63,6 +63,6 @@ pub fn write(args: &VerifyArgs, rows: &[Row], took: Duration) -> Result<Vec<Stri
 
 fn file(folder: &Path, name: &str, content: &[u8]) -> Result<String, Failure> {
     let path = folder.join(name);
-    lacon::output::write(&path, content, [])?;
+    lacon_files::write(&path, content, [], lacon_files::Flush::Now)?;
     Ok(path.display().to_string())
 }
