@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 short=; [ "${1:-}" = --short ] && short=1
 if [ -z "${LACON:-}" ]; then
-  cargo build --release --quiet --locked --package lacon
+  cargo build --release --quiet --locked
   LACON="${CARGO_TARGET_DIR:-$PWD/target}/release/lacon"
 fi
 export LACON

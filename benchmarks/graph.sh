@@ -9,7 +9,7 @@ if [ "${1:-}" = --check ]; then
   echo "ready"; exit 0
 fi
 rounds="${1:-5}"; work="$PWD/target/graph-bench"; mkdir -p "$work"; : >"$work/rows.jsonl"
-[ -n "${LACON:-}" ] || cargo build --release --quiet --locked --package lacon
+[ -n "${LACON:-}" ] || cargo build --release --quiet --locked
 lacon="${LACON:-${CARGO_TARGET_DIR:-target}/release/lacon}"
 flow="${CARGO_TARGET_DIR:-target}/graph-rivals/release/graph-rivals"
 cargo build --release --quiet --manifest-path benchmarks/graph_rivals/Cargo.toml --target-dir "${CARGO_TARGET_DIR:-target}/graph-rivals" || { echo "left out: graph-flow does not build"; flow=; }

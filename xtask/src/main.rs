@@ -10,6 +10,7 @@
 //! | `miri` | tests of unsafe code under Miri |
 //! | `python` | builds and tests the Python package |
 //! | `supply` | checks licenses and versions of the dependencies |
+//! | `verify` | builds the verification suite and runs it |
 //! | `dist` | builds the archive that is shipped |
 
 mod ci;
@@ -21,6 +22,7 @@ mod python;
 mod shuttle;
 mod supply;
 mod tidy;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -50,9 +52,10 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["python"] => python::run(),
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
+        ["verify", rest @ ..] => verify::run(rest),
         ["dist"] => dist::run(),
         _ => bail!(
-            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply | dist"
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply | verify [FLAGS] | dist"
         ),
     }
 }

@@ -270,7 +270,6 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
 /// Writes `run.json` whole, and the result beside it.
 fn write(folder: &Path, record: &TeamRecord) -> Result<(), String> {
     let text = serde_json::to_string_pretty(record).map_err(|error| error.to_string())?;
-    std::fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     if let Some(result) = &record.result {
         write_whole(&folder.join("result.md"), &result.text)?;
     }
@@ -278,7 +277,6 @@ fn write(folder: &Path, record: &TeamRecord) -> Result<(), String> {
 }
 
 fn write_whole(path: &Path, text: &str) -> Result<(), String> {
-    let temporary = path.with_extension("tmp");
-    let written = std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path));
-    written.map_err(|error| format!("{}: {error}", path.display()))
+    lacon_files::write(path, text.as_bytes(), [], lacon_files::Flush::Later)
+        .map_err(|refusal| refusal.to_string())
 }

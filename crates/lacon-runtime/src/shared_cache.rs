@@ -70,11 +70,7 @@ impl SharedCache {
             return;
         }
         self.make_room(json.len() as u64);
-        let path = self.path(key);
-        let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-        if fs::write(&temporary, json).and_then(|()| fs::rename(&temporary, &path)).is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        let _ = lacon_files::write(&self.path(key), &json, [], lacon_files::Flush::Later);
     }
 
     fn make_room(&self, needed: u64) {

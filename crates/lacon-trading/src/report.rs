@@ -2,8 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -39,20 +38,8 @@ fn hint(error: &std::io::Error) -> &'static str {
 
 /// Writes a file so that a reader sees the old one or the whole new one.
 pub fn write_whole(path: &Path, content: &[u8]) -> Result<(), WriteError> {
-    let failed = |source| WriteError { path: path.to_owned(), source };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let mut temporary = path.as_os_str().to_owned();
-    temporary.push(".tmp");
-    let temporary = PathBuf::from(temporary);
-    let mut file = File::create(&temporary).map_err(failed)?;
-    let written = file.write_all(content).and_then(|()| file.flush());
-    drop(file);
-    written.and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        failed(source)
-    })
+    lacon_files::write(path, content, [], lacon_files::Flush::Later)
+        .map_err(|refusal| WriteError { path: path.to_owned(), source: refusal.into_io() })
 }
 
 /// Writes everything but `run.json`, which the caller writes last and whole: it holds how long all of this took, and

@@ -3,7 +3,6 @@
 mod backtest;
 mod batch;
 mod batch_run;
-mod bench;
 mod cache;
 mod check;
 mod completions;
@@ -27,17 +26,17 @@ mod plan;
 mod prompt_input;
 mod repeat;
 mod report;
-mod resume;
+pub mod resume;
 mod retrieve;
-mod run;
+pub mod run;
 mod runs;
 mod schema;
 mod serve;
 mod sim;
+mod suite;
 mod team;
 mod trace;
 mod trim;
-mod verify;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
 
@@ -60,7 +59,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Encode(args) => encode::run(&args),
         Command::Decode(args) => decode::run(&args),
         Command::Models(args) => models::run(&args),
-        Command::Bench(args) => bench::run(&common, &args, started),
+        Command::Bench(_) | Command::Verify(_) => suite::run(),
         Command::Graph(args) => graph::run(&common, &args),
         Command::Plan(args) => plan::run(&common, &args, started),
         Command::Compress(args) => compress::run(&args),
@@ -83,7 +82,6 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Memory(args) => memory::run(&common, &args),
         Command::Runs(args) => runs::run(&common, &args),
         Command::Explain(args) => explain::run(&common, &args),
-        Command::Verify(args) => verify::run(&common, &args),
         Command::Cache(args) => cache::run(&common, &args),
         Command::Schema(args) => schema::run(&args),
         Command::Completions(args) => completions::run(&args),
@@ -91,23 +89,18 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
 }
 
 /// What every subcommand is given.
+#[derive(Default)]
 pub struct Common {
-    config: Option<std::path::PathBuf>,
-    log_level: Option<String>,
+    /// The settings file, where one is named.
+    pub config: Option<std::path::PathBuf>,
+    /// The log level, where one is named.
+    pub log_level: Option<String>,
 }
 
 impl Common {
     /// With this settings file.
     pub fn with_file(config: std::path::PathBuf) -> Self {
         Self { config: Some(config), log_level: None }
-    }
-}
-
-#[cfg(test)]
-impl Common {
-    /// Without a settings file and without a level.
-    pub fn quiet() -> Self {
-        Self { config: None, log_level: None }
     }
 }
 

@@ -44,6 +44,12 @@ pub fn code_of(kind: ErrorKind) -> u8 {
     }
 }
 
+impl From<lacon_files::Refusal> for Failure {
+    fn from(refusal: lacon_files::Refusal) -> Self {
+        Self::input(refusal)
+    }
+}
+
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::input(format!("{error:#}"))

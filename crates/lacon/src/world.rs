@@ -205,7 +205,7 @@ pub fn keep(config: &Config, hedge: &SharedHedge) {
     let mut known = known.unwrap_or_default();
     known.insert(key, hedge.history());
     if let Ok(text) = serde_json::to_vec(&known) {
-        let _ = crate::output::write(&path, &text, []);
+        let _ = lacon_files::write(&path, &text, [], lacon_files::Flush::Later);
     }
 }
 

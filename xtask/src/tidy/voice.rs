@@ -314,7 +314,8 @@ fn commands(source: &str) -> Commands {
                 open.extend(item.parts.iter().map(|p| p.1.clone()));
             }
         }
-        found.insert(kebab, flags);
+        // A command that is passed on to another program has its flags there.
+        found.entry(kebab).or_default().extend(flags);
     }
     found
 }

@@ -4,7 +4,7 @@
 //! `lacon/{T}.json`, which only Lacon reads. Files that several tickers share are merged. Every file is written beside
 //! its place and renamed. The list of digests comes last, so [`super::verify()`] detects an unfinished pack.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
@@ -176,13 +176,6 @@ fn merge_statements(root: &Path, path: &str, ticker: &str, own: &[&Statement]) -
 
 /// Writes a file so that a reader sees the old one or the whole new one.
 pub(super) fn put_whole(path: &Path, content: &[u8]) -> Result<(), DataError> {
-    let failed = |source: io::Error| DataError::Io { name: path.display().to_string(), source };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
-    }
-    let temporary = path.with_extension(format!("{}.tmp", std::process::id()));
-    fs::write(&temporary, content).and_then(|()| fs::rename(&temporary, path)).map_err(|source| {
-        let _ = fs::remove_file(&temporary);
-        failed(source)
-    })
+    lacon_files::write(path, content, [], lacon_files::Flush::Later)
+        .map_err(|refusal| DataError::Io { name: path.display().to_string(), source: refusal.into_io() })
 }

@@ -83,12 +83,7 @@ impl DiskCache {
         }
         let path = self.path(key);
         self.make_room(file.len() as u64, &path);
-        // Two threads may write the same answer: each has its own file until the rename.
-        let unique = format!("{}-{:?}.tmp", std::process::id(), std::thread::current().id());
-        let temporary = path.with_extension(unique.replace(['(', ')'], ""));
-        if fs::write(&temporary, file).and_then(|()| fs::rename(&temporary, &path)).is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
+        let _ = lacon_files::write(&path, &file, [], lacon_files::Flush::Later);
     }
 
     fn make_room(&self, needed: u64, replaced: &Path) {

@@ -87,22 +87,6 @@ pub struct WhatIfArgs {
     pub json: bool,
 }
 
-/// Flags of `lacon bench trace`.
-#[derive(Debug, Args)]
-pub struct BenchTraceArgs {
-    /// A trace to measure [default: generated ones of every format]
-    pub file: Option<PathBuf>,
-    /// Spans of each generated trace
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 100_000)]
-    pub spans: usize,
-    /// Rounds; the median is printed
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 5)]
-    pub rounds: usize,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// Flags of `lacon report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {

@@ -16,7 +16,7 @@ use crate::{
     args::many::BacktestArgs,
     failure::{Failure, GATE, INTERRUPTED},
     lock::RunLock,
-    output, signals,
+    signals,
     text::{self, thousands},
 };
 
@@ -133,7 +133,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
     });
     if let Some((.., out)) = reports.first() {
         let path: PathBuf = out.join("backtests").join(format!("{from}_{to}.json"));
-        output::write(&path, format!("{whole:#}\n").as_bytes(), [])?;
+        lacon_files::write(&path, format!("{whole:#}\n").as_bytes(), [], lacon_files::Flush::Now)?;
     }
     if args.json {
         text::out(&format!("{whole:#}"));

@@ -29,7 +29,7 @@ use super::prompt_input as input;
 use crate::{
     args::prompt::{BatchArgs, BatchOp},
     failure::{Failure, GATE},
-    output, text,
+    text,
 };
 
 /// What is said of a line or row whose work panicked.
@@ -56,7 +56,7 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
     let encoding = input::encoding(&args.encoding)?;
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     std::fs::metadata(&args.input).map_err(|e| unreadable(args, &e))?;
-    output::check(&args.output, [args.input.as_path()])?;
+    lacon_files::check(&args.output, [args.input.as_path()])?;
     let bar = progress();
     let started = Instant::now();
     let (summary, done) = if args.output.extension().is_some_and(|end| end.eq_ignore_ascii_case("parquet")) {
@@ -126,8 +126,8 @@ fn to_lines(
         return Err(failure);
     }
     match part {
-        Some(part) => output::finish(&result.1, &part, &args.output).map_err(written)?,
-        None if output::is_special(&args.output) => {}
+        Some(part) => lacon_files::finish(&result.1, &part, &args.output).map_err(written)?,
+        None if lacon_files::is_special(&args.output) => {}
         None => result.1.sync_all().map_err(written)?,
     }
     Ok((result.0, done))
@@ -194,9 +194,9 @@ fn skip_lines(args: &BatchArgs, source: &mut impl BufRead, skip: u64) -> Result<
 /// A batch writes beside the output; one that was stopped leaves that file for `--resume`.
 fn open_output(args: &BatchArgs) -> Result<(File, u64, Option<PathBuf>), Failure> {
     let failed = |e: std::io::Error| unwritable(args, &e);
-    let part = output::beside(&args.output, ".part");
-    output::check(&part, [args.input.as_path()])?;
-    if output::is_special(&args.output) {
+    let part = lacon_files::beside(&args.output, ".part");
+    lacon_files::check(&part, [args.input.as_path()])?;
+    if lacon_files::is_special(&args.output) {
         let file = OpenOptions::new().write(true).open(&args.output).map_err(failed)?;
         return Ok((file, 0, None));
     }

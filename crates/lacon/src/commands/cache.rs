@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Common;
 use crate::{
-    args::verify::{CacheArgs, CacheCommand},
+    args::{CacheArgs, CacheCommand},
     failure::Failure,
     text::{self, thousands},
 };

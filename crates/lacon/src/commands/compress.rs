@@ -18,7 +18,7 @@ use lacon_tokens::Encoding;
 use serde_json::{Value, json};
 
 use super::prompt_input::{self as input, Input};
-use crate::{args::prompt::CompressArgs, failure::Failure, output, text};
+use crate::{args::prompt::CompressArgs, failure::Failure, text};
 
 /// What a policy made of the text.
 pub(in crate::commands) struct Outcome {
@@ -71,7 +71,7 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
         }
     };
     if let Some(path) = &args.receipts {
-        output::check(path, args.file.as_deref())?;
+        lacon_files::check(path, args.file.as_deref())?;
     }
     let done = compressed(&source, args)?;
     if let Some(path) = &args.receipts {

@@ -14,7 +14,7 @@ use super::{Common, block_on};
 use crate::{
     args::DoctorArgs,
     failure::{self, Failure},
-    output, text, world,
+    text, world,
 };
 
 struct Check {
@@ -174,12 +174,12 @@ async fn tools(config: &Config) -> Check {
 fn disk(config: &Config) -> Check {
     let out = std::path::Path::new(config.text("run.out"));
     let probe = out.join(".lacon-doctor");
-    let written = output::write(&probe, &vec![b'x'; 1 << 20], []);
+    let written = lacon_files::write(&probe, &vec![b'x'; 1 << 20], [], lacon_files::Flush::Now);
     let _ = std::fs::remove_file(&probe);
     match written {
         Ok(()) => Check::good("disk", format!("{} can be written to", out.display())),
         Err(error) => {
-            let text = error.message;
+            let text = error.to_string();
             let (found, mend) =
                 text.split_once("\nhint: ").unwrap_or((&text, "choose another folder with --out"));
             Check::bad("disk", found.into(), mend)

@@ -18,7 +18,7 @@ use super::prompt_input as input;
 use crate::{
     args::prompt::{CacheRules, LayoutArgs},
     failure::Failure,
-    output, text,
+    text,
 };
 
 /// Runs the subcommand.
@@ -160,10 +160,15 @@ fn write_all(
     let inputs = || inputs.iter().map(PathBuf::as_path);
     let path = |i: usize| folder.join(format!("{i:03}.json"));
     // All are checked before the first is written.
-    (0..prompts.len()).try_for_each(|i| output::check(&path(i), inputs()))?;
+    (0..prompts.len()).try_for_each(|i| lacon_files::check(&path(i), inputs()))?;
     for (i, (prompt, source)) in prompts.iter().zip(sources).enumerate() {
         let request: Value = serde_json::from_str(source).map_err(Failure::input)?;
-        output::write(&path(i), request_of(request, prompt).to_string().as_bytes(), inputs())?;
+        lacon_files::write(
+            &path(i),
+            request_of(request, prompt).to_string().as_bytes(),
+            inputs(),
+            lacon_files::Flush::Now,
+        )?;
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ use super::{
 use crate::{
     args::trace::{ReportArgs, TraceFormat},
     failure::Failure,
-    otlp, output, text,
+    otlp, text,
 };
 
 /// Reads the run's folder and writes what was asked for.
@@ -174,7 +174,7 @@ fn strict(page: &str) -> String {
 /// Writes a whole file that is made from a run; none of the files that it is made from can be named.
 pub fn write(file: &Path, bytes: &[u8], folder: &Path) -> Result<(), Failure> {
     let sources = sources(folder);
-    output::write(file, bytes, sources.iter().map(PathBuf::as_path))
+    Ok(lacon_files::write(file, bytes, sources.iter().map(PathBuf::as_path), lacon_files::Flush::Now)?)
 }
 
 /// What a run leaves for its reports to be made from.

@@ -140,10 +140,7 @@ pub(in crate::commands) fn refuse_existing(settings: &Settings) -> Result<(), Fa
 }
 
 /// The settings of a run: its flags, over those of the run that it goes on with.
-pub(in crate::commands) fn config(
-    common: &Common,
-    args: &RunArgs,
-) -> Result<(Config, Option<Resumed>), Failure> {
+pub fn config(common: &Common, args: &RunArgs) -> Result<(Config, Option<Resumed>), Failure> {
     let efforts = args.effort.join(",");
     let models = args.model.join(",");
     let tape_mode = match (args.record, args.replay) {
@@ -182,7 +179,7 @@ pub(in crate::commands) fn config(
 }
 
 /// Everything that a run needs, from settings and flags.
-pub(in crate::commands) fn settings(
+pub fn settings(
     config: &Config,
     args: &RunArgs,
     resumed: Option<&Resumed>,

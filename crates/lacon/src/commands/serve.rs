@@ -26,7 +26,6 @@ use super::{compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
     args::serve::{ServeArgs, ServePolicy},
     failure::Failure,
-    output,
     signals::Signals,
     text,
 };
@@ -79,7 +78,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     options.answer_timeout = seconds("--answer-timeout", args.answer_timeout)?;
     options.drain = seconds("--drain", args.drain)?;
     if let Some(path) = &args.receipts {
-        output::check(path, [Path::new(&args.store)])?;
+        lacon_files::check(path, [Path::new(&args.store)])?;
         let file = File::options().create(true).append(true).open(path);
         let file = file.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
         let receipts = Receipts { file: Mutex::new(file), warned: AtomicBool::new(false) };

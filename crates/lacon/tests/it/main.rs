@@ -18,6 +18,7 @@ mod resume;
 mod run;
 mod serve;
 mod server;
+mod suite;
 mod support;
 mod team;
 mod vendors;

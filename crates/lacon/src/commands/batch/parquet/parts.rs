@@ -26,7 +26,6 @@ use super::{absent, bad_output, count};
 use crate::{
     args::prompt::{BatchArgs, BatchOp},
     failure::Failure,
-    output::beside,
 };
 
 /// Name of the metadata entry that says which batch wrote a file.
@@ -51,8 +50,8 @@ impl<'a> Parts<'a> {
         let identity =
             json!({"op": op, "field": args.field, "encoding": args.encoding, "input_bytes": bytes})
                 .to_string();
-        let parts = Parts { args, folder: beside(&args.output, ".parts"), identity };
-        crate::output::check(&beside(&args.output, ".unfinished"), [args.input.as_path()])?;
+        let parts = Parts { args, folder: lacon_files::beside(&args.output, ".parts"), identity };
+        lacon_files::check(&lacon_files::beside(&args.output, ".unfinished"), [args.input.as_path()])?;
         if !args.resume {
             let gone = fs::remove_dir_all(&parts.folder).or_else(absent);
             gone.map_err(|e| super::super::unwritable(args, &e))?;
@@ -109,7 +108,7 @@ impl<'a> Parts<'a> {
     ) -> Result<(), Failure> {
         let written = |error: ParquetError| bad_output(self.args, &error);
         let failed = |error: std::io::Error| super::super::unwritable(self.args, &error);
-        let unfinished = beside(path, ".unfinished");
+        let unfinished = lacon_files::beside(path, ".unfinished");
         // Texts differ from row to row: a dictionary would hold them all, and their minimum says nothing.
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(ZstdLevel::default()))

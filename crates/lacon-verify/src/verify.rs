@@ -15,9 +15,9 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::Common;
-use crate::{
-    args::verify::VerifyArgs,
+use crate::args::verify::VerifyArgs;
+use lacon::commands::Common;
+use lacon::{
     failure::{self, Failure},
     text::{self, paint},
 };

@@ -14,7 +14,7 @@ use lacon_trading::{Decided, Settings, decide, levers::LEVERS};
 use serde_json::json;
 
 use super::{Bench, Outcome};
-use crate::{
+use lacon::{
     args::{Cli, Command as Verb},
     commands::{self, block_on},
     failure::Failure,

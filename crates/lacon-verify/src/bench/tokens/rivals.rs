@@ -9,7 +9,7 @@ use std::{
 use lacon_tokens::EncodingName;
 
 use super::Sample;
-use crate::failure::Failure;
+use lacon::failure::Failure;
 
 /// The running program of the rivals: a request and an answer are a line each.
 pub struct Rivals {

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::quantile;
-use crate::{args::BenchGraphArgs, commands::block_on, failure::Failure, text};
+use crate::args::bench::BenchGraphArgs;
+use lacon::{commands::block_on, failure::Failure, text};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Nothing;

@@ -19,7 +19,7 @@ use lacon_trading::{Decided, Role, decide, source::introduce};
 use serde_json::json;
 
 use super::{Bench, Outcome, runs};
-use crate::{
+use lacon::{
     args::{Cli, Command as Verb},
     commands::{self, Common, block_on},
     failure::Failure,

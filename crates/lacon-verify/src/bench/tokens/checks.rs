@@ -10,7 +10,7 @@ use lacon_tokens::{Cancel, CountCache, CountCacheOptions, Encoding, future::coun
 use serde_json::{Value, json};
 
 use super::corpora::Gates;
-use crate::{commands::block_on, failure::Failure, text};
+use lacon::{commands::block_on, failure::Failure, text};
 
 /// A figure beside what it must be.
 pub struct Check {

@@ -9,11 +9,9 @@ mod trace;
 
 use std::{process::ExitCode, time::Instant};
 
-use super::Common;
-use crate::{
-    args::{BenchArgs, BenchCommand},
-    failure::Failure,
-};
+use crate::args::bench::{BenchArgs, BenchCommand};
+use lacon::commands::Common;
+use lacon::failure::Failure;
 
 /// Runs the benchmark.
 pub fn run(common: &Common, args: &BenchArgs, started: Instant) -> Result<ExitCode, Failure> {

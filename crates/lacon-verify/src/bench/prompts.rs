@@ -14,7 +14,8 @@ use lacon_trading::{
 use serde_json::json;
 
 use super::quantile;
-use crate::{args::BenchPromptsArgs, commands::read_text, failure::Failure, text};
+use crate::args::bench::BenchPromptsArgs;
+use lacon::{commands::read_text, failure::Failure, text};
 
 /// Prints MB/s, saving and times; every text is restored and compared.
 pub fn run(args: &BenchPromptsArgs) -> Result<ExitCode, Failure> {

@@ -8,7 +8,8 @@ use lacon_sim::world::Draws;
 use serde_json::json;
 
 use super::quantile;
-use crate::{args::BenchIndicatorsArgs, failure::Failure, text};
+use crate::args::bench::BenchIndicatorsArgs;
+use lacon::{failure::Failure, text};
 
 /// Prints milliseconds of a whole series.
 pub fn run(args: &BenchIndicatorsArgs) -> Result<ExitCode, Failure> {

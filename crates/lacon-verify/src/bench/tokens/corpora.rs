@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::{args::BenchTokensArgs, failure::Failure, text};
+use crate::args::bench::BenchTokensArgs;
+use lacon::{failure::Failure, text};
 
 /// What is measured and what must be reached.
 #[derive(Debug, Deserialize)]
@@ -59,7 +60,7 @@ pub struct Gates {
 impl Definition {
     /// The definition that the binary was built with.
     pub fn built_in() -> Result<Self, Failure> {
-        toml::from_str(include_str!("../../../../../../benchmarks/definitions/tokens.toml"))
+        toml::from_str(include_str!("../../../../../benchmarks/definitions/tokens.toml"))
             .map_err(|e| Failure::input(format!("benchmarks/definitions/tokens.toml: {e}")))
     }
 }
@@ -112,7 +113,7 @@ pub fn corpora(
                 let (name, path) = given
                     .split_once('=')
                     .ok_or_else(|| Failure::input(format!("--corpus is {given:?}, NAME=FILE is needed")))?;
-                let mut text = crate::commands::read_text(Path::new(path))?;
+                let mut text = lacon::commands::read_text(Path::new(path))?;
                 text.truncate(text.floor_char_boundary(limit));
                 let known = definition.text.iter().find(|source| source.name == name);
                 let other = definition.gates.other;

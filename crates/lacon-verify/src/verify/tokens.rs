@@ -14,7 +14,7 @@ use lacon_tokens::{
 use serde_json::json;
 
 use super::{Bench, Outcome};
-use crate::{commands::block_on, failure::Failure, text::thousands};
+use lacon::{commands::block_on, failure::Failure, text::thousands};
 
 /// The longest that another task may be delayed.
 const DELAY_LIMIT: Duration = Duration::from_millis(10);

@@ -10,7 +10,7 @@ use super::{
     agreement::{self, Pair},
     runs,
 };
-use crate::{commands::block_on, failure::Failure, text::thousands};
+use lacon::{commands::block_on, failure::Failure, text::thousands};
 
 /// What a run of the `lacon` profile must keep.
 const MOST_SECONDS: f64 = 140.0;
@@ -307,7 +307,7 @@ mod tests {
     fn runs(profile: &str) -> Vec<Measured> {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().display().to_string();
-        let common = crate::commands::Common::quiet();
+        let common = lacon::commands::Common::default();
         (1..=3)
             .map(|seed| {
                 let seed = seed.to_string();
@@ -328,11 +328,11 @@ mod tests {
                     "--out",
                     &out,
                 ];
-                let cli = <crate::args::Cli as clap::Parser>::try_parse_from(line).unwrap();
-                let crate::args::Command::Run(args) = cli.command else { unreachable!() };
-                let (config, _) = crate::commands::run::config(&common, &args).unwrap();
+                let cli = <lacon::args::Cli as clap::Parser>::try_parse_from(line).unwrap();
+                let lacon::args::Command::Run(args) = cli.command else { unreachable!() };
+                let (config, _) = lacon::commands::run::config(&common, &args).unwrap();
                 let settings =
-                    crate::commands::run::settings(&config, &args, None, std::time::Instant::now()).unwrap();
+                    lacon::commands::run::settings(&config, &args, None, std::time::Instant::now()).unwrap();
                 let decided = block_on(decide(settings)).unwrap();
                 // Debug builds under load are slow: the test is about names, not about time.
                 let mut run = measured(decided, 0.002);

@@ -1,6 +1,6 @@
-//! Flags of `lacon verify` and `lacon cache`.
+//! Flags of `lacon verify`.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 /// Flags of `lacon verify`. Each check runs alone with its flag; with none, all of them run in phases.
 #[derive(Debug, Args, Default)]
@@ -101,32 +101,4 @@ pub struct VerifyArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
-}
-
-/// Flags of `lacon cache`.
-#[derive(Debug, Args)]
-pub struct CacheArgs {
-    /// What to do
-    #[command(subcommand)]
-    pub command: CacheCommand,
-}
-
-/// Subcommands of `lacon cache`.
-#[derive(Debug, Subcommand)]
-pub enum CacheCommand {
-    /// Show the caches on disk
-    Stats {
-        /// Folder for results
-        #[arg(long, value_name = "DIR")]
-        out: Option<String>,
-        /// Print one JSON object
-        #[arg(long)]
-        json: bool,
-    },
-    /// Clear the caches on disk; results stay
-    Clear {
-        /// Folder for results
-        #[arg(long, value_name = "DIR")]
-        out: Option<String>,
-    },
 }

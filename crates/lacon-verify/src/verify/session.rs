@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Row;
-use crate::{args::verify::VerifyArgs, failure::Failure};
+use crate::args::verify::VerifyArgs;
+use lacon::failure::Failure;
 
 /// The checks as data.
 pub fn rows(rows: &[Row]) -> Vec<Value> {
@@ -62,6 +63,6 @@ pub fn write(args: &VerifyArgs, rows: &[Row], took: Duration) -> Result<Vec<Stri
 
 fn file(folder: &Path, name: &str, content: &[u8]) -> Result<String, Failure> {
     let path = folder.join(name);
-    crate::output::write(&path, content, [])?;
+    lacon_files::write(&path, content, [], lacon_files::Flush::Now)?;
     Ok(path.display().to_string())
 }

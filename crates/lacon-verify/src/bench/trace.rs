@@ -12,7 +12,8 @@ use lacon_monitor::{analyze::analyze, render, trace::read};
 use serde_json::{Value, json};
 
 use super::quantile;
-use crate::{args::trace::BenchTraceArgs, failure::Failure, text};
+use crate::args::bench::BenchTraceArgs;
+use lacon::{failure::Failure, text};
 
 /// Times the given file in this process, or made files of every form each in one of its own.
 pub fn run(args: &BenchTraceArgs) -> Result<ExitCode, Failure> {

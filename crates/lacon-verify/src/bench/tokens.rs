@@ -20,7 +20,8 @@ use self::{
     corpora::{Corpus, Definition, TextFolder, corpora},
     rivals::Rivals,
 };
-use crate::{args::BenchTokensArgs, failure::Failure, text};
+use crate::args::bench::BenchTokensArgs;
+use lacon::{failure::Failure, text};
 
 /// Measures and prints.
 pub fn run(args: &BenchTokensArgs) -> Result<ExitCode, Failure> {

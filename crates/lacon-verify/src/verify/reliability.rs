@@ -21,7 +21,7 @@ use lacon_trading::{Role, decide};
 use serde_json::{Value, json};
 
 use super::{Bench, Outcome, runs};
-use crate::{commands::block_on, failure::Failure};
+use lacon::{commands::block_on, failure::Failure};
 
 /// Fails the first calls of one role in one way, below the retry.
 struct Faulty {

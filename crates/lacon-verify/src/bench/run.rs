@@ -6,9 +6,11 @@ use clap::Parser;
 use futures_util::future::join_all;
 use lacon_trading::{Decided, Settings, decide};
 
-use super::{Common, quantile};
-use crate::{
-    args::{BenchRunArgs, Cli, Command},
+use super::quantile;
+use crate::args::bench::BenchRunArgs;
+use lacon::commands::Common;
+use lacon::{
+    args::{Cli, Command},
     commands::{self, block_on},
     failure::Failure,
     text,

@@ -1,0 +1,47 @@
+//! The command line: arguments in, one file per subcommand, results on stdout, everything else on stderr.
+//! A library, so that the verification suite runs the same code without building it again.
+//!
+//! Exit codes: 0 done, 1 ran but a gate said no, 2 usage, configuration or input, 3 upstream or network,
+//! 4 authentication, 101 a bug, 130 interrupted.
+
+pub mod args;
+pub mod commands;
+mod embeddings;
+pub mod failure;
+mod live;
+mod lock;
+mod logging;
+mod otlp;
+mod signals;
+pub mod text;
+mod vendors;
+mod world;
+
+use std::{process::ExitCode, time::Instant};
+
+use clap::Parser;
+
+use failure::Failure;
+
+/// Runs the command of this process's arguments.
+pub fn main() -> ExitCode {
+    let started = Instant::now();
+    ended(commands::run(args::Cli::parse(), started))
+}
+
+/// The exit code of a command; its error goes to stderr.
+pub fn ended(result: Result<ExitCode, Failure>) -> ExitCode {
+    match result {
+        Ok(code) => match text::lost() {
+            None => code,
+            Some(why) => {
+                text::error(&format!("standard output cannot be written: {why}"));
+                ExitCode::from(failure::INPUT)
+            }
+        },
+        Err(failure) => {
+            text::error(&failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
