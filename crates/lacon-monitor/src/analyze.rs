@@ -4,6 +4,7 @@ mod content;
 pub mod flow;
 mod origin;
 mod reading;
+mod walk;
 
 use serde::Serialize;
 
@@ -193,11 +194,16 @@ const GAP_S: f64 = 0.05;
 /// Analyzes one trace.
 pub fn analyze(trace: &Trace) -> Analysis {
     let flow = Flow::of(trace);
-    let path = flow.critical(trace);
+    let path = flow.path(trace);
     let slack = flow.slack(trace);
     let names = trace.title();
     let mut on_path = vec![false; flow.units.len()];
-    path.iter().for_each(|u| on_path[*u] = true);
+    for step in &path {
+        let unit = flow.unit_of(trace, step.span);
+        if let Some(u) = unit.and_then(|i| flow.units.binary_search(&i).ok()) {
+            on_path[u] = true;
+        }
+    }
     let unit_parts: Vec<Parts> = flow.units.iter().map(|i| flow.parts(trace, *i)).collect();
     let nodes: Vec<NodeRow> = flow
         .units
@@ -208,19 +214,17 @@ pub fn analyze(trace: &Trace) -> Analysis {
     let mut steps = Vec::new();
     let mut parts = Parts::default();
     let mut last = 0.0;
-    for u in &path {
-        let span = &trace.spans[flow.units[*u]];
-        let gap_s = (span.start_s - last).max(0.0);
-        parts.gap_s += gap_s;
-        parts.add(&unit_parts[*u]);
+    for step in &path {
+        parts.gap_s += step.gap_s;
+        parts.add(&flow.parts_of(trace, step));
         steps.push(PathStep {
-            node: span.label(),
-            start_s: span.start_s,
-            end_s: span.end_s,
-            gap_s,
-            share: if trace.wall_s > 0.0 { span.seconds() / trace.wall_s } else { 0.0 },
+            node: flow.label(trace, step.span),
+            start_s: step.from,
+            end_s: step.to,
+            gap_s: step.gap_s,
+            share: if trace.wall_s > 0.0 { (step.to - step.from) / trace.wall_s } else { 0.0 },
         });
-        last = span.end_s;
+        last = step.to;
     }
     parts.gap_s += (trace.wall_s - last).max(0.0);
     let calls = call_rows(trace, &flow);
@@ -417,15 +421,14 @@ pub(crate) fn is_parallel(span: &Span, rates: &[f64]) -> bool {
 fn gaps(trace: &Trace, flow: &Flow) -> Vec<Gap> {
     let mut gaps = Vec::new();
     let (mut end, mut after) = (0.0_f64, "the start".to_owned());
-    let mut spans: Vec<&Span> = flow.units.iter().map(|i| &trace.spans[*i]).collect();
-    spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-    for span in spans {
+    // Whatever ran, ran: also what a node left to do after its end. Spans are in order of start.
+    for (i, span) in trace.spans.iter().enumerate().filter(|(_, s)| s.is_work()) {
         if span.start_s - end > GAP_S {
             gaps.push(Gap { start_s: end, seconds: span.start_s - end, after: after.clone() });
         }
         if span.end_s > end {
             end = span.end_s;
-            after = span.label();
+            after = flow.label(trace, flow.unit_of(trace, i).unwrap_or(i));
         }
     }
     if trace.wall_s - end > GAP_S {

@@ -125,25 +125,21 @@ struct Step {
 
 fn chain(trace: &Trace, flow: &Flow) -> (Vec<Step>, f64, f64) {
     let since = gathered_at(trace, flow);
-    let (path, barrier) = flow.critical_without_barriers(trace);
+    let (path, barrier) = flow.path_without_barriers(trace);
     let steps: Vec<Step> = path
         .into_iter()
-        .map(|(u, gap_s)| {
-            let i = flow.units[u];
+        .map(|step| {
+            let i = step.span;
             let span = &trace.spans[i];
-            let calls: Vec<usize> = match span.kind {
-                Kind::Model => vec![i],
-                _ => {
-                    flow.chain(trace, i).into_iter().filter(|m| trace.spans[*m].kind == Kind::Model).collect()
-                }
-            };
+            let mut calls = flow.calls_of(trace, &step);
+            calls.retain(|m| trace.spans[*m].kind == Kind::Model);
             let calls = if calls.is_empty() && span.hidden_calls > 0 { vec![i] } else { calls };
             let all = |get: &dyn Fn(usize) -> Option<f64>| calls.iter().map(|m| get(*m)).sum::<Option<f64>>();
             Step {
-                label: span.label(),
-                parts: flow.parts(trace, i),
-                gap_s,
-                seconds: span.seconds(),
+                label: flow.label(trace, i),
+                parts: flow.parts_of(trace, &step),
+                gap_s: step.gap_s,
+                seconds: step.to - step.from,
                 first_token_s: all(&|m| Some(trace.spans[m].first_token_s? - trace.spans[m].start_s)),
                 completion: all(&|m| trace.spans[m].tokens.completion.filter(|c| *c > 0).map(|c| c as f64))
                     .map(|c| c as u64)

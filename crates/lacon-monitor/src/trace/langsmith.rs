@@ -14,7 +14,7 @@ use super::{
     json,
     settle::Raw,
     state::{self, Held},
-    when,
+    usage, when,
 };
 use crate::{analyze::flow::family, evidence::Evidence};
 
@@ -128,6 +128,8 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
     let mut raw = Raw::default();
     let span = &mut raw.span;
     span.id = text(&["id", "run_id"]).unwrap_or_default();
+    // One tracer writes each of its calls once.
+    span.scope = Some("langsmith".into());
     span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());
     let order: Vec<&str> = json::get(value, "dotted_order")
         .and_then(Value::as_str)
@@ -221,8 +223,8 @@ fn content(value: &Value, span: &mut super::Span) {
             })
             .or_else(|| outputs.as_deref().and_then(|o| deep_usage(o, 0)));
         usage = usage.or_else(|| wrote.usage.last().cloned());
-        if let Some(usage) = usage {
-            merge_usage(&mut span.tokens, &usage);
+        if let Some(found) = usage {
+            usage::fill(&mut span.tokens, &usage::of(&found));
         }
         let answer: String = answers(&gave);
         let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
@@ -232,10 +234,7 @@ fn content(value: &Value, span: &mut super::Span) {
         repeats(&read, span);
     } else {
         // The usage that messages carry, where the run itself reports none (streaming).
-        let known: SpanTokens = wrote.usage.iter().fold(SpanTokens::default(), |mut sum, usage| {
-            merge_usage(&mut sum, usage);
-            sum
-        });
+        let known: SpanTokens = wrote.usage.iter().map(usage::of).fold(SpanTokens::default(), usage::most);
         if span.tokens.sum().is_none() {
             span.tokens = known;
         }
@@ -303,40 +302,6 @@ fn deep_usage(value: &Value, depth: usize) -> Option<Value> {
         Value::Array(items) => items.iter().take(4).find_map(|v| deep_usage(v, depth + 1)),
         _ => None,
     }
-}
-
-/// Adds usage in any of the usual spellings.
-pub fn merge_usage(tokens: &mut SpanTokens, usage: &Value) {
-    let get = |paths: &[&str]| json::first(usage, paths).and_then(json::count);
-    let plus = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0).max(b.unwrap_or(0))),
-    };
-    tokens.prompt = plus(tokens.prompt, get(&["input_tokens", "prompt_tokens", "input", "promptTokens"]));
-    tokens.completion =
-        plus(tokens.completion, get(&["output_tokens", "completion_tokens", "output", "completionTokens"]));
-    tokens.cached = plus(
-        tokens.cached,
-        get(&[
-            "input_token_details.cache_read",
-            "prompt_tokens_details.cached_tokens",
-            "input_tokens_details.cached_tokens",
-            "cache_read_input_tokens",
-            "input_cached_tokens",
-            "input_cache_read",
-        ]),
-    );
-    tokens.reasoning = plus(
-        tokens.reasoning,
-        get(&[
-            "output_token_details.reasoning",
-            "completion_tokens_details.reasoning_tokens",
-            "output_tokens_details.reasoning_tokens",
-            "output_reasoning_tokens",
-            "output_reasoning",
-        ]),
-    );
-    tokens.total = plus(tokens.total, get(&["total_tokens", "total", "totalTokens"]));
 }
 
 /// Paragraphs of a prompt by digest, so that equal ones can be found in other prompts.

@@ -22,6 +22,24 @@ pub fn unix(value: &Value) -> Option<f64> {
     }
 }
 
+/// Seconds of a moment in nanoseconds, whatever its size; of a date as [`unix`].
+pub fn nanos(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<f64>().ok(),
+        // Node.js keeps seconds and nanoseconds apart.
+        Value::Array(pair) => match pair.as_slice() {
+            [s, n] => return Some(s.as_f64()? + n.as_f64()? / 1e9).filter(|t| t.is_finite() && *t >= 0.0),
+            _ => None,
+        },
+        _ => None,
+    };
+    match number {
+        Some(n) => (n.is_finite() && n > 0.0).then_some(n / 1e9),
+        None => unix(value),
+    }
+}
+
 /// The unit of a bare number follows from its size: no run is older than 1973 or later than 5138.
 fn scaled(number: f64) -> Option<f64> {
     if !number.is_finite() || number <= 0.0 {
@@ -53,6 +71,8 @@ mod tests {
         ] {
             assert!((unix(&value).unwrap() - 1_753_998_361.5).abs() < 1e-3, "{value}");
         }
+        assert_eq!(nanos(&json!("1000000000")), Some(1.0));
+        assert_eq!(nanos(&json!([3, 500_000_000])), Some(3.5));
         assert_eq!(unix(&json!("soon")), None);
         assert_eq!(unix(&json!(-4)), None);
     }
