@@ -2,16 +2,19 @@
 
 mod content;
 pub mod flow;
+mod general;
 mod origin;
 mod reading;
+mod summary;
 mod walk;
 
 use serde::Serialize;
 
-pub use content::ContentGrade;
+pub use content::{ContentGrade, is_trading};
 pub use flow::{Flow, Parts};
 pub use origin::{Origin, origin, thousands};
 pub use reading::{Reader, Repeated, gathered_at, gatherers, readers, reports};
+pub use summary::{Summary, calls};
 
 use crate::trace::{Kind, Problem, Span, Trace};
 
@@ -26,7 +29,10 @@ pub struct Analysis {
     pub form: crate::trace::Form,
     /// What was wrong with the file.
     pub problems: Vec<Problem>,
-    /// The origin's figures and grade.
+    /// Calls, tools, tokens and cost.
+    pub summary: Summary,
+    /// The origin's figures and grade, of a run of its graph.
+    #[serde(skip_serializing_if = "Origin::is_foreign")]
     pub origin: Origin,
     /// The content-aware grade.
     pub content: ContentGrade,
@@ -173,6 +179,8 @@ pub struct Gap {
     pub seconds: f64,
     /// The node before.
     pub after: String,
+    /// What ran all the same: the run's own span, or nothing.
+    pub beside: &'static str,
 }
 
 /// A change worth making.
@@ -236,6 +244,7 @@ pub fn analyze(trace: &Trace) -> Analysis {
         title: names,
         form: trace.form,
         problems: trace.problems.clone(),
+        summary: summary::summary(trace),
         origin: origin(trace),
         content: content::grade(trace, &flow),
         wall_s: trace.wall_s,
@@ -420,11 +429,12 @@ pub(crate) fn is_parallel(span: &Span, rates: &[f64]) -> bool {
 
 fn gaps(trace: &Trace, flow: &Flow) -> Vec<Gap> {
     let mut gaps = Vec::new();
+    let beside = if trace.has_root { "nothing but the run itself" } else { "nothing" };
     let (mut end, mut after) = (0.0_f64, "the start".to_owned());
     // Whatever ran, ran: also what a node left to do after its end. Spans are in order of start.
     for (i, span) in trace.spans.iter().enumerate().filter(|(_, s)| s.is_work()) {
         if span.start_s - end > GAP_S {
-            gaps.push(Gap { start_s: end, seconds: span.start_s - end, after: after.clone() });
+            gaps.push(Gap { start_s: end, seconds: span.start_s - end, after: after.clone(), beside });
         }
         if span.end_s > end {
             end = span.end_s;
@@ -432,7 +442,7 @@ fn gaps(trace: &Trace, flow: &Flow) -> Vec<Gap> {
         }
     }
     if trace.wall_s - end > GAP_S {
-        gaps.push(Gap { start_s: end, seconds: trace.wall_s - end, after });
+        gaps.push(Gap { start_s: end, seconds: trace.wall_s - end, after, beside });
     }
     gaps
 }
@@ -470,8 +480,8 @@ fn advice(a: &Analysis) -> Vec<Advice> {
         add(
             None,
             format!(
-                "nothing ran for {:.1} s after {}: look at the process, not at the model",
-                gap.seconds, gap.after
+                "{} ran for {:.1} s after {}: look at the process, not at the model",
+                gap.beside, gap.seconds, gap.after
             ),
             Some(gap.seconds),
             None,

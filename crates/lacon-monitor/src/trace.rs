@@ -233,6 +233,9 @@ pub struct Trace {
     /// Attributes of the run itself.
     #[serde(skip)]
     pub attributes: Map<String, Value>,
+    /// Whether the file holds a span of the run itself.
+    #[serde(skip)]
+    pub has_root: bool,
     /// What is known of the run's own answer.
     pub answer: Answer,
     /// Spans that told of a request that another span tells of.

@@ -350,6 +350,11 @@ impl Flow {
         self.walk.parts(trace, step.span, step.from, step.to)
     }
 
+    /// The seconds of a step by the call or tool that they belong to, in order of time; nothing where it is local code.
+    pub fn by_call(&self, trace: &Trace, step: &Step) -> Vec<(Option<usize>, Parts)> {
+        self.walk.by_call(trace, step.span, step.from, step.to)
+    }
+
     /// The calls and tools that decided a step's time, by start.
     pub fn calls_of(&self, trace: &Trace, step: &Step) -> Vec<usize> {
         self.walk.calls(trace, step.span, step.from, step.to)

@@ -13,6 +13,8 @@ use crate::trace::{Kind, Span, Trace};
 const EPS_S: f64 = 1e-4;
 /// A span that ended this shortly before another began let it begin, even if a third one ran on.
 const HANDOVER_S: f64 = 0.05;
+/// So is what lies within this share of the run.
+const HANDOVER: f64 = 1e-3;
 /// A span may outlive the one around it by this, and by a tenth of its length, and still be timed inside it.
 const OVER_S: f64 = 0.05;
 /// Higher ancestors are not looked at.
@@ -109,7 +111,8 @@ impl Walk {
                 n -= 1;
             }
             let ended = n.checked_sub(1).map(|n| inside.by_end[n]).filter(|i| spans[*i].end_s > from + 1e-9);
-            let is_recent = ended.is_some_and(|i| spans[i].end_s >= at - HANDOVER_S);
+            let is_recent =
+                ended.is_some_and(|i| spans[i].end_s >= at - HANDOVER_S.max(HANDOVER * trace.wall_s));
             let running = || {
                 let k = inside.max_end.partition_point(|end| *end <= at + EPS_S);
                 inside.by_start.get(k).copied().filter(|i| spans[*i].start_s < at - EPS_S)
@@ -145,33 +148,65 @@ impl Walk {
     pub fn parts(&self, trace: &Trace, of: usize, from: f64, to: f64) -> Parts {
         let mut parts = Parts::default();
         for stretch in self.stretches(trace, of, from, to) {
-            let Some(i) = stretch.span else { continue };
-            let seconds = stretch.to - stretch.from;
-            match self.own.get(i).copied().unwrap_or_default() {
-                Own::Local => parts.local_s += seconds,
-                Own::Tool => parts.tool_s += seconds,
-                Own::Model => call_parts(&trace.spans[i], stretch, &mut parts),
-            }
+            self.give(trace, stretch, &mut parts);
         }
         parts
     }
 
+    fn give(&self, trace: &Trace, stretch: Stretch, parts: &mut Parts) {
+        let Some(i) = stretch.span else { return };
+        let seconds = stretch.to - stretch.from;
+        match self.own.get(i).copied().unwrap_or_default() {
+            Own::Local => parts.local_s += seconds,
+            Own::Tool => parts.tool_s += seconds,
+            Own::Model => call_parts(&trace.spans[i], stretch, parts),
+        }
+    }
+
+    /// The same by call or tool, in order of time; a call that waits for a tool inside of it is one entry.
+    pub fn by_call(&self, trace: &Trace, of: usize, from: f64, to: f64) -> Vec<(Option<usize>, Parts)> {
+        let mut stretches = self.stretches(trace, of, from, to);
+        stretches.sort_by(|a, b| a.from.total_cmp(&b.from));
+        let mut found: Vec<(Option<usize>, Parts)> = Vec::new();
+        let mut places: HashMap<usize, usize> = HashMap::new();
+        for stretch in stretches {
+            let owner = stretch.span.and_then(|i| self.owner(trace, i));
+            let place = match owner.and_then(|i| places.get(&i).copied()) {
+                Some(place) => place,
+                None => {
+                    if let Some(i) = owner {
+                        places.insert(i, found.len());
+                    }
+                    found.push((owner, Parts::default()));
+                    found.len() - 1
+                }
+            };
+            self.give(trace, stretch, &mut found[place].1);
+        }
+        found
+    }
+
+    /// The call or tool that a span's own time belongs to.
+    fn owner(&self, trace: &Trace, i: usize) -> Option<usize> {
+        let mut at = Some(i);
+        for _ in 0..HIGHEST {
+            let i = at?;
+            let stands =
+                trace.spans[i].parent.is_none() && self.own.get(i).is_some_and(|own| *own != Own::Local);
+            if matches!(trace.spans[i].kind, Kind::Model | Kind::Tool) || stands {
+                return Some(i);
+            }
+            at = trace.spans[i].parent;
+        }
+        None
+    }
+
     /// The calls and tools that a stretch of a span lies in, by start.
     pub fn calls(&self, trace: &Trace, of: usize, from: f64, to: f64) -> Vec<usize> {
-        let mut found: Vec<usize> = self
-            .stretches(trace, of, from, to)
-            .into_iter()
-            .filter_map(|s| {
-                let mut at = s.span;
-                for _ in 0..HIGHEST {
-                    let i = at?;
-                    if matches!(trace.spans[i].kind, Kind::Model | Kind::Tool) {
-                        return Some(i);
-                    }
-                    at = trace.spans[i].parent;
-                }
-                None
-            })
+        let stretches = self.stretches(trace, of, from, to).into_iter();
+        let mut found: Vec<usize> = stretches
+            .filter_map(|s| self.owner(trace, s.span?))
+            .filter(|i| matches!(trace.spans[*i].kind, Kind::Model | Kind::Tool))
             .collect();
         found.sort_unstable();
         found.dedup();

@@ -216,7 +216,13 @@ fn take_root(trace: &mut Trace) {
             if roots.len() > 1 {
                 trace.problem("several_roots", format!("{} spans without a parent", roots.len()));
             }
+            let alone = !has_children[i] && roots.len() == 1;
             let mut run = lift(trace, i);
+            if alone {
+                // A run without a span inside is all that ran.
+                trace.spans.push(Span { parent: None, wrote: Vec::new(), ..run.clone() });
+            }
+            trace.has_root = true;
             trace.name.clone_from(&run.name);
             trace.wall_s = run.seconds();
             trace.error = run.error.take();

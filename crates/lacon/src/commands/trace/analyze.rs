@@ -31,6 +31,6 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
             text::out(&render::analysis(analysis));
         }
     }
-    let failed = args.gate && found.iter().any(|a| !a.content.passed);
+    let failed = args.gate && found.iter().any(|a| a.content.verdict == Some(false));
     Ok(if failed { ExitCode::from(failure::GATE) } else { ExitCode::SUCCESS })
 }
