@@ -4,21 +4,29 @@
 //! A reader of a format fills this in and never rejects a whole file for a part of it: unusable parts are counted in
 //! [`Trace::problems`]. Times are seconds since the start of the first span.
 
+mod agents;
 mod answer;
 mod attributes;
 mod batch;
+mod claude;
+mod codex;
+mod flat;
 mod fold;
 mod forms;
+mod jaeger;
 mod json;
 mod langfuse;
 mod langsmith;
 mod otlp;
 mod own;
 mod parts;
+mod protobuf;
 mod settle;
 mod skeleton;
 mod state;
+mod swe;
 mod tree;
+mod unread;
 mod usage;
 mod when;
 

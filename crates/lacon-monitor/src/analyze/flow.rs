@@ -350,6 +350,11 @@ impl Flow {
         self.walk.parts(trace, step.span, step.from, step.to)
     }
 
+    /// The outermost span that encloses a span in time: its node, or itself where the node had ended before.
+    pub fn top_in_time(&self, trace: &Trace, i: usize) -> usize {
+        self.walk.top(trace, i)
+    }
+
     /// The seconds of a step by the call or tool that they belong to, in order of time; nothing where it is local code.
     pub fn by_call(&self, trace: &Trace, step: &Step) -> Vec<(Option<usize>, Parts)> {
         self.walk.by_call(trace, step.span, step.from, step.to)

@@ -186,6 +186,18 @@ impl Walk {
         found
     }
 
+    /// The outermost span that encloses a span in time.
+    pub fn top(&self, trace: &Trace, i: usize) -> usize {
+        let mut top = i;
+        for _ in 0..HIGHEST {
+            match enclosing(trace, top) {
+                Some(above) => top = above,
+                None => break,
+            }
+        }
+        top
+    }
+
     /// The call or tool that a span's own time belongs to.
     fn owner(&self, trace: &Trace, i: usize) -> Option<usize> {
         let mut at = Some(i);

@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{Comparison, TimeCause, TimeSplit, TokenCause, TokenSplit};
-use crate::{analyze::thousands, trace::Trace};
+use crate::{
+    analyze::{is_trading, thousands},
+    trace::Trace,
+};
 
 /// What can change between two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -154,7 +157,8 @@ pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Ve
         causes.push(Cause {
             kind: CauseKind::History,
             evidence: format!(
-                "later prompts hold {} tokens {}",
+                "later prompts{} hold {} tokens {}",
+                if is_trading(a) { " of gathering nodes" } else { "" },
                 thousands(history.unsigned_abs()),
                 more(history)
             ),

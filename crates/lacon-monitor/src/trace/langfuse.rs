@@ -16,7 +16,19 @@ use super::{
 pub fn is_ours(value: &Value) -> bool {
     json::get(value, "observations").is_some_and(Value::is_array)
         || json::get(value, "type").and_then(Value::as_str).is_some_and(|t| {
-            ["SPAN", "GENERATION", "EVENT", "AGENT", "TOOL", "CHAIN"].contains(&t.to_uppercase().as_str())
+            [
+                "SPAN",
+                "GENERATION",
+                "EVENT",
+                "AGENT",
+                "TOOL",
+                "CHAIN",
+                "RETRIEVER",
+                "EVALUATOR",
+                "EMBEDDING",
+                "GUARDRAIL",
+            ]
+            .contains(&t.to_uppercase().as_str())
         }) && (json::get(value, "traceId").is_some() || json::get(value, "trace_id").is_some())
 }
 

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, SpanTokens, Text, Trace,
+    Kind, SpanTokens, Text, Trace, answer, attributes,
     batch::{Batch, Outer, beginning},
     json,
     settle::Raw,
@@ -18,12 +18,18 @@ use super::{
 };
 use crate::{analyze::flow::family, evidence::Evidence};
 
-/// Whether a value looks like one run.
+/// Whether a value looks like one run, or like a batch of the ingest API.
 pub fn is_run(value: &Value) -> bool {
-    json::get(value, "id").is_some()
-        && json::get(value, "name").is_some()
-        && (json::get(value, "run_type").is_some()
-            || json::get(value, "start_time").is_some() && json::get(value, "dotted_order").is_some())
+    let has = |key: &str| json::get(value, key).is_some();
+    (has("id") || has("run_id")) && (has("run_type") || has("start_time") && has("dotted_order"))
+        || has("id") && has("dotted_order") && (has("end_time") || has("outputs"))
+        || is_batch(value)
+}
+
+fn is_batch(value: &Value) -> bool {
+    ["post", "patch"].iter().any(|key| {
+        json::get(value, key).and_then(Value::as_array).is_some_and(|l| l.first().is_some_and(is_run))
+    })
 }
 
 /// Whether a value is a file of the original system's analyzer.
@@ -36,6 +42,12 @@ pub type Above = (String, Option<String>);
 
 /// Reads a run with the runs under it.
 pub fn add(value: &Value, above: Option<&Above>, batch: &mut Batch) {
+    if is_batch(value) {
+        for one in ["post", "patch"].iter().filter_map(|key| value.get(key)?.as_array()).flatten() {
+            add(one, above, batch);
+        }
+        return;
+    }
     let mut stack: Vec<(&Value, Option<Rc<Above>>)> = vec![(value, above.cloned().map(Rc::new))];
     while let Some((value, above)) = stack.pop() {
         if !value.is_object() {
@@ -131,16 +143,28 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
     // One tracer writes each of its calls once.
     span.scope = Some("langsmith".into());
     span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());
+    // Every part is the moment of a start, a Z, and the run's identifier.
     let order: Vec<&str> = json::get(value, "dotted_order")
         .and_then(Value::as_str)
-        .map(|o| o.split('.').filter_map(|part| part.get(part.len().checked_sub(36)?..)).collect())
+        .map(|o| o.split('.').filter_map(|part| part.split_once('Z').map(|(_, id)| id)).collect())
+        .unwrap_or_default();
+    let ancestors: Vec<&str> = json::get(value, "parent_run_ids")
+        .and_then(Value::as_array)
+        .map(|list| list.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     raw.trace = text(&["trace_id"])
         .or_else(|| order.first().map(|o| (*o).to_owned()))
+        .or_else(|| ancestors.first().map(|o| (*o).to_owned()))
         .or_else(|| above.and_then(|(_, trace)| trace.clone()))
         .or_else(|| above.is_none().then(|| span.id.clone()));
+    // Ancestors are listed from the root down; some exports turn the list round.
+    let nearest = match ancestors.as_slice() {
+        [first, .., last] if Some(*last) == raw.trace.as_deref() => Some(*first),
+        list => list.last().copied(),
+    };
     raw.parent = text(&["parent_run_id", "parent_id"])
         .or_else(|| order.len().checked_sub(2).map(|i| order[i].to_owned()))
+        .or_else(|| nearest.map(Into::into))
         .or_else(|| above.map(|(id, _)| id.clone()))
         .filter(|p| *p != span.id);
     raw.start = json::get(value, "start_time").and_then(when::unix);
@@ -188,12 +212,19 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
     if let Some(tags) = json::get(value, "tags").filter(|t| t.as_array().is_some_and(|t| !t.is_empty())) {
         span.attributes.insert("tags".into(), tags.clone());
     }
+    let count = |paths: &[&str]| json::first(value, paths).and_then(json::count);
     span.tokens = SpanTokens {
-        prompt: json::get(value, "prompt_tokens").and_then(json::count),
-        completion: json::get(value, "completion_tokens").and_then(json::count),
-        total: json::get(value, "total_tokens").and_then(json::count),
+        prompt: count(&["prompt_tokens", "token_usage.prompt_tokens"]),
+        completion: count(&["completion_tokens", "token_usage.completion_tokens"]),
+        total: count(&["total_tokens", "token_usage.total_tokens"]),
+        cached: count(&["prompt_token_details.cache_read", "token_usage.prompt_token_details.cache_read"]),
+        reasoning: count(&["completion_token_details.reasoning"]),
         ..SpanTokens::default()
     };
+    let money =
+        |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok()).filter(|c| c.is_finite() && *c >= 0.0);
+    span.cost_usd = json::first(value, &["total_cost", "costs.total_cost"]).and_then(money);
+    span.prompt_key = part_of(value, INPUTS).as_deref().and_then(state::digest);
     content(value, span);
     raw
 }
@@ -203,6 +234,12 @@ fn content(value: &Value, span: &mut super::Span) {
     let (inputs, outputs) = (part_of(value, INPUTS), part_of(value, OUTPUTS));
     let read = inputs.as_deref().map(state::read).unwrap_or_default();
     let gave = outputs.as_deref().map(state::held).unwrap_or_default();
+    if let Some(outputs) = outputs.as_deref().filter(|o| span.kind == Kind::Model || !o.is_null()) {
+        span.answer = answer::of(outputs);
+        if span.kind == Kind::Tool {
+            span.attributes.insert("result_bytes".into(), attributes::size(outputs).into());
+        }
+    }
     let is_root = json::get(value, "child_runs").is_some()
         || json::get(value, "parent_run_id").is_some_and(Value::is_null);
     let wrote = state::wrote(&read, &gave);

@@ -281,7 +281,7 @@ impl<'a> Apart<'a> {
                 Some(())
             }
             Form::Langsmith => self.run(value, &head, None, 0),
-            Form::Lacon | Form::Analyzer => None,
+            _ => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Form, Kind, Problem, Span, SpanTokens, Trace, fold, note, tree};
+use super::{Form, Kind, Problem, Span, SpanTokens, Trace, fold, note, tree, usage};
 
 /// A span as a reader found it, with its links still by name and its times on any clock.
 #[derive(Clone, Debug, Default)]
@@ -172,8 +172,27 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
                 kept.push(raw);
             }
             Some(&i) => {
-                trace.problem("span_twice", format!("{} {}", raw.span.name, raw.span.id));
                 let old = &mut kept[i];
+                // A line for the start and a line for the end are one span told in two parts.
+                if old.end.is_some() && raw.end.is_some() {
+                    trace.problem("span_twice", format!("{} {}", raw.span.name, raw.span.id));
+                }
+                if old.span.name == "unnamed" {
+                    old.span.name = std::mem::take(&mut raw.span.name);
+                }
+                if old.span.kind == Kind::Other {
+                    old.span.kind = raw.span.kind;
+                }
+                if old.span.answer == super::Answer::NotRecorded {
+                    old.span.answer = raw.span.answer;
+                }
+                old.span.model = old.span.model.take().or(raw.span.model.take());
+                old.span.asks_tools = old.span.asks_tools.max(raw.span.asks_tools);
+                old.span.prompt_key = old.span.prompt_key.or(raw.span.prompt_key);
+                old.span.cost_usd = old.span.cost_usd.or(raw.span.cost_usd);
+                for (key, value) in std::mem::take(&mut raw.span.attributes) {
+                    old.span.attributes.entry(key).or_insert(value);
+                }
                 old.start = old.start.or(raw.start);
                 old.end = match (old.end, raw.end) {
                     (Some(a), Some(b)) => Some(a.max(b)),
@@ -181,9 +200,7 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
                 };
                 old.first_token = old.first_token.or(raw.first_token);
                 old.parent = old.parent.take().or(raw.parent);
-                if old.span.tokens == SpanTokens::default() {
-                    old.span.tokens = raw.span.tokens;
-                }
+                usage::fill(&mut old.span.tokens, &raw.span.tokens);
                 if old.span.wrote.is_empty() {
                     old.span.wrote = raw.span.wrote;
                 }
