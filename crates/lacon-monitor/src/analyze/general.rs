@@ -49,6 +49,7 @@ fn is_cut(span: &Span) -> bool {
 fn answers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) -> bool {
     let (mut judged, mut unknown, mut absent, mut lost, mut secret) = (0, 0, 0, 0, 0);
     let mut empty: Vec<String> = Vec::new();
+    let n_calls = calls(trace).count();
     for (_, call) in calls(trace) {
         let t = &call.tokens;
         match call.answer {
@@ -71,17 +72,17 @@ fn answers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: 
     }
     empty.into_iter().take(MOST).for_each(|what| lose("answer_empty", points::ANSWER_EMPTY, what));
     for (n, what) in [
-        (absent, "their text is not recorded"),
-        (unknown, "they are recorded in a form that is not understood"),
-        (lost, "they took tokens and are recorded empty"),
+        (absent, "not recorded"),
+        (unknown, "recorded in a form that is not understood"),
+        (lost, "recorded empty, though they took tokens"),
     ] {
         if n > 0 {
-            not_judged.push(format!("answers of {n} calls: {what}"));
+            not_judged.push(format!("answers, {n} of {n_calls}: {what}"));
         }
     }
     if secret > 0 {
         not_judged.push(format!(
-            "reasoning of {secret} calls: the model thinks unseen and no tokens of it are reported"
+            "reasoning, {secret} of {n_calls}: the model thinks unseen, and no tokens of it are reported"
         ));
     }
     let run_said = !matches!(trace.answer, Answer::NotRecorded | Answer::NotUnderstood);

@@ -294,9 +294,9 @@ impl Form {
         match self {
             Self::ClaudeCode => claude::session(&lines, &mut batch),
             Self::Codex => codex::session(&lines, &mut batch),
+            Self::Langsmith => langsmith::batches(lines, &mut batch),
             _ => {}
         }
-        drop(lines);
         join(&mut problems, batch.problems);
         let outer = by_id(&batch.outer);
         let only = if let [only] = batch.outer.as_slice() { Some(only) } else { None };

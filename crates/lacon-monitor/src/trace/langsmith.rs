@@ -43,9 +43,9 @@ pub type Above = (String, Option<String>);
 /// Reads a run with the runs under it.
 pub fn add(value: &Value, above: Option<&Above>, batch: &mut Batch) {
     if is_batch(value) {
-        for one in ["post", "patch"].iter().filter_map(|key| value.get(key)?.as_array()).flatten() {
-            add(one, above, batch);
-        }
+        // What a run was started with and what it ended with come in two parts, maybe in two batches.
+        let parts = ["post", "patch"].iter().filter_map(|key| value.get(key)?.as_array()).flatten();
+        batch.lines.extend(parts.cloned());
         return;
     }
     let mut stack: Vec<(&Value, Option<Rc<Above>>)> = vec![(value, above.cloned().map(Rc::new))];
@@ -60,6 +60,28 @@ pub fn add(value: &Value, above: Option<&Above>, batch: &mut Batch) {
             let own = Rc::new(own);
             stack.extend(children.iter().rev().map(|child| (child, Some(Rc::clone(&own)))));
         }
+    }
+}
+
+/// Joins the parts of runs that batches of the ingest API hold, and reads them.
+pub fn batches(parts: Vec<Value>, batch: &mut Batch) {
+    let mut order: Vec<String> = Vec::new();
+    let mut runs: HashMap<String, Map<String, Value>> = HashMap::new();
+    for part in parts {
+        let Value::Object(part) = part else { continue };
+        let Some(id) = part.get("id").or_else(|| part.get("run_id")).and_then(json::text) else { continue };
+        let run = runs.entry(id.clone()).or_insert_with(|| {
+            order.push(id);
+            Map::new()
+        });
+        for (key, value) in part {
+            if !value.is_null() || !run.contains_key(&key) {
+                run.insert(key, value);
+            }
+        }
+    }
+    for run in order.iter().filter_map(|id| runs.remove(id)) {
+        add(&Value::Object(run), None, batch);
     }
 }
 
@@ -135,7 +157,36 @@ fn flags(map: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// A run of a table keeps its objects as text.
+fn opened(value: &Value) -> Option<Value> {
+    const OBJECTS: [&str; 7] = [
+        "extra",
+        "metadata",
+        "events",
+        "tags",
+        "parent_run_ids",
+        "prompt_token_details",
+        "completion_token_details",
+    ];
+    let is_text =
+        |key: &str| json::get(value, key).and_then(Value::as_str).is_some_and(|t| t.starts_with(['{', '[']));
+    if !OBJECTS.iter().any(|key| is_text(key)) {
+        return None;
+    }
+    let mut map = value.as_object()?.clone();
+    for key in OBJECTS {
+        if let Some(Value::String(text)) = map.get(key)
+            && let Ok(inner) = serde_json::from_str(text)
+        {
+            map.insert(key.into(), inner);
+        }
+    }
+    Some(Value::Object(map))
+}
+
 fn read(value: &Value, above: Option<&Above>) -> Raw {
+    let opened = opened(value);
+    let value = opened.as_ref().unwrap_or(value);
     let text = |paths: &[&str]| json::first(value, paths).and_then(json::text).filter(|t| !t.is_empty());
     let mut raw = Raw::default();
     let span = &mut raw.span;

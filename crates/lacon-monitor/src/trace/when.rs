@@ -14,6 +14,16 @@ pub fn unix(value: &Value) -> Option<f64> {
             if let Ok(stamp) = text.parse::<Timestamp>() {
                 return Some(stamp.as_nanosecond() as f64 / 1e9);
             }
+            // Parquet readers and databases write a blank before the zone.
+            let (text, zone) = match text.rsplit_once(' ') {
+                Some((civil, zone)) if zone.starts_with(['+', '-']) || zone == "UTC" => (civil, zone),
+                _ => (text, "UTC"),
+            };
+            if zone != "UTC"
+                && let Ok(stamp) = format!("{text}{zone}").parse::<Timestamp>()
+            {
+                return Some(stamp.as_nanosecond() as f64 / 1e9);
+            }
             let civil: DateTime = text.parse().ok()?;
             Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_nanosecond() as f64 / 1e9)
         }
@@ -65,6 +75,8 @@ mod tests {
             json!("2025-07-31T21:46:01.500"),
             json!("2025-07-31T21:46:01.500Z"),
             json!("2025-07-31T23:46:01.5+02:00"),
+            json!("2025-07-31 21:46:01.500 UTC"),
+            json!("2025-07-31 23:46:01.500 +02:00"),
             json!("1753998361500000000"),
             json!(1_753_998_361_500_u64),
             json!(1_753_998_361.5),

@@ -12,3 +12,4 @@ mod parts;
 mod recorded;
 mod robust;
 mod support;
+mod truth;
