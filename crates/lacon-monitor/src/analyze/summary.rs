@@ -41,7 +41,7 @@ pub struct Summary {
 }
 
 /// Every call of a run: those with a span, and nodes that stand for some.
-pub fn calls<'a>(trace: &'a Trace) -> impl Iterator<Item = (usize, &'a Span)> {
+pub fn calls(trace: &Trace) -> impl Iterator<Item = (usize, &Span)> {
     trace.spans.iter().enumerate().filter(|(_, s)| s.kind == Kind::Model || s.hidden_calls > 0 && s.is_unit())
 }
 

@@ -118,10 +118,10 @@ fn visit(value: &Value, depth: usize, found: &mut Found) {
 
 fn string(text: &str, depth: usize, found: &mut Found) {
     let text = text.trim();
-    if text.starts_with(['{', '[']) && text.len() > 1 {
-        if let Ok(inner) = serde_json::from_str::<Value>(text) {
-            return visit(&inner, depth + 1, found);
-        }
+    if text.starts_with(['{', '['])
+        && let Ok(inner) = serde_json::from_str::<Value>(text)
+    {
+        return visit(&inner, depth + 1, found);
     }
     if text.starts_with('<') && text.contains(" object at 0x") {
         found.opaque = true;

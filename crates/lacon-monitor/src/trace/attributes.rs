@@ -82,7 +82,7 @@ const REQUEST: [&str; 6] = [
     "ai.toolCall.id",
     "tool_call.id",
 ];
-const INPUT: [&str; 10] = [
+const INPUT: [&str; 12] = [
     "gen_ai.input.messages",
     "ai.prompt.messages",
     "ai.prompt",
@@ -93,8 +93,10 @@ const INPUT: [&str; 10] = [
     "ai.toolCall.args",
     "langfuse.observation.input",
     "request_data",
+    "gcp.vertex.agent.llm_request",
+    "gcp.vertex.agent.tool_call_args",
 ];
-const OUTPUT: [&str; 11] = [
+const OUTPUT: [&str; 13] = [
     "gen_ai.output.messages",
     "ai.response.text",
     "ai.response.object",
@@ -106,6 +108,8 @@ const OUTPUT: [&str; 11] = [
     "langfuse.observation.output",
     "response_data",
     "tool_response",
+    "gcp.vertex.agent.llm_response",
+    "gcp.vertex.agent.tool_response",
 ];
 /// Beginnings of names under which nested objects are taken apart into dotted names.
 const NESTED: [&str; 14] = [
@@ -178,10 +182,8 @@ pub fn fill(raw: &mut Raw, map: Map<String, Value>) {
     span.role = word(&map, &["gen_ai.agent.name", "traceloop.entity.name", "graph.node.id", "agent_name"])
         .or(span.role.take());
     span.request = span.request.take().or_else(|| word(&map, &REQUEST));
-    span.cost_usd = span.cost_usd.or_else(|| {
-        let cost = COST.iter().find_map(|k| json::member(&map, k))?;
-        cost.as_f64().or_else(|| cost.as_str()?.trim().parse().ok()).filter(|c| c.is_finite() && *c >= 0.0)
-    });
+    span.cost_usd =
+        span.cost_usd.or_else(|| COST.iter().find_map(|k| json::member(&map, k)).and_then(json::money));
     if span.kind == Kind::Other {
         span.kind = kind(span, &map);
     }
@@ -271,6 +273,8 @@ fn kind(span: &Span, map: &Map<String, Value>) -> Kind {
     .to_lowercase();
     let by_word = match (operation.as_str(), declared.as_str()) {
         ("invoke_workflow", _) => Some(Kind::Other),
+        // The agent kit of Google sums parallel tools up in one more span.
+        _ if word(map, &TOOL).as_deref() == Some("(merged tools)") => Some(Kind::Other),
         ("chat" | "text_completion" | "generate_content" | "completion" | "embeddings", _)
         | (_, "llm" | "chat_model" | "generation" | "embedding") => Some(Kind::Model),
         ("execute_tool" | "retrieval", _) | ("ai.toolCall", _) | (_, "tool" | "retriever" | "reranker") => {

@@ -17,10 +17,44 @@ const STREAMED: f64 = 0.5;
 /// Folds the calls and tools of a trace.
 pub fn fold(trace: &mut Trace) {
     let depth = tree::depths(&trace.spans);
+    alone(trace, &depth);
     let around = nested(trace, &depth);
     beside(trace, &depth, &around);
     tools(trace);
     release(trace);
+}
+
+/// An agent or chain that names a model and its usage, and shows no request inside, is the request.
+fn alone(trace: &mut Trace, depth: &[u32]) {
+    let mut holds = vec![false; trace.spans.len()];
+    let mark = |spans: &[Span], holds: &mut [bool], i: usize| {
+        let mut at = spans[i].parent;
+        for _ in 0..HIGHEST {
+            match at {
+                Some(p) if !holds[p] && spans[p].kind != Kind::Tool => holds[p] = true,
+                _ => break,
+            }
+            at = at.and_then(|p| spans[p].parent);
+        }
+    };
+    for i in (0..trace.spans.len()).filter(|i| trace.spans[*i].kind == Kind::Model) {
+        mark(&trace.spans, &mut holds, i);
+    }
+    let is_one = |s: &Span| {
+        // Graphs that Lacon and LangSmith record keep sums in their nodes: what those stand for is worked out later.
+        matches!(s.kind, Kind::Node | Kind::Other)
+            && s.model.is_some()
+            && (s.tokens.prompt.is_some() || s.tokens.completion.is_some())
+            && !matches!(s.scope.as_deref(), Some("langsmith" | "lacon"))
+    };
+    let mut found: Vec<usize> = (0..trace.spans.len()).filter(|i| is_one(&trace.spans[*i])).collect();
+    found.sort_by_key(|i| std::cmp::Reverse(depth[*i]));
+    for i in found {
+        if !holds[i] {
+            trace.spans[i].kind = Kind::Model;
+            mark(&trace.spans, &mut holds, i);
+        }
+    }
 }
 
 /// Whether tokens of two spans may be those of one request: what both know is equal, and both know something.

@@ -98,11 +98,11 @@ fn observation(value: &Value) -> Raw {
     if let Some(differs) = tokens(value, &mut span.tokens) {
         raw.notes.push(("usage_differs", format!("{} {}: {differs}", span.name, span.id)));
     }
-    let money =
-        |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok()).filter(|c| c.is_finite() && *c >= 0.0);
-    span.cost_usd =
-        get(&["costDetails.total", "cost_details.total", "totalCost", "total_cost", "calculatedTotalCost"])
-            .and_then(money);
+    let total = ["costDetails.total", "cost_details.total", "totalCost", "total_cost", "calculatedTotalCost"];
+    let parts = get(&["costDetails", "cost_details"]).and_then(Value::as_object);
+    // Without a total the cost is that of its parts.
+    let sum = parts.and_then(|p| p.values().filter_map(json::money).reduce(|a, b| a + b));
+    span.cost_usd = get(&total).and_then(json::money).or(sum);
     if text(&["level"]).as_deref() == Some("ERROR") {
         span.error = Some(text(&["statusMessage", "status_message"]).unwrap_or_else(|| "failed".into()));
     }

@@ -272,9 +272,7 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
         reasoning: count(&["completion_token_details.reasoning"]),
         ..SpanTokens::default()
     };
-    let money =
-        |v: &Value| v.as_f64().or_else(|| v.as_str()?.parse().ok()).filter(|c| c.is_finite() && *c >= 0.0);
-    span.cost_usd = json::first(value, &["total_cost", "costs.total_cost"]).and_then(money);
+    span.cost_usd = json::first(value, &["total_cost", "costs.total_cost"]).and_then(json::money);
     span.prompt_key = part_of(value, INPUTS).as_deref().and_then(state::digest);
     content(value, span);
     raw

@@ -103,6 +103,10 @@ fn one(form: Form, id: String, raws: Vec<Raw>, problems: Vec<Problem>) -> Trace 
         if raw.first_token.is_some() && raw.span.first_token_s.is_none() {
             trace.problem("first_token_outside", name());
         }
+        if let Some(differs) = usage::agree(&mut raw.span.tokens) {
+            let what = format!("{} {}: {differs}", raw.span.name, raw.span.id);
+            trace.problem("usage_differs", what);
+        }
         for (code, what) in std::mem::take(&mut raw.notes) {
             trace.problem(code, what);
         }

@@ -50,10 +50,22 @@ fn shift(span: &mut Span, by: f64) {
     span.first_token_s = span.first_token_s.map(|t| t + by);
 }
 
+/// What one service's spans say of the clock of a service that they call.
+struct Edge {
+    /// The range of offsets that puts every answer into its call.
+    range: (f64, f64),
+    /// The same with what begins after its caller ended, which may have been left to do later.
+    strict: (f64, f64),
+    n: usize,
+    /// Whether each of them fills at least half of its caller.
+    fills: bool,
+}
+
 /// A service whose spans do not fit into those that called it has another clock. What it was called for gives the range
 /// in which its offset lies; the middle is taken.
 fn other_clocks(trace: &mut Trace) {
-    let mut edges: BTreeMap<(&str, &str), (f64, f64)> = BTreeMap::new();
+    const ANY: (f64, f64) = (f64::NEG_INFINITY, f64::INFINITY);
+    let mut edges: BTreeMap<(&str, &str), Edge> = BTreeMap::new();
     for span in &trace.spans {
         let Some(parent) = span.parent.map(|p| &trace.spans[p]) else { continue };
         let (Some(theirs), Some(own)) = (parent.service.as_deref(), span.service.as_deref()) else {
@@ -62,18 +74,27 @@ fn other_clocks(trace: &mut Trace) {
         if theirs == own {
             continue;
         }
-        let fits = span.seconds() <= parent.seconds() + JITTER_S;
-        // What begins after its caller ended was left to do later, unless it is an answer.
-        let later = span.start_s >= parent.end_s && !span.is_server;
         let low = parent.start_s - span.start_s;
-        let range = match (fits, later) {
-            (_, true) => continue,
-            (true, false) => (low, parent.end_s - span.end_s),
-            (false, false) => (low, f64::INFINITY),
-        };
-        let known = edges.entry((theirs, own)).or_insert((f64::NEG_INFINITY, f64::INFINITY));
-        *known = (known.0.max(range.0), known.1.min(range.1));
+        let fits = span.seconds() <= parent.seconds() + JITTER_S;
+        let range = (low, if fits { parent.end_s - span.end_s } else { f64::INFINITY });
+        let later = span.start_s >= parent.end_s && !span.is_server;
+        let edge = edges.entry((theirs, own)).or_insert(Edge { range: ANY, strict: ANY, n: 0, fills: true });
+        let meet = |known: (f64, f64)| (known.0.max(range.0), known.1.min(range.1));
+        edge.strict = meet(edge.strict);
+        if !later {
+            edge.range = meet(edge.range);
+        }
+        edge.n += 1;
+        edge.fills &= fits && span.seconds() >= 0.5 * parent.seconds();
     }
+    // Several answers that are all late by the same are late by the clock.
+    let edges: BTreeMap<(&str, &str), (f64, f64)> = edges
+        .into_iter()
+        .map(|(key, e)| {
+            (key, if e.n > 1 && e.fills && e.strict.0 <= e.strict.1 { e.strict } else { e.range })
+        })
+        .filter(|(_, range)| *range != ANY)
+        .collect();
     if edges.is_empty() {
         return;
     }

@@ -80,6 +80,32 @@ pub fn of(usage: &Value) -> SpanTokens {
     tokens
 }
 
+/// Makes the figures of one request agree; says what does not add up.
+///
+/// Reasoning that is larger than the answer, or that the total counts once more, lies beside the answer.
+pub fn agree(tokens: &mut SpanTokens) -> Option<String> {
+    let (Some(prompt), Some(completion)) = (tokens.prompt, tokens.completion) else { return None };
+    let reasoning = tokens.reasoning.unwrap_or(0);
+    let sum = prompt.saturating_add(completion);
+    let beside = sum.saturating_add(reasoning);
+    match tokens.total {
+        Some(total) if total == sum => None,
+        Some(total) if reasoning > 0 && total == beside => {
+            tokens.completion = Some(completion.saturating_add(reasoning));
+            None
+        }
+        None if reasoning > completion => {
+            tokens.completion = Some(completion.saturating_add(reasoning));
+            None
+        }
+        None => None,
+        Some(total) => {
+            tokens.total = Some(sum);
+            Some(format!("its prompt and answer hold {sum} tokens, its total says {total}"))
+        }
+    }
+}
+
 /// Fills in what is not known yet.
 pub fn fill(tokens: &mut SpanTokens, from: &SpanTokens) {
     tokens.prompt = tokens.prompt.or(from.prompt);
@@ -191,6 +217,17 @@ mod tests {
             [Some(142), None, Some(88), Some(64)],
         );
         check(json!({}), [None; 4]);
+        let mut beside = SpanTokens {
+            prompt: Some(10),
+            completion: Some(5),
+            reasoning: Some(20),
+            total: Some(35),
+            ..SpanTokens::default()
+        };
+        assert_eq!((agree(&mut beside), beside.completion), (None, Some(25)));
+        let mut odd =
+            SpanTokens { prompt: Some(10), completion: Some(5), total: Some(40), ..SpanTokens::default() };
+        assert!(agree(&mut odd).is_some() && odd.sum() == Some(15));
         let (found, differs) = parts(&json!({"input": 10, "output": 5, "total": 99}), None);
         assert_eq!((found.total, differs.is_some()), (Some(15), true));
     }

@@ -521,8 +521,8 @@ impl Plan {
                     match node.rounds.get(round[u]) {
                         Some((own, calls)) => {
                             open[u] = calls.len();
-                            for c in 0..calls.len() {
-                                push(&mut queue, now + own + calls[c].after_s, Event::Ask(u, c));
+                            for (c, call) in calls.iter().enumerate() {
+                                push(&mut queue, now + own + call.after_s, Event::Ask(u, c));
                             }
                             if calls.is_empty() {
                                 round[u] += 1;
