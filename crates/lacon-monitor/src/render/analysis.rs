@@ -16,10 +16,10 @@ pub fn analysis(a: &Analysis) -> String {
         }
         out.push('\n');
     }
-    summary(a, &mut out);
     if a.origin.applies {
         origin(a, &mut out);
     }
+    summary(a, &mut out);
     let c = &a.content;
     let verdict = if c.verdict == Some(false) { ": FAILED" } else { "" };
     let _ = match c.points {
