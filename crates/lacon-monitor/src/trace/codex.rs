@@ -65,7 +65,7 @@ impl Session {
         let kind = json::get(payload, "type").and_then(Value::as_str).unwrap_or_default();
         match (json::get(line, "type").and_then(Value::as_str).unwrap_or_default(), kind) {
             ("session_meta", _) => {
-                if let Some(id) = json::get(payload, "id").and_then(json::text) {
+                if let Some(id) = json::first(payload, &["id", "session_id"]).and_then(json::text) {
                     self.id = id;
                 }
             }
@@ -162,7 +162,7 @@ impl Session {
         if total.is_some_and(|t| t == self.total) {
             return;
         }
-        let last = json::get(info, "last_token_usage").map(usage::of);
+        let last = json::get(info, "last_token_usage").map(usage::of).filter(|t| t.sum().is_some());
         let before = std::mem::replace(&mut self.total, total.unwrap_or_default());
         let tokens = last.or_else(|| Some(less(&total?, &before)));
         if self.open.is_none() && !self.owed {

@@ -14,7 +14,8 @@ use super::{
 
 /// Whether a value is a Langfuse trace or observation.
 pub fn is_ours(value: &Value) -> bool {
-    json::get(value, "observations").is_some_and(Value::is_array)
+    event(value).is_some()
+        || json::get(value, "observations").is_some_and(Value::is_array)
         || json::get(value, "type").and_then(Value::as_str).is_some_and(|t| {
             [
                 "SPAN",
@@ -32,8 +33,27 @@ pub fn is_ours(value: &Value) -> bool {
         }) && (json::get(value, "traceId").is_some() || json::get(value, "trace_id").is_some())
 }
 
-/// Reads a trace with its observations, or one observation.
+/// The kind and the body of an event of the ingestion API: `generation-create`, `span-update`.
+fn event(value: &Value) -> Option<(&str, &Value)> {
+    let kind = json::get(value, "type")?.as_str()?;
+    let kind = kind.strip_suffix("-create").or_else(|| kind.strip_suffix("-update"))?;
+    Some((kind, json::get(value, "body").filter(|b| b.is_object())?))
+}
+
+/// Reads a trace with its observations, one observation, or an event about one.
 pub fn add(value: &Value, batch: &mut Batch) {
+    match event(value) {
+        Some(("trace", body)) => return batch.outer.push(outer(body)),
+        Some(("score" | "sdk-log" | "dataset-run-item", _)) => return,
+        Some((kind, body)) => {
+            let mut raw = observed(body, None);
+            if raw.span.kind == Kind::Other && kind == "generation" {
+                raw.span.kind = Kind::Model;
+            }
+            return batch.raws.push(raw);
+        }
+        None => {}
+    }
     match value.get("observations").and_then(Value::as_array) {
         Some(observations) => {
             let outer = outer(value);

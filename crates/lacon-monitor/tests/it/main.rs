@@ -7,6 +7,7 @@
 
 mod compare;
 mod export;
+mod foreign;
 mod forms;
 mod parts;
 mod recorded;
