@@ -309,13 +309,15 @@ fn signed_n(n: i64) -> String {
 pub fn findings(c: &Comparison) -> Vec<String> {
     let mut list = Vec::new();
     let percent = |part: f64, whole: f64| if whole.abs() > 1e-9 { 100.0 * part / whole } else { 0.0 };
-    list.push(format!(
-        "B takes {} ({:+.0} %) and {} tokens ({:+.1} %)",
-        signed_s(c.delta_s),
-        percent(c.delta_s, c.a.wall_s),
-        signed_n(c.delta_tokens),
-        percent(c.delta_tokens as f64, c.a.tokens as f64)
-    ));
+    let tokens = match (c.a.tokens, c.b.tokens) {
+        (0, _) | (_, 0) => "; tokens are not recorded on both sides".to_owned(),
+        _ => format!(
+            " and {} tokens ({:+.1} %)",
+            signed_n(c.delta_tokens),
+            percent(c.delta_tokens as f64, c.a.tokens as f64)
+        ),
+    };
+    list.push(format!("B takes {} ({:+.0} %){tokens}", signed_s(c.delta_s), percent(c.delta_s, c.a.wall_s)));
     let word = if c.delta_s < 0.0 { "saved" } else { "added" };
     let says_time = c.delta_s.abs() > 0.02 * c.a.wall_s;
     if says_time {

@@ -396,7 +396,9 @@ fn numbered(map: &Map<String, Value>, prefix: &str) -> Option<Value> {
 /// What a span read and wrote, as far as it is recorded.
 pub fn recorded(span: &mut Span, inputs: Option<&Value>, outputs: Option<&Value>) {
     let read = inputs.map(state::read).unwrap_or_default();
-    span.prompt_key = span.prompt_key.or_else(|| inputs.and_then(state::digest));
+    if span.kind == Kind::Model {
+        span.prompt_key = span.prompt_key.or_else(|| inputs.and_then(state::digest));
+    }
     let Some(outputs) = outputs else { return };
     let gave = state::held(outputs);
     let wrote = state::wrote(&read, &gave);

@@ -55,16 +55,14 @@ struct Session {
 /// Reads the lines of a file; sessions are told apart by their identifiers.
 pub fn session(lines: &[Value], batch: &mut Batch) {
     let mut sessions: Vec<Session> = Vec::new();
+    let mut places: HashMap<String, usize> = HashMap::new();
     for line in lines {
         let text = |keys: &[&str]| keys.iter().find_map(|k| json::get(line, k)).and_then(json::text);
         let Some(id) = text(&["sessionId", "session_id"]) else { continue };
-        let place = match sessions.iter().position(|s| s.id == id) {
-            Some(place) => place,
-            None => {
-                sessions.push(Session { id, ..Session::default() });
-                sessions.len() - 1
-            }
-        };
+        let place = *places.entry(id).or_insert_with_key(|id| {
+            sessions.push(Session { id: id.clone(), ..Session::default() });
+            sessions.len() - 1
+        });
         sessions[place].line(line);
     }
     for session in sessions {
@@ -103,8 +101,7 @@ impl Session {
             return String::new();
         }
         let name = text("agentId").or_else(|| started_by.clone()).unwrap_or_else(|| "side".into());
-        let known = self.chains.get(&name).is_some_and(|c| c.parent.is_some());
-        if !known {
+        if !self.chains.contains_key(&name) {
             let prompt = json::first(line, &["message.content"]).and_then(Value::as_str);
             let open = |t: &&Tool| t.raw.end.is_none() && t.prompt.is_some();
             let by_prompt = self.tools.iter().rev().filter(open).find(|t| t.prompt.as_deref() == prompt);

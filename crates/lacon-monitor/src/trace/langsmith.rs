@@ -273,7 +273,9 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
         ..SpanTokens::default()
     };
     span.cost_usd = json::first(value, &["total_cost", "costs.total_cost"]).and_then(json::money);
-    span.prompt_key = part_of(value, INPUTS).as_deref().and_then(state::digest);
+    if span.kind == Kind::Model {
+        span.prompt_key = part_of(value, INPUTS).as_deref().and_then(state::digest);
+    }
     content(value, span);
     raw
 }

@@ -35,15 +35,25 @@ pub struct Message {
 
 /// A digest of all that a value says; nothing for an empty one.
 pub fn digest(value: &Value) -> Option<u64> {
-    let fold = |hash: u64, bytes: &[u8]| {
-        bytes.iter().fold(hash, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
+    struct Fold(u64);
+    impl std::io::Write for Fold {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let is_empty = match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
     };
-    let text = match value {
-        Value::Null => return None,
-        Value::String(text) => std::borrow::Cow::Borrowed(text.as_str()),
-        other => other.to_string().into(),
-    };
-    (!text.is_empty() && text != "{}" && text != "[]").then(|| fold(0xcbf2_9ce4_8422_2325, text.as_bytes()))
+    let mut fold = Fold(0xcbf2_9ce4_8422_2325);
+    (!is_empty && serde_json::to_writer(&mut fold, value).is_ok()).then_some(fold.0)
 }
 
 /// What a value holds.

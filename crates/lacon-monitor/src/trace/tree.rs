@@ -1,6 +1,6 @@
 //! Places spans in one tree on one clock: circles are broken, clocks of other services set right, orphans hung up.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use super::{Kind, Span, Trace};
 
@@ -104,8 +104,9 @@ fn other_clocks(trace: &mut Trace) {
     let mut queue = VecDeque::from([first.to_owned()]);
     while let Some(from) = queue.pop_front() {
         let known = offsets.get(&from).copied().unwrap_or(0.0);
-        for ((theirs, own), (low, high)) in &edges {
-            if *theirs != from || offsets.contains_key(*own) {
+        let called = edges.range((from.as_str(), "")..).take_while(|((theirs, _), _)| *theirs == from);
+        for ((_, own), (low, high)) in called {
+            if offsets.contains_key(*own) {
                 continue;
             }
             let (low, high) = (low + known, high + known);
@@ -208,9 +209,9 @@ fn orphans(trace: &mut Trace, missing: &[(usize, String)]) {
         if open.len() > MOST_OPEN {
             open.retain(|i| trace.spans[*i].end_s + JITTER_S >= start);
         }
-        let encloses = |i: &usize| {
-            trace.spans[*i].end_s + JITTER_S >= end && !members.iter().any(|m| is_under(&trace.spans, *i, *m))
-        };
+        let own: HashSet<usize> = members.iter().copied().collect();
+        let encloses =
+            |i: &usize| trace.spans[*i].end_s + JITTER_S >= end && !is_under(&trace.spans, *i, &own);
         let place = open.iter().rev().take(MOST_OPEN).copied().find(encloses);
         for i in members {
             trace.spans[i].parent = place;
@@ -218,11 +219,12 @@ fn orphans(trace: &mut Trace, missing: &[(usize, String)]) {
     }
 }
 
-fn is_under(spans: &[Span], i: usize, above: usize) -> bool {
+/// Whether a span is one of these or lies below one; of a span too deep to be sure, that it does.
+fn is_under(spans: &[Span], i: usize, above: &HashSet<usize>) -> bool {
     let mut at = Some(i);
     for _ in 0..HIGHEST {
         match at {
-            Some(j) if j == above => return true,
+            Some(j) if above.contains(&j) => return true,
             Some(j) => at = spans[j].parent,
             None => return false,
         }

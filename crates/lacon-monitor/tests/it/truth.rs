@@ -664,6 +664,26 @@ proptest! {
     }
 }
 
+/// Read on all processors, each form gives what it gives value by value.
+#[test]
+fn every_form_is_read_in_parts() {
+    let call = |at: Micros| Call {
+        start: at,
+        end: at + 900_000,
+        prompt: 700,
+        cached: 30,
+        completion: 40,
+        tools: vec![(1, at + 950_000, at + 1_900_000)],
+    };
+    let run = Run { calls: (0..8).map(|i| call(i * 2_000_000 + 100_000)).collect(), end: 17_000_000 };
+    let told = Told { nested: 2, beside: false, missing: true, served: Some(30) };
+    for (_, tell) in FORMS {
+        crate::parts::check(tell(&nodes(&run, &told), 0).as_bytes());
+    }
+    crate::parts::check(claude(&run).as_bytes());
+    crate::parts::check(codex(&run).as_bytes());
+}
+
 fn no_latency() -> whatif::Latency {
     whatif::Latency {
         profiles: std::collections::BTreeMap::new(),
