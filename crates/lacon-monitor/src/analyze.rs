@@ -2,15 +2,19 @@
 
 mod content;
 pub mod flow;
+mod general;
 mod origin;
 mod reading;
+mod summary;
+mod walk;
 
 use serde::Serialize;
 
-pub use content::ContentGrade;
+pub use content::{ContentGrade, is_trading};
 pub use flow::{Flow, Parts};
 pub use origin::{Origin, origin, thousands};
 pub use reading::{Reader, Repeated, gathered_at, gatherers, readers, reports};
+pub use summary::{Summary, calls};
 
 use crate::trace::{Kind, Problem, Span, Trace};
 
@@ -25,7 +29,10 @@ pub struct Analysis {
     pub form: crate::trace::Form,
     /// What was wrong with the file.
     pub problems: Vec<Problem>,
-    /// The origin's figures and grade.
+    /// Calls, tools, tokens and cost.
+    pub summary: Summary,
+    /// The origin's figures and grade, of a run of its graph.
+    #[serde(skip_serializing_if = "Origin::is_foreign")]
     pub origin: Origin,
     /// The content-aware grade.
     pub content: ContentGrade,
@@ -172,6 +179,8 @@ pub struct Gap {
     pub seconds: f64,
     /// The node before.
     pub after: String,
+    /// What ran all the same: the run's own span, or nothing.
+    pub beside: &'static str,
 }
 
 /// A change worth making.
@@ -193,11 +202,16 @@ const GAP_S: f64 = 0.05;
 /// Analyzes one trace.
 pub fn analyze(trace: &Trace) -> Analysis {
     let flow = Flow::of(trace);
-    let path = flow.critical(trace);
+    let path = flow.path(trace);
     let slack = flow.slack(trace);
     let names = trace.title();
     let mut on_path = vec![false; flow.units.len()];
-    path.iter().for_each(|u| on_path[*u] = true);
+    for step in &path {
+        let unit = flow.unit_of(trace, step.span);
+        if let Some(u) = unit.and_then(|i| flow.units.binary_search(&i).ok()) {
+            on_path[u] = true;
+        }
+    }
     let unit_parts: Vec<Parts> = flow.units.iter().map(|i| flow.parts(trace, *i)).collect();
     let nodes: Vec<NodeRow> = flow
         .units
@@ -208,19 +222,17 @@ pub fn analyze(trace: &Trace) -> Analysis {
     let mut steps = Vec::new();
     let mut parts = Parts::default();
     let mut last = 0.0;
-    for u in &path {
-        let span = &trace.spans[flow.units[*u]];
-        let gap_s = (span.start_s - last).max(0.0);
-        parts.gap_s += gap_s;
-        parts.add(&unit_parts[*u]);
+    for step in &path {
+        parts.gap_s += step.gap_s;
+        parts.add(&flow.parts_of(trace, step));
         steps.push(PathStep {
-            node: span.label(),
-            start_s: span.start_s,
-            end_s: span.end_s,
-            gap_s,
-            share: if trace.wall_s > 0.0 { span.seconds() / trace.wall_s } else { 0.0 },
+            node: flow.label(trace, step.span),
+            start_s: step.from,
+            end_s: step.to,
+            gap_s: step.gap_s,
+            share: if trace.wall_s > 0.0 { (step.to - step.from) / trace.wall_s } else { 0.0 },
         });
-        last = span.end_s;
+        last = step.to;
     }
     parts.gap_s += (trace.wall_s - last).max(0.0);
     let calls = call_rows(trace, &flow);
@@ -232,6 +244,7 @@ pub fn analyze(trace: &Trace) -> Analysis {
         title: names,
         form: trace.form,
         problems: trace.problems.clone(),
+        summary: summary::summary(trace),
         origin: origin(trace),
         content: content::grade(trace, &flow),
         wall_s: trace.wall_s,
@@ -416,20 +429,20 @@ pub(crate) fn is_parallel(span: &Span, rates: &[f64]) -> bool {
 
 fn gaps(trace: &Trace, flow: &Flow) -> Vec<Gap> {
     let mut gaps = Vec::new();
+    let beside = if trace.has_root { "nothing but the run itself" } else { "nothing" };
     let (mut end, mut after) = (0.0_f64, "the start".to_owned());
-    let mut spans: Vec<&Span> = flow.units.iter().map(|i| &trace.spans[*i]).collect();
-    spans.sort_by(|a, b| a.start_s.total_cmp(&b.start_s));
-    for span in spans {
+    // Whatever ran, ran: also what a node left to do after its end. Spans are in order of start.
+    for (i, span) in trace.spans.iter().enumerate().filter(|(_, s)| s.is_work()) {
         if span.start_s - end > GAP_S {
-            gaps.push(Gap { start_s: end, seconds: span.start_s - end, after: after.clone() });
+            gaps.push(Gap { start_s: end, seconds: span.start_s - end, after: after.clone(), beside });
         }
         if span.end_s > end {
             end = span.end_s;
-            after = span.label();
+            after = flow.label(trace, flow.unit_of(trace, i).unwrap_or(i));
         }
     }
     if trace.wall_s - end > GAP_S {
-        gaps.push(Gap { start_s: end, seconds: trace.wall_s - end, after });
+        gaps.push(Gap { start_s: end, seconds: trace.wall_s - end, after, beside });
     }
     gaps
 }
@@ -467,8 +480,8 @@ fn advice(a: &Analysis) -> Vec<Advice> {
         add(
             None,
             format!(
-                "nothing ran for {:.1} s after {}: look at the process, not at the model",
-                gap.seconds, gap.after
+                "{} ran for {:.1} s after {}: look at the process, not at the model",
+                gap.beside, gap.seconds, gap.after
             ),
             Some(gap.seconds),
             None,

@@ -4,6 +4,7 @@
 //! The time is divided along the chain of nodes that decided it, node by node and visit by visit; the rows add up to
 //! the difference. One pair cannot separate two things that changed together, and the comparison says so.
 
+mod calls;
 mod interval;
 mod time;
 mod tokens;
@@ -13,11 +14,11 @@ use serde::Serialize;
 
 pub use interval::{Interval, welch, wilson};
 pub use time::{NodeDelta, TimeCause, TimeSplit};
-pub use tokens::{TokenCause, TokenSplit};
+pub use tokens::{TokenCause, TokenSplit, ToolChange};
 pub use verdict::{Cause, CauseKind};
 
 use crate::{
-    analyze::{Analysis, analyze},
+    analyze::{Analysis, analyze, is_trading},
     trace::Trace,
 };
 
@@ -30,7 +31,7 @@ pub struct Side {
     pub n: usize,
     /// Its seconds.
     pub wall_s: f64,
-    /// Its tokens.
+    /// Its tokens; 0 where none are recorded.
     pub tokens: u64,
     /// Seconds of every trace.
     pub all_wall_s: Vec<f64>,
@@ -38,8 +39,9 @@ pub struct Side {
     pub all_tokens: Vec<u64>,
     /// Models that are written in it.
     pub models: Vec<String>,
-    /// The origin's grade.
-    pub grade: &'static str,
+    /// The origin's grade, of a run of its graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grade: Option<&'static str>,
     /// The content-aware grade.
     pub content: String,
 }
@@ -63,6 +65,8 @@ pub struct Comparison {
     pub tokens: TokenSplit,
     /// What changed, the most seconds first.
     pub causes: Vec<Cause>,
+    /// Whether the sides were compared call by call, as runs of any kind are.
+    pub by_call: bool,
     /// Whether the pair cannot tell its causes apart.
     pub confounded: bool,
     /// Why.
@@ -84,8 +88,10 @@ pub fn compare(a: &[Trace], b: &[Trace]) -> Result<Comparison, String> {
         return Err("a side has no trace\nhint: give at least one file for each side".into());
     };
     let (analysis_a, analysis_b) = (analyze(trace_a), analyze(trace_b));
-    let time = time::split(trace_a, trace_b);
-    let tokens = tokens::split(trace_a, trace_b);
+    // Reports, readers and gathering nodes are known of one graph. Any other run is a row of calls.
+    let by_call = !(is_trading(trace_a) && is_trading(trace_b));
+    let time = time::split(trace_a, trace_b, by_call);
+    let tokens = if by_call { calls::split(trace_a, trace_b) } else { tokens::split(trace_a, trace_b) };
     let causes = verdict::causes(trace_a, trace_b, &time, &tokens);
     let confounded_by = verdict::confounded(&causes);
     let mut comparison = Comparison {
@@ -97,6 +103,7 @@ pub fn compare(a: &[Trace], b: &[Trace]) -> Result<Comparison, String> {
         time,
         tokens,
         causes,
+        by_call,
         confounded: !confounded_by.is_empty(),
         confounded_by,
         findings: Vec::new(),
@@ -131,7 +138,7 @@ fn side(all: &[Trace], of: &Trace, analysis: &Analysis) -> Side {
         all_wall_s: all.iter().map(|t| t.wall_s).collect(),
         all_tokens: all.iter().map(|t| t.tokens.sum().unwrap_or(0)).collect(),
         models: of.models(),
-        grade: analysis.origin.quality_grade,
+        grade: analysis.origin.applies.then_some(analysis.origin.quality_grade),
         content: analysis.content.letter.clone(),
     }
 }

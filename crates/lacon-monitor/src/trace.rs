@@ -4,17 +4,30 @@
 //! A reader of a format fills this in and never rejects a whole file for a part of it: unusable parts are counted in
 //! [`Trace::problems`]. Times are seconds since the start of the first span.
 
+mod agents;
+mod answer;
+mod attributes;
 mod batch;
+mod claude;
+mod codex;
+mod flat;
+mod fold;
 mod forms;
+mod jaeger;
 mod json;
 mod langfuse;
 mod langsmith;
 mod otlp;
 mod own;
 mod parts;
+mod protobuf;
 mod settle;
 mod skeleton;
 mod state;
+mod swe;
+mod tree;
+mod unread;
+mod usage;
 mod when;
 
 use std::collections::BTreeMap;
@@ -22,6 +35,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+pub use answer::Answer;
 pub use forms::{Form, ReadError, read, read_in_parts};
 pub(crate) use json::count as json_count;
 
@@ -41,6 +55,8 @@ pub enum Kind {
     Own,
     /// A tool call.
     Tool,
+    /// A call or tool of another span, seen once more by a second instrumentation.
+    Echo,
     /// Anything else: a chain, a parser.
     #[default]
     Other,
@@ -130,9 +146,30 @@ pub struct Span {
     pub hidden_calls: u32,
     /// The share of its answer's numbers that stand in what it read, where the trace holds both.
     pub traceable: Option<f64>,
+    /// What it answered, of a call.
+    pub answer: Answer,
+    /// What it cost by the source's own figures, in US dollars.
+    pub cost_usd: Option<f64>,
+    /// How many further spans told of this same request.
+    pub folded: u32,
     /// Everything else that is worth keeping, by attribute name.
     #[serde(skip)]
     pub attributes: Map<String, Value>,
+    /// The process or service that recorded it.
+    #[serde(skip)]
+    pub service: Option<String>,
+    /// The instrumentation that recorded it.
+    #[serde(skip)]
+    pub(crate) scope: Option<String>,
+    /// The provider's or framework's identifier of the request or tool call.
+    #[serde(skip)]
+    pub(crate) request: Option<String>,
+    /// Whether it answers a request of another service while that waits.
+    #[serde(skip)]
+    pub(crate) is_server: bool,
+    /// A digest of all that it read, where that is recorded.
+    #[serde(skip)]
+    pub prompt_key: Option<u64>,
     /// Texts of its outputs that its recorded inputs hold too.
     #[serde(skip)]
     pub(crate) handed: Vec<Text>,
@@ -149,7 +186,12 @@ impl Span {
 
     /// Whether it stands directly under the run and is work of the graph, not our own.
     pub fn is_unit(&self) -> bool {
-        self.parent.is_none() && !matches!(self.kind, Kind::Own | Kind::Attempt)
+        self.parent.is_none() && self.is_work()
+    }
+
+    /// Whether its time is the graph's: not our own work, no phase of a call, no second sight of one.
+    pub fn is_work(&self) -> bool {
+        !matches!(self.kind, Kind::Own | Kind::Attempt | Kind::Echo)
     }
 
     /// Node and visit as a reader sees them.
@@ -199,6 +241,15 @@ pub struct Trace {
     /// Attributes of the run itself.
     #[serde(skip)]
     pub attributes: Map<String, Value>,
+    /// Whether the file holds a span of the run itself.
+    #[serde(skip)]
+    pub has_root: bool,
+    /// What is known of the run's own answer.
+    pub answer: Answer,
+    /// Spans that told of a request that another span tells of.
+    pub n_folded: u32,
+    /// What the run cost by the source's own figures, in US dollars.
+    pub cost_usd: Option<f64>,
     /// What was wrong with the file.
     pub problems: Vec<Problem>,
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{
     flow::{Flow, family},
-    reading,
+    general, reading,
 };
 use crate::{
     grade::{Answers, content_letter, points},
@@ -24,10 +24,16 @@ use crate::{
 pub struct ContentGrade {
     /// A+ to F; `-` when the trace holds nothing that could be judged.
     pub letter: String,
-    /// 0 to 100.
-    pub points: f64,
-    /// Whether it is good enough to be used: 70 points.
+    /// 0 to 100; absent where nothing was judged.
+    pub points: Option<f64>,
+    /// Whether it is good enough to be used, 70 points; absent where nothing was judged.
+    #[serde(rename = "passed")]
+    pub verdict: Option<bool>,
+    /// Whether it was judged and is good enough.
+    #[serde(skip)]
     pub passed: bool,
+    /// By whose measure: `trading` knows what the trading graph must leave, `general` any run.
+    pub scorer: &'static str,
     /// Every point lost.
     pub reasons: Vec<Reason>,
     /// What could not be judged.
@@ -44,6 +50,20 @@ pub fn reasons_in_secret(model: &str) -> bool {
         || model.contains("reasoning")
 }
 
+/// Whether a run is one of the trading graph, whose reports, debate and decision can be judged: by what it was asked, by
+/// the state that it left, or by the roles that ran.
+pub fn is_trading(trace: &Trace) -> bool {
+    let is_own = trace.form == Form::Lacon && trace.attributes.keys().any(|key| key.starts_with("lacon."));
+    let asked = trace.inputs.contains_key("company_of_interest") && trace.inputs.contains_key("trade_date");
+    let state = trace.flags.contains_key("aggregation_ready") || trace.flags.contains_key("report_readiness");
+    let named = |words: &[&str]| {
+        words.iter().filter(|w| trace.spans.iter().any(|s| s.is_unit() && s.name.starts_with(**w))).count()
+    };
+    let roles = named(&["market_", "social_", "news_", "fundamentals_"]) >= 2
+        && named(&["bull_", "bear_", "research_manager", "trader", "risk_"]) >= 2;
+    is_own || trace.form == Form::Analyzer || asked || state || roles
+}
+
 /// Grades a trace.
 pub fn grade(trace: &Trace, flow: &Flow) -> ContentGrade {
     let mut grade = ContentGrade::default();
@@ -52,8 +72,13 @@ pub fn grade(trace: &Trace, flow: &Flow) -> ContentGrade {
         reasons.push(Reason { code: code.into(), evidence, points })
     };
 
+    let is_trading = is_trading(trace);
+    grade.scorer = if is_trading { "trading" } else { "general" };
+    let mut judged = true;
     let recorded = trace.flags.get("lacon.grade").filter(|_| trace.form == Form::Lacon);
-    if let Some(recorded) = recorded {
+    if !is_trading {
+        judged = general::judge(trace, &mut lose, &mut grade.not_judged);
+    } else if let Some(recorded) = recorded {
         for reason in recorded.get("reasons").and_then(Value::as_array).into_iter().flatten() {
             let text = |key: &str| reason.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
             lose(
@@ -97,11 +122,15 @@ pub fn grade(trace: &Trace, flow: &Flow) -> ContentGrade {
             lose("answer_cut", points::ANSWER_CUT, format!("{}: cut by the token limit", span.name));
         }
     }
-    reasoning(trace, flow, &mut lose);
-    grade.points = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
-    let nothing = trace.spans.is_empty() || (grade.not_judged.len() >= 4 && reasons.is_empty());
-    grade.letter = if nothing { "-" } else { content_letter(grade.points) }.into();
-    grade.passed = !nothing && grade.points >= points::PASS;
+    if is_trading {
+        reasoning(trace, flow, &mut lose);
+        judged = !trace.spans.is_empty() && (grade.not_judged.len() < 4 || !reasons.is_empty());
+    }
+    let points = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
+    grade.points = judged.then_some(points);
+    grade.letter = if judged { content_letter(points) } else { "-" }.into();
+    grade.passed = judged && points >= points::PASS;
+    grade.verdict = judged.then_some(grade.passed);
     reasons.sort_by(|a, b| b.points.total_cmp(&a.points));
     grade.reasons = reasons;
     grade

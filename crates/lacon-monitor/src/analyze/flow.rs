@@ -8,6 +8,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use super::walk::Walk;
 use crate::trace::{Kind, Span, Trace};
 
 /// Clocks and event loops blur times by this much.
@@ -28,6 +29,20 @@ pub struct Flow {
     pub known: bool,
     /// Leaf calls of each span, by start.
     leaves: HashMap<usize, Vec<usize>>,
+    walk: Walk,
+}
+
+/// A stretch of a node on the path that decided the time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Step {
+    /// The span: a node, or what a node left to do later.
+    pub span: usize,
+    /// Where it begins to decide.
+    pub from: f64,
+    /// Where it ends.
+    pub to: f64,
+    /// Seconds since the step before, or since the start.
+    pub gap_s: f64,
 }
 
 /// Where seconds went.
@@ -69,7 +84,7 @@ impl Flow {
     pub fn of(trace: &Trace) -> Self {
         let units: Vec<usize> = (0..trace.spans.len()).filter(|i| trace.spans[*i].is_unit()).collect();
         let known = units.iter().any(|i| trace.spans[*i].inputs.as_ref().is_some_and(|l| !l.is_empty()));
-        let mut flow = Self { units, known, ..Self::default() };
+        let mut flow = Self { units, known, walk: Walk::of(trace), ..Self::default() };
         let mut by_end: Vec<usize> = (0..flow.units.len()).collect();
         by_end.sort_by(|a, b| flow.span(trace, *a).end_s.total_cmp(&flow.span(trace, *b).end_s));
         let mut by_name: HashMap<&str, Vec<usize>> = HashMap::new();
@@ -163,8 +178,35 @@ impl Flow {
         inputs
     }
 
-    /// The chain that ended last: places in `units`, first to last.
-    pub fn critical(&self, trace: &Trace) -> Vec<usize> {
+    /// The path that decided the time, first to last: along the inputs where the trace names them, else along the times.
+    pub fn path(&self, trace: &Trace) -> Vec<Step> {
+        let mut stretches: Vec<(usize, f64, f64)> = if self.known {
+            let mut limit = f64::INFINITY;
+            let places = self.named_path(trace).into_iter().map(|u| {
+                let span = self.span(trace, u);
+                let to = span.end_s.min(limit);
+                limit = span.start_s.min(to);
+                (self.units[u], span.start_s.min(to), to)
+            });
+            places.collect()
+        } else {
+            let path = self.walk.path(trace, None, 0.0, trace.wall_s);
+            path.into_iter().filter_map(|s| Some((s.span?, s.from, s.to))).collect()
+        };
+        stretches.reverse();
+        let mut last = 0.0;
+        let step = |(span, from, to): (usize, f64, f64)| {
+            let from = from.max(last);
+            let to = to.max(from);
+            let gap_s = from - last;
+            last = to;
+            Step { span, from, to, gap_s }
+        };
+        stretches.into_iter().map(step).collect()
+    }
+
+    /// The chain of named inputs that ended last: places in `units`, last to first.
+    fn named_path(&self, trace: &Trace) -> Vec<usize> {
         let mut path = Vec::new();
         let mut at = (0..self.units.len()).max_by(|a, b| {
             let (a, b) = (self.span(trace, *a), self.span(trace, *b));
@@ -181,8 +223,20 @@ impl Flow {
                 .copied()
                 .max_by(|a, b| self.span(trace, *a).end_s.total_cmp(&self.span(trace, *b).end_s));
         }
-        path.reverse();
         path
+    }
+
+    /// A span's name for people: its node, and what it is inside of it.
+    pub fn label(&self, trace: &Trace, i: usize) -> String {
+        match top_of(trace, i) {
+            Some(top) if top != i => format!("{} › {}", trace.spans[top].label(), trace.spans[i].name),
+            _ => trace.spans[i].label(),
+        }
+    }
+
+    /// The node that a span lies in.
+    pub fn unit_of(&self, trace: &Trace, i: usize) -> Option<usize> {
+        top_of(trace, i)
     }
 
     /// How much later each node could have ended without a later end of the run.
@@ -228,9 +282,11 @@ impl Flow {
         ends
     }
 
-    /// The chain that would decide the time without barriers, first to last, each with the gap before it; and what
-    /// the barriers cost.
-    pub fn critical_without_barriers(&self, trace: &Trace) -> (Vec<(usize, f64)>, f64) {
+    /// The path that would decide the time without barriers, first to last; and what the barriers cost.
+    pub fn path_without_barriers(&self, trace: &Trace) -> (Vec<Step>, f64) {
+        if !self.known && self.inputs == self.waits {
+            return (self.path(trace), 0.0);
+        }
         let ends = self.ends(trace, &self.inputs);
         let own_gap = |u: usize| {
             let before = self.waits[u].iter().map(|v| self.span(trace, *v).end_s).fold(0.0, f64::max);
@@ -239,7 +295,8 @@ impl Flow {
         let mut path = Vec::new();
         let mut at = (0..self.units.len()).max_by(|a, b| ends[*a].total_cmp(&ends[*b]).then(a.cmp(b)));
         while let Some(u) = at {
-            path.push((u, own_gap(u)));
+            let span = self.span(trace, u);
+            path.push(Step { span: self.units[u], from: span.start_s, to: span.end_s, gap_s: own_gap(u) });
             if path.len() > self.units.len() {
                 break;
             }
@@ -285,43 +342,28 @@ impl Flow {
     /// Where a node's seconds went.
     pub fn parts(&self, trace: &Trace, i: usize) -> Parts {
         let span = &trace.spans[i];
-        let seconds = span.seconds();
-        let mut parts = Parts::default();
-        match span.kind {
-            Kind::Model => call_parts(trace, i, &mut parts),
-            Kind::Tool => parts.tool_s = seconds,
-            _ => {
-                let chain = self.chain(trace, i);
-                if chain.is_empty() {
-                    match (span.hidden_calls > 0, is_tool_node(span)) {
-                        (true, _) => parts.model_s = seconds,
-                        (false, true) => parts.tool_s = seconds,
-                        _ => parts.local_s = seconds,
-                    }
-                    return parts;
-                }
-                for m in chain {
-                    match trace.spans[m].kind {
-                        Kind::Model => call_parts(trace, m, &mut parts),
-                        _ => parts.tool_s += trace.spans[m].seconds(),
-                    }
-                }
-                parts.local_s = (seconds - parts.sum()).max(0.0);
-            }
-        }
-        parts
+        self.walk.parts(trace, i, span.start_s, span.end_s)
     }
-}
 
-/// Queue, failed tries and the call itself.
-fn call_parts(trace: &Trace, i: usize, parts: &mut Parts) {
-    let span = &trace.spans[i];
-    let seconds = |key: &str| span.attributes.get(key).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
-    let queue = seconds("lacon.queue_s").clamp(0.0, span.seconds());
-    let retry = seconds("lacon.retry_s").clamp(0.0, span.seconds() - queue);
-    parts.queue_s += queue;
-    parts.retry_s += retry;
-    parts.model_s += span.seconds() - queue - retry;
+    /// Where the seconds of a step went.
+    pub fn parts_of(&self, trace: &Trace, step: &Step) -> Parts {
+        self.walk.parts(trace, step.span, step.from, step.to)
+    }
+
+    /// The outermost span that encloses a span in time: its node, or itself where the node had ended before.
+    pub fn top_in_time(&self, trace: &Trace, i: usize) -> usize {
+        self.walk.top(trace, i)
+    }
+
+    /// The seconds of a step by the call or tool that they belong to, in order of time; nothing where it is local code.
+    pub fn by_call(&self, trace: &Trace, step: &Step) -> Vec<(Option<usize>, Parts)> {
+        self.walk.by_call(trace, step.span, step.from, step.to)
+    }
+
+    /// The calls and tools that decided a step's time, by start.
+    pub fn calls_of(&self, trace: &Trace, step: &Step) -> Vec<usize> {
+        self.walk.calls(trace, step.span, step.from, step.to)
+    }
 }
 
 /// Whether a node without spans inside is one of tools: by its name, or by tool answers that it gave.

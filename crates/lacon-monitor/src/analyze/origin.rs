@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::content;
 use crate::{
     grade::origin_letter,
     trace::{Kind, Trace},
@@ -16,6 +17,9 @@ const BOTTLENECK_S: f64 = 10.0;
 /// What the original system's analyzer prints.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Origin {
+    /// Whether the run is one of the graph that the figures were made for.
+    #[serde(skip)]
+    pub applies: bool,
     /// The run's name.
     pub name: String,
     /// Its status.
@@ -108,10 +112,17 @@ pub struct Recommendation {
     pub details: String,
 }
 
+impl Origin {
+    /// Whether the figures say nothing about the run: their targets are those of another graph.
+    pub fn is_foreign(&self) -> bool {
+        !self.applies
+    }
+}
+
 /// Computes the original system's figures.
 pub fn origin(trace: &Trace) -> Origin {
     // Tries of a call and our own work are no runs in the original system's sense.
-    let runs: Vec<_> = trace.spans.iter().filter(|s| !matches!(s.kind, Kind::Attempt | Kind::Own)).collect();
+    let runs: Vec<_> = trace.spans.iter().filter(|s| s.is_work()).collect();
     let ended = runs.iter().filter(|s| s.ended).count();
     let failed = runs.iter().filter(|s| s.error.is_some()).count();
     let own_failed =
@@ -130,6 +141,7 @@ pub fn origin(trace: &Trace) -> Origin {
     let score =
         0.5 * percent(good) + 0.3 * (100.0 - percent(failed + own_failed)) + 0.2 * percent(ended + own_ended);
     let mut origin = Origin {
+        applies: content::is_trading(trace),
         name: trace.name.clone(),
         status: trace.status.clone(),
         total_runs: runs.len(),

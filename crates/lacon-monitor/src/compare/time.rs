@@ -125,25 +125,21 @@ struct Step {
 
 fn chain(trace: &Trace, flow: &Flow) -> (Vec<Step>, f64, f64) {
     let since = gathered_at(trace, flow);
-    let (path, barrier) = flow.critical_without_barriers(trace);
+    let (path, barrier) = flow.path_without_barriers(trace);
     let steps: Vec<Step> = path
         .into_iter()
-        .map(|(u, gap_s)| {
-            let i = flow.units[u];
+        .map(|step| {
+            let i = step.span;
             let span = &trace.spans[i];
-            let calls: Vec<usize> = match span.kind {
-                Kind::Model => vec![i],
-                _ => {
-                    flow.chain(trace, i).into_iter().filter(|m| trace.spans[*m].kind == Kind::Model).collect()
-                }
-            };
+            let mut calls = flow.calls_of(trace, &step);
+            calls.retain(|m| trace.spans[*m].kind == Kind::Model);
             let calls = if calls.is_empty() && span.hidden_calls > 0 { vec![i] } else { calls };
             let all = |get: &dyn Fn(usize) -> Option<f64>| calls.iter().map(|m| get(*m)).sum::<Option<f64>>();
             Step {
-                label: span.label(),
-                parts: flow.parts(trace, i),
-                gap_s,
-                seconds: span.seconds(),
+                label: flow.label(trace, i),
+                parts: flow.parts_of(trace, &step),
+                gap_s: step.gap_s,
+                seconds: step.to - step.from,
                 first_token_s: all(&|m| Some(trace.spans[m].first_token_s? - trace.spans[m].start_s)),
                 completion: all(&|m| trace.spans[m].tokens.completion.filter(|c| *c > 0).map(|c| c as f64))
                     .map(|c| c as u64)
@@ -156,9 +152,69 @@ fn chain(trace: &Trace, flow: &Flow) -> (Vec<Step>, f64, f64) {
     (steps, barrier, trace.wall_s - barrier - on_path)
 }
 
+/// The path as a row of calls and tools, however deep they lie; what runs between two of them belongs to the second.
+fn chain_of_calls(trace: &Trace, flow: &Flow) -> (Vec<Step>, f64, f64) {
+    let mut order: HashMap<usize, usize> = HashMap::new();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (i, span) in trace.spans.iter().enumerate() {
+        if matches!(span.kind, Kind::Model | Kind::Tool) {
+            let n = seen.entry(&span.name).or_default();
+            *n += 1;
+            order.insert(i, *n);
+        }
+    }
+    let mut steps: Vec<Step> = Vec::new();
+    let (mut gap_s, mut local) = (0.0, Parts::default());
+    let mut last = 0.0;
+    for step in flow.path(trace) {
+        gap_s += step.gap_s;
+        last = step.to;
+        for (owner, parts) in flow.by_call(trace, &step) {
+            let Some(i) = owner else {
+                local.add(&parts);
+                continue;
+            };
+            let span = &trace.spans[i];
+            let mut parts = parts;
+            parts.add(&std::mem::take(&mut local));
+            let label = match order.get(&i) {
+                Some(n) if *n > 1 => format!("{}#{n}", span.name),
+                Some(_) => span.name.clone(),
+                None => span.label(),
+            };
+            let is_call = span.kind != Kind::Tool;
+            steps.push(Step {
+                label,
+                seconds: parts.sum(),
+                parts,
+                gap_s: std::mem::take(&mut gap_s),
+                first_token_s: span.first_token_s.map(|f| f - span.start_s).filter(|_| is_call),
+                completion: span.tokens.completion.filter(|c| is_call && *c > 0),
+                decides: false,
+            });
+        }
+    }
+    if local.sum() > 0.0 {
+        let label = "after the last call".to_owned();
+        let seconds = local.sum();
+        let gap_s = std::mem::take(&mut gap_s);
+        steps.push(Step {
+            label,
+            parts: local,
+            gap_s,
+            seconds,
+            first_token_s: None,
+            completion: None,
+            decides: false,
+        });
+    }
+    (steps, 0.0, gap_s + trace.wall_s - last)
+}
+
 /// Splits the difference.
-pub fn split(a: &Trace, b: &Trace) -> TimeSplit {
+pub fn split(a: &Trace, b: &Trace, by_call: bool) -> TimeSplit {
     let (flow_a, flow_b) = (Flow::of(a), Flow::of(b));
+    let chain = if by_call { chain_of_calls } else { chain };
     let (steps_a, barrier_a, tail_a) = chain(a, &flow_a);
     let (steps_b, barrier_b, tail_b) = chain(b, &flow_b);
     let mut sums: HashMap<TimeCause, f64> = HashMap::new();

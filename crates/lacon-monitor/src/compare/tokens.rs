@@ -18,6 +18,8 @@ pub enum TokenCause {
     VanishedInput,
     /// The first prompt of each gathering node.
     PromptTemplate,
+    /// What tools gave, in every prompt that holds it.
+    ToolResults,
     /// Later prompts of gathering nodes: the conversation and the tool results.
     History,
     /// Texts in the prompts of deciding nodes, the vanished ones not counted.
@@ -32,9 +34,10 @@ pub enum TokenCause {
 
 impl TokenCause {
     /// All, in the order in which they are shown.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::VanishedInput,
         Self::PromptTemplate,
+        Self::ToolResults,
         Self::History,
         Self::OtherTexts,
         Self::Output,
@@ -47,6 +50,7 @@ impl TokenCause {
         match self {
             Self::VanishedInput => "vanished input",
             Self::PromptTemplate => "prompt template",
+            Self::ToolResults => "tool results",
             Self::History => "history and tool results",
             Self::OtherTexts => "other texts in prompts",
             Self::Output => "answers",
@@ -73,6 +77,17 @@ pub struct Vanished {
     pub explains: i64,
 }
 
+/// A prompt that holds more or less of what tools gave before it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ToolChange {
+    /// The tools before it; none where the trace shows no tool and the call before asked for some.
+    pub tools: Vec<String>,
+    /// The call with this prompt.
+    pub call: String,
+    /// Tokens that B's prompt holds more.
+    pub tokens: i64,
+}
+
 /// The added tokens by cause; the rows add up to the difference.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TokenSplit {
@@ -80,6 +95,8 @@ pub struct TokenSplit {
     pub by_cause: Vec<(TokenCause, i64)>,
     /// Reports that one side lacks.
     pub vanished: Vec<Vanished>,
+    /// Prompts whose tool results changed, the largest change first.
+    pub tools: Vec<ToolChange>,
     /// Tokens of first prompts in A.
     pub template_a: i64,
     /// Whether prompts and answers were told apart by estimate.

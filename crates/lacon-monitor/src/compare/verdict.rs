@@ -3,7 +3,10 @@
 use serde::Serialize;
 
 use super::{Comparison, TimeCause, TimeSplit, TokenCause, TokenSplit};
-use crate::{analyze::thousands, trace::Trace};
+use crate::{
+    analyze::{is_trading, thousands},
+    trace::Trace,
+};
 
 /// What can change between two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -29,6 +32,8 @@ pub enum CauseKind {
     Gaps,
     /// Nodes or calls added or removed.
     Structure,
+    /// What tools gave.
+    ToolResults,
     /// Conversation and tool results.
     History,
 }
@@ -47,6 +52,7 @@ impl CauseKind {
             Self::LocalCpu => "local code",
             Self::Gaps => "gaps",
             Self::Structure => "structure of the graph",
+            Self::ToolResults => "a tool's result",
             Self::History => "history and tool results",
         }
     }
@@ -90,6 +96,7 @@ pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Ve
             tokens: Some(template),
         });
     }
+    tool_results(a, tokens, &mut causes);
     let output = tokens.of(TokenCause::Output);
     let length = time.of(TimeCause::OutputLength);
     let answers = a.tokens.completion.unwrap_or(0) as f64;
@@ -150,7 +157,8 @@ pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Ve
         causes.push(Cause {
             kind: CauseKind::History,
             evidence: format!(
-                "later prompts of gathering nodes hold {} tokens {}",
+                "later prompts{} hold {} tokens {}",
+                if is_trading(a) { " of gathering nodes" } else { "" },
                 thousands(history.unsigned_abs()),
                 more(history)
             ),
@@ -161,6 +169,36 @@ pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Ve
     let weight = |c: &Cause| c.seconds.unwrap_or(0.0).abs() + c.tokens.unwrap_or(0).abs() as f64 / 1000.0;
     causes.sort_by(|a, b| weight(b).total_cmp(&weight(a)));
     causes
+}
+
+/// Results of tools that grew or shrank: as many tokens as the prompts hold more or fewer of them.
+fn tool_results(a: &Trace, tokens: &TokenSplit, causes: &mut Vec<Cause>) {
+    let changed = tokens.of(TokenCause::ToolResults);
+    let least = (0.01 * a.tokens.sum().unwrap_or(0) as f64).max(20.0);
+    if (changed.abs() as f64) < least {
+        return;
+    }
+    let said: Vec<String> = tokens
+        .tools
+        .iter()
+        .filter(|t| (t.tokens < 0) == (changed < 0))
+        .take(3)
+        .map(|t| {
+            let tools = if t.tools.is_empty() { "a tool".to_owned() } else { t.tools.join(" or ") };
+            format!(
+                "{tools} before {}: {} tokens {}",
+                t.call,
+                thousands(t.tokens.unsigned_abs()),
+                more(t.tokens)
+            )
+        })
+        .collect();
+    causes.push(Cause {
+        kind: CauseKind::ToolResults,
+        evidence: said.join("; "),
+        seconds: None,
+        tokens: Some(changed),
+    });
 }
 
 fn model(a: &Trace, b: &Trace, time: &TimeSplit, worth: f64, causes: &mut Vec<Cause>) {
@@ -271,13 +309,15 @@ fn signed_n(n: i64) -> String {
 pub fn findings(c: &Comparison) -> Vec<String> {
     let mut list = Vec::new();
     let percent = |part: f64, whole: f64| if whole.abs() > 1e-9 { 100.0 * part / whole } else { 0.0 };
-    list.push(format!(
-        "B takes {} ({:+.0} %) and {} tokens ({:+.1} %)",
-        signed_s(c.delta_s),
-        percent(c.delta_s, c.a.wall_s),
-        signed_n(c.delta_tokens),
-        percent(c.delta_tokens as f64, c.a.tokens as f64)
-    ));
+    let tokens = match (c.a.tokens, c.b.tokens) {
+        (0, _) | (_, 0) => "; tokens are not recorded on both sides".to_owned(),
+        _ => format!(
+            " and {} tokens ({:+.1} %)",
+            signed_n(c.delta_tokens),
+            percent(c.delta_tokens as f64, c.a.tokens as f64)
+        ),
+    };
+    list.push(format!("B takes {} ({:+.0} %){tokens}", signed_s(c.delta_s), percent(c.delta_s, c.a.wall_s)));
     let word = if c.delta_s < 0.0 { "saved" } else { "added" };
     let says_time = c.delta_s.abs() > 0.02 * c.a.wall_s;
     if says_time {
@@ -285,7 +325,7 @@ pub fn findings(c: &Comparison) -> Vec<String> {
             + c.time.of(TimeCause::OutputLength)
             + c.time.of(TimeCause::ModelUnsplit);
         let deciding = c.time.deciding_model_s;
-        if percent(deciding, c.delta_s) >= 50.0 {
+        if !c.by_call && percent(deciding, c.delta_s) >= 50.0 {
             list.push(format!(
                 "{:.1} % of the {word} time ({}) lies in the model calls after the data was gathered (after the analysts)",
                 percent(deciding, c.delta_s),
@@ -316,7 +356,12 @@ pub fn findings(c: &Comparison) -> Vec<String> {
         let tokens = cause.tokens.map(|t| format!(", {} tokens", signed_n(t))).unwrap_or_default();
         let evidence =
             if cause.evidence.is_empty() { String::new() } else { format!(": {}", cause.evidence) };
-        list.push(format!("{} changed{evidence}{seconds}{tokens}", cause.kind.title()));
+        let verb = match (cause.kind, cause.tokens) {
+            (CauseKind::ToolResults, Some(t)) if t < 0 => "shrank",
+            (CauseKind::ToolResults, _) => "grew",
+            _ => "changed",
+        };
+        list.push(format!("{} {verb}{evidence}{seconds}{tokens}", cause.kind.title()));
     }
     for v in &c.tokens.vanished {
         let missing = if (v.explains < 0) == (c.delta_tokens < 0) {

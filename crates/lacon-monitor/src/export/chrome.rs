@@ -48,7 +48,7 @@ pub fn chrome(trace: &Trace) -> Value {
         lane_of[i] = lanes[slot].0;
     }
     events.extend(names.iter().map(|(lane, name)| meta("thread_name", lane + 1, name)));
-    let critical = flow.critical(trace);
+    let critical = flow.path(trace);
     for (i, span) in trace.spans.iter().enumerate() {
         events.push(json!({
             "ph": "X", "name": label(span), "cat": category(span), "pid": 1, "tid": lane_of[i] + 1,
@@ -57,11 +57,10 @@ pub fn chrome(trace: &Trace) -> Value {
     }
     let path_lane = n_lanes + 1;
     events.push(meta("thread_name", path_lane, "critical path"));
-    for u in &critical {
-        let span = &trace.spans[flow.units[*u]];
+    for step in &critical {
         events.push(json!({
-            "ph": "X", "name": span.label(), "cat": "critical", "pid": 1, "tid": path_lane,
-            "ts": micros(span.start_s), "dur": micros(span.end_s) - micros(span.start_s),
+            "ph": "X", "name": flow.label(trace, step.span), "cat": "critical", "pid": 1, "tid": path_lane,
+            "ts": micros(step.from), "dur": micros(step.to) - micros(step.from),
         }));
     }
     for (u, waits) in flow.waits.iter().enumerate() {
@@ -117,7 +116,7 @@ fn category(span: &Span) -> &'static str {
         Kind::Attempt => "phase",
         Kind::Own => "own",
         Kind::Node | Kind::Run => "node",
-        Kind::Other => "other",
+        Kind::Other | Kind::Echo => "other",
     }
 }
 

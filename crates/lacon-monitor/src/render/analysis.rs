@@ -16,10 +16,16 @@ pub fn analysis(a: &Analysis) -> String {
         }
         out.push('\n');
     }
-    origin(a, &mut out);
+    if a.origin.applies {
+        origin(a, &mut out);
+    }
+    summary(a, &mut out);
     let c = &a.content;
-    let verdict = if c.passed { "" } else { ": FAILED" };
-    let _ = writeln!(out, "CONTENT-AWARE GRADE  {} ({:.0} of 100){verdict}", c.letter, c.points);
+    let verdict = if c.verdict == Some(false) { ": FAILED" } else { "" };
+    let _ = match c.points {
+        Some(points) => writeln!(out, "CONTENT-AWARE GRADE  {} ({points:.0} of 100){verdict}", c.letter),
+        None => writeln!(out, "CONTENT-AWARE GRADE  not judged"),
+    };
     for reason in &c.reasons {
         let _ = writeln!(out, "  -{:<3} {}: {}", reason.points, reason.code, reason.evidence);
     }
@@ -57,6 +63,52 @@ pub fn analysis(a: &Analysis) -> String {
         }
     }
     out.trim_end().to_owned()
+}
+
+fn summary(a: &Analysis, out: &mut String) {
+    let s = &a.summary;
+    let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+    let _ = writeln!(out, "THE RUN");
+    let calls = if s.n_calls == 0 { "no model call recorded".into() } else { many(s.n_calls, "model call") };
+    let _ = writeln!(
+        out,
+        "  status {}, {calls}, {}, {}",
+        s.status,
+        many(s.n_tool_calls, "tool call"),
+        many(s.n_errors, "error")
+    );
+    let known = |t: Option<u64>| t.map_or_else(|| "not recorded".into(), thousands);
+    let t = &s.tokens;
+    if t.sum().is_none() {
+        let _ = writeln!(out, "  tokens not recorded");
+    } else {
+        let _ = writeln!(
+            out,
+            "  tokens {} (prompt {}, of it cached {}; answers {}, of it reasoning {})",
+            known(t.sum()),
+            known(t.prompt),
+            known(t.cached),
+            known(t.completion),
+            known(t.reasoning)
+        );
+        if s.n_calls_with_tokens < s.n_calls && s.n_calls_with_tokens > 0 {
+            let _ = writeln!(out, "  {} of {} calls say their tokens", s.n_calls_with_tokens, s.n_calls);
+        }
+    }
+    if s.cost_source_usd.is_some() || s.cost_list_usd.is_some() {
+        let usd = |c: Option<f64>| c.map_or_else(|| "not recorded".into(), |c| format!("{c:.6} USD"));
+        let list = match s.cost_list_usd {
+            Some(cost) => {
+                format!("{cost:.6} USD at list prices ({} of {} calls)", s.n_calls_priced, s.n_calls)
+            }
+            None => "no list price for these models".into(),
+        };
+        let _ = writeln!(out, "  cost {} by the source, {list}", usd(s.cost_source_usd));
+    }
+    if s.n_folded > 0 {
+        let _ = writeln!(out, "  {} further spans told of the same requests and were folded", s.n_folded);
+    }
+    out.push('\n');
 }
 
 fn origin(a: &Analysis, out: &mut String) {
@@ -215,8 +267,8 @@ fn waits(a: &Analysis, out: &mut String) {
     for g in a.gaps.iter().take(8) {
         let _ = writeln!(
             out,
-            "  gap: nothing ran for {:.2} s at {:.2} s, after {}",
-            g.seconds, g.start_s, g.after
+            "  gap: {} ran for {:.2} s at {:.2} s, after {}",
+            g.beside, g.seconds, g.start_s, g.after
         );
     }
     out.push('\n');

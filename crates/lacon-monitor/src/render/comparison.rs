@@ -12,15 +12,20 @@ pub fn comparison(c: &Comparison) -> String {
         let more = if side.n > 1 { format!(" (median of {})", side.n) } else { String::new() };
         let models =
             if side.models.is_empty() { "no model written".to_owned() } else { side.models.join(", ") };
-        let _ = writeln!(
-            out,
-            "{name}  {}{more}: {:.2} s, {} tokens, {models}; grade {} by the original system's formula, {} by content",
-            side.title,
-            side.wall_s,
-            thousands(side.tokens),
-            side.grade,
-            side.content
-        );
+        let tokens = if side.all_tokens.iter().all(|t| *t == 0) {
+            "tokens not recorded".to_owned()
+        } else {
+            format!("{} tokens", thousands(side.tokens))
+        };
+        let grade = match (side.grade, side.content.as_str()) {
+            (Some(origin), content) => {
+                format!("grade {origin} by the original system's formula, {content} by content")
+            }
+            (None, "-") => "content not judged".into(),
+            (None, content) => format!("grade {content} by content"),
+        };
+        let _ =
+            writeln!(out, "{name}  {}{more}: {:.2} s, {tokens}, {models}; {grade}", side.title, side.wall_s);
     }
     let _ = writeln!(out, "\nFINDINGS");
     for finding in &c.findings {

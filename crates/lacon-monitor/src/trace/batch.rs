@@ -28,6 +28,8 @@ pub struct Batch {
     pub problems: Vec<Problem>,
     /// Outermost values.
     pub outer: Vec<Outer>,
+    /// Lines whose meaning depends on the lines before them.
+    pub lines: Vec<Value>,
 }
 
 impl Batch {
@@ -35,6 +37,7 @@ impl Batch {
     pub fn append(&mut self, mut next: Self) {
         self.raws.append(&mut next.raws);
         self.outer.append(&mut next.outer);
+        self.lines.append(&mut next.lines);
         join(&mut self.problems, next.problems);
     }
 }

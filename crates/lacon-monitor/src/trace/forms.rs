@@ -6,10 +6,11 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    Problem, Trace,
+    Problem, Trace, agents,
     batch::{Batch, by_id, join},
-    json, langfuse, langsmith, otlp, own, parts,
+    claude, codex, flat, jaeger, json, langfuse, langsmith, otlp, own, parts, protobuf,
     settle::settle,
+    swe, unread,
 };
 
 /// The form of a file.
@@ -27,6 +28,20 @@ pub enum Form {
     Otlp,
     /// Langfuse.
     Langfuse,
+    /// Spans with attributes as objects: Phoenix, the console exporter of OpenTelemetry, MLflow and others.
+    Spans,
+    /// Jaeger's JSON.
+    Jaeger,
+    /// Zipkin's JSON.
+    Zipkin,
+    /// The OpenAI Agents SDK.
+    Agents,
+    /// A session of Claude Code.
+    ClaudeCode,
+    /// A session of Codex.
+    Codex,
+    /// A trajectory of SWE-agent.
+    SweAgent,
 }
 
 impl Form {
@@ -38,6 +53,13 @@ impl Form {
             Self::Langsmith => "LangSmith runs",
             Self::Otlp => "OTLP JSON",
             Self::Langfuse => "Langfuse export",
+            Self::Spans => "spans with object attributes",
+            Self::Jaeger => "Jaeger JSON",
+            Self::Zipkin => "Zipkin JSON",
+            Self::Agents => "OpenAI Agents SDK spans",
+            Self::ClaudeCode => "Claude Code session",
+            Self::Codex => "Codex session",
+            Self::SweAgent => "SWE-agent trajectory",
         }
     }
 }
@@ -75,6 +97,14 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Trace>, ReadError> {
 /// As [`read`].
 pub fn read_in_parts(bytes: &[u8], n_parts: usize) -> Result<Vec<Trace>, ReadError> {
     let mut problems = Vec::new();
+    if let Some(documents) = protobuf::documents(bytes) {
+        let mut batch = Batch::default();
+        documents.iter().for_each(|document| otlp::add(document, &mut batch));
+        return some(Form::Otlp.settle(batch, problems));
+    }
+    if let Some(message) = unread::by_bytes(bytes) {
+        return Err(ReadError { message });
+    }
     // Checking takes a fraction of the time of looking for what must be replaced.
     let text = match std::str::from_utf8(bytes) {
         Ok(text) => Cow::Borrowed(text),
@@ -91,6 +121,10 @@ pub fn read_in_parts(bytes: &[u8], n_parts: usize) -> Result<Vec<Trace>, ReadErr
         }
         None => one_by_one(&text, problems)?,
     };
+    some(traces)
+}
+
+fn some(traces: Vec<Trace>) -> Result<Vec<Trace>, ReadError> {
     if traces.iter().all(|t| t.spans.is_empty() && t.wall_s == 0.0 && t.name.is_empty()) {
         return Err(ReadError { message: "no span in this file has a name and a time".into() });
     }
@@ -116,11 +150,22 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
     }
     let mut tally = Tally::default();
     values.iter().for_each(|value| tally.add(value));
+    for _ in 0..3 {
+        if tally.form().is_some() {
+            break;
+        }
+        values = unwrapped(values);
+        tally = Tally::default();
+        values.iter().for_each(|value| tally.add(value));
+    }
     let Some(form) = tally.form() else {
+        if let Some(message) = unread::by_values(text, &values) {
+            return Err(ReadError { message });
+        }
         let seen = problems.first().map(|p| format!(": {}", p.example)).unwrap_or_default();
         return Err(ReadError {
             message: format!(
-                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, LangSmith runs (list, lines, tree, analyzer file), OTLP JSON, Langfuse exports",
+                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
                 text.len()
             ),
         });
@@ -141,25 +186,55 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
     Ok(form.settle(batch, problems))
 }
 
+/// What lists and pages hold, where they are no values themselves.
+fn unwrapped(values: Vec<Value>) -> Vec<Value> {
+    const PAGES: [&str; 16] = [
+        "data", "runs", "items", "traces", "spans", "results", "result", "records", "rows", "values",
+        "events", "body", "response", "batch", "hits", "_source",
+    ];
+    let mut found = Vec::new();
+    for mut value in values {
+        let page = PAGES.iter().find(|key| value.get(**key).is_some_and(|v| v.is_array() || v.is_object()));
+        match (&mut value, page) {
+            (Value::Array(items), _) => found.append(items),
+            (Value::Object(map), Some(key)) => found.extend(map.remove(*key)),
+            _ => found.push(value),
+        }
+    }
+    if let [Value::Array(items)] = found.as_mut_slice() {
+        return std::mem::take(items);
+    }
+    found
+}
+
 /// How many values of a file look like each form.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     /// Values.
     pub n_values: usize,
     n_analyzer: usize,
-    n_of: [usize; 4],
+    n_of: [usize; N_FORMS],
 }
 
 /// Whether a value is one of a form.
 type Test = fn(&Value) -> bool;
 
 /// The forms that are told apart by most values; of equally many the later.
-const BY_COUNT: [(Form, Test); 4] = [
+const BY_COUNT: [(Form, Test); N_FORMS] = [
+    (Form::Spans, flat::is_span),
     (Form::Lacon, own::is_line),
     (Form::Otlp, otlp::is_document),
     (Form::Langfuse, langfuse::is_ours),
     (Form::Langsmith, langsmith::is_run),
+    (Form::Jaeger, jaeger::is_jaeger),
+    (Form::Zipkin, jaeger::is_zipkin),
+    (Form::Agents, agents::is_item),
+    (Form::ClaudeCode, claude::is_line),
+    (Form::Codex, codex::is_line),
+    (Form::SweAgent, swe::is_trajectory),
 ];
+
+const N_FORMS: usize = 11;
 
 impl Tally {
     /// Of one value.
@@ -203,18 +278,34 @@ impl Form {
             Self::Otlp => otlp::add(&value, batch),
             Self::Langfuse => langfuse::add(&value, batch),
             Self::Langsmith | Self::Analyzer => langsmith::add(&value, None, batch),
+            Self::Spans => flat::add(&value, batch),
+            Self::Jaeger => jaeger::add(&value, batch),
+            Self::Zipkin => jaeger::add_zipkin(&value, batch),
+            Self::Agents => agents::add(&value, batch),
+            Self::SweAgent => swe::add(&value, batch),
+            // What a line means depends on those before it.
+            Self::ClaudeCode | Self::Codex => batch.lines.push(value),
         }
     }
 
     /// Makes traces of what was read.
-    fn settle(self, batch: Batch, mut problems: Vec<Problem>) -> Vec<Trace> {
+    fn settle(self, mut batch: Batch, mut problems: Vec<Problem>) -> Vec<Trace> {
+        let lines = std::mem::take(&mut batch.lines);
+        match self {
+            Self::ClaudeCode => claude::session(&lines, &mut batch),
+            Self::Codex => codex::session(&lines, &mut batch),
+            Self::Langsmith => langsmith::batches(lines, &mut batch),
+            _ => {}
+        }
         join(&mut problems, batch.problems);
         let outer = by_id(&batch.outer);
         let only = if let [only] = batch.outer.as_slice() { Some(only) } else { None };
         settle(self, batch.raws, problems, |trace| match self {
             Self::Lacon => own::finish(trace),
-            Self::Otlp => otlp::inputs_of_attributes(trace),
-            Self::Langfuse => langfuse::finish(trace, &outer),
+            Self::Otlp | Self::Jaeger | Self::Zipkin => otlp::inputs_of_attributes(trace),
+            Self::Langfuse | Self::Agents | Self::Spans | Self::ClaudeCode | Self::Codex | Self::SweAgent => {
+                langfuse::finish(trace, &outer);
+            }
             Self::Langsmith | Self::Analyzer => langsmith::finish(trace, &outer, only),
         })
     }

@@ -160,9 +160,20 @@ pub fn text(value: &Value) -> Option<String> {
 pub fn count(value: &Value) -> Option<u64> {
     match value {
         Value::Number(n) => n.as_u64().or_else(|| n.as_f64().filter(|f| *f >= 0.0).map(|f| f as u64)),
-        Value::String(text) => text.trim().parse().ok(),
+        Value::String(text) => {
+            let text = text.trim();
+            let fraction =
+                || text.parse::<f64>().ok().filter(|f| f.is_finite() && *f >= 0.0).map(|f| f as u64);
+            text.parse().ok().or_else(fraction)
+        }
         _ => None,
     }
+}
+
+/// An amount of money in US dollars, also where it is written as a string.
+pub fn money(value: &Value) -> Option<f64> {
+    let amount = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    (amount.is_finite() && amount >= 0.0).then_some(amount)
 }
 
 /// A member of an object. Readers ask for dozens of names of which a span has few: below a size, comparing the names

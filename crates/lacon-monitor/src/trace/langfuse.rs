@@ -2,27 +2,58 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
-    Kind, Trace,
+    Kind, SpanTokens, Trace, attributes,
     batch::{Batch, Outer, beginning},
-    json, langsmith,
+    json, otlp,
     settle::Raw,
-    state, when,
+    state, usage, when,
 };
-use crate::evidence::Evidence;
 
 /// Whether a value is a Langfuse trace or observation.
 pub fn is_ours(value: &Value) -> bool {
-    json::get(value, "observations").is_some_and(Value::is_array)
+    event(value).is_some()
+        || json::get(value, "observations").is_some_and(Value::is_array)
         || json::get(value, "type").and_then(Value::as_str).is_some_and(|t| {
-            ["SPAN", "GENERATION", "EVENT", "AGENT", "TOOL", "CHAIN"].contains(&t.to_uppercase().as_str())
+            [
+                "SPAN",
+                "GENERATION",
+                "EVENT",
+                "AGENT",
+                "TOOL",
+                "CHAIN",
+                "RETRIEVER",
+                "EVALUATOR",
+                "EMBEDDING",
+                "GUARDRAIL",
+            ]
+            .contains(&t.to_uppercase().as_str())
         }) && (json::get(value, "traceId").is_some() || json::get(value, "trace_id").is_some())
 }
 
-/// Reads a trace with its observations, or one observation.
+/// The kind and the body of an event of the ingestion API: `generation-create`, `span-update`.
+fn event(value: &Value) -> Option<(&str, &Value)> {
+    let kind = json::get(value, "type")?.as_str()?;
+    let kind = kind.strip_suffix("-create").or_else(|| kind.strip_suffix("-update"))?;
+    Some((kind, json::get(value, "body").filter(|b| b.is_object())?))
+}
+
+/// Reads a trace with its observations, one observation, or an event about one.
 pub fn add(value: &Value, batch: &mut Batch) {
+    match event(value) {
+        Some(("trace", body)) => return batch.outer.push(outer(body)),
+        Some(("score" | "sdk-log" | "dataset-run-item", _)) => return,
+        Some((kind, body)) => {
+            let mut raw = observed(body, None);
+            if raw.span.kind == Kind::Other && kind == "generation" {
+                raw.span.kind = Kind::Model;
+            }
+            return batch.raws.push(raw);
+        }
+        None => {}
+    }
     match value.get("observations").and_then(Value::as_array) {
         Some(observations) => {
             let outer = outer(value);
@@ -77,57 +108,91 @@ fn observation(value: &Value) -> Raw {
     let span = &mut raw.span;
     span.id = text(&["id"]).unwrap_or_default();
     span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());
-    span.model = text(&["model", "providedModelName", "provided_model_name", "internalModelId"]);
+    span.model = text(&["model", "providedModelName", "provided_model_name", "modelName"]);
     span.kind = match text(&["type"]).unwrap_or_default().to_uppercase().as_str() {
         "GENERATION" | "EMBEDDING" => Kind::Model,
         "TOOL" | "RETRIEVER" => Kind::Tool,
         "AGENT" => Kind::Node,
         _ => Kind::Other,
     };
-    for usage in [get(&["usageDetails", "usage_details"]), get(&["usage"])].into_iter().flatten() {
-        langsmith::merge_usage(&mut span.tokens, usage);
+    if let Some(differs) = tokens(value, &mut span.tokens) {
+        raw.notes.push(("usage_differs", format!("{} {}: {differs}", span.name, span.id)));
     }
-    span.tokens.prompt = span.tokens.prompt.or(get(&["promptTokens"]).and_then(json::count));
-    span.tokens.completion = span.tokens.completion.or(get(&["completionTokens"]).and_then(json::count));
-    // The split usage counts the cached part beside the input, not within it.
-    if let (Some(_), Some(cached), Some(prompt)) = (
-        get(&["usageDetails.input_cached_tokens", "usage_details.input_cached_tokens"]),
-        span.tokens.cached,
-        span.tokens.prompt,
-    ) && span.tokens.total == Some(prompt + cached + span.tokens.completion.unwrap_or(0))
-    {
-        span.tokens.prompt = Some(prompt + cached);
-    }
+    let total = ["costDetails.total", "cost_details.total", "totalCost", "total_cost", "calculatedTotalCost"];
+    let parts = get(&["costDetails", "cost_details"]).and_then(Value::as_object);
+    // Without a total the cost is that of its parts.
+    let sum = parts.and_then(|p| p.values().filter_map(json::money).reduce(|a, b| a + b));
+    span.cost_usd = get(&total).and_then(json::money).or(sum);
     if text(&["level"]).as_deref() == Some("ERROR") {
         span.error = Some(text(&["statusMessage", "status_message"]).unwrap_or_else(|| "failed".into()));
     }
+    let object = |value: &Value| -> Option<Map<String, Value>> {
+        match value {
+            Value::Object(map) => Some(map.clone()),
+            Value::String(text) => serde_json::from_str(text).ok(),
+            _ => None,
+        }
+    };
+    let metadata = get(&["metadata"]).and_then(object).unwrap_or_default();
+    let inner = |key: &str| metadata.get(key).and_then(object);
+    span.scope = inner("scope").and_then(|s| s.get("name").and_then(json::text));
+    span.service = inner("resourceAttributes").and_then(|r| otlp::service(&r));
+    let is_top = raw.parent.is_none();
+    attributes::fill(&mut raw, inner("attributes").unwrap_or_default());
+    let span = &mut raw.span;
     let parse = |keys: &[&str]| {
         get(keys).map(|v| match v {
             Value::String(text) => serde_json::from_str(text).unwrap_or_else(|_| v.clone()),
             other => other.clone(),
         })
     };
-    let read = parse(&["input"]).as_ref().map(state::read).unwrap_or_default();
-    if let Some(output) = parse(&["output"]) {
-        let gave = state::held(&output);
-        let wrote = state::wrote(&read, &gave);
-        span.asks_tools = wrote.n_calls;
-        span.no_data = wrote.no_data;
-        if span.kind == Kind::Model {
-            let prompt: String =
-                read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
-            let answer: String =
-                gave.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
-            if !prompt.is_empty() && answer.len() > 80 {
-                span.traceable = Some(Evidence::of(&[&prompt], "").share(&answer));
-            }
-        }
-        span.wrote = if raw.parent.is_none() { gave.texts } else { wrote.texts };
+    let (input, output) = (parse(&["input"]), parse(&["output"]));
+    if input.is_some() || output.is_some() {
+        attributes::recorded(span, input.as_ref(), output.as_ref());
     }
-    if let Some(Value::Object(metadata)) = get(&["metadata"]) {
-        let short =
-            metadata.iter().filter(|(_, v)| v.as_str().is_none_or(|t| t.len() < 256) && !v.is_object());
-        span.attributes.extend(short.map(|(k, v)| (k.clone(), v.clone())));
+    if is_top && let Some(output) = &output {
+        span.wrote = state::held(output).texts;
     }
+    let short =
+        metadata.into_iter().filter(|(_, v)| v.as_str().is_none_or(|t| t.len() < 256) && !v.is_object());
+    span.attributes.extend(short);
     raw
+}
+
+/// The observation's tokens, by parts or by the older names; says what does not add up.
+fn tokens(value: &Value, into: &mut SpanTokens) -> Option<String> {
+    let get = |keys: &[&str]| json::first(value, keys);
+    let count = |keys: &[&str]| get(keys).and_then(json::count);
+    let own = SpanTokens {
+        prompt: count(&["inputUsage", "input_usage", "promptTokens", "usage.input", "usage.promptTokens"]),
+        completion: count(&[
+            "outputUsage",
+            "output_usage",
+            "completionTokens",
+            "usage.output",
+            "usage.completionTokens",
+        ]),
+        total: count(&["totalUsage", "total_usage", "totalTokens", "usage.total", "usage.totalTokens"]),
+        ..SpanTokens::default()
+    };
+    let details = get(&["usageDetails", "usage_details", "provided_usage_details"]).map(|v| match v {
+        Value::String(text) => serde_json::from_str(text).unwrap_or(Value::Null),
+        other => other.clone(),
+    });
+    // An empty total is a default, not a figure.
+    let total = own.total.filter(|t| *t > 0);
+    let mut differs = None;
+    if let Some(details) = details.filter(|d| d.as_object().is_some_and(|m| !m.is_empty())) {
+        (*into, differs) = usage::parts(&details, total);
+    } else if let Some(found) = get(&["usage"]).filter(|u| u.is_object()) {
+        *into = usage::of(found);
+    }
+    let known = SpanTokens {
+        prompt: own.prompt.filter(|_| own.sum().is_some_and(|s| s > 0)),
+        completion: own.completion.filter(|_| own.sum().is_some_and(|s| s > 0)),
+        total,
+        ..SpanTokens::default()
+    };
+    usage::fill(into, &known);
+    differs
 }

@@ -9,21 +9,27 @@ use std::{
 use serde_json::{Map, Value};
 
 use super::{
-    Kind, SpanTokens, Text, Trace,
+    Kind, SpanTokens, Text, Trace, answer, attributes,
     batch::{Batch, Outer, beginning},
     json,
     settle::Raw,
     state::{self, Held},
-    when,
+    usage, when,
 };
 use crate::{analyze::flow::family, evidence::Evidence};
 
-/// Whether a value looks like one run.
+/// Whether a value looks like one run, or like a batch of the ingest API.
 pub fn is_run(value: &Value) -> bool {
-    json::get(value, "id").is_some()
-        && json::get(value, "name").is_some()
-        && (json::get(value, "run_type").is_some()
-            || json::get(value, "start_time").is_some() && json::get(value, "dotted_order").is_some())
+    let has = |key: &str| json::get(value, key).is_some();
+    (has("id") || has("run_id")) && (has("run_type") || has("start_time") && has("dotted_order"))
+        || has("id") && has("dotted_order") && (has("end_time") || has("outputs"))
+        || is_batch(value)
+}
+
+fn is_batch(value: &Value) -> bool {
+    ["post", "patch"].iter().any(|key| {
+        json::get(value, key).and_then(Value::as_array).is_some_and(|l| l.first().is_some_and(is_run))
+    })
 }
 
 /// Whether a value is a file of the original system's analyzer.
@@ -36,6 +42,12 @@ pub type Above = (String, Option<String>);
 
 /// Reads a run with the runs under it.
 pub fn add(value: &Value, above: Option<&Above>, batch: &mut Batch) {
+    if is_batch(value) {
+        // What a run was started with and what it ended with come in two parts, maybe in two batches.
+        let parts = ["post", "patch"].iter().filter_map(|key| value.get(key)?.as_array()).flatten();
+        batch.lines.extend(parts.cloned());
+        return;
+    }
     let mut stack: Vec<(&Value, Option<Rc<Above>>)> = vec![(value, above.cloned().map(Rc::new))];
     while let Some((value, above)) = stack.pop() {
         if !value.is_object() {
@@ -48,6 +60,28 @@ pub fn add(value: &Value, above: Option<&Above>, batch: &mut Batch) {
             let own = Rc::new(own);
             stack.extend(children.iter().rev().map(|child| (child, Some(Rc::clone(&own)))));
         }
+    }
+}
+
+/// Joins the parts of runs that batches of the ingest API hold, and reads them.
+pub fn batches(parts: Vec<Value>, batch: &mut Batch) {
+    let mut order: Vec<String> = Vec::new();
+    let mut runs: HashMap<String, Map<String, Value>> = HashMap::new();
+    for part in parts {
+        let Value::Object(part) = part else { continue };
+        let Some(id) = part.get("id").or_else(|| part.get("run_id")).and_then(json::text) else { continue };
+        let run = runs.entry(id.clone()).or_insert_with(|| {
+            order.push(id);
+            Map::new()
+        });
+        for (key, value) in part {
+            if !value.is_null() || !run.contains_key(&key) {
+                run.insert(key, value);
+            }
+        }
+    }
+    for run in order.iter().filter_map(|id| runs.remove(id)) {
+        add(&Value::Object(run), None, batch);
     }
 }
 
@@ -123,22 +157,65 @@ fn flags(map: &Map<String, Value>) -> Map<String, Value> {
         .collect()
 }
 
+/// A run of a table keeps its objects as text.
+fn opened(value: &Value) -> Option<Value> {
+    const OBJECTS: [&str; 7] = [
+        "extra",
+        "metadata",
+        "events",
+        "tags",
+        "parent_run_ids",
+        "prompt_token_details",
+        "completion_token_details",
+    ];
+    let is_text =
+        |key: &str| json::get(value, key).and_then(Value::as_str).is_some_and(|t| t.starts_with(['{', '[']));
+    if !OBJECTS.iter().any(|key| is_text(key)) {
+        return None;
+    }
+    let mut map = value.as_object()?.clone();
+    for key in OBJECTS {
+        if let Some(Value::String(text)) = map.get(key)
+            && let Ok(inner) = serde_json::from_str(text)
+        {
+            map.insert(key.into(), inner);
+        }
+    }
+    Some(Value::Object(map))
+}
+
 fn read(value: &Value, above: Option<&Above>) -> Raw {
+    let opened = opened(value);
+    let value = opened.as_ref().unwrap_or(value);
     let text = |paths: &[&str]| json::first(value, paths).and_then(json::text).filter(|t| !t.is_empty());
     let mut raw = Raw::default();
     let span = &mut raw.span;
     span.id = text(&["id", "run_id"]).unwrap_or_default();
+    // One tracer writes each of its calls once.
+    span.scope = Some("langsmith".into());
     span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());
+    // Every part is the moment of a start, a Z, and the run's identifier.
     let order: Vec<&str> = json::get(value, "dotted_order")
         .and_then(Value::as_str)
-        .map(|o| o.split('.').filter_map(|part| part.get(part.len().checked_sub(36)?..)).collect())
+        .map(|o| o.split('.').filter_map(|part| part.split_once('Z').map(|(_, id)| id)).collect())
+        .unwrap_or_default();
+    let ancestors: Vec<&str> = json::get(value, "parent_run_ids")
+        .and_then(Value::as_array)
+        .map(|list| list.iter().filter_map(Value::as_str).collect())
         .unwrap_or_default();
     raw.trace = text(&["trace_id"])
         .or_else(|| order.first().map(|o| (*o).to_owned()))
+        .or_else(|| ancestors.first().map(|o| (*o).to_owned()))
         .or_else(|| above.and_then(|(_, trace)| trace.clone()))
         .or_else(|| above.is_none().then(|| span.id.clone()));
+    // Ancestors are listed from the root down; some exports turn the list round.
+    let nearest = match ancestors.as_slice() {
+        [first, .., last] if Some(*last) == raw.trace.as_deref() => Some(*first),
+        list => list.last().copied(),
+    };
     raw.parent = text(&["parent_run_id", "parent_id"])
         .or_else(|| order.len().checked_sub(2).map(|i| order[i].to_owned()))
+        .or_else(|| nearest.map(Into::into))
         .or_else(|| above.map(|(id, _)| id.clone()))
         .filter(|p| *p != span.id);
     raw.start = json::get(value, "start_time").and_then(when::unix);
@@ -186,12 +263,19 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
     if let Some(tags) = json::get(value, "tags").filter(|t| t.as_array().is_some_and(|t| !t.is_empty())) {
         span.attributes.insert("tags".into(), tags.clone());
     }
+    let count = |paths: &[&str]| json::first(value, paths).and_then(json::count);
     span.tokens = SpanTokens {
-        prompt: json::get(value, "prompt_tokens").and_then(json::count),
-        completion: json::get(value, "completion_tokens").and_then(json::count),
-        total: json::get(value, "total_tokens").and_then(json::count),
+        prompt: count(&["prompt_tokens", "token_usage.prompt_tokens"]),
+        completion: count(&["completion_tokens", "token_usage.completion_tokens"]),
+        total: count(&["total_tokens", "token_usage.total_tokens"]),
+        cached: count(&["prompt_token_details.cache_read", "token_usage.prompt_token_details.cache_read"]),
+        reasoning: count(&["completion_token_details.reasoning"]),
         ..SpanTokens::default()
     };
+    span.cost_usd = json::first(value, &["total_cost", "costs.total_cost"]).and_then(json::money);
+    if span.kind == Kind::Model {
+        span.prompt_key = part_of(value, INPUTS).as_deref().and_then(state::digest);
+    }
     content(value, span);
     raw
 }
@@ -201,6 +285,12 @@ fn content(value: &Value, span: &mut super::Span) {
     let (inputs, outputs) = (part_of(value, INPUTS), part_of(value, OUTPUTS));
     let read = inputs.as_deref().map(state::read).unwrap_or_default();
     let gave = outputs.as_deref().map(state::held).unwrap_or_default();
+    if let Some(outputs) = outputs.as_deref().filter(|o| span.kind == Kind::Model || !o.is_null()) {
+        span.answer = answer::of(outputs);
+        if span.kind == Kind::Tool {
+            span.attributes.insert("result_bytes".into(), attributes::size(outputs).into());
+        }
+    }
     let is_root = json::get(value, "child_runs").is_some()
         || json::get(value, "parent_run_id").is_some_and(Value::is_null);
     let wrote = state::wrote(&read, &gave);
@@ -221,8 +311,8 @@ fn content(value: &Value, span: &mut super::Span) {
             })
             .or_else(|| outputs.as_deref().and_then(|o| deep_usage(o, 0)));
         usage = usage.or_else(|| wrote.usage.last().cloned());
-        if let Some(usage) = usage {
-            merge_usage(&mut span.tokens, &usage);
+        if let Some(found) = usage {
+            usage::fill(&mut span.tokens, &usage::of(&found));
         }
         let answer: String = answers(&gave);
         let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
@@ -232,10 +322,7 @@ fn content(value: &Value, span: &mut super::Span) {
         repeats(&read, span);
     } else {
         // The usage that messages carry, where the run itself reports none (streaming).
-        let known: SpanTokens = wrote.usage.iter().fold(SpanTokens::default(), |mut sum, usage| {
-            merge_usage(&mut sum, usage);
-            sum
-        });
+        let known: SpanTokens = wrote.usage.iter().map(usage::of).fold(SpanTokens::default(), usage::most);
         if span.tokens.sum().is_none() {
             span.tokens = known;
         }
@@ -303,40 +390,6 @@ fn deep_usage(value: &Value, depth: usize) -> Option<Value> {
         Value::Array(items) => items.iter().take(4).find_map(|v| deep_usage(v, depth + 1)),
         _ => None,
     }
-}
-
-/// Adds usage in any of the usual spellings.
-pub fn merge_usage(tokens: &mut SpanTokens, usage: &Value) {
-    let get = |paths: &[&str]| json::first(usage, paths).and_then(json::count);
-    let plus = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0).max(b.unwrap_or(0))),
-    };
-    tokens.prompt = plus(tokens.prompt, get(&["input_tokens", "prompt_tokens", "input", "promptTokens"]));
-    tokens.completion =
-        plus(tokens.completion, get(&["output_tokens", "completion_tokens", "output", "completionTokens"]));
-    tokens.cached = plus(
-        tokens.cached,
-        get(&[
-            "input_token_details.cache_read",
-            "prompt_tokens_details.cached_tokens",
-            "input_tokens_details.cached_tokens",
-            "cache_read_input_tokens",
-            "input_cached_tokens",
-            "input_cache_read",
-        ]),
-    );
-    tokens.reasoning = plus(
-        tokens.reasoning,
-        get(&[
-            "output_token_details.reasoning",
-            "completion_tokens_details.reasoning_tokens",
-            "output_tokens_details.reasoning_tokens",
-            "output_reasoning_tokens",
-            "output_reasoning",
-        ]),
-    );
-    tokens.total = plus(tokens.total, get(&["total_tokens", "total", "totalTokens"]));
 }
 
 /// Paragraphs of a prompt by digest, so that equal ones can be found in other prompts.

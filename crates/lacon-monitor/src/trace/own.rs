@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{
-    Text, Trace,
+    Text, Trace, attributes,
     batch::{Batch, beginning},
     json, otlp,
     settle::Raw,
@@ -38,9 +38,10 @@ fn line(mut value: Value) -> Raw {
         ..Raw::default()
     };
     raw.span.id = text("span_id").unwrap_or_default();
+    raw.span.scope = Some("lacon".into());
     raw.span.name = text("name").unwrap_or_else(|| "unnamed".into());
-    if let Some(Value::Object(attributes)) = value.get_mut("attributes").map(Value::take) {
-        otlp::from_attributes(&mut raw, attributes);
+    if let Some(Value::Object(map)) = value.get_mut("attributes").map(Value::take) {
+        attributes::fill(&mut raw, map);
     }
     raw
 }

@@ -154,7 +154,7 @@ enum Piece<'a> {
     /// A value of the file.
     Value(&'a RawValue),
     /// A span of an OTLP document.
-    Span(&'a RawValue),
+    Span(&'a RawValue, Arc<otlp::Source>),
     /// An observation of the Langfuse trace with this identifier.
     Observation(&'a RawValue, Arc<str>),
     /// A LangSmith run below another one.
@@ -166,7 +166,7 @@ enum Piece<'a> {
 impl Piece<'_> {
     fn len(&self) -> usize {
         match self {
-            Self::Value(raw) | Self::Span(raw) | Self::Observation(raw, _) | Self::Child(raw, _) => {
+            Self::Value(raw) | Self::Span(raw, _) | Self::Observation(raw, _) | Self::Child(raw, _) => {
                 raw.get().len()
             }
             Self::Done(_) => 0,
@@ -177,7 +177,7 @@ impl Piece<'_> {
         let value = |raw: &RawValue| serde_json::from_str::<Value>(raw.get()).ok();
         match self {
             Self::Value(raw) => into.add(form, value(raw)?),
-            Self::Span(raw) => into.batch.raws.push(otlp::span(&value(raw)?)),
+            Self::Span(raw, source) => into.batch.raws.push(otlp::span(&value(raw)?, &source)),
             Self::Observation(raw, id) => into.batch.raws.push(langfuse::observed(&value(raw)?, Some(&id))),
             Self::Child(raw, above) => langsmith::add(&value(raw)?, Some(&above), &mut into.batch),
             Self::Done(batch) => into.batch.append(*batch),
@@ -253,11 +253,19 @@ impl<'a> Apart<'a> {
         }
         match form {
             Form::Otlp => {
-                let resources = value.first_list(&otlp::RESOURCES).iter();
-                for scope in resources.flat_map(|resource| resource.first_list(&otlp::SCOPES)) {
-                    for span in scope.get("spans").and_then(Skeleton::elements).unwrap_or(&[]) {
-                        let Skeleton::Raw(raw) = span else { return None };
-                        self.pieces.push(Piece::Span(raw));
+                for resource in value.first_list(&otlp::RESOURCES) {
+                    for scope in resource.first_list(&otlp::SCOPES) {
+                        let head = |of: &Skeleton<'_>, names: &[&str]| {
+                            names.iter().find_map(|name| of.get(name)?.head()).filter(|v| !v.is_null())
+                        };
+                        let scope_of = head(scope, &["scope", "instrumentationLibrary"]);
+                        let source =
+                            otlp::Source::of(head(resource, &["resource"]).as_ref(), scope_of.as_ref());
+                        let source = Arc::new(source);
+                        for span in scope.get("spans").and_then(Skeleton::elements).unwrap_or(&[]) {
+                            let Skeleton::Raw(raw) = span else { return None };
+                            self.pieces.push(Piece::Span(raw, Arc::clone(&source)));
+                        }
                     }
                 }
                 Some(())
@@ -273,7 +281,7 @@ impl<'a> Apart<'a> {
                 Some(())
             }
             Form::Langsmith => self.run(value, &head, None, 0),
-            Form::Lacon | Form::Analyzer => None,
+            _ => None,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Form, Kind, Problem, Span, SpanTokens, Trace, note};
+use super::{Form, Kind, Problem, Span, SpanTokens, Trace, fold, note, tree, usage};
 
 /// A span as a reader found it, with its links still by name and its times on any clock.
 #[derive(Clone, Debug, Default)]
@@ -19,10 +19,9 @@ pub struct Raw {
     pub end: Option<f64>,
     /// First token in seconds, on the file's clock.
     pub first_token: Option<f64>,
+    /// What does not fit together in it, by code.
+    pub notes: Vec<(&'static str, String)>,
 }
-
-/// Clocks within one machine agree to this.
-const JITTER_S: f64 = 0.002;
 
 /// Puts spans together; one trace for each run found.
 pub fn settle(
@@ -104,36 +103,47 @@ fn one(form: Form, id: String, raws: Vec<Raw>, problems: Vec<Problem>) -> Trace 
         if raw.first_token.is_some() && raw.span.first_token_s.is_none() {
             trace.problem("first_token_outside", name());
         }
+        if let Some(differs) = usage::agree(&mut raw.span.tokens) {
+            let what = format!("{} {}: {differs}", raw.span.name, raw.span.id);
+            trace.problem("usage_differs", what);
+        }
+        for (code, what) in std::mem::take(&mut raw.notes) {
+            trace.problem(code, what);
+        }
     }
-    let root = find_root(&mut raws, &mut trace);
     // Spans are large: their places are sorted, and each is moved once.
-    let mut order: Vec<usize> = (0..raws.len()).filter(|i| Some(*i) != root).collect();
+    let mut order: Vec<usize> = (0..raws.len()).collect();
     order.sort_by(|a, b| {
         let (a, b) = (&raws[*a].span, &raws[*b].span);
         a.start_s.total_cmp(&b.start_s).then(b.end_s.total_cmp(&a.end_s))
     });
     let places: HashMap<&str, usize> =
         order.iter().enumerate().map(|(place, i)| (raws[*i].span.id.as_str(), place)).collect();
-    let root = root.map(|i| raws[i].span.id.as_str());
+    let mut missing: Vec<(usize, String)> = Vec::new();
     let parents: Vec<Option<usize>> = order
         .iter()
-        .map(|i| {
-            let raw = &raws[*i];
-            let parent = raw.parent.as_deref().filter(|parent| root != Some(parent))?;
+        .enumerate()
+        .map(|(place, i)| {
+            let parent = raws[*i].parent.as_deref()?;
             let found = places.get(parent).copied();
             if found.is_none() {
-                trace.problem("parent_missing", format!("{} {} under {parent}", raw.span.name, raw.span.id));
+                missing.push((place, parent.to_owned()));
             }
             found
         })
         .collect();
     drop(places);
+    for (place, parent) in &missing {
+        let span = &raws[order[*place]].span;
+        trace.problem("parent_missing", format!("{} {} under {parent}", span.name, span.id));
+    }
     let spans =
         order.iter().zip(parents).map(|(i, parent)| Span { parent, ..std::mem::take(&mut raws[*i].span) });
     trace.spans = spans.collect();
     drop(raws);
-    break_circles(&mut trace);
-    set_right(&mut trace);
+    tree::place(&mut trace, &missing);
+    fold::fold(&mut trace);
+    take_root(&mut trace);
     unwrap_only_child(&mut trace);
     for i in 0..trace.spans.len() {
         if trace.spans[i].parent.is_none() && trace.spans[i].kind == Kind::Other {
@@ -166,8 +176,27 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
                 kept.push(raw);
             }
             Some(&i) => {
-                trace.problem("span_twice", format!("{} {}", raw.span.name, raw.span.id));
                 let old = &mut kept[i];
+                // A line for the start and a line for the end are one span told in two parts.
+                if old.end.is_some() && raw.end.is_some() {
+                    trace.problem("span_twice", format!("{} {}", raw.span.name, raw.span.id));
+                }
+                if old.span.name == "unnamed" {
+                    old.span.name = std::mem::take(&mut raw.span.name);
+                }
+                if old.span.kind == Kind::Other {
+                    old.span.kind = raw.span.kind;
+                }
+                if old.span.answer == super::Answer::NotRecorded {
+                    old.span.answer = raw.span.answer;
+                }
+                old.span.model = old.span.model.take().or(raw.span.model.take());
+                old.span.asks_tools = old.span.asks_tools.max(raw.span.asks_tools);
+                old.span.prompt_key = old.span.prompt_key.or(raw.span.prompt_key);
+                old.span.cost_usd = old.span.cost_usd.or(raw.span.cost_usd);
+                for (key, value) in std::mem::take(&mut raw.span.attributes) {
+                    old.span.attributes.entry(key).or_insert(value);
+                }
                 old.start = old.start.or(raw.start);
                 old.end = match (old.end, raw.end) {
                     (Some(a), Some(b)) => Some(a.max(b)),
@@ -175,9 +204,7 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
                 };
                 old.first_token = old.first_token.or(raw.first_token);
                 old.parent = old.parent.take().or(raw.parent);
-                if old.span.tokens == SpanTokens::default() {
-                    old.span.tokens = raw.span.tokens;
-                }
+                usage::fill(&mut old.span.tokens, &raw.span.tokens);
                 if old.span.wrote.is_empty() {
                     old.span.wrote = raw.span.wrote;
                 }
@@ -188,43 +215,42 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
     kept
 }
 
-/// Finds the run itself among the spans: the one span without a parent that holds the others. Gives its place.
-fn find_root(raws: &mut [Raw], trace: &mut Trace) -> Option<usize> {
-    if raws.iter().all(|r| r.parent.is_some()) {
-        // The run was started by a caller whose span is in another file.
-        let ids: HashSet<String> = raws.iter().map(|r| r.span.id.clone()).collect();
-        for raw in raws.iter_mut().filter(|r| r.parent.as_ref().is_some_and(|p| !ids.contains(p))) {
-            trace.problem("parent_missing", format!("{} {}", raw.span.name, raw.span.id));
-            raw.parent = None;
-        }
-    }
-    let roots: Vec<usize> = (0..raws.len()).filter(|i| raws[*i].parent.is_none()).collect();
-    let has_children: HashSet<&str> = raws.iter().filter_map(|r| r.parent.as_deref()).collect();
+/// Takes the run itself out of the spans: the one without a parent that holds the others.
+fn take_root(trace: &mut Trace) {
+    let roots: Vec<usize> = (0..trace.spans.len()).filter(|i| trace.spans[*i].parent.is_none()).collect();
+    let mut has_children = vec![false; trace.spans.len()];
+    trace.spans.iter().filter_map(|s| s.parent).for_each(|p| has_children[p] = true);
     let longest = roots
         .iter()
         .copied()
-        .filter(|i| !matches!(raws[*i].span.kind, Kind::Model | Kind::Tool))
-        .filter(|i| has_children.contains(raws[*i].span.id.as_str()) || roots.len() == 1)
-        .max_by(|a, b| raws[*a].span.seconds().total_cmp(&raws[*b].span.seconds()));
-    let start = raws.iter().map(|r| r.span.start_s).min_by(f64::total_cmp).unwrap_or(0.0);
-    let end = raws.iter().map(|r| r.span.end_s).max_by(f64::total_cmp).unwrap_or(0.0);
-    let inside = |i: usize, raws: &[Raw]| {
+        .filter(|i| !matches!(trace.spans[*i].kind, Kind::Model | Kind::Tool | Kind::Echo))
+        .filter(|i| has_children[*i] || roots.len() == 1)
+        .max_by(|a, b| trace.spans[*a].seconds().total_cmp(&trace.spans[*b].seconds()));
+    let inside = |i: &usize| {
         roots.iter().all(|r| {
-            raws[*r].span.start_s >= raws[i].span.start_s - JITTER_S
-                && raws[*r].span.end_s <= raws[i].span.end_s + JITTER_S
+            trace.spans[*r].start_s >= trace.spans[*i].start_s - tree::JITTER_S
+                && trace.spans[*r].end_s <= trace.spans[*i].end_s + tree::JITTER_S
         })
     };
-    match longest.filter(|i| inside(*i, raws)) {
+    match longest.filter(inside) {
         Some(i) => {
             if roots.len() > 1 {
                 trace.problem("several_roots", format!("{} spans without a parent", roots.len()));
             }
-            let run = &mut raws[i].span;
+            let alone = !has_children[i] && roots.len() == 1;
+            let mut run = lift(trace, i);
+            if alone {
+                // A run without a span inside is all that ran.
+                trace.spans.push(Span { parent: None, wrote: Vec::new(), ..run.clone() });
+            }
+            trace.has_root = true;
             trace.name.clone_from(&run.name);
             trace.wall_s = run.seconds();
             trace.error = run.error.take();
             trace.tokens = run.tokens;
+            trace.cost_usd = run.cost_usd;
             trace.texts = std::mem::take(&mut run.wrote);
+            trace.answer = run.answer;
             trace.attributes = std::mem::take(&mut run.attributes);
             if !run.ended {
                 trace.problem("run_not_ended", run.name.clone());
@@ -234,116 +260,51 @@ fn find_root(raws: &mut [Raw], trace: &mut Trace) -> Option<usize> {
                 trace.id.clone_from(&run.id);
             }
             // The run's clock begins with the run, also when another clock put a span before it.
-            let shift = run.start_s;
-            if shift > 0.0 {
-                for other in raws.iter_mut() {
-                    other.span.start_s -= shift;
-                    other.span.end_s -= shift;
-                    other.span.first_token_s = other.span.first_token_s.map(|t| t - shift);
-                }
-                trace.began_unix_s = trace.began_unix_s.map(|t| t + shift);
-            }
-            Some(i)
+            begin_at(trace, run.start_s);
         }
         None => {
-            if !raws.is_empty() {
+            if roots.len() > 1 {
                 let n = roots.len();
                 trace.problem("no_root", format!("{n} spans without a parent, none holds the others"));
             }
-            trace.name = "unnamed".into();
-            trace.wall_s = end - start;
-            None
+            trace.name = match roots.as_slice() {
+                [only] => trace.spans[*only].name.clone(),
+                _ => "unnamed".into(),
+            };
+            begin_at(trace, trace.spans.first().map_or(0.0, |s| s.start_s));
         }
+    }
+    let last = trace.spans.iter().filter(|s| s.is_work()).map(|s| s.end_s).fold(0.0, f64::max);
+    // Work that was left to do later belongs to the run; what only runs over by a clock's blur does not.
+    if last > trace.wall_s + tree::JITTER_S {
+        trace.wall_s = last;
     }
 }
 
-/// A parent that is its own descendant is no parent.
-fn break_circles(trace: &mut Trace) {
-    let n = trace.spans.len();
-    // 0 unknown, 1 leads to the top, 2 under way
-    let mut state = vec![0_u8; n];
-    let mut chain = Vec::new();
-    for i in 0..n {
-        chain.clear();
-        let mut at = Some(i);
-        while let Some(j) = at.filter(|j| state[*j] == 0) {
-            state[j] = 2;
-            chain.push(j);
-            at = trace.spans[j].parent;
-        }
-        if let Some(j) = at.filter(|j| state[*j] == 2) {
-            let example = format!("{} {}", trace.spans[j].name, trace.spans[j].id);
-            trace.problem("parents_in_a_circle", example);
-            trace.spans[j].parent = None;
-        }
-        chain.iter().for_each(|j| state[*j] = 1);
+fn begin_at(trace: &mut Trace, start: f64) {
+    if start == 0.0 {
+        return;
     }
+    for span in &mut trace.spans {
+        span.start_s -= start;
+        span.end_s -= start;
+        span.first_token_s = span.first_token_s.map(|t| t - start);
+    }
+    trace.began_unix_s = trace.began_unix_s.map(|t| t + start);
 }
 
-/// Children that lie wholly outside of their parent were timed by another clock: they are moved inside, with all that
-/// hangs on them. Children that only outlive it are left and noted.
-fn set_right(trace: &mut Trace) {
-    let n = trace.spans.len();
-    let mut children: Vec<Vec<usize>> = vec![Vec::new(); n];
-    let mut order: Vec<usize> = Vec::with_capacity(n);
-    for i in 0..n {
-        match trace.spans[i].parent {
-            Some(p) => children[p].push(i),
-            None => order.push(i),
-        }
-    }
-    let mut at = 0;
-    let mut shift = vec![0.0_f64; n];
-    while at < order.len() {
-        let i = order[at];
-        at += 1;
-        let (start, end) = match trace.spans[i].parent {
-            Some(p) => (trace.spans[p].start_s, trace.spans[p].end_s),
-            None => (0.0, trace.wall_s),
+/// Takes a span out of the tree; what hung on it hangs on its parent.
+fn lift(trace: &mut Trace, i: usize) -> Span {
+    let taken = trace.spans.remove(i);
+    let above = taken.parent.map(|p| if p > i { p - 1 } else { p });
+    for span in &mut trace.spans {
+        span.parent = match span.parent {
+            Some(p) if p == i => above,
+            Some(p) if p > i => Some(p - 1),
+            other => other,
         };
-        let span = &mut trace.spans[i];
-        span.start_s += shift[i];
-        span.end_s += shift[i];
-        span.first_token_s = span.first_token_s.map(|t| t + shift[i]);
-        let outside = span.start_s >= end + JITTER_S || span.end_s <= start - JITTER_S;
-        let over = (start - span.start_s).max(span.end_s - end);
-        let mut moved = 0.0;
-        if outside && span.seconds() <= end - start + JITTER_S {
-            moved = if span.start_s >= end { end - span.end_s } else { start - span.start_s };
-            span.start_s += moved;
-            span.end_s += moved;
-            span.first_token_s = span.first_token_s.map(|t| t + moved);
-        }
-        let is_top = span.parent.is_none();
-        let span_end = span.end_s;
-        let what = || format!("{} {}", trace.spans[i].name, trace.spans[i].id);
-        if moved != 0.0 {
-            let what = format!("{} moved by {moved:.3} s into its parent", what());
-            trace.problem("clock_skew", what);
-        } else if over > JITTER_S {
-            let what = format!("{} by {over:.3} s", what());
-            trace.problem("outlives_parent", what);
-            if is_top && span_end > trace.wall_s {
-                trace.wall_s = span_end;
-            }
-        }
-        for &child in &children[i] {
-            shift[child] = shift[i] + moved;
-            order.push(child);
-        }
     }
-    // Moving can change the order of starts; indices of parents follow.
-    let mut by_start: Vec<usize> = (0..n).collect();
-    by_start.sort_by(|a, b| trace.spans[*a].start_s.total_cmp(&trace.spans[*b].start_s));
-    if by_start.windows(2).any(|w| w[0] > w[1]) {
-        let mut place = vec![0; n];
-        by_start.iter().enumerate().for_each(|(new, old)| place[*old] = new);
-        let mut spans: Vec<Option<Span>> = std::mem::take(&mut trace.spans).into_iter().map(Some).collect();
-        trace.spans = by_start.iter().filter_map(|old| spans[*old].take()).collect();
-        for span in &mut trace.spans {
-            span.parent = span.parent.map(|p| place[p]);
-        }
-    }
+    taken
 }
 
 /// A run that holds nothing but one chain of nearly the same length is that chain with a wrapper around it.
@@ -356,16 +317,9 @@ fn unwrap_only_child(trace: &mut Trace) {
         if !covers || n_children < 2 || matches!(trace.spans[only].kind, Kind::Model | Kind::Tool) {
             return;
         }
-        let wrapper = trace.spans.remove(only);
+        let wrapper = lift(trace, only);
         if trace.texts.is_empty() {
             trace.texts = wrapper.wrote;
-        }
-        for span in &mut trace.spans {
-            span.parent = match span.parent {
-                Some(p) if p == only => None,
-                Some(p) if p > only => Some(p - 1),
-                other => other,
-            };
         }
     }
 }
@@ -400,7 +354,7 @@ fn totals(trace: &mut Trace) {
     for (span, has_model) in trace.spans.iter_mut().zip(has_model) {
         let is_source = match span.kind {
             Kind::Model => true,
-            Kind::Attempt | Kind::Own | Kind::Tool => false,
+            Kind::Attempt | Kind::Own | Kind::Tool | Kind::Echo => false,
             _ => span.parent.is_none() && !has_model,
         };
         if is_source && span.kind != Kind::Model && span.tokens.sum().is_some_and(|t| t > 0) {
@@ -417,10 +371,41 @@ fn totals(trace: &mut Trace) {
             sum.estimated |= span.tokens.estimated;
         }
     }
-    let reported = &mut trace.tokens;
-    reported.prompt = reported.prompt.or(sum.prompt);
-    reported.completion = reported.completion.or(sum.completion);
-    reported.cached = reported.cached.or(sum.cached);
-    reported.reasoning = reported.reasoning.or(sum.reasoning);
-    reported.total = reported.sum().or(sum.total);
+    reconcile(trace, sum);
+}
+
+/// One sum per figure: where every call says its tokens, the run's are their sum, and another figure of the run's own is
+/// named. Where only totals are known, the run's own parts stay.
+fn reconcile(trace: &mut Trace, sum: SpanTokens) {
+    let own = trace.tokens;
+    if let (Some(own), Some(sum)) = (own.sum(), sum.sum())
+        && own != sum
+    {
+        let what = format!("the run says {own} tokens, its calls hold {sum}");
+        trace.problem("totals_differ", what);
+    }
+    let split = |t: &SpanTokens| t.prompt.is_some() && t.completion.is_some();
+    let all_split = trace.spans.iter().all(|s| match s.kind {
+        Kind::Model => s.tokens.sum().is_none() || split(&s.tokens),
+        _ => s.hidden_calls == 0 || split(&s.tokens),
+    });
+    let of_calls = sum.sum().is_some();
+    let tokens = &mut trace.tokens;
+    if of_calls && all_split && split(&sum) {
+        (tokens.prompt, tokens.completion) = (sum.prompt, sum.completion);
+    }
+    tokens.prompt = tokens.prompt.or(sum.prompt);
+    tokens.completion = tokens.completion.or(sum.completion);
+    tokens.cached = sum.cached.or(tokens.cached);
+    tokens.reasoning = sum.reasoning.or(tokens.reasoning);
+    tokens.total = if of_calls { sum.total } else { tokens.sum() };
+    let costs: Vec<f64> = trace
+        .spans
+        .iter()
+        .filter(|s| s.kind == Kind::Model || s.hidden_calls > 0)
+        .filter_map(|s| s.cost_usd)
+        .collect();
+    if !costs.is_empty() {
+        trace.cost_usd = Some(costs.iter().sum());
+    }
 }

@@ -33,6 +33,29 @@ pub struct Message {
     pub name: Option<String>,
 }
 
+/// A digest of all that a value says; nothing for an empty one.
+pub fn digest(value: &Value) -> Option<u64> {
+    struct Fold(u64);
+    impl std::io::Write for Fold {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 = bytes.iter().fold(self.0, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let is_empty = match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    };
+    let mut fold = Fold(0xcbf2_9ce4_8422_2325);
+    (!is_empty && serde_json::to_writer(&mut fold, value).is_ok()).then_some(fold.0)
+}
+
 /// What a value holds.
 #[derive(Clone, Debug, Default)]
 pub struct Held {
@@ -164,7 +187,7 @@ fn message_of(value: &Value, kind: &str) -> Option<Message> {
         "system" | "SystemMessage" | "developer" => "system",
         _ => return None,
     };
-    let content = value.get("content").or(value.get("parts"))?;
+    let content = value.get("content").or(value.get("parts")).or(value.get("tool_calls"))?;
     let mut text = String::new();
     plain(content, &mut text);
     let mut calls: Vec<(String, String)> = Vec::new();
@@ -179,10 +202,20 @@ fn message_of(value: &Value, kind: &str) -> Option<Message> {
         });
         calls.push((name, args.unwrap_or_default()));
     }
-    for part in value.get("parts").and_then(Value::as_array).into_iter().flatten() {
-        if part.get("type").and_then(Value::as_str) == Some("tool_call") {
-            let args = part.get("arguments").map(ToString::to_string).unwrap_or_default();
-            calls.push((part.get("name").and_then(json::text).unwrap_or_default(), args));
+    // Parts of GenAI messages, of Gemini and of Anthropic's content.
+    for part in content.as_array().into_iter().chain(value.get("parts").and_then(Value::as_array)).flatten() {
+        let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
+        let call = match kind {
+            "tool_call" | "tool_use" | "tool-call" => Some(part),
+            _ => json::first(part, &["function_call", "functionCall"]),
+        };
+        if let Some(call) = call {
+            let name = json::first(call, &["name", "toolName"]).and_then(json::text).unwrap_or_default();
+            let args = json::first(call, &["arguments", "args", "input"]).map(ToString::to_string);
+            let call = (name, args.unwrap_or_default());
+            if !calls.contains(&call) {
+                calls.push(call);
+            }
         }
     }
     Some(Message {

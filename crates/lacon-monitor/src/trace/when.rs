@@ -14,11 +14,39 @@ pub fn unix(value: &Value) -> Option<f64> {
             if let Ok(stamp) = text.parse::<Timestamp>() {
                 return Some(stamp.as_nanosecond() as f64 / 1e9);
             }
+            // Parquet readers and databases write a blank before the zone.
+            let (text, zone) = match text.rsplit_once(' ') {
+                Some((civil, zone)) if zone.starts_with(['+', '-']) || zone == "UTC" => (civil, zone),
+                _ => (text, "UTC"),
+            };
+            if zone != "UTC"
+                && let Ok(stamp) = format!("{text}{zone}").parse::<Timestamp>()
+            {
+                return Some(stamp.as_nanosecond() as f64 / 1e9);
+            }
             let civil: DateTime = text.parse().ok()?;
             Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_nanosecond() as f64 / 1e9)
         }
         Value::Number(number) => scaled(number.as_f64()?),
         _ => None,
+    }
+}
+
+/// Seconds of a moment in nanoseconds, whatever its size; of a date as [`unix`].
+pub fn nanos(value: &Value) -> Option<f64> {
+    let number = match value {
+        Value::Number(number) => number.as_f64(),
+        Value::String(text) => text.trim().parse::<f64>().ok(),
+        // Node.js keeps seconds and nanoseconds apart.
+        Value::Array(pair) => match pair.as_slice() {
+            [s, n] => return Some(s.as_f64()? + n.as_f64()? / 1e9).filter(|t| t.is_finite() && *t >= 0.0),
+            _ => None,
+        },
+        _ => None,
+    };
+    match number {
+        Some(n) => (n.is_finite() && n > 0.0).then_some(n / 1e9),
+        None => unix(value),
     }
 }
 
@@ -47,12 +75,16 @@ mod tests {
             json!("2025-07-31T21:46:01.500"),
             json!("2025-07-31T21:46:01.500Z"),
             json!("2025-07-31T23:46:01.5+02:00"),
+            json!("2025-07-31 21:46:01.500 UTC"),
+            json!("2025-07-31 23:46:01.500 +02:00"),
             json!("1753998361500000000"),
             json!(1_753_998_361_500_u64),
             json!(1_753_998_361.5),
         ] {
             assert!((unix(&value).unwrap() - 1_753_998_361.5).abs() < 1e-3, "{value}");
         }
+        assert_eq!(nanos(&json!("1000000000")), Some(1.0));
+        assert_eq!(nanos(&json!([3, 500_000_000])), Some(3.5));
         assert_eq!(unix(&json!("soon")), None);
         assert_eq!(unix(&json!(-4)), None);
     }

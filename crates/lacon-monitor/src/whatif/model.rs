@@ -65,6 +65,8 @@ pub enum Source {
         n_calls: usize,
         /// Traces behind the fit.
         n_traces: usize,
+        /// Whether the calls are enough to show their own spread; else it is the one fitted from recorded runs.
+        own_spread: bool,
     },
 }
 
@@ -90,15 +92,26 @@ impl Latency {
             .map_or(PLAIN, |(quick, deep)| if gathers { *quick } else { *deep })
     }
 
+    /// Whether each call's own duration is its median: too few calls tell how it compares to others.
+    pub fn is_own_median(&self) -> bool {
+        matches!(self.source, Source::Fitted { own_spread: false, .. })
+    }
+
     /// In words.
     pub fn describe(&self) -> String {
         match self.source {
             Source::BuiltIn => {
                 format!("built in (recorded runs of the trading graph, profile {})", self.profile)
             }
-            Source::Fitted { n_calls, n_traces } => {
-                format!("fitted from {n_calls} calls of {n_traces} traces")
+            Source::Fitted { n_calls: 0, .. } => {
+                "this run's own durations; spread of recorded runs of the trading graph, because no call says its tokens".into()
             }
+            Source::Fitted { n_calls, n_traces, own_spread: true } => {
+                format!("fitted from {n_calls} calls of {n_traces} {}", if n_traces == 1 { "trace" } else { "traces" })
+            }
+            Source::Fitted { n_calls, .. } => format!(
+                "speeds fitted from {n_calls} calls of the trace; spread of recorded runs of the trading graph, because a spread needs {ENOUGH} calls"
+            ),
         }
     }
 }
@@ -106,6 +119,9 @@ impl Latency {
 /// Without any knowledge a call takes what it took.
 const PLAIN: CallModel =
     CallModel { first_token_s: 1.0, prompt_s_per_1k: 0.0264, tokens_per_s: 45.0, residuals: [1.0; 9] };
+
+/// Fewer calls do not show a spread.
+const ENOUGH: usize = 20;
 
 /// Calls of a trace with known lengths: (gathers, prompt, completion, seconds).
 fn calls(trace: &Trace) -> Vec<(bool, f64, f64, f64)> {
@@ -140,13 +156,17 @@ pub fn fit(traces: &[Trace], fallback: &Latency) -> Latency {
         line(&of, fallback.of(gathers))
     };
     let fitted = (class(true), class(false));
+    let own_spread = [true, false].iter().all(|gathers| {
+        let n = all.iter().filter(|c| c.0 == *gathers).count();
+        n == 0 || n >= ENOUGH
+    });
     let mut profiles = fallback.profiles.clone();
     profiles.insert("fitted".into(), fitted);
     Latency {
         profiles,
         profile: "fitted".into(),
         tools: fallback.tools,
-        source: Source::Fitted { n_calls: all.len(), n_traces: traces.len() },
+        source: Source::Fitted { n_calls: all.len(), n_traces: traces.len(), own_spread },
     }
 }
 
@@ -186,7 +206,7 @@ fn line(calls: &[(f64, f64, f64)], fallback: CallModel) -> CallModel {
         .map(|c| c.2 / model.seconds(c.0, c.1).1.max(1e-9))
         .filter(|f| f.is_finite() && *f > 0.0)
         .collect();
-    if factors.len() >= 20 {
+    if factors.len() >= ENOUGH {
         factors.sort_by(f64::total_cmp);
         for (quantile, at) in model.residuals.iter_mut().zip(AT) {
             let place = at * (factors.len() - 1) as f64;

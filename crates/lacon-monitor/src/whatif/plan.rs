@@ -6,7 +6,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, VecDeque},
+    collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
 };
 
 use super::{
@@ -25,6 +25,8 @@ struct Call {
     /// The role or node that it works for, or the tool's name.
     name: String,
     is_model: bool,
+    /// Seconds after the begin of its round.
+    after_s: f64,
     /// Seconds before the first token, waits excluded.
     first_s: f64,
     /// Seconds after it.
@@ -89,24 +91,38 @@ impl Plan {
         let mut notes = Vec::new();
         let mut next_id = 0_u64;
         let mut nodes: Vec<Node> = Vec::with_capacity(flow.units.len());
-        let mut last = 0.0_f64;
-        for (u, i) in flow.units.iter().enumerate() {
-            let span = &trace.spans[*i];
-            last = last.max(span.end_s);
+        let by_top = leaves(trace, &flow);
+        // What a node left to do after its end is a node of its own that waits for it.
+        let mut all: Vec<(usize, Vec<usize>, Vec<usize>)> = flow
+            .units
+            .iter()
+            .enumerate()
+            .map(|(u, i)| (*i, flow.waits[u].clone(), flow.inputs[u].clone()))
+            .collect();
+        let mut late: Vec<usize> =
+            by_top.keys().copied().filter(|i| flow.units.binary_search(i).is_err()).collect();
+        late.sort_unstable();
+        for i in late {
+            let of = flow.unit_of(trace, i).and_then(|top| flow.units.binary_search(&top).ok());
+            let waits = match of {
+                Some(u) if trace.spans[flow.units[u]].end_s <= trace.spans[i].start_s => vec![u],
+                Some(u) => flow.waits[u].clone(),
+                None => Vec::new(),
+            };
+            all.push((i, waits.clone(), waits));
+        }
+        let last = trace.spans.iter().filter(|s| s.is_work()).map(|s| s.end_s).fold(0.0, f64::max);
+        for (i, waits, inputs) in all {
+            let span = &trace.spans[i];
             let gathers = families.contains(family(&span.name));
-            let ready = flow.waits[u].iter().map(|v| trace.spans[flow.units[*v]].end_s).fold(0.0, f64::max);
+            let ready = waits.iter().map(|v| trace.spans[flow.units[*v]].end_s).fold(0.0, f64::max);
             let model = latency.of(gathers || span.name == "signal");
-            let mut leaves: Vec<usize> = flow
-                .models_in(trace, *i)
-                .chain(flow.tools_in(trace, *i))
-                .filter(|m| m != i || span.kind != Kind::Other)
-                .collect();
-            leaves.sort_by(|a, b| trace.spans[*a].start_s.total_cmp(&trace.spans[*b].start_s));
+            let leaves = by_top.get(&i).map(Vec::as_slice).unwrap_or_default();
             let mut node = Node {
                 name: span.name.clone(),
                 label: span.label(),
-                waits: flow.waits[u].clone(),
-                inputs: flow.inputs[u].clone(),
+                waits,
+                inputs,
                 gap_s: (span.start_s - ready).max(0.0),
                 rounds: Vec::new(),
                 after_s: 0.0,
@@ -114,36 +130,41 @@ impl Plan {
                 asks_tools: span.asks_tools > 0 || span.name.ends_with("_call"),
                 gathers,
             };
-            let mut call = |m: usize, share: f64| {
+            let mut call = |m: usize, share: f64, from: f64, to: f64| {
                 let s = &trace.spans[m];
                 next_id += 1;
-                let is_model = s.kind == Kind::Model || (m == *i && s.hidden_calls > 0);
+                let is_model = s.kind == Kind::Model || (m == i && s.hidden_calls > 0);
                 let attribute =
                     |key: &str| s.attributes.get(key).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
                 let before_s = if is_model {
-                    (attribute("lacon.queue_s") + attribute("lacon.retry_s")).min(s.seconds())
+                    (attribute("lacon.queue_s") + attribute("lacon.retry_s")).min(to - from)
                 } else {
                     0.0
                 };
-                let seconds = (s.seconds() - before_s) * share;
+                let seconds = (to - from - before_s) * share;
                 let completion = s.tokens.completion.filter(|c| *c > 0).map(|c| c as f64 * share);
                 let prompt = s.tokens.prompt.unwrap_or(0) as f64 * share;
                 let (first, total) = model.seconds(prompt, completion.unwrap_or(0.0));
                 let (first, total) = (first * scale, total * scale);
                 let first_s = match s.first_token_s {
-                    Some(at) => (at - s.start_s - before_s).clamp(0.0, seconds),
+                    Some(at) => (at - s.start_s - before_s).clamp(0.0, seconds.max(0.0)),
                     None if total > 0.0 => seconds * first / total,
                     None => 0.0,
                 };
                 Call {
                     name: s.role.clone().filter(|_| is_model).unwrap_or_else(|| s.name.clone()),
                     is_model,
+                    after_s: 0.0,
                     first_s,
                     stream_s: seconds - first_s,
                     before_s: before_s * share,
                     prompt,
                     completion,
-                    factor: if is_model && total > 0.0 { seconds / total } else { 1.0 },
+                    factor: if is_model && total > 0.0 && !latency.is_own_median() {
+                        seconds / total
+                    } else {
+                        1.0
+                    },
                     model,
                     id: next_id,
                     hedge: None,
@@ -154,16 +175,17 @@ impl Plan {
                 if n > 1 && beside {
                     // The longest of them took the node's time; nothing tells them apart.
                     let calls = (0..n).map(|_| {
-                        let mut one = call(*i, 1.0);
+                        let mut one = call(i, 1.0, span.start_s, span.end_s);
                         one.completion = one.completion.map(|c| c / f64::from(n));
                         one.prompt /= f64::from(n);
                         one
                     });
                     node.rounds.push((0.0, calls.collect()));
                 } else if n > 0 {
-                    node.rounds.extend((0..n).map(|_| (0.0, vec![call(*i, 1.0 / f64::from(n))])));
+                    let share = 1.0 / f64::from(n);
+                    node.rounds.extend((0..n).map(|_| (0.0, vec![call(i, share, span.start_s, span.end_s)])));
                 } else if is_tool_node(span) {
-                    node.rounds.push((0.0, vec![call(*i, 1.0)]));
+                    node.rounds.push((0.0, vec![call(i, 1.0, span.start_s, span.end_s)]));
                 } else {
                     node.after_s = span.seconds();
                 }
@@ -171,13 +193,15 @@ impl Plan {
                 let mut at = span.start_s;
                 let mut k = 0;
                 while k < leaves.len() {
-                    let begin = trace.spans[leaves[k]].start_s;
-                    let mut end = trace.spans[leaves[k]].end_s;
-                    let mut calls = vec![call(leaves[k], 1.0)];
+                    let (m, begin, mut end) = leaves[k];
+                    let mut calls = vec![call(m, 1.0, begin, end)];
                     k += 1;
-                    while k < leaves.len() && trace.spans[leaves[k]].start_s < end - 1e-6 {
-                        end = end.max(trace.spans[leaves[k]].end_s);
-                        calls.push(call(leaves[k], 1.0));
+                    while k < leaves.len() && leaves[k].1 < end - 1e-6 {
+                        let (m, from, to) = leaves[k];
+                        end = end.max(to);
+                        let mut one = call(m, 1.0, from, to);
+                        one.after_s = from - begin;
+                        calls.push(one);
                         k += 1;
                     }
                     node.rounds.push(((begin - at).max(0.0), calls));
@@ -497,8 +521,8 @@ impl Plan {
                     match node.rounds.get(round[u]) {
                         Some((own, calls)) => {
                             open[u] = calls.len();
-                            for c in 0..calls.len() {
-                                push(&mut queue, now + own, Event::Ask(u, c));
+                            for (c, call) in calls.iter().enumerate() {
+                                push(&mut queue, now + own + call.after_s, Event::Ask(u, c));
                             }
                             if calls.is_empty() {
                                 round[u] += 1;
@@ -545,6 +569,41 @@ impl Plan {
         }
         end + self.tail_s
     }
+}
+
+/// A call or tool with the stretch of time that is its own.
+type Leaf = (usize, f64, f64);
+
+/// The calls and tools by the node that encloses them in time, by start. A call ends where the first call or tool inside
+/// of it begins; a tool that holds calls or tools is their time and local code.
+fn leaves(trace: &Trace, flow: &Flow) -> HashMap<usize, Vec<Leaf>> {
+    let is_leaf = |i: usize| matches!(trace.spans[i].kind, Kind::Model | Kind::Tool);
+    let mut first_inside: HashMap<usize, f64> = HashMap::new();
+    for i in (0..trace.spans.len()).filter(|i| is_leaf(*i)) {
+        let start = trace.spans[i].start_s;
+        let mut at = trace.spans[i].parent;
+        for _ in 0..64 {
+            let Some(p) = at else { break };
+            if is_leaf(p) && start < trace.spans[p].end_s {
+                first_inside.entry(p).and_modify(|s| *s = s.min(start)).or_insert(start);
+                break;
+            }
+            at = trace.spans[p].parent;
+        }
+    }
+    let mut found: HashMap<usize, Vec<Leaf>> = HashMap::new();
+    for (i, span) in trace.spans.iter().enumerate().filter(|(i, _)| is_leaf(*i)) {
+        let end = match (span.kind, first_inside.get(&i)) {
+            (_, None) => span.end_s,
+            (Kind::Model, Some(first)) => first.max(span.start_s),
+            _ => continue,
+        };
+        found.entry(flow.top_in_time(trace, i)).or_default().push((i, span.start_s, end));
+    }
+    for list in found.values_mut() {
+        list.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    }
+    found
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

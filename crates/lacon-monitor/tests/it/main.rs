@@ -7,8 +7,10 @@
 
 mod compare;
 mod export;
+mod foreign;
 mod forms;
 mod parts;
 mod recorded;
 mod robust;
 mod support;
+mod truth;

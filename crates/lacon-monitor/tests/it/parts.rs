@@ -22,7 +22,7 @@ fn told(traces: &[Trace]) -> String {
 }
 
 /// The same by the oracle and in parts of any number.
-fn check(bytes: &[u8]) {
+pub fn check(bytes: &[u8]) {
     let expected = read_in_parts(bytes, 1).map(|t| told(&t));
     for n in [2, 3, 7, 40] {
         let found = read_in_parts(bytes, n).map(|t| told(&t));

@@ -26,7 +26,7 @@ pub enum TraceCommand {
 /// Flags of `lacon trace analyze`.
 #[derive(Debug, Args)]
 pub struct AnalyzeArgs {
-    /// Traces: a run's folder or trace.jsonl, LangSmith runs, OTLP JSON, Langfuse exports; `-` reads stdin
+    /// Traces of any form that is read, packed or not; a run's folder, or a folder of files; `-` reads stdin
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
     /// Exit with 1 if a content grade fails
@@ -73,7 +73,7 @@ pub struct WhatIfArgs {
     /// Latency model: auto, fast, typical or slow
     #[arg(long, value_name = "PROFILE", default_value = "auto")]
     pub profile: String,
-    /// Fit speeds and residuals from the given traces
+    /// Fit speeds and residuals from the given traces; of runs of other tools this is the default
     #[arg(long)]
     pub fit: bool,
     /// Monte Carlo draws

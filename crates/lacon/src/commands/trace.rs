@@ -2,6 +2,7 @@
 
 mod analyze;
 mod compare;
+mod packed;
 mod what_if;
 
 use std::{
@@ -25,7 +26,10 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-/// All traces of a file; of a run's folder its `trace.jsonl`.
+/// More files of a folder are not read.
+const MOST_FILES: usize = 10_000;
+
+/// All traces of a file, unpacked where it is packed; of a run's folder its `trace.jsonl`.
 pub fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
     let path: PathBuf = if path.is_dir() { path.join("trace.jsonl") } else { path.to_owned() };
     let (name, bytes) = if path == Path::new("-") {
@@ -36,5 +40,38 @@ pub fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
         (path.display().to_string(), std::fs::read(&path))
     };
     let bytes = bytes.map_err(|e| Failure::input(format!("{name}: cannot be read: {e}")))?;
+    let bytes = packed::unpacked(bytes).map_err(|e| Failure::input(format!("{name}: {e}")))?;
     read(&bytes).map_err(|e| Failure::input(format!("{name}: {e}")))
+}
+
+/// The files that an argument names: itself, or all files of a folder that is no run's.
+pub fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
+    if !path.is_dir() || path.join("trace.jsonl").exists() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let mut found = Vec::new();
+    let mut folders = vec![path.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let unread = |e: std::io::Error| Failure::input(format!("{}: cannot be read: {e}", folder.display()));
+        for entry in std::fs::read_dir(&folder).map_err(unread)? {
+            let entry = entry.map_err(unread)?;
+            let kind = entry.file_type().map_err(unread)?;
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                found.push(entry.path());
+            }
+            if found.len() + folders.len() > MOST_FILES {
+                let path = path.display();
+                return Err(Failure::input(format!(
+                    "{path}: more than {MOST_FILES} files\nhint: give a folder inside of it"
+                )));
+            }
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::input(format!("{}: the folder holds no file", path.display())));
+    }
+    found.sort();
+    Ok(found)
 }

@@ -96,6 +96,29 @@ fn traces_are_analysed_compared_and_replayed() {
     folder.lacon(&["trace", "analyze", "bad.json"]).fails(2, "no trace in 6 bytes");
 }
 
+/// Packed files are read, and of several files those that hold no trace are listed.
+#[test]
+fn packed_traces_are_read_and_unreadable_files_listed() {
+    let folder = Folder::new();
+    let span = r#"[{"traceId": "t", "spanId": "a", "name": "chat", "startTimeUnixNano": "1000000000", "endTimeUnixNano": "4000000000",
+        "attributes": {"gen_ai.request.model": "gpt-4o", "gen_ai.usage.input_tokens": 10, "gen_ai.usage.output_tokens": 5}}]"#;
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut packed, span.as_bytes()).unwrap();
+    std::fs::create_dir(folder.path().join("traces")).unwrap();
+    std::fs::write(folder.path().join("traces/a.json.gz"), packed.finish().unwrap()).unwrap();
+    #[cfg(feature = "parquet")]
+    std::fs::write(folder.path().join("traces/b.zst"), zstd::encode_all(span.as_bytes(), 1).unwrap())
+        .unwrap();
+    let one = folder.lacon(&["trace", "analyze", "traces/a.json.gz", "--json"]).json();
+    assert_eq!((one["summary"]["tokens"]["total"].as_u64(), one["wall_s"].as_f64()), (Some(15), Some(3.0)));
+    assert_eq!(one["content"]["passed"], serde_json::Value::Null);
+    folder.write("traces/notes.txt", "no trace");
+    let all = folder.lacon(&["trace", "analyze", "traces", "--json", "--gate"]).json();
+    assert_eq!(all["traces"].as_array().unwrap().len(), if cfg!(feature = "parquet") { 2 } else { 1 });
+    assert!(all["unread"][0]["why"].as_str().unwrap().contains("hint:"), "{all}");
+    folder.lacon(&["trace", "analyze", "traces/notes.txt"]).fails(2, "no trace in 8 bytes");
+}
+
 #[test]
 fn the_trace_is_sent_as_protobuf() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -2,7 +2,10 @@
 
 use std::process::ExitCode;
 
-use lacon_monitor::{analyze::analyze, render};
+use lacon_monitor::{
+    analyze::{Analysis, analyze},
+    render,
+};
 
 use super::traces;
 use crate::{
@@ -11,16 +14,40 @@ use crate::{
     text,
 };
 
-/// Analyzes each trace of each file.
+/// A file that gave nothing.
+#[derive(serde::Serialize)]
+struct Unread {
+    file: String,
+    why: String,
+}
+
+/// Analyzes each trace of each file. Of several files the readable ones are analyzed and the others listed.
 pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
-    let mut found = Vec::new();
-    for file in &args.files {
-        found.extend(traces(file)?.iter().map(analyze));
+    let mut files = Vec::new();
+    for path in &args.files {
+        files.extend(super::files(path)?);
+    }
+    let (mut found, mut unread): (Vec<Analysis>, Vec<Unread>) = (Vec::new(), Vec::new());
+    for file in &files {
+        match traces(file) {
+            Ok(traces) => found.extend(traces.iter().map(analyze)),
+            Err(failure) if files.len() == 1 => return Err(failure),
+            Err(failure) => unread.push(Unread { file: file.display().to_string(), why: failure.message }),
+        }
+    }
+    if found.is_empty() {
+        let first = unread.first().map(|u| format!("; the first: {}", u.why)).unwrap_or_default();
+        return Err(Failure::input(format!("none of {} files holds a trace{first}", files.len())));
     }
     if args.json {
-        let json = match found.as_slice() {
-            [one] => serde_json::to_string_pretty(one),
-            many => serde_json::to_string_pretty(&serde_json::json!({"schema_version": 1, "traces": many})),
+        let json = match (found.as_slice(), unread.is_empty()) {
+            ([one], true) => serde_json::to_string_pretty(one),
+            (many, true) => {
+                serde_json::to_string_pretty(&serde_json::json!({"schema_version": 1, "traces": many}))
+            }
+            (many, false) => serde_json::to_string_pretty(
+                &serde_json::json!({"schema_version": 1, "traces": many, "unread": unread}),
+            ),
         };
         text::out(&json.map_err(|e| Failure::input(format!("cannot write the analysis: {e}")))?);
     } else {
@@ -30,7 +57,11 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
             }
             text::out(&render::analysis(analysis));
         }
+        if !unread.is_empty() {
+            text::out(&format!("\nNOT READ: {} of {} files", unread.len(), files.len()));
+            unread.iter().for_each(|u| text::out(&format!("  {}", u.why.replace('\n', "; "))));
+        }
     }
-    let failed = args.gate && found.iter().any(|a| !a.content.passed);
+    let failed = args.gate && found.iter().any(|a| a.content.verdict == Some(false));
     Ok(if failed { ExitCode::from(failure::GATE) } else { ExitCode::SUCCESS })
 }

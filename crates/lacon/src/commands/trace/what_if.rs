@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use lacon_monitor::{
+    analyze::is_trading,
     render,
     trace::Trace,
     whatif::{self, CallModel, Latency, Options, Source},
@@ -24,7 +25,12 @@ pub fn run(args: &WhatIfArgs) -> Result<ExitCode, Failure> {
         edits.push(whatif::parse(text.trim()).map_err(Failure::input)?);
     }
     let latency = built_in(&args.profile, trace)?;
-    let latency = if args.fit { whatif::fit(&found, &latency) } else { latency };
+    // Recorded runs of the trading graph say nothing about the speed of another one.
+    let latency = match () {
+        () if args.fit => whatif::fit(&found, &latency),
+        () if !is_trading(trace) && args.profile == "auto" => whatif::fit(&found[..1], &latency),
+        () => latency,
+    };
     let options = Options { draws: args.draws.clamp(1, 100_000), seed: args.seed };
     let answer = whatif::what_if(trace, &edits, &latency, &options);
     if args.json {
