@@ -113,7 +113,7 @@ pub fn count(
 }
 
 fn total(messages: &[Value], encoding: &'static Encoding) -> Result<usize> {
-    let model = ModelEncoding { encoding, how: Exactness::Exact, warning: None };
+    let model = ModelEncoding::from(encoding);
     count(messages, &[], None, &model).map(|counted| counted.total)
 }
 

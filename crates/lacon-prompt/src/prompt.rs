@@ -171,7 +171,7 @@ impl Prompt {
                 tool_calls,
             })
             .collect();
-        let model = ModelEncoding { encoding, how: Exactness::Exact, warning: None };
+        let model = ModelEncoding::from(encoding);
         let request = Request { messages: &messages, tools: &self.tools, ..Request::default() };
         count_request(&model, &request).total
     }

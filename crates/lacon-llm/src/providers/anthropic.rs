@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::calls::Calls;
 use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
-use crate::capabilities::Capabilities;
+use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
 use crate::error::Error;
 use crate::message::{Message, Role, ToolChoice};
@@ -51,7 +51,7 @@ impl Wire for Messages {
             body["temperature"] = temperature.into();
         }
         if let Some(effort) = effort(request, capabilities, &mut warnings) {
-            body["output_config"] = json!({"effort": effort.as_str()});
+            body["output_config"]["effort"] = effort.as_str().into();
         }
         let mut tools: Vec<Value> = request
             .tools
@@ -62,10 +62,21 @@ impl Wire for Messages {
             _ if request.tools.is_empty() => None,
             ToolChoice::Auto => None,
             ToolChoice::None => Some(json!({"type": "none"})),
+            _ if !capabilities.forced_tool => {
+                warnings.push(format!(
+                    "tool choice left out: {} models of this version refuse a forced call",
+                    capabilities.family
+                ));
+                None
+            }
             ToolChoice::Required => Some(json!({"type": "any"})),
             ToolChoice::Named(name) => Some(json!({"type": "tool", "name": name})),
         };
-        if let Some(format) = &request.response_format {
+        if let Some(format) = &request.response_format
+            && is_native(capabilities)
+        {
+            body["output_config"]["format"] = json!({"type": "json_schema", "schema": format.schema});
+        } else if let Some(format) = &request.response_format {
             tools.push(json!({
                 "name": format.name,
                 "description": "Gives the answer in the required form.",
@@ -92,10 +103,16 @@ impl Wire for Messages {
         })
     }
 
-    fn reader(&self, request: &Request, _: &Capabilities) -> Box<dyn Reader> {
-        let form = request.response_format.as_ref().map(|format| format.name.clone());
+    fn reader(&self, request: &Request, capabilities: &Capabilities) -> Box<dyn Reader> {
+        let format = request.response_format.as_ref().filter(|_| !is_native(capabilities));
+        let form = format.map(|format| format.name.clone());
         Box::new(MessagesReader { form, ..MessagesReader::default() })
     }
+}
+
+/// Says whether the model keeps a schema by itself, without a tool that stands for it.
+fn is_native(capabilities: &Capabilities) -> bool {
+    capabilities.structured == StructuredSupport::Schema && capabilities.is_known()
 }
 
 /// Writes the conversation as turns of user and assistant; results of tools that were called together share a turn.
