@@ -8,7 +8,7 @@ use crate::meter;
 use crate::offload::Store;
 use crate::receipt::PassReport;
 use crate::request::{Edit, Request as Wire, RequestOptions, splice};
-use lacon_tokens::{Encoding, Exactness, ModelEncoding, RequestCount, count_schema, tools_text};
+use lacon_tokens::{Encoding, ModelEncoding, RequestCount, count_schema, tools_text};
 use serde_json::{Map, Value};
 
 /// A compressed list of messages.

@@ -1,6 +1,6 @@
 //! A prompt as data: messages of typed segments, and their tools.
 
-use lacon_tokens::{ChatMessage, Encoding, Exactness, ModelEncoding, Request, count_request};
+use lacon_tokens::{ChatMessage, Encoding, ModelEncoding, Request, count_request};
 use serde_json::Value;
 
 /// Who speaks in a message.

@@ -10,6 +10,7 @@ use lacon_monitor::{
     CallFact, ToolFact, prices,
     record::{self},
 };
+use lacon_tokens::{EncodingName, ModelEncoding};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -181,6 +182,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     }
     match &result {
         Ok(response) => {
+            learn(request, response, counted, options.counter.ready().await);
             response.warnings.iter().for_each(|w| run.ledger.warn(w.clone()));
             let mut fact = CallFact::answered(role, turn, start, digest(), Some(counted as u64), response);
             // The clock of the run is the one that the books are kept by.
@@ -294,4 +296,15 @@ pub async fn fetch(
     }
     run.ledger.tool(fact);
     result.map(|(text, _)| text.text)
+}
+
+/// Compares the count of a prompt with what the provider billed for it. An answer of several attempts has several bills.
+fn learn(request: &Request, response: &Response, counted: usize, with: &ModelEncoding) {
+    if with.encoding.name() != EncodingName::O200kBase.as_str() || response.attempts.len() > 1 {
+        return;
+    }
+    let Some(billed) = response.usage.and_then(|usage| usage.prompt_total()) else { return };
+    let plain =
+        with.estimator.as_ref().map_or(counted, |known| (counted as f64 / known.factor).round() as usize);
+    lacon_tokens::learn(&request.model, plain, billed);
 }

@@ -84,6 +84,20 @@ pub const SETTINGS: &[Setting] = &[
         "models of single roles, role=model; they override quick_model and deep_model",
     ),
     setting(
+        "models.file",
+        Kind::Text,
+        "",
+        "LACON_MODELS_FILE",
+        "file with models of your own: encodings, context lengths and prices",
+    ),
+    setting(
+        "models.learn",
+        Kind::Bool,
+        "true",
+        "LACON_MODELS_LEARN",
+        "correct estimates of token counts by what providers bill, from one run to the next",
+    ),
+    setting(
         "llm.effort",
         Kind::List,
         "",

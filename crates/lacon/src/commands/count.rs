@@ -13,7 +13,6 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
-    super::models::add(args.models_file.as_deref())?;
     let columns = columns(args)?;
     let mut rows = Vec::new();
     for path in &args.request {
