@@ -8,6 +8,7 @@
 //! | `fuzz` | runs the fuzz targets for a while |
 //! | `shuttle` | tests that try thread orders |
 //! | `miri` | tests of unsafe code under Miri |
+//! | `prices` | writes the price table from `genai-prices` |
 //! | `python` | builds and tests the Python package |
 //! | `supply` | checks licenses and versions of the dependencies |
 //! | `dist` | builds the archive that is shipped |
@@ -17,6 +18,7 @@ mod dist;
 mod fixtures;
 mod fuzz;
 mod miri;
+mod prices;
 mod python;
 mod shuttle;
 mod supply;
@@ -47,12 +49,13 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["fuzz", seconds] => fuzz::run(seconds, "all"),
         ["fuzz", seconds, target] => fuzz::run(seconds, target),
         ["miri"] => miri::run(),
+        ["prices"] => prices::run(),
         ["python"] => python::run(),
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
         ["dist"] => dist::run(),
         _ => bail!(
-            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply | dist"
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | prices | python | supply | dist"
         ),
     }
 }
