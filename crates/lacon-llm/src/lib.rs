@@ -61,7 +61,7 @@ pub use hedge::{Hedge, HedgeOptions, Sample};
 pub use limit::{Limit, LimitOptions};
 pub use message::{Message, Role, ToolCall, ToolChoice, ToolSpec};
 pub use providers::{Protocol, Provider, ProviderOptions};
-pub use request::{Effort, JsonSchema, Request, Tags};
+pub use request::{Cut, Effort, JsonSchema, Request, Reuse, Tags};
 pub use response::{Attempt, Finish, Outcome, Response, Usage};
 pub use retry::{Retry, RetryOptions};
 pub use secret::Secret;

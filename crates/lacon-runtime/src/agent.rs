@@ -3,8 +3,8 @@
 use std::{sync::OnceLock, time::Duration};
 
 use lacon_llm::{
-    Error, ErrorKind, Finish, Message, Outcome, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice,
-    Usage, count_prompt,
+    Cut, Error, ErrorKind, Finish, Message, Outcome, Request, Response, Reuse, StreamEvent, Tags, ToolCall,
+    ToolChoice, Usage, count_prompt,
 };
 use lacon_monitor::{
     CallFact, ToolFact, prices,
@@ -54,12 +54,19 @@ pub struct Answer {
 /// What the client says, and [`ErrorKind::Malformed`] when there is no text after the last round.
 pub async fn ask(run: &Run, ask: Ask) -> Result<Answer, Error> {
     let mut request = ask.request;
+    // Messages of the call before.
+    let mut sent = 0_usize;
     for round in 0..=ask.tool_rounds {
         let last = round == ask.tool_rounds;
         if last && ask.tool_rounds > 0 {
             request.tool_choice = ToolChoice::None;
+            if let (Reuse::Grows(_), Some(end)) = (&request.reuse, sent.checked_sub(1)) {
+                // Nobody reads the end of the last call: it reads what the one before has left, and writes no more.
+                request.reuse = Reuse::Siblings(vec![Cut::end_of(end)]);
+            }
         }
         let response = call(run, &ask.role, ask.first_turn + round, &mut request).await?;
+        sent = request.messages.len();
         if response.tool_calls.is_empty() || last {
             if response.text.trim().is_empty() && (response.tool_calls.is_empty() || ask.tool_rounds > 0) {
                 return Err(Error::new(

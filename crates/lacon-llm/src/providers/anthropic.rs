@@ -6,6 +6,7 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
+use super::marks::Marks;
 use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
@@ -33,20 +34,17 @@ impl Wire for Messages {
             DEFAULT_MAX_TOKENS
         });
         let mut body = json!({"model": request.model, "max_tokens": max_tokens, "stream": form.stream});
-        let mark = request.shared_messages.and_then(|n| n.min(request.messages.len()).checked_sub(1));
+        let marks = Marks::of(request);
         let mut system: Vec<Value> = Vec::new();
         for (n, message) in request.messages.iter().enumerate() {
             if message.role == Role::System && !message.content.is_empty() {
-                system.push(json!({"type": "text", "text": message.content}));
-                if mark == Some(n) {
-                    mark_end(&mut system);
-                }
+                system.extend(texts(&marks, n, &message.content));
             }
         }
         if !system.is_empty() {
             body["system"] = system.into();
         }
-        body["messages"] = turns(&request.messages, mark).into();
+        body["messages"] = turns(&request.messages, &marks).into();
         if let Some(temperature) = temperature(request, capabilities, &mut warnings) {
             body["temperature"] = temperature.into();
         }
@@ -116,7 +114,7 @@ fn is_native(capabilities: &Capabilities) -> bool {
 }
 
 /// Writes the conversation as turns of user and assistant; results of tools that were called together share a turn.
-fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
+fn turns(messages: &[Message], marks: &Marks) -> Vec<Value> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for (n, message) in messages.iter().enumerate() {
         let mut blocks = Vec::new();
@@ -137,14 +135,18 @@ fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
             }
         };
         if message.role != Role::Tool && !message.content.is_empty() {
-            blocks.push(json!({"type": "text", "text": message.content}));
+            blocks.extend(texts(marks, n, &message.content));
         }
         for call in &message.tool_calls {
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
             blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
         }
-        if mark == Some(n) {
-            mark_end(&mut blocks);
+        // Of a tool's result, or of calls, the end is the only place.
+        if marks.has(n)
+            && (message.role == Role::Tool || !message.tool_calls.is_empty())
+            && let Some(block) = blocks.last_mut()
+        {
+            block["cache_control"] = json!({"type": "ephemeral"});
         }
         match turns.last_mut() {
             Some((last, into)) if *last == role => into.extend(blocks),
@@ -158,11 +160,16 @@ fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
         .collect()
 }
 
-/// Asks the provider to cache all up to the last of these blocks.
-fn mark_end(blocks: &mut [Value]) {
-    if let Some(block) = blocks.last_mut() {
-        block["cache_control"] = json!({"type": "ephemeral"});
-    }
+/// The text of a message as blocks, with the marks that the provider caches up to.
+fn texts(marks: &Marks, n: usize, text: &str) -> Vec<Value> {
+    let block = |(text, marked): (&str, bool)| {
+        let mut block = json!({"type": "text", "text": text});
+        if marked {
+            block["cache_control"] = json!({"type": "ephemeral"});
+        }
+        block
+    };
+    marks.parts(n, text).into_iter().map(block).collect()
 }
 
 /// Puts together an answer from its events.

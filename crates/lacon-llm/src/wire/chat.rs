@@ -94,6 +94,8 @@ pub enum Content {
     Text(String),
     /// Typed parts; only those with text count.
     Parts(Vec<Part>),
+    /// Parts as they are sent, with what a provider wants beside their text; never read.
+    Blocks(Vec<Value>),
 }
 
 impl Content {
@@ -102,6 +104,7 @@ impl Content {
         match self {
             Self::Text(text) => text,
             Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
+            Self::Blocks(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
         }
     }
 }

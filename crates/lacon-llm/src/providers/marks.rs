@@ -1,0 +1,92 @@
+//! What a request tells the provider's prompt cache, by the cache rule of its model.
+//!
+//! | calls | rule with breakpoints | rule with marks |
+//! |---|---|---|
+//! | siblings | marks behind what they share, and nothing else is written | the same marks |
+//! | a conversation that grows | the newest message is one by itself | a mark at the end |
+//! | a call whose beginning nobody reads again | explicit mode without a mark: no write is paid | no mark |
+//!
+//! Where a cache works by itself, nothing is said.
+
+use lacon_models::{CacheKind, cache_of, plain_name};
+use serde_json::{Value, json};
+
+use crate::request::{Cut, Request, Reuse};
+
+/// The marks of one request.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    cuts: Vec<Cut>,
+    /// What a request body gets beside its messages.
+    pub(super) fields: Vec<(&'static str, Value)>,
+}
+
+impl Marks {
+    pub(super) fn of(request: &Request) -> Self {
+        let rule = match (&request.reuse, cache_of(&plain_name(&request.model))) {
+            (Reuse::Unknown, _) | (_, None) => return Self::default(),
+            (_, Some(rule)) => rule,
+        };
+        let end = request.messages.len().checked_sub(1).map(Cut::end_of);
+        let mut cuts: Vec<Cut> = match (&request.reuse, rule.kind) {
+            (_, CacheKind::Automatic) => return Self::default(),
+            (Reuse::Grows(cuts), CacheKind::Marks) => cuts.iter().copied().chain(end).collect(),
+            (Reuse::Siblings(cuts) | Reuse::Grows(cuts), _) => cuts.clone(),
+            _ => Vec::new(),
+        };
+        // The longest beginnings save most.
+        cuts.sort_unstable();
+        cuts.dedup();
+        let grows = matches!(request.reuse, Reuse::Grows(_));
+        // The newest message takes one of the marks.
+        let most = rule.marks - u64::from(grows && rule.kind == CacheKind::Breakpoints);
+        let over = cuts.len().saturating_sub(most as usize);
+        cuts.drain(..over);
+        let mut fields = Vec::new();
+        if rule.kind == CacheKind::Breakpoints {
+            if !grows {
+                fields.push(("prompt_cache_options", json!({"mode": "explicit"})));
+            }
+            // Calls with one key are sent where the beginning lies.
+            if request.reuse != Reuse::Alone && !request.tags.run.is_empty() {
+                let key = blake3::hash(request.tags.run.as_bytes()).to_hex();
+                fields.push(("prompt_cache_key", json!(format!("lacon-{}", &key[..16]))));
+            }
+        }
+        Self { cuts, fields }
+    }
+
+    /// Returns whether a part of message `n` is marked.
+    pub(super) fn has(&self, n: usize) -> bool {
+        self.cuts.iter().any(|cut| cut.message == n)
+    }
+
+    /// Cuts the text of message `n` at its marks: each part, and whether a mark follows it.
+    pub(super) fn parts<'t>(&self, n: usize, text: &'t str) -> Vec<(&'t str, bool)> {
+        let mut parts = Vec::new();
+        let mut from = 0;
+        for cut in self.cuts.iter().filter(|cut| cut.message == n) {
+            let to = text.floor_char_boundary(cut.byte.min(text.len()));
+            if to > from {
+                parts.push((&text[from..to], true));
+                from = to;
+            }
+        }
+        if from < text.len() {
+            parts.push((&text[from..], false));
+        }
+        parts
+    }
+
+    /// The same as blocks of an OpenAI message whose parts have this type.
+    pub(super) fn breakpoints(&self, n: usize, text: &str, kind: &str) -> Vec<Value> {
+        let block = |(text, marked): (&str, bool)| {
+            let mut block = json!({"type": kind, "text": text});
+            if marked {
+                block["prompt_cache_breakpoint"] = json!({"mode": "explicit"});
+            }
+            block
+        };
+        self.parts(n, text).into_iter().map(block).collect()
+    }
+}
