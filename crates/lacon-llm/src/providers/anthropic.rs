@@ -38,7 +38,7 @@ impl Wire for Messages {
         let mut system: Vec<Value> = Vec::new();
         for (n, message) in request.messages.iter().enumerate() {
             if message.role == Role::System && !message.content.is_empty() {
-                system.extend(texts(&marks, n, &message.content));
+                system.extend(marks.blocks(n, &message.content, "text"));
             }
         }
         if !system.is_empty() {
@@ -135,7 +135,7 @@ fn turns(messages: &[Message], marks: &Marks) -> Vec<Value> {
             }
         };
         if message.role != Role::Tool && !message.content.is_empty() {
-            blocks.extend(texts(marks, n, &message.content));
+            blocks.extend(marks.blocks(n, &message.content, "text"));
         }
         for call in &message.tool_calls {
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
@@ -146,7 +146,7 @@ fn turns(messages: &[Message], marks: &Marks) -> Vec<Value> {
             && (message.role == Role::Tool || !message.tool_calls.is_empty())
             && let Some(block) = blocks.last_mut()
         {
-            block["cache_control"] = json!({"type": "ephemeral"});
+            marks.set(block);
         }
         match turns.last_mut() {
             Some((last, into)) if *last == role => into.extend(blocks),
@@ -158,18 +158,6 @@ fn turns(messages: &[Message], marks: &Marks) -> Vec<Value> {
         .filter(|(_, blocks)| !blocks.is_empty())
         .map(|(role, blocks)| json!({"role": role, "content": blocks}))
         .collect()
-}
-
-/// The text of a message as blocks, with the marks that the provider caches up to.
-fn texts(marks: &Marks, n: usize, text: &str) -> Vec<Value> {
-    let block = |(text, marked): (&str, bool)| {
-        let mut block = json!({"type": "text", "text": text});
-        if marked {
-            block["cache_control"] = json!({"type": "ephemeral"});
-        }
-        block
-    };
-    marks.parts(n, text).into_iter().map(block).collect()
 }
 
 /// Puts together an answer from its events.

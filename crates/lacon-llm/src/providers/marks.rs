@@ -17,6 +17,8 @@ use crate::request::{Cut, Request, Reuse};
 #[derive(Debug, Default)]
 pub(super) struct Marks {
     cuts: Vec<Cut>,
+    /// Name and value of a mark on a block.
+    mark: Option<(&'static str, Value)>,
     /// What a request body gets beside its messages.
     pub(super) fields: Vec<(&'static str, Value)>,
 }
@@ -53,7 +55,12 @@ impl Marks {
                 fields.push(("prompt_cache_key", json!(format!("lacon-{}", &key[..16]))));
             }
         }
-        Self { cuts, fields }
+        let mark = match rule.kind {
+            CacheKind::Breakpoints => ("prompt_cache_breakpoint", json!({"mode": "explicit"})),
+            // Gateways that speak OpenAI's protocol take Anthropic's mark as it is.
+            _ => ("cache_control", json!({"type": "ephemeral"})),
+        };
+        Self { cuts, mark: Some(mark), fields }
     }
 
     /// Returns whether a part of message `n` is marked.
@@ -62,7 +69,7 @@ impl Marks {
     }
 
     /// Cuts the text of message `n` at its marks: each part, and whether a mark follows it.
-    pub(super) fn parts<'t>(&self, n: usize, text: &'t str) -> Vec<(&'t str, bool)> {
+    fn parts<'t>(&self, n: usize, text: &'t str) -> Vec<(&'t str, bool)> {
         let mut parts = Vec::new();
         let mut from = 0;
         for cut in self.cuts.iter().filter(|cut| cut.message == n) {
@@ -78,12 +85,19 @@ impl Marks {
         parts
     }
 
-    /// The same as blocks of an OpenAI message whose parts have this type.
-    pub(super) fn breakpoints(&self, n: usize, text: &str, kind: &str) -> Vec<Value> {
+    /// Marks a block: all up to its end may be read again.
+    pub(super) fn set(&self, block: &mut Value) {
+        if let Some((name, value)) = &self.mark {
+            block[*name] = value.clone();
+        }
+    }
+
+    /// The text of message `n` as blocks of this type, with its marks.
+    pub(super) fn blocks(&self, n: usize, text: &str, kind: &str) -> Vec<Value> {
         let block = |(text, marked): (&str, bool)| {
             let mut block = json!({"type": kind, "text": text});
             if marked {
-                block["prompt_cache_breakpoint"] = json!({"mode": "explicit"});
+                self.set(&mut block);
             }
             block
         };

@@ -121,7 +121,7 @@ fn message(message: &Message, n: usize, marks: &Marks) -> ChatMessage {
     ChatMessage {
         role: message.role.as_str().to_owned(),
         content: (!bare_call).then(|| match marks.has(n) && !message.content.is_empty() {
-            true => Content::Blocks(marks.breakpoints(n, &message.content, "text")),
+            true => Content::Blocks(marks.blocks(n, &message.content, "text")),
             false => Content::Text(message.content.clone()),
         }),
         // A tool's result is paired by its id; a name there is refused by some servers.

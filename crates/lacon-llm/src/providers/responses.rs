@@ -98,7 +98,7 @@ fn items(message: &Message, n: usize, marks: &Marks) -> Vec<Value> {
         // An answer's parts have another type and are not marked.
         let marked = marks.has(n) && message.role != Role::Assistant && !message.content.is_empty();
         let content = match marked {
-            true => marks.breakpoints(n, &message.content, "input_text").into(),
+            true => marks.blocks(n, &message.content, "input_text").into(),
             false => json!(message.content),
         };
         items.push(json!({"role": message.role.as_str(), "content": content}));
