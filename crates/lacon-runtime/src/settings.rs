@@ -518,6 +518,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("sim.noise", Kind::Bool, "true", "LACON_SIM_NOISE", "scatter durations as recorded"),
     setting(
+        "sim.cache_rule",
+        Kind::Choice(&["openai-5.5", "openai-5.6", "anthropic", "gemini", "model"]),
+        "openai-5.5",
+        "SIM_CACHE_RULE",
+        "rule of the simulated prompt cache; model means that of the model",
+    ),
+    setting(
         "sim.faults",
         Kind::List,
         "",

@@ -11,7 +11,10 @@
 use lacon_models::{CacheKind, cache_of, plain_name};
 use serde_json::{Value, json};
 
-use crate::request::{Cut, Request, Reuse};
+use crate::{
+    marks::CacheMarks,
+    request::{Cut, Request, Reuse},
+};
 
 /// The marks of one request.
 #[derive(Debug, Default)]
@@ -25,28 +28,11 @@ pub(super) struct Marks {
 
 impl Marks {
     pub(super) fn of(request: &Request) -> Self {
-        let rule = match (&request.reuse, cache_of(&plain_name(&request.model))) {
-            (Reuse::Unknown, _) | (_, None) => return Self::default(),
-            (_, Some(rule)) => rule,
-        };
-        let end = request.messages.len().checked_sub(1).map(Cut::end_of);
-        let mut cuts: Vec<Cut> = match (&request.reuse, rule.kind) {
-            (_, CacheKind::Automatic) => return Self::default(),
-            (Reuse::Grows(cuts), CacheKind::Marks) => cuts.iter().copied().chain(end).collect(),
-            (Reuse::Siblings(cuts) | Reuse::Grows(cuts), _) => cuts.clone(),
-            _ => Vec::new(),
-        };
-        // The longest beginnings save most.
-        cuts.sort_unstable();
-        cuts.dedup();
-        let grows = matches!(request.reuse, Reuse::Grows(_));
-        // The newest message takes one of the marks.
-        let most = rule.marks - u64::from(grows && rule.kind == CacheKind::Breakpoints);
-        let over = cuts.len().saturating_sub(most as usize);
-        cuts.drain(..over);
+        let Some(rule) = cache_of(&plain_name(&request.model)) else { return Self::default() };
+        let Some(CacheMarks { cuts, only }) = request.cache_marks(rule) else { return Self::default() };
         let mut fields = Vec::new();
         if rule.kind == CacheKind::Breakpoints {
-            if !grows {
+            if only {
                 fields.push(("prompt_cache_options", json!({"mode": "explicit"})));
             }
             // Calls with one key are sent where the beginning lies.

@@ -5,8 +5,8 @@ use std::{
     process::ExitCode,
 };
 
-use lacon_llm::{Cut, Request, Reuse, Usage};
-use lacon_models::{CacheKind, CacheRow, cache_of, cache_rule, cache_rules, plain_name};
+use lacon_llm::{Request, Usage};
+use lacon_models::{CacheRow, cache_of, cache_rule, cache_rules, plain_name};
 use lacon_prompt::{
     layout::{
         CacheMarks, Predicted, Sent, first_difference, marks_for, net_saving, predict, refer, shared_first,
@@ -281,20 +281,9 @@ fn recorded(name: String, row: &Value) -> Result<Loaded, Failure> {
 
 /// What a client of Lacon says about the cache for a request.
 fn sent_marks(request: &Request) -> CacheMarks {
-    let kind = cache_of(&plain_name(&request.model)).map(|rule| rule.kind);
-    let places = |cuts: &[Cut]| cuts.iter().map(|cut| (cut.message, cut.byte)).collect::<Vec<_>>();
-    let last = request.messages.len().saturating_sub(1);
-    match (&request.reuse, kind) {
-        (Reuse::Unknown, _) | (_, None | Some(CacheKind::Automatic)) => CacheMarks::default(),
-        (Reuse::Siblings(cuts), _) => CacheMarks { after: places(cuts), only: true },
-        (Reuse::Grows(cuts), Some(CacheKind::Marks)) => {
-            let mut after = places(cuts);
-            after.push((last, usize::MAX));
-            CacheMarks { after, only: true }
-        }
-        (Reuse::Grows(cuts), _) => CacheMarks { after: places(cuts), only: false },
-        (Reuse::Alone, _) => CacheMarks { after: Vec::new(), only: true },
-    }
+    let marks = cache_of(&plain_name(&request.model)).and_then(|rule| request.cache_marks(rule));
+    let Some(marks) = marks else { return CacheMarks::default() };
+    CacheMarks { after: marks.cuts.iter().map(|cut| (cut.message, cut.byte)).collect(), only: marks.only }
 }
 
 /// The marks that a request on the wire has.
