@@ -8,6 +8,7 @@
 //! | `fuzz` | runs the fuzz targets for a while |
 //! | `shuttle` | tests that try thread orders |
 //! | `miri` | tests of unsafe code under Miri |
+//! | `prices` | writes the price table from `genai-prices` |
 //! | `python` | builds and tests the Python package |
 //! | `supply` | checks licenses and versions of the dependencies |
 //! | `verify` | builds the verification suite and runs it |
@@ -18,6 +19,7 @@ mod dist;
 mod fixtures;
 mod fuzz;
 mod miri;
+mod prices;
 mod python;
 mod shuttle;
 mod supply;
@@ -49,13 +51,14 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["fuzz", seconds] => fuzz::run(seconds, "all"),
         ["fuzz", seconds, target] => fuzz::run(seconds, target),
         ["miri"] => miri::run(),
+        ["prices"] => prices::run(),
         ["python"] => python::run(),
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
         ["verify", rest @ ..] => verify::run(rest),
         ["dist"] => dist::run(),
         _ => bail!(
-            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | python | supply | verify [FLAGS] | dist"
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | prices | python | supply | verify [FLAGS] | dist"
         ),
     }
 }

@@ -126,7 +126,7 @@ pub fn run() -> Result<()> {
 }
 
 /// A Python that can make environments.
-fn interpreter() -> Option<String> {
+pub(crate) fn interpreter() -> Option<String> {
     let test = format!("import ensurepip, sys, venv; sys.exit(sys.version_info < {OLDEST})");
     ["python3", "python"].into_iter().map(str::to_owned).find(|python| {
         Command::new(python).args(["-c", &test]).output().is_ok_and(|output| output.status.success())
@@ -134,7 +134,7 @@ fn interpreter() -> Option<String> {
 }
 
 /// Cargo's folder for what is built.
-fn target() -> Result<PathBuf> {
+pub(crate) fn target() -> Result<PathBuf> {
     let output = Command::new("cargo")
         .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
         .current_dir(root())
@@ -151,7 +151,7 @@ fn command(python: &str, seconds: &str, arguments: &[&str]) -> Command {
     command
 }
 
-fn bounded(python: &str, seconds: &str, arguments: &[&str]) -> Result<Output> {
+pub(crate) fn bounded(python: &str, seconds: &str, arguments: &[&str]) -> Result<Output> {
     command(python, seconds, arguments).output().with_context(|| format!("cannot start {python}"))
 }
 
@@ -167,10 +167,10 @@ fn show(python: &str, seconds: &str, arguments: &[&str], folder: &Path) -> Resul
     Ok(())
 }
 
-fn text(path: &Path) -> String {
+pub(crate) fn text(path: &Path) -> String {
     path.display().to_string()
 }
 
-fn last_line(output: &Output) -> String {
+pub(crate) fn last_line(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).trim().lines().last().unwrap_or("it says nothing").to_owned()
 }

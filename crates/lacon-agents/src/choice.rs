@@ -68,7 +68,7 @@ pub fn question(request: &Request, text: &str, tag: &str, values: &[String]) -> 
         max_tokens: Some(LINE_TOKENS + crate::prompt::reasoning_room(&request.model)),
         enough: None,
         response_format: None,
-        shared_messages: None,
+        reuse: request.reuse.alone(),
         ..request.clone()
     }
 }

@@ -1,7 +1,9 @@
-//! What each family of models accepts: one table, first match wins, with patterns that cover future members.
+//! What each family of models accepts; the rows are those of `lacon-models`, with patterns that cover future members.
 //!
 //! A parameter that a family refuses is left out, and the answer carries a warning. A model that no rule knows gets the
 //! plainest request and a warning of its own.
+
+use lacon_models::{capabilities_of, plain_name};
 
 use crate::client::ClientInfo;
 use crate::providers::Protocol;
@@ -48,195 +50,30 @@ const PLAIN: Capabilities = Capabilities {
     echo_reasoning: false,
     reasoning_split: false,
 };
-const OPENAI_REASONING: Capabilities = Capabilities {
-    family: "openai-reasoning",
-    temperature: false,
-    effort: true,
-    max_completion_tokens: true,
-    ..PLAIN
-};
-/// Members without a sampling temperature.
-const CLAUDE_STEADY: Capabilities = Capabilities {
-    family: "claude",
-    temperature: false,
-    effort: true,
-    structured: StructuredSupport::Prompt,
-    ..PLAIN
-};
-const DEEPSEEK_THINKING: Capabilities = Capabilities {
-    family: "deepseek-thinking",
-    temperature: false,
-    forced_tool: false,
-    structured: StructuredSupport::JsonObject,
-    echo_reasoning: true,
-    ..PLAIN
-};
-const MINIMAX: Capabilities = Capabilities {
-    family: "minimax",
-    forced_tool: false,
-    reasoning_split: true,
-    structured: StructuredSupport::Prompt,
-    ..PLAIN
-};
-
-/// One rule: `*` stands for any text, `#` for a number that is at least the one given.
-struct Rule(&'static str, u32, Capabilities);
-
-/// Exact names stand before patterns, narrower patterns before wider ones.
-const RULES: &[Rule] = &[
-    Rule("gpt-5-chat*", 0, Capabilities { family: "openai-chat", max_completion_tokens: true, ..PLAIN }),
-    Rule(
-        "o1-mini*",
-        0,
-        Capabilities { effort: false, structured: StructuredSupport::Prompt, ..OPENAI_REASONING },
-    ),
-    Rule(
-        "o1-preview*",
-        0,
-        Capabilities { effort: false, structured: StructuredSupport::Prompt, ..OPENAI_REASONING },
-    ),
-    Rule("o#*", 1, OPENAI_REASONING),
-    Rule("gpt-oss*", 0, Capabilities { family: "gpt-oss", effort: true, ..PLAIN }),
-    Rule(
-        "gpt-4-*",
-        0,
-        Capabilities { family: "openai-legacy", structured: StructuredSupport::JsonObject, ..PLAIN },
-    ),
-    Rule(
-        "gpt-3.5*",
-        0,
-        Capabilities { family: "openai-legacy", structured: StructuredSupport::JsonObject, ..PLAIN },
-    ),
-    Rule("gpt-4*", 0, Capabilities { family: "openai-chat", ..PLAIN }),
-    Rule("chatgpt-*", 0, Capabilities { family: "openai-chat", ..PLAIN }),
-    Rule("gpt-#*", 5, OPENAI_REASONING),
-    Rule(
-        "claude-#*",
-        2,
-        Capabilities { family: "claude-early", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-haiku*",
-        0,
-        Capabilities { family: "claude-haiku", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-opus-4-1*",
-        0,
-        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-opus-4-0*",
-        0,
-        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-opus-4-2*",
-        0,
-        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-sonnet-4-0*",
-        0,
-        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-sonnet-4-2*",
-        0,
-        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule(
-        "claude-sonnet-4-5*",
-        0,
-        Capabilities { family: "claude-4", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule("claude-opus-4-#*", 7, CLAUDE_STEADY),
-    Rule("claude-opus-#*", 5, CLAUDE_STEADY),
-    Rule("claude-sonnet-#*", 5, CLAUDE_STEADY),
-    Rule(
-        "claude-*",
-        0,
-        Capabilities { family: "claude", effort: true, structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule("gemini-1*", 0, Capabilities { family: "gemini-1", ..PLAIN }),
-    Rule("gemini-2.0*", 0, Capabilities { family: "gemini-2.0", ..PLAIN }),
-    Rule("gemini-2.5*", 0, Capabilities { family: "gemini-2.5", effort: true, ..PLAIN }),
-    Rule("gemini-#*", 3, Capabilities { family: "gemini-3", effort: true, ..PLAIN }),
-    Rule("gemini-*", 0, Capabilities { family: "gemini-3", effort: true, ..PLAIN }),
-    Rule("deepseek-reasoner*", 0, DEEPSEEK_THINKING),
-    Rule("deepseek-v#*", 4, DEEPSEEK_THINKING),
-    Rule("deepseek-r#*", 1, DEEPSEEK_THINKING),
-    Rule(
-        "deepseek-*",
-        0,
-        Capabilities { family: "deepseek", structured: StructuredSupport::JsonObject, ..PLAIN },
-    ),
-    Rule("minimax-m#*", 3, Capabilities { echo_reasoning: true, ..MINIMAX }),
-    Rule("minimax-m#*", 2, MINIMAX),
-    Rule(
-        "minimax-*",
-        0,
-        Capabilities { family: "minimax-text", structured: StructuredSupport::Prompt, ..PLAIN },
-    ),
-    Rule("grok-3-mini*", 0, Capabilities { family: "grok-mini", effort: true, ..PLAIN }),
-    Rule("grok-*", 0, Capabilities { family: "grok", ..PLAIN }),
-    Rule("qwen*", 0, Capabilities { family: "qwen", structured: StructuredSupport::JsonObject, ..PLAIN }),
-    Rule("qwq*", 0, Capabilities { family: "qwen", structured: StructuredSupport::JsonObject, ..PLAIN }),
-    Rule(
-        "glm-*",
-        0,
-        Capabilities {
-            family: "glm",
-            forced_tool: false,
-            structured: StructuredSupport::JsonObject,
-            ..PLAIN
-        },
-    ),
-    Rule("kimi-*", 0, Capabilities { family: "kimi", structured: StructuredSupport::JsonObject, ..PLAIN }),
-    Rule(
-        "moonshot-*",
-        0,
-        Capabilities { family: "kimi", structured: StructuredSupport::JsonObject, ..PLAIN },
-    ),
-    Rule("mistral*", 0, Capabilities { family: "mistral", ..PLAIN }),
-    Rule("ministral*", 0, Capabilities { family: "mistral", ..PLAIN }),
-    Rule("magistral*", 0, Capabilities { family: "mistral", ..PLAIN }),
-    Rule("codestral*", 0, Capabilities { family: "mistral", ..PLAIN }),
-    Rule("llama*", 0, Capabilities { family: "llama", structured: StructuredSupport::JsonObject, ..PLAIN }),
-    Rule(
-        "gemma*",
-        0,
-        Capabilities {
-            family: "gemma",
-            forced_tool: false,
-            structured: StructuredSupport::JsonObject,
-            ..PLAIN
-        },
-    ),
-    Rule(
-        "phi*",
-        0,
-        Capabilities {
-            family: "phi",
-            forced_tool: false,
-            structured: StructuredSupport::JsonObject,
-            ..PLAIN
-        },
-    ),
-];
-
 impl Capabilities {
     /// Returns whether the model may spend tokens on hidden reasoning, which `max_tokens` bounds too.
     pub fn reasons(&self) -> bool {
         self.effort || self.echo_reasoning || self.reasoning_split || !self.temperature
     }
 
-    /// Returns what `model` accepts; a vendor prefix such as `openai/` or `us.anthropic.` is skipped.
+    /// Returns what `model` accepts, in any spelling of its name.
     pub fn of(model: &str) -> Self {
-        let lower = model.to_lowercase();
-        let name = lower.rsplit('/').next().unwrap_or(&lower);
-        let name = name.find("claude-").map_or(name, |at| &name[at..]);
-        RULES.iter().find(|rule| matches(rule.0, rule.1, name)).map_or(PLAIN, |rule| rule.2)
+        let Some(row) = capabilities_of(&plain_name(model)) else { return PLAIN };
+        let flag = |name: &str, plain: bool| row.flag(name).unwrap_or(plain);
+        Self {
+            family: &row.family,
+            temperature: flag("temperature", PLAIN.temperature),
+            effort: flag("effort", PLAIN.effort),
+            max_completion_tokens: flag("max_completion_tokens", PLAIN.max_completion_tokens),
+            forced_tool: flag("forced_tool", PLAIN.forced_tool),
+            structured: match row.word("structured") {
+                Some("json-object") => StructuredSupport::JsonObject,
+                Some("prompt") => StructuredSupport::Prompt,
+                _ => StructuredSupport::Schema,
+            },
+            echo_reasoning: flag("echo_reasoning", PLAIN.echo_reasoning),
+            reasoning_split: flag("reasoning_split", PLAIN.reasoning_split),
+        }
     }
 
     /// Says whether a JSON Schema sent to `endpoint` binds the answers of `model`: a model of the table at its
@@ -257,18 +94,6 @@ impl Capabilities {
     /// Says whether a rule knew the model.
     pub fn is_known(&self) -> bool {
         self.family != PLAIN.family
-    }
-}
-
-fn matches(pattern: &str, least: u32, name: &str) -> bool {
-    let pattern = pattern.strip_suffix('*').unwrap_or(pattern);
-    match pattern.split_once('#') {
-        None => name.starts_with(pattern),
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-            rest[..digits].parse::<u32>().is_ok_and(|number| number >= least)
-                && rest[digits..].starts_with(after)
-        }),
     }
 }
 
@@ -328,6 +153,10 @@ mod tests {
         check("gemini-2.5-flash", "gemini-2.5");
         check("meta-llama/llama-4-scout", "llama");
         check("qwen3:8b", "qwen");
+        assert!(!check("claude-fable-5-1", "claude").forced_tool);
+        assert!(!check("bedrock/us.anthropic.claude-sonnet-5-5-v1:0", "claude").forced_tool);
+        assert!(check("claude-opus-5", "claude").forced_tool);
+        assert!(!check("claude-sonnet-4@20250514", "claude-4").effort);
     }
 
     #[test]

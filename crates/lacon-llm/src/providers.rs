@@ -10,6 +10,7 @@ mod anthropic;
 mod attempt;
 mod calls;
 mod gemini;
+mod marks;
 mod ollama;
 mod openai;
 mod responses;

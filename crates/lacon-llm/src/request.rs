@@ -81,10 +81,10 @@ pub struct Request {
     /// Schema of the answer; free text when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_format: Option<JsonSchema>,
-    /// Number of leading messages that other calls share. A provider that caches only up to a mark gets the mark there;
-    /// others find shared prefixes by themselves. This changes the bill, not the answer, and is not part of the digest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared_messages: Option<usize>,
+    /// How later calls will reuse the beginning of this one, for providers that want to be told. This changes the bill, not
+    /// the answer, and is not part of the digest.
+    #[serde(default, skip_serializing_if = "Reuse::is_unknown")]
+    pub reuse: Reuse,
     /// The length at which the stream is closed; `None` for never. Not part of the digest.
     #[serde(skip)]
     pub enough: Option<Enough>,
@@ -95,6 +95,49 @@ pub struct Request {
     /// [`crate::Hedge`] keep it, a bare provider does not.
     #[serde(skip)]
     pub timeout: Option<Duration>,
+}
+
+/// How later calls will reuse the beginning of a prompt.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reuse {
+    /// Nothing is known; the provider is told nothing.
+    #[default]
+    Unknown,
+    /// Others begin with what stands before one of these places.
+    Siblings(Vec<Cut>),
+    /// The next call repeats all of it and adds to it; others begin with what stands before one of these places.
+    Grows(Vec<Cut>),
+    /// Nobody reads it again.
+    Alone,
+}
+
+impl Reuse {
+    /// Says that nobody reads it again, where anything may be said at all.
+    #[must_use]
+    pub fn alone(&self) -> Self {
+        if self.is_unknown() { Self::Unknown } else { Self::Alone }
+    }
+
+    fn is_unknown(&self) -> bool {
+        *self == Self::Unknown
+    }
+}
+
+/// A place in a prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Cut {
+    /// The message, from 0.
+    pub message: usize,
+    /// Bytes of its text before the place; what is beyond its end is the end.
+    pub byte: usize,
+}
+
+impl Cut {
+    /// The end of a message.
+    pub fn end_of(message: usize) -> Self {
+        Self { message, byte: usize::MAX }
+    }
 }
 
 impl Request {
@@ -218,7 +261,7 @@ mod tests {
         other.tools[0].parameters = json!({"properties": {"b": {}, "a": {}}, "type": "object"});
         other.tags.role = "bull".into();
         other.timeout = Some(Duration::from_secs(1));
-        other.shared_messages = Some(1);
+        other.reuse = Reuse::Alone;
         assert_eq!(request().digest(), other.digest());
     }
 

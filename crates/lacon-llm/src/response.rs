@@ -49,9 +49,12 @@ pub struct Usage {
     /// Prompt tokens read from the provider's cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cached: Option<u64>,
-    /// Prompt tokens written to the provider's cache.
+    /// Prompt tokens written to the provider's cache for its usual time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write: Option<u64>,
+    /// Prompt tokens written to the provider's cache for an hour, which some bill higher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<u64>,
     /// Generated tokens that are not reasoning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<u64>,
@@ -63,7 +66,7 @@ pub struct Usage {
 impl Usage {
     /// Sums the prompt's buckets; absent when none was reported.
     pub fn prompt_total(&self) -> Option<u64> {
-        sum([self.input, self.cached, self.cache_write])
+        sum([self.input, self.cached, self.cache_write, self.cache_write_1h])
     }
 
     /// Sums the answer's buckets; absent when none was reported.
@@ -87,9 +90,17 @@ impl Usage {
             input: prompt.map(|prompt| prompt.saturating_sub(cached.unwrap_or(0))),
             cached,
             cache_write: None,
+            cache_write_1h: None,
             output: completion.map(|completion| completion.saturating_sub(reasoning.unwrap_or(0))),
             reasoning,
         }
+    }
+
+    /// Moves the tokens that were written to the cache out of the prompt's remaining tokens, which contain them.
+    pub fn with_written(self, written: Option<u64>, written_1h: Option<u64>) -> Self {
+        let rest =
+            |input: u64| input.saturating_sub(written.unwrap_or(0)).saturating_sub(written_1h.unwrap_or(0));
+        Self { input: self.input.map(rest), cache_write: written, cache_write_1h: written_1h, ..self }
     }
 }
 

@@ -62,6 +62,7 @@ pub struct Tape {
     path: PathBuf,
     mode: TapeMode,
     options: TapeOptions,
+    opened: Instant,
     state: Mutex<State>,
 }
 
@@ -112,7 +113,7 @@ impl Tape {
                 state.file = Some(file);
             }
         }
-        Ok(Self { path: path.to_owned(), mode, options, state: Mutex::new(state) })
+        Ok(Self { path: path.to_owned(), mode, options, opened: Instant::now(), state: Mutex::new(state) })
     }
 
     /// Returns what the tape does with calls.
@@ -382,10 +383,16 @@ impl<C: Client> Taped<C> {
                 Error::new(ErrorKind::TapeMiss, "a tape cannot record without a client")
             }));
         };
+        let at_ms = Some(millis(self.tape.opened.elapsed()));
         let mut result = inner.complete(request, on_event).await;
         if self.tape.mode != TapeMode::Lenient {
             let answer = Answer::of(&result);
-            self.tape.write(&Line::Llm(Box::new(LlmLine { digest, request: Arc::new(clean), answer })));
+            self.tape.write(&Line::Llm(Box::new(LlmLine {
+                digest,
+                at_ms,
+                request: Arc::new(clean),
+                answer,
+            })));
             if let (Ok(response), Some(trouble)) = (&mut result, self.tape.trouble()) {
                 response.warnings.push(trouble);
             }

@@ -114,6 +114,8 @@ impl CallFact {
                 model: response.model.clone(),
                 prompt: usage.prompt_total(),
                 cached: usage.cached,
+                cache_write: usage.cache_write,
+                cache_write_1h: usage.cache_write_1h,
                 completion: usage.completion_total(),
                 reasoning: usage.reasoning,
                 prompt_counted,
@@ -192,17 +194,18 @@ fn add(
     tokens.completion += completion;
     tokens.total += prompt + completion;
     tokens.cached = plus(tokens.cached, usage.cached);
+    tokens.cache_write = plus(plus(tokens.cache_write, usage.cache_write), usage.cache_write_1h);
     tokens.reasoning = plus(tokens.reasoning, usage.reasoning);
     if reported.is_none() {
         tokens.estimated += prompt + completion;
     }
-    *micro_usd = micro_usd.zip(prices::cost(model, &usage)).map(|(sum, cost)| sum + cost);
+    *micro_usd = micro_usd.zip(prices::cost(model, &usage)).map(|(sum, cost)| sum.saturating_add(cost));
 }
 
 fn plus(sum: Option<u64>, part: Option<u64>) -> Option<u64> {
     match (sum, part) {
         (None, None) => None,
-        (sum, part) => Some(sum.unwrap_or(0) + part.unwrap_or(0)),
+        (sum, part) => Some(sum.unwrap_or(0).saturating_add(part.unwrap_or(0))),
     }
 }
 
@@ -384,6 +387,7 @@ pub fn total<'a>(calls: impl IntoIterator<Item = &'a CallFact>) -> Tokens {
         Tokens {
             prompt: sum.prompt + t.prompt,
             cached: plus(sum.cached, t.cached),
+            cache_write: plus(sum.cache_write, t.cache_write),
             completion: sum.completion + t.completion,
             reasoning: plus(sum.reasoning, t.reasoning),
             total: sum.total + t.total,

@@ -109,7 +109,7 @@ pub struct Metrics {
 }
 
 /// Name and meaning of each counter.
-const COUNTERS: [(&str, &str); 9] = [
+const COUNTERS: [(&str, &str); 10] = [
     ("lacon_calls_failed_total", "model calls that gave no answer"),
     ("lacon_retries_total", "tries of model calls after the first one"),
     ("lacon_hedges_total", "second requests beside slow ones"),
@@ -119,6 +119,7 @@ const COUNTERS: [(&str, &str); 9] = [
     ("lacon_tools_without_data_total", "tool calls that had no data"),
     ("lacon_tool_cache_hits_total", "tool calls answered from the cache"),
     ("lacon_cost_micro_usd_total", "cost in millionths of a US dollar, where prices are known"),
+    ("lacon_cache_write_tokens_total", "prompt tokens written to the provider's cache"),
 ];
 
 impl Default for Metrics {
@@ -164,6 +165,7 @@ impl Metrics {
         self.add(3, c.cached.unwrap_or(0));
         self.add(4, c.reasoning.unwrap_or(0));
         self.add(8, fact.micro_usd.unwrap_or(0));
+        self.add(9, c.cache_write.unwrap_or(0).saturating_add(c.cache_write_1h.unwrap_or(0)));
     }
 
     /// Takes a tool call in.

@@ -14,6 +14,8 @@ pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 /// Cached prompt tokens.
 pub const CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
+/// Prompt tokens written to the provider's cache.
+pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
 /// Completion tokens.
 pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 /// The agent.

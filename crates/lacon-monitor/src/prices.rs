@@ -1,60 +1,228 @@
-//! Prices per model, in micro-dollars per million tokens. No other place knows a price.
+//! Prices per model. No other place knows a price.
 //!
-//! They are list prices of the providers' public pages, November 2025 and before; a contract may differ. An unknown
-//! model has no cost instead of a guessed one.
+//! They are list prices; a contract may differ, and the user's file of models comes first. An unknown model has no cost
+//! instead of a guessed one.
+
+mod table;
+
+use std::time::SystemTime;
 
 use lacon_llm::Usage;
+use lacon_models::{Source, user_row};
+use serde_json::{Value, json};
 
-/// Micro-dollars per million tokens.
-struct Price {
-    /// Matches models that begin with this.
-    prefix: &'static str,
-    input: u64,
-    cached: u64,
-    output: u64,
+use table::Rates;
+
+/// The price of a model at a time.
+pub struct Price {
+    /// The table's name of the model.
+    pub model: String,
+    /// Who offers it.
+    pub provider: String,
+    /// Page of the provider's prices.
+    pub url: Option<String>,
+    /// Most tokens of a prompt.
+    pub context: Option<u64>,
+    /// Where the price comes from.
+    pub source: Source,
+    rates: Rates,
+    batch: Option<Rates>,
 }
 
-const fn price(prefix: &'static str, input: u64, cached: u64, output: u64) -> Price {
-    Price { prefix, input, cached, output }
+impl Price {
+    /// Finds the price of a model at a time: the user's, else the table's.
+    pub fn of(model: &str, at: SystemTime) -> Option<Self> {
+        if let Some(row) = user_row(model, |row| !row.price.is_empty()) {
+            let rates = Rates::read(&row.price)?;
+            let provider = "the user's file".to_owned();
+            let (model, context, source) = (row.name, row.context, row.source);
+            return Some(Self { model, provider, url: None, context, source, rates, batch: None });
+        }
+        let found = table::find(model)?;
+        Some(Self {
+            model: found.model.id.clone(),
+            provider: found.provider.name.clone(),
+            url: found.provider.url.clone(),
+            context: found.model.context,
+            source: table::source().clone(),
+            rates: found.model.rates(at).clone(),
+            batch: found.model.batch(at),
+        })
+    }
+
+    /// Price of `input`, `cached`, `cache_write`, `cache_write_5m`, `cache_write_1h`, `output` or `reasoning` for a
+    /// prompt of so many tokens, in USD for a million tokens; absent where the provider lists none.
+    pub fn usd(&self, kind: &str, prompt: u64) -> Option<f64> {
+        self.rates.get(kind).map(|rate| rate.at(prompt) as f64 / 1e9)
+    }
+
+    /// The price as JSON: USD for a million tokens by kind, `tiers` by length of the prompt, `batch`, source and date.
+    pub fn to_json(&self) -> Value {
+        let mut value = rates_json(&self.rates, 0);
+        let tiers = self.rates.starts().into_iter().map(|start| {
+            let mut tier = rates_json(&self.rates, start.saturating_add(1));
+            tier["above_tokens"] = json!(start);
+            tier
+        });
+        value["tiers"] = tiers.collect();
+        value["batch"] = self.batch.as_ref().map_or(Value::Null, |batch| rates_json(batch, 0));
+        value["model"] = json!(self.model);
+        value["provider"] = json!(self.provider);
+        value["url"] = json!(self.url);
+        value["source"] = json!(self.source.name);
+        value["date"] = json!(self.source.checked.map(|day| day.to_string()));
+        value
+    }
 }
 
-/// Longest prefix wins; the order is by family.
-const PRICES: &[Price] = &[
-    price("gpt-4o-mini", 150_000, 75_000, 600_000),
-    price("gpt-4o", 2_500_000, 1_250_000, 10_000_000),
-    price("gpt-4.1-nano", 100_000, 25_000, 400_000),
-    price("gpt-4.1-mini", 400_000, 100_000, 1_600_000),
-    price("gpt-4.1", 2_000_000, 500_000, 8_000_000),
-    price("gpt-5-nano", 50_000, 5_000, 400_000),
-    price("gpt-5-mini", 250_000, 25_000, 2_000_000),
-    price("gpt-5", 1_250_000, 125_000, 10_000_000),
-    price("o1", 15_000_000, 7_500_000, 60_000_000),
-    price("o3-mini", 1_100_000, 550_000, 4_400_000),
-    price("o3", 2_000_000, 500_000, 8_000_000),
-    price("o4-mini", 1_100_000, 275_000, 4_400_000),
-];
+fn rates_json(rates: &Rates, prompt: u64) -> Value {
+    let usd = |kind: &str| rates.get(kind).map(|rate| rate.at(prompt) as f64 / 1e9);
+    let mut value = json!({});
+    for kind in ["input", "output", "cached", "cache_write", "cache_write_1h", "reasoning"] {
+        value[kind] = json!(usd(kind));
+    }
+    // Some providers price the short write alone.
+    if value["cache_write"].is_null() {
+        value["cache_write"] = json!(usd("cache_write_5m"));
+    }
+    value
+}
 
-/// The cost of one attempt in micro-dollars, rounded up; absent for a model without a known price.
+/// Where the price table comes from.
+pub fn source() -> &'static Source {
+    table::source()
+}
+
+/// The cost of one attempt at today's prices in micro-dollars, rounded up; absent for a model without a known price.
 pub fn cost(model: &str, usage: &Usage) -> Option<u64> {
-    let price = PRICES.iter().filter(|p| model.starts_with(p.prefix)).max_by_key(|p| p.prefix.len())?;
-    let part = |tokens: Option<u64>, rate: u64| tokens.unwrap_or(0) * rate;
-    let micro = part(usage.input, price.input)
-        + part(usage.cache_write, price.input)
-        + part(usage.cached, price.cached)
-        + part(usage.output, price.output)
-        + part(usage.reasoning, price.output);
-    Some(micro.div_ceil(1_000_000))
+    cost_at(model, usage, SystemTime::now())
+}
+
+/// The cost of one attempt at the prices of a time.
+pub fn cost_at(model: &str, usage: &Usage, at: SystemTime) -> Option<u64> {
+    if let Some(row) = user_row(model, |row| !row.price.is_empty()) {
+        return Some(bill(&Rates::read(&row.price)?, usage));
+    }
+    table::find(model).map(|found| bill(found.model.rates(at), usage))
+}
+
+/// Bills a kind of token at its own price where it has one, else as what it is a kind of.
+fn bill(rates: &Rates, usage: &Usage) -> u64 {
+    let prompt = usage.prompt_total().unwrap_or(0);
+    let rate = |kind: &str| rates.get(kind).map(|rate| u128::from(rate.at(prompt)));
+    let (input, output) = (rate("input").unwrap_or(0), rate("output").unwrap_or(0));
+    let write = rate("cache_write").unwrap_or(input);
+    let parts = [
+        (usage.input, input),
+        (usage.cached, rate("cached").unwrap_or(input)),
+        (usage.cache_write, rate("cache_write_5m").unwrap_or(write)),
+        (usage.cache_write_1h, rate("cache_write_1h").unwrap_or(write)),
+        (usage.output, output),
+        (usage.reasoning, rate("reasoning").unwrap_or(output)),
+    ];
+    let sum = parts.iter().fold(0_u128, |sum, (tokens, rate)| {
+        sum.saturating_add(u128::from(tokens.unwrap_or(0)).saturating_mul(*rate))
+    });
+    // Billionths of a USD for a million tokens, to millionths of a USD.
+    u64::try_from(sum.div_ceil(1_000_000_000)).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use super::*;
 
+    /// 2026-11-30, noon.
+    fn noon() -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(20_787 * 86_400 + 43_200)
+    }
+
+    #[track_caller]
+    fn check(model: &str, input: Option<f64>) {
+        let price = Price::of(model, noon());
+        assert_eq!(price.and_then(|price| price.usd("input", 0)), input, "{model}");
+    }
+
     #[test]
-    fn the_longest_prefix_wins_and_unknown_models_have_no_price() {
-        let usage = Usage::from_totals(Some(1_000_000), Some(400_000), Some(100_000), None);
-        assert_eq!(cost("gpt-4o-mini-2024-07-18", &usage), Some(90_000 + 30_000 + 60_000));
-        assert_eq!(cost("gpt-4o-2024-08-06", &usage), Some(1_500_000 + 500_000 + 1_000_000));
-        assert_eq!(cost("simulated", &usage), None);
+    fn models_are_found_in_all_spellings() {
+        check("gpt-4o-mini-2024-07-18", Some(0.15));
+        check("openai/gpt-4o-2024-08-06", Some(2.5));
+        check("gpt-5.6-sol", Some(4.0));
+        check("GPT-6-Sol", Some(2.0));
+        check("azure/gpt-4o", Some(2.5));
+        check("claude-opus-4-7@20260101", Some(5.0));
+        check("anthropic/claude-opus-4-7", Some(5.0));
+        check("us.anthropic.claude-opus-4-7-20260101-v1:0", Some(5.5));
+        check("bedrock/us.anthropic.claude-opus-4-7-20260101-v1:0", Some(5.5));
+        check("global.anthropic.claude-opus-4-7", Some(5.0));
+        check("vertex_ai/claude-opus-4-7@default", Some(5.0));
+        check("publishers/anthropic/models/claude-opus-4-7", Some(5.0));
+        check("models/gemini-2.5-pro", Some(1.25));
+        check("gpt-5.2-20251211", Price::of("gpt-5.2-2025-12-11", noon()).and_then(|p| p.usd("input", 0)));
+    }
+
+    #[test]
+    fn what_is_not_known_has_no_price() {
+        for model in [
+            "",
+            "/",
+            "simulated",
+            "gpt-7",
+            "gpt-5.9",
+            "gpt-50",
+            "gpt-6.3-sol",
+            "claude-opus-6",
+            "claude-opus-4-70",
+            "gemini-9-pro",
+            "acme/gpt-4o",
+            "o9",
+            "openai/",
+            "é",
+            "a.b",
+            "openai/claude-opus-4-7",
+        ] {
+            check(model, None);
+        }
+        assert_eq!(cost(&"claude-".repeat(100_000), &Usage::default()), None);
+    }
+
+    #[test]
+    fn prices_depend_on_day_hour_and_length() {
+        let usage = Usage::from_totals(Some(100_000), None, None, None);
+        let day = |number: u64| UNIX_EPOCH + Duration::from_secs(number * 86_400);
+        assert_eq!(cost_at("gpt-5.6-sol", &usage, day(20_600)), Some(500_000));
+        assert_eq!(cost_at("gpt-5.6-sol", &usage, noon()), Some(400_000));
+        assert_eq!(cost_at("deepseek-v4-pro", &usage, noon()), Some(66_000));
+        assert_eq!(cost_at("deepseek-v4-pro", &usage, noon() - Duration::from_secs(3 * 3600)), Some(132_000));
+        let long = Usage::from_totals(Some(300_000), None, None, None);
+        assert_eq!(cost_at("gpt-5.6-sol", &long, noon()), Some(2_400_000));
+    }
+
+    #[test]
+    fn each_kind_of_token_has_its_price() {
+        let million = Some(1_000);
+        let usage = Usage {
+            input: million,
+            cached: million,
+            cache_write: million,
+            cache_write_1h: million,
+            output: million,
+            reasoning: million,
+        };
+        // 5 + 0.5 + 6.25 + 10 + 25 + 25 USD for a million of each.
+        assert_eq!(cost_at("claude-opus-4-7", &usage, noon()), Some(71_750));
+        assert_eq!(cost_at("claude-opus-4-7", &Usage::default(), noon()), Some(0));
+        let huge = Usage { input: Some(u64::MAX), output: Some(u64::MAX), ..Usage::default() };
+        assert_eq!(cost_at("claude-opus-4-7", &huge, noon()), Some(u64::MAX));
+    }
+
+    #[test]
+    fn prices_of_the_user_come_first() {
+        let file = "[test-private]\ninput = 1.5\noutput = 6\n";
+        lacon_models::add_rows(lacon_models::read_rows(file).expect("a good file"));
+        let usage = Usage::from_totals(Some(1_000_000), Some(1_000_000), Some(1_000_000), None);
+        assert_eq!(cost("gate/test-private-2", &usage), Some(7_500_000));
+        check("test-private", Some(1.5));
     }
 }

@@ -203,6 +203,9 @@ pub struct Tokens {
     pub prompt: u64,
     /// Of these, read from the provider's cache; absent when never reported.
     pub cached: Option<u64>,
+    /// Of the prompt tokens, written to the provider's cache; absent when never reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
     /// Completion tokens, reasoning included.
     pub completion: u64,
     /// Of these, hidden reasoning; absent when never reported.
@@ -226,6 +229,12 @@ pub struct Call {
     pub prompt: Option<u64>,
     /// Cached prompt tokens as reported.
     pub cached: Option<u64>,
+    /// Prompt tokens written to the provider's cache for its usual time, as reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+    /// The same for an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<u64>,
     /// Completion tokens as reported.
     pub completion: Option<u64>,
     /// Reasoning tokens as reported.

@@ -8,7 +8,7 @@ use crate::meter;
 use crate::offload::Store;
 use crate::receipt::PassReport;
 use crate::request::{Edit, Request as Wire, RequestOptions, splice};
-use lacon_tokens::{Encoding, Exactness, ModelEncoding, RequestCount, count_schema, count_tools, is_system};
+use lacon_tokens::{Encoding, ModelEncoding, RequestCount, count_schema, count_tools, is_system};
 use serde_json::{Map, Value};
 
 /// A compressed list of messages.
@@ -114,7 +114,7 @@ pub fn count(
 }
 
 fn total(messages: &[Value], encoding: &'static Encoding) -> Result<usize> {
-    let model = ModelEncoding { encoding, how: Exactness::Exact, warning: None };
+    let model = ModelEncoding::from(encoding);
     count(messages, &[], None, &model).map(|counted| counted.total)
 }
 

@@ -4,14 +4,15 @@
 //! shared material comes first in one order, and role-specific text follows. Nothing is reworded: [`shared_first`]
 //! moves whole segments, [`volatile_last`] whole lines.
 
+mod cache;
 mod refer;
 mod volatile;
 
+pub use cache::{Cache, CacheMarks, Predicted, Sent, Shape, marks_for, net_saving, predict};
 pub use refer::{Reference, follow, refer};
 pub use volatile::{Moved, put_back, volatile_last};
 
 use crate::prompt::{Message, Prompt, Role, Segment};
-use lacon_tokens::Encoding;
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 
@@ -218,74 +219,4 @@ fn push(messages: &mut Vec<Message>, role: Role, segment: &Segment, fixed: usize
         Some(last) if open => last.segments.push(segment.clone()),
         _ => messages.push(Message::new(role, vec![segment.clone()])),
     }
-}
-
-/// How a provider caches and charges, relative to its price of uncached input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CacheProfile {
-    /// Shortest prefix that is cached, in tokens.
-    pub min_prefix: usize,
-    /// Cached prefixes are multiples of so many tokens.
-    pub block: usize,
-    /// Price of a cached token, in thousandths of an uncached one.
-    pub read_permille: u64,
-    /// Price of a token that is written to the cache, in thousandths.
-    pub write_permille: u64,
-}
-
-impl CacheProfile {
-    /// OpenAI: prefixes of 1,024 tokens and more in steps of 128; reads at a tenth, writes free.
-    pub const OPENAI: CacheProfile =
-        CacheProfile { min_prefix: 1024, block: 128, read_permille: 100, write_permille: 1000 };
-    /// Anthropic: 1,024 tokens and more; reads at a tenth, writes at five quarters.
-    pub const ANTHROPIC: CacheProfile =
-        CacheProfile { min_prefix: 1024, block: 1, read_permille: 100, write_permille: 1250 };
-    /// A provider that caches nothing.
-    pub const NONE: CacheProfile =
-        CacheProfile { min_prefix: usize::MAX, block: 1, read_permille: 1000, write_permille: 1000 };
-}
-
-/// Predicted effect of caching on one request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Predicted {
-    /// Tokens of the request.
-    pub prompt: usize,
-    /// Tokens that an earlier request has left in the cache.
-    pub cached: usize,
-    /// Cost of the request, in thousandths of an uncached token.
-    pub cost_permille: u64,
-}
-
-/// Predicts hits and cost of requests in sending order, each against all earlier ones.
-///
-/// Entries are assumed to live as long as the list; a caller that knows the times splits the list at the provider's
-/// time to live.
-#[must_use]
-pub fn predict(prompts: &[Prompt], profile: CacheProfile, encoding: &'static Encoding) -> Vec<Predicted> {
-    let mut sent: Vec<String> = Vec::new();
-    let mut out = Vec::new();
-    for prompt in prompts {
-        let text: String = stretches(prompt).iter().map(|stretch| stretch.text.as_str()).collect();
-        let tokens = prompt.count(encoding);
-        let longest = sent.iter().map(|earlier| common_bytes(&text, earlier)).max().unwrap_or(0);
-        let shared = encoding.count(&text[..longest]).min(tokens);
-        let cached = if shared < profile.min_prefix { 0 } else { shared - shared % profile.block };
-        // What can be read again later is written now: everything that is not read, once it is long enough.
-        let fresh = (tokens - cached) as u64;
-        let write = if tokens >= profile.min_prefix { profile.write_permille } else { 1000 };
-        let cost_permille = cached as u64 * profile.read_permille + fresh * write;
-        out.push(Predicted { prompt: tokens, cached, cost_permille });
-        sent.push(text);
-    }
-    out
-}
-
-/// Returns the net saving of a change minus its lost cache hits, in thousandths of an uncached token; negative if the
-/// change does not repay the cache that it breaks.
-#[must_use]
-pub fn net_saving(before: &[Predicted], after: &[Predicted]) -> i64 {
-    let cost = |list: &[Predicted]| {
-        list.iter().map(|p| i64::try_from(p.cost_permille).unwrap_or(i64::MAX)).sum::<i64>()
-    };
-    cost(before) - cost(after)
 }

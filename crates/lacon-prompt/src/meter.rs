@@ -48,10 +48,8 @@ impl Metered {
             Exactness::Exact => Exactness::Framed,
             how => how,
         };
-        let total = self.total();
-        let total = model.encoding.estimator().map_or(total, |known| known.estimate_from(total).tokens);
         RequestCount {
-            total,
+            total: model.of(self.total()).tokens,
             messages: self.texts,
             framing: self.framing,
             tools: self.tools,

@@ -1,6 +1,6 @@
 //! A prompt as data: messages of typed segments, and their tools.
 
-use lacon_tokens::{ChatMessage, Encoding, Exactness, ModelEncoding, Request, count_request};
+use lacon_tokens::{ChatMessage, Encoding, ModelEncoding, Request, count_request};
 use serde_json::Value;
 
 /// Who speaks in a message.
@@ -171,7 +171,7 @@ impl Prompt {
                 tool_calls,
             })
             .collect();
-        let model = ModelEncoding { encoding, how: Exactness::Exact, warning: None };
+        let model = ModelEncoding::from(encoding);
         let request = Request { messages: &messages, tools: &self.tools, ..Request::default() };
         count_request(&model, &request).total
     }

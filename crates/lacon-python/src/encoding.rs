@@ -166,15 +166,10 @@ pub fn exact_for(model: &str) -> PyResult<&'static lacon_tokens::Encoding> {
         Exactness::Exact => Ok(found.encoding),
         Exactness::Calibrated => Err(inexact(model, found.warning.as_deref().unwrap_or_default())),
         // The warning of an estimate says what counted it; nothing is counted here.
-        _ if lacon_tokens::FAMILIES
-            .iter()
-            .any(|family| model.to_ascii_lowercase().contains(family.prefix)) =>
-        {
-            Err(inexact(
-                model,
-                &format!("{model:?} has a vocabulary of its own, which is not in this package"),
-            ))
-        }
+        _ if lacon_models::encoding_of(&lacon_models::plain_name(model)).is_some() => Err(inexact(
+            model,
+            &format!("{model:?} has a vocabulary of its own, which is not in this package"),
+        )),
         _ => Err(inexact(model, &format!("the model {model:?} is not known"))),
     }
 }

@@ -350,7 +350,7 @@ pub fn count_messages(
         || lacon_prompt::chat::count(&messages, &tools, schema.as_ref(), &found),
         of_prompt,
     )?;
-    let range = found.encoding.estimator().map(|estimator| {
+    let range = found.estimator.as_ref().map(|estimator| {
         let total = counted.total as f64;
         (
             (total * (1.0 - estimator.error)).floor() as usize,

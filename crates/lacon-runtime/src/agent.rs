@@ -3,13 +3,14 @@
 use std::{sync::OnceLock, time::Duration};
 
 use lacon_llm::{
-    Error, ErrorKind, Finish, Message, Outcome, Request, Response, StreamEvent, Tags, ToolCall, ToolChoice,
-    Usage, count_prompt,
+    Cut, Error, ErrorKind, Finish, Message, Outcome, Request, Response, Reuse, StreamEvent, Tags, ToolCall,
+    ToolChoice, Usage, count_prompt,
 };
 use lacon_monitor::{
     CallFact, ToolFact, prices,
     record::{self},
 };
+use lacon_tokens::{EncodingName, ModelEncoding};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -53,12 +54,19 @@ pub struct Answer {
 /// What the client says, and [`ErrorKind::Malformed`] when there is no text after the last round.
 pub async fn ask(run: &Run, ask: Ask) -> Result<Answer, Error> {
     let mut request = ask.request;
+    // Messages of the call before.
+    let mut sent = 0_usize;
     for round in 0..=ask.tool_rounds {
         let last = round == ask.tool_rounds;
         if last && ask.tool_rounds > 0 {
             request.tool_choice = ToolChoice::None;
+            if let (Reuse::Grows(_), Some(end)) = (&request.reuse, sent.checked_sub(1)) {
+                // Nobody reads the end of the last call: it reads what the one before has left, and writes no more.
+                request.reuse = Reuse::Siblings(vec![Cut::end_of(end)]);
+            }
         }
         let response = call(run, &ask.role, ask.first_turn + round, &mut request).await?;
+        sent = request.messages.len();
         if response.tool_calls.is_empty() || last {
             if response.text.trim().is_empty() && (response.tool_calls.is_empty() || ask.tool_rounds > 0) {
                 return Err(Error::new(
@@ -181,6 +189,7 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     }
     match &result {
         Ok(response) => {
+            learn(request, response, counted, options.counter.ready().await);
             response.warnings.iter().for_each(|w| run.ledger.warn(w.clone()));
             let mut fact = CallFact::answered(role, turn, start, digest(), Some(counted as u64), response);
             // The clock of the run is the one that the books are kept by.
@@ -294,4 +303,15 @@ pub async fn fetch(
     }
     run.ledger.tool(fact);
     result.map(|(text, _)| text.text)
+}
+
+/// Compares the count of a prompt with what the provider billed for it. An answer of several attempts has several bills.
+fn learn(request: &Request, response: &Response, counted: usize, with: &ModelEncoding) {
+    if with.encoding.name() != EncodingName::O200kBase.as_str() || response.attempts.len() > 1 {
+        return;
+    }
+    let Some(billed) = response.usage.and_then(|usage| usage.prompt_total()) else { return };
+    let plain =
+        with.estimator.as_ref().map_or(counted, |known| (counted as f64 / known.factor).round() as usize);
+    lacon_tokens::learn(&request.model, plain, billed);
 }

@@ -8,6 +8,7 @@ pub mod agent;
 pub mod config;
 pub mod http_tools;
 pub mod journal;
+pub mod reuse;
 pub mod run;
 pub mod settings;
 pub mod shared_cache;

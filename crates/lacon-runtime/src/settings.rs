@@ -84,6 +84,20 @@ pub const SETTINGS: &[Setting] = &[
         "models of single roles, role=model; they override quick_model and deep_model",
     ),
     setting(
+        "models.file",
+        Kind::Text,
+        "",
+        "LACON_MODELS_FILE",
+        "file with models of your own: encodings, context lengths and prices",
+    ),
+    setting(
+        "models.learn",
+        Kind::Bool,
+        "true",
+        "LACON_MODELS_LEARN",
+        "correct estimates of token counts by what providers bill, from one run to the next",
+    ),
+    setting(
         "llm.effort",
         Kind::List,
         "",
@@ -503,6 +517,13 @@ pub const SETTINGS: &[Setting] = &[
         "wall seconds per simulated second",
     ),
     setting("sim.noise", Kind::Bool, "true", "LACON_SIM_NOISE", "scatter durations as recorded"),
+    setting(
+        "sim.cache_rule",
+        Kind::Choice(&["openai-5.5", "openai-5.6", "anthropic", "gemini", "model"]),
+        "openai-5.5",
+        "SIM_CACHE_RULE",
+        "rule of the simulated prompt cache; model means that of the model",
+    ),
     setting(
         "sim.faults",
         Kind::List,

@@ -10,8 +10,13 @@ use lacon_llm::{
     Attempt, BoxFuture, Client, ClientInfo, Error, ErrorKind, Finish, Malformed, Outcome, Request, Response,
     Role, StreamEvent, Timeout, ToolCall, ToolChoice, Usage, count_prompt,
 };
+use lacon_models::{CacheKind, CacheRow, cache_of, cache_rule, plain_name};
+use lacon_prompt::{
+    layout::{self, Cache, Sent},
+    prompt::{self, Prompt, Segment},
+};
 use lacon_tokens::{Encoding, ModelEncoding, for_model};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -47,20 +52,28 @@ pub struct SimOptions {
     pub noise: bool,
     /// What goes wrong.
     pub faults: Faults,
+    /// The rule of the prompt cache; without one, that of the model.
+    pub cache_rule: Option<&'static CacheRow>,
 }
 
 impl Default for SimOptions {
     fn default() -> Self {
-        Self { seed: 1, profile: Profile::Typical, time_scale: 0.02, noise: true, faults: Faults::default() }
+        Self {
+            seed: 1,
+            profile: Profile::Typical,
+            time_scale: 0.02,
+            noise: true,
+            faults: Faults::default(),
+            cache_rule: cache_rule("openai-5.5"),
+        }
     }
 }
 
 /// How long a stalled call stays silent before the simulated idle time-out ends it, in simulated seconds.
 const STALL_S: f64 = 30.0;
-/// Prefix caching as providers document it: from 1,024 tokens in steps of 128.
-const CACHE_FROM: usize = 1024;
-const CACHE_STEP: usize = 128;
-const CACHE_ENTRIES: usize = 100_000;
+
+/// Calls that are numbered before counting begins anew.
+const CALLS: usize = 100_000;
 
 /// A simulated model; clones share what was said and cached.
 #[derive(Clone)]
@@ -76,8 +89,9 @@ pub struct SimClient {
 struct State {
     /// Calls so far by (run, role, has tool results): the number of a call is part of its draw.
     calls: HashMap<(String, String, bool), u64>,
-    /// Prefix digest → when its first reader had its first token.
-    prefixes: HashMap<[u8; 16], Instant>,
+    cache: Cache,
+    /// When the cache was first asked.
+    since: Option<Instant>,
 }
 
 impl SimClient {
@@ -106,36 +120,40 @@ impl SimClient {
         self.model().encoding
     }
 
-    /// Tokens of the longest prefix that an earlier call has sent, and remembers this call's prefixes.
-    fn cached(&self, request: &Request, ready: Instant) -> usize {
-        let text: String =
-            request.messages.iter().map(|m| format!("{}\n{}\n", m.role.as_str(), m.content)).collect();
-        let ids = self.encoding().encode(&text);
+    /// Usage of a prompt by the rule of the cache: what is read, and what is written and billed for it.
+    fn metered(&self, request: &Request, prompt: usize, completion: usize, first_s: f64) -> Usage {
+        let plain = cache_of(&plain_name(&request.model));
+        let Some(rule) = self.options.cache_rule.or(plain) else {
+            return Usage::from_totals(Some(prompt as u64), None, Some(completion as u64), None);
+        };
+        let marks = request.cache_marks(rule).unwrap_or_default();
+        let as_sent = as_prompt(request);
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if state.prefixes.len() > CACHE_ENTRIES {
-            state.prefixes.clear();
-        }
-        let mut hash = blake3::Hasher::new();
-        let mut hit = 0;
-        let mut unbroken = true;
         let now = Instant::now();
-        for (i, block) in ids.chunks_exact(CACHE_STEP).enumerate() {
-            block.iter().for_each(|id| {
-                hash.update(&id.to_le_bytes());
-            });
-            let n = (i + 1) * CACHE_STEP;
-            if n < CACHE_FROM {
-                continue;
-            }
-            let mut key = [0; 16];
-            key.copy_from_slice(&hash.finalize().as_bytes()[..16]);
-            unbroken &= state.prefixes.get(&key).is_some_and(|since| *since <= now);
-            state.prefixes.entry(key).or_insert(ready);
-            if unbroken {
-                hit = n;
-            }
+        let since = *state.since.get_or_insert(now);
+        // Without a scale nothing takes time, and what was sent before can be read.
+        let (scale, first_s) = match self.options.time_scale {
+            scale if scale > 0.0 => (scale, first_s),
+            _ => (1.0, 0.0),
+        };
+        let at_s = now.saturating_duration_since(since).as_secs_f64() / scale;
+        let sent = Sent {
+            prompt: &as_sent,
+            marks: layout::CacheMarks {
+                after: marks.cuts.iter().map(|cut| (cut.message, cut.byte)).collect(),
+                only: marks.only,
+            },
+            scope: &request.model,
+            at_s,
+            ready_s: at_s + first_s,
+        };
+        let predicted = state.cache.send(&sent, rule, self.encoding());
+        let cached = Some(predicted.cached.min(prompt) as u64);
+        let usage = Usage::from_totals(Some(prompt as u64), cached, Some(completion as u64), None);
+        match rule.kind {
+            CacheKind::Automatic => usage,
+            _ => usage.with_written(Some(predicted.written as u64), None),
         }
-        hit
     }
 
     fn scaled(&self, seconds: f64) -> Duration {
@@ -156,7 +174,7 @@ impl SimClient {
             .any(|m| m.role == Role::Tool || (m.role == Role::User && m.content.starts_with("Tool result:")));
         let n = {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if state.calls.len() > CACHE_ENTRIES {
+            if state.calls.len() > CALLS {
                 state.calls.clear();
             }
             let n = state.calls.entry((tags.run.clone(), tags.role.clone(), follow_up)).or_default();
@@ -211,9 +229,7 @@ impl SimClient {
         };
         let u = if self.options.noise { self.draw(&format!("latency/{key}")) } else { 0.5 };
         let (first_s, total_s) = latency::call_seconds(self.options.profile, quick, prompt, completion, u);
-        let cached = self.cached(request, began + self.scaled(first_s));
-        let usage =
-            Usage::from_totals(Some(prompt as u64), Some(cached as u64), Some(completion as u64), None);
+        let usage = self.metered(request, prompt, completion, first_s);
         let attempt = |end: Duration, outcome: Outcome, error: Option<&str>, usage| Attempt {
             start: Duration::ZERO,
             connected: None,
@@ -393,5 +409,31 @@ impl Client for SimClient {
 
     fn describe(&self) -> ClientInfo {
         ClientInfo { provider: "simulator".into(), base_url: String::new(), simulated: true }
+    }
+}
+
+/// The request as the cache sees it.
+fn as_prompt(request: &Request) -> Prompt {
+    let message = |message: &lacon_llm::Message| {
+        let role = match message.role {
+            Role::System => prompt::Role::System,
+            Role::User => prompt::Role::User,
+            Role::Assistant => prompt::Role::Assistant,
+            Role::Tool => prompt::Role::Tool,
+        };
+        let call = |call: &ToolCall| prompt::ToolCall {
+            id: call.id.clone(),
+            name: call.name.clone(),
+            arguments: call.arguments.clone(),
+        };
+        prompt::Message {
+            tool_calls: message.tool_calls.iter().map(call).collect(),
+            ..prompt::Message::new(role, vec![Segment::data("", message.content.clone())])
+        }
+    };
+    let tool = |tool: &lacon_llm::ToolSpec| json!({"name": tool.name, "description": tool.description, "parameters": tool.parameters});
+    Prompt {
+        messages: request.messages.iter().map(message).collect(),
+        tools: request.tools.iter().map(tool).collect(),
     }
 }

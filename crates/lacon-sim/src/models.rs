@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use lacon_llm::{
-    Effort, Finish, JsonSchema, Message, Request, Response, Role, Tags, ToolCall, ToolChoice, ToolSpec, Usage,
+    Cut, Effort, Finish, JsonSchema, Message, Request, Response, Reuse, Role, Tags, ToolCall, ToolChoice,
+    ToolSpec, Usage,
 };
 use serde_json::{Value, json};
 
@@ -104,6 +105,7 @@ pub fn read(
     if request.messages.is_empty() {
         return Err("the request has no messages".into());
     }
+    request.reuse = reuse(dialect, &value);
     let tools = list(&value, "tools");
     let wants_search = tools.iter().any(|t| text(t, "type").starts_with("web_search"));
     let schema = |t: &Value, name: &str| t.get(name).cloned().unwrap_or_else(|| json!({"type": "object"}));
@@ -197,12 +199,55 @@ fn list(value: &Value, name: &str) -> Vec<Value> {
 }
 
 /// A text, or the texts of parts.
+/// What the request tells the prompt cache.
+fn reuse(dialect: Dialect, value: &Value) -> Reuse {
+    let (mut cuts, mut is_anthropic) = (Vec::new(), false);
+    // Where a message of the dialect begins among the request's.
+    let mut at = 0;
+    let mut mark = |at: usize, parts: &Value, one_each: bool| {
+        let (mut byte, mut n) = (0, 0);
+        for part in parts.as_array().into_iter().flatten() {
+            byte += part["text"].as_str().map_or(0, str::len);
+            if part["cache_control"].is_object() || part["prompt_cache_breakpoint"].is_object() {
+                is_anthropic |= part["cache_control"].is_object();
+                cuts.push(if one_each { Cut::end_of(at + n) } else { Cut { message: at, byte } });
+            }
+            n += 1;
+        }
+    };
+    match dialect {
+        Dialect::Messages => {
+            let system = value.get("system").unwrap_or(&Value::Null);
+            mark(0, system, false);
+            at += usize::from(!joined(system).is_empty());
+            for turn in list(value, "messages") {
+                let is_user = text(&turn, "role") != "assistant";
+                mark(at, &turn["content"], is_user);
+                at += anthropic_turn(&turn).len();
+            }
+        }
+        Dialect::Chat | Dialect::Responses => {
+            at += usize::from(value.get("instructions").is_some_and(|text| !joined(text).is_empty()));
+            let key = if dialect == Dialect::Chat { "messages" } else { "input" };
+            for (i, message) in list(value, key).iter().enumerate() {
+                mark(at + i, &message["content"], false);
+            }
+        }
+        Dialect::Gemini | Dialect::Ollama => {}
+    }
+    let only = value["prompt_cache_options"]["mode"] == "explicit";
+    match (cuts.is_empty(), only || is_anthropic) {
+        (true, true) => Reuse::Alone,
+        (true, false) => Reuse::Unknown,
+        (false, true) => Reuse::Siblings(cuts),
+        (false, false) => Reuse::Grows(cuts),
+    }
+}
+
 fn joined(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Array(parts) => {
-            parts.iter().filter_map(|p| p.get("text").and_then(Value::as_str)).collect::<Vec<_>>().join("\n")
-        }
+        Value::Array(parts) => parts.iter().filter_map(|p| p.get("text").and_then(Value::as_str)).collect(),
         _ => String::new(),
     }
 }
@@ -364,11 +409,24 @@ fn counts(incoming: &Incoming, usage: Option<Usage>) -> (u64, u64, u64, u64) {
     (usage.prompt_total().unwrap_or(0), usage.cached.unwrap_or(0), said + reasoning, reasoning)
 }
 
+fn written(usage: Option<Usage>) -> u64 {
+    usage.and_then(|usage| usage.cache_write).unwrap_or(0)
+}
+
+/// Parts of the prompt tokens; a rule without paid writes reports none.
+fn details(cached: u64, usage: Option<Usage>) -> Value {
+    let mut details = json!({"cached_tokens": cached});
+    if let Some(written) = usage.and_then(|usage| usage.cache_write) {
+        details["cache_write_tokens"] = json!(written);
+    }
+    details
+}
+
 fn chat_usage(incoming: &Incoming, usage: Option<Usage>) -> Value {
     let (prompt, cached, completion, reasoning) = counts(incoming, usage);
     json!({
         "prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion,
-        "prompt_tokens_details": {"cached_tokens": cached},
+        "prompt_tokens_details": details(cached, usage),
         "completion_tokens_details": {"reasoning_tokens": reasoning},
     })
 }
@@ -418,7 +476,7 @@ pub fn whole(incoming: &Incoming, answer: &Response) -> Value {
             let mut value = json!({"id": id(incoming), "object": "response", "model": model,
                 "status": if cut { "incomplete" } else { "completed" }, "output": output,
                 "usage": {"input_tokens": prompt, "output_tokens": completion, "total_tokens": prompt + completion,
-                    "input_tokens_details": {"cached_tokens": cached},
+                    "input_tokens_details": details(cached, answer.usage),
                     "output_tokens_details": {"reasoning_tokens": reasoning}}});
             if cut {
                 value["incomplete_details"] = json!({"reason": "max_output_tokens"});
@@ -438,8 +496,9 @@ pub fn whole(incoming: &Incoming, answer: &Response) -> Value {
             );
             json!({"id": id(incoming), "type": "message", "role": "assistant", "model": model, "content": content,
                 "stop_reason": stop_reason(answer),
-                "usage": {"input_tokens": prompt - cached.min(prompt), "cache_read_input_tokens": cached,
-                    "cache_creation_input_tokens": 0, "output_tokens": completion}})
+                "usage": {"input_tokens": prompt.saturating_sub(cached).saturating_sub(written(answer.usage)),
+                    "cache_read_input_tokens": cached,
+                    "cache_creation_input_tokens": written(answer.usage), "output_tokens": completion}})
         }
         Dialect::Gemini => {
             let mut parts = Vec::new();

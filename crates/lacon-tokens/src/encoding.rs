@@ -9,7 +9,6 @@ use std::sync::Arc;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use crate::error::Error;
-use crate::estimate::Estimator;
 use crate::pieces::Pieces;
 use crate::pretokenize::Pattern;
 use crate::simd::Vectors;
@@ -27,8 +26,6 @@ pub struct Encoding {
     vocabulary: Arc<Vocabulary>,
     specials: Arc<Specials>,
     pieces: Pieces,
-    /// The estimator, for a model without a public vocabulary.
-    estimator: Option<&'static Estimator>,
     /// Ids that differ from the vocabulary's own numbers.
     ids: Option<Arc<Ids>>,
     /// Whether text is normalized to Unicode form C first.
@@ -68,16 +65,7 @@ impl Encoding {
     ) -> Self {
         let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
         let specials = Arc::new(Specials::new(specials));
-        Self {
-            name: name.to_owned(),
-            pattern,
-            vocabulary,
-            specials,
-            pieces,
-            estimator: None,
-            ids: None,
-            nfc: false,
-        }
+        Self { name: name.to_owned(), pattern, vocabulary, specials, pieces, ids: None, nfc: false }
     }
 
     pub(crate) fn with_ids(self, ids: Ids, nfc: bool) -> Self {
@@ -155,16 +143,6 @@ impl Encoding {
     pub fn with_vectors(&self, vectors: Vectors) -> Self {
         let vectors = vectors.min(Vectors::detect());
         Self { pieces: Pieces::new(self.pattern, vectors, &self.vocabulary), ..self.clone() }
-    }
-
-    /// Returns the same encoding as the base of an estimate; its own counts do not change.
-    pub(crate) fn with_estimator(&self, estimator: &'static Estimator) -> Self {
-        Self { estimator: Some(estimator), ..self.clone() }
-    }
-
-    /// Returns the estimator of the model that this encoding stands in for.
-    pub fn estimator(&self) -> Option<&'static Estimator> {
-        self.estimator
     }
 
     /// Counts the tokens of `text` as ordinary text.

@@ -52,13 +52,15 @@ pub enum Error {
         /// Line number from 1.
         line: usize,
     },
-    /// A line of a model table is malformed.
-    #[error("models line {line} is not `PREFIX = ENCODING`: {text:?}")]
-    ModelLine {
+    /// A line of a file of models is malformed.
+    #[error("models line {line}: {why}: {text:?}")]
+    ModelsFile {
         /// Line number from 1.
         line: usize,
         /// The line.
         text: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// The vocabulary has more tokens than token numbers allow.
     #[error("vocabulary has {n_tokens} tokens, limit is {limit}")]

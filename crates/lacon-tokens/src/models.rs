@@ -1,14 +1,13 @@
 //! The encoding of each model, and how exact its counts are.
 //!
-//! Families match by the longest prefix of the model's name. [`FAMILIES`] is the list to edit, and [`add_models`] adds
-//! to it at run time. OpenAI's names come from `model.py` of tiktoken 0.14.
+//! The rows are those of `lacon-models`, or of the user's file ([`add_models`]).
 
-use std::sync::{Mutex, OnceLock, PoisonError};
+use lacon_models::{EncodingRow, encoding_of, plain_name};
 
 use crate::encoding::Encoding;
 use crate::encodings::{EncodingName, encoding};
 use crate::error::Error;
-use crate::estimate::{ESTIMATORS, Estimator};
+use crate::estimate::Estimator;
 
 /// How exact a count is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,6 +41,8 @@ pub struct ModelEncoding {
     pub encoding: &'static Encoding,
     /// How exact a count of plain text is.
     pub how: Exactness,
+    /// What turns a count of the encoding into an estimate, for a model without a public vocabulary.
+    pub estimator: Option<Estimator>,
     /// Why the count is not exact, if it is not.
     pub warning: Option<String>,
 }
@@ -57,119 +58,42 @@ pub struct ModelCount {
     pub range: Option<(usize, usize)>,
 }
 
+impl From<&'static Encoding> for ModelEncoding {
+    fn from(encoding: &'static Encoding) -> Self {
+        Self { encoding, how: Exactness::Exact, estimator: None, warning: None }
+    }
+}
+
 impl ModelEncoding {
     /// Counts `text` for the model.
     pub fn count(&self, text: &str) -> ModelCount {
-        match self.encoding.estimator() {
-            Some(estimator) => {
-                let estimate = estimator.estimate(text);
-                let range = Some((estimate.low, estimate.high));
-                ModelCount { tokens: estimate.tokens, how: self.how, range }
-            }
-            None => ModelCount { tokens: self.encoding.count(text), how: self.how, range: None },
-        }
+        self.of(self.encoding.count(text))
+    }
+
+    /// Returns what a count of the encoding is worth for the model.
+    pub fn of(&self, tokens: usize) -> ModelCount {
+        let Some(estimator) = &self.estimator else {
+            return ModelCount { tokens, how: self.how, range: None };
+        };
+        let estimate = estimator.estimate_from(tokens);
+        ModelCount { tokens: estimate.tokens, how: self.how, range: Some((estimate.low, estimate.high)) }
     }
 }
 
-/// A family of models that share an encoding.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Family {
-    /// Prefix of the model names, in lower case and without a provider's path.
-    pub prefix: &'static str,
-    /// How it is counted.
-    pub encoding: EncodingName,
-    /// How exact the count is.
-    pub how: Exactness,
-}
-
-const fn exact(prefix: &'static str, encoding: EncodingName) -> Family {
-    Family { prefix, encoding, how: Exactness::Exact }
-}
-
-const fn other(prefix: &'static str) -> Family {
-    Family { prefix, encoding: EncodingName::O200kBase, how: Exactness::Heuristic }
-}
-
-/// The table to edit. The longest matching prefix wins, so its order is only for readers.
-pub static FAMILIES: &[Family] = &[
-    exact("gpt-5", EncodingName::O200kBase),
-    exact("gpt-4.5", EncodingName::O200kBase),
-    exact("gpt-4.1", EncodingName::O200kBase),
-    exact("gpt-4o", EncodingName::O200kBase),
-    exact("chatgpt-4o", EncodingName::O200kBase),
-    exact("codex-mini", EncodingName::O200kBase),
-    exact("computer-use-preview", EncodingName::O200kBase),
-    exact("o1", EncodingName::O200kBase),
-    exact("o3", EncodingName::O200kBase),
-    exact("o4-mini", EncodingName::O200kBase),
-    exact("gpt-oss", EncodingName::O200kHarmony),
-    exact("gpt-4", EncodingName::Cl100kBase),
-    exact("gpt-3.5", EncodingName::Cl100kBase),
-    exact("gpt-35", EncodingName::Cl100kBase),
-    exact("davinci-002", EncodingName::Cl100kBase),
-    exact("babbage-002", EncodingName::Cl100kBase),
-    exact("text-embedding-ada-002", EncodingName::Cl100kBase),
-    exact("text-embedding-3", EncodingName::Cl100kBase),
-    exact("text-davinci-003", EncodingName::P50kBase),
-    exact("text-davinci-002", EncodingName::P50kBase),
-    exact("code-davinci", EncodingName::P50kBase),
-    exact("code-cushman", EncodingName::P50kBase),
-    exact("davinci-codex", EncodingName::P50kBase),
-    exact("cushman-codex", EncodingName::P50kBase),
-    exact("text-davinci-edit", EncodingName::P50kEdit),
-    exact("code-davinci-edit", EncodingName::P50kEdit),
-    exact("text-davinci-001", EncodingName::R50kBase),
-    exact("text-curie", EncodingName::R50kBase),
-    exact("text-babbage", EncodingName::R50kBase),
-    exact("text-ada", EncodingName::R50kBase),
-    exact("text-similarity", EncodingName::R50kBase),
-    exact("text-search", EncodingName::R50kBase),
-    exact("code-search", EncodingName::R50kBase),
-    exact("davinci", EncodingName::R50kBase),
-    exact("curie", EncodingName::R50kBase),
-    exact("babbage", EncodingName::R50kBase),
-    exact("ada", EncodingName::R50kBase),
-    exact("gpt2", EncodingName::R50kBase),
-    exact("gpt-2", EncodingName::R50kBase),
-    other("llama"),
-    other("qwen"),
-    other("mistral"),
-    other("deepseek"),
-];
-
-/// Families added by the user: prefix and encoding.
-static ADDED: Mutex<Vec<(String, EncodingName)>> = Mutex::new(Vec::new());
-
-/// Adds families from lines `PREFIX = ENCODING`, for this process, and returns how many.
-///
-/// They take precedence over [`FAMILIES`] and the estimators, the longest prefix first, and count as exact. Empty lines
-/// and lines that start with `#` are skipped. If a line is malformed, none is added.
-pub fn add_models(table: &str) -> Result<usize, Error> {
-    let mut added = Vec::new();
-    for (index, text) in table.lines().enumerate() {
-        let text = text.trim();
-        if text.is_empty() || text.starts_with('#') {
-            continue;
-        }
-        let bad = || Error::ModelLine { line: index + 1, text: text.to_owned() };
-        let (prefix, name) = text.split_once('=').ok_or_else(bad)?;
-        let plain = |part: &str| part.trim().trim_matches('"').to_owned();
-        let (prefix, name) = (plain(prefix).to_ascii_lowercase(), plain(name));
-        if prefix.is_empty() {
-            return Err(bad());
-        }
-        added.push((prefix, name.parse()?));
+/// Adds models of a user's file for this process, and returns how many. They come before the table's, the longest name
+/// first, and their counts are exact. If a line is malformed, none is added. [`lacon_models::read_rows`] has the format.
+pub fn add_models(file: &str) -> Result<usize, Error> {
+    let rows = lacon_models::read_rows(file).map_err(|fault| Error::ModelsFile {
+        line: fault.line,
+        text: fault.text,
+        why: fault.why,
+    })?;
+    for name in rows.iter().filter_map(|row| row.encoding.as_deref()) {
+        name.parse::<EncodingName>()?;
     }
-    let n = added.len();
-    ADDED.lock().unwrap_or_else(PoisonError::into_inner).append(&mut added);
+    let n = rows.len();
+    lacon_models::add_rows(rows);
     Ok(n)
-}
-
-/// Returns the encoding that the user gave to a plain model name.
-fn added(plain: &str) -> Option<EncodingName> {
-    let added = ADDED.lock().unwrap_or_else(PoisonError::into_inner);
-    let fits = added.iter().filter(|(prefix, _)| plain.starts_with(prefix.as_str()));
-    fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, name)| *name)
 }
 
 /// Returns the encoding of a model: by family, else `o200k_base` with a warning.
@@ -177,60 +101,53 @@ fn added(plain: &str) -> Option<EncodingName> {
 /// A fine-tuned name (`ft:gpt-4o:org`) and a provider's path (`openai/gpt-4o`) count as the model they end with.
 #[track_caller]
 pub fn for_model(model: &str) -> ModelEncoding {
-    let plain = plain_name(model);
-    if let Some(name) = added(&plain) {
-        return ModelEncoding { encoding: encoding(name), how: Exactness::Exact, warning: None };
+    let user = lacon_models::user_row(model, |row| row.encoding.is_some());
+    if let Some(name) = user.and_then(|row| row.encoding?.parse().ok()) {
+        let encoding = encoding(name);
+        return ModelEncoding { encoding, how: Exactness::Exact, estimator: None, warning: None };
     }
-    let fallback = encoding(EncodingName::O200kBase);
-    if let Some(estimator) = Estimator::for_model(&plain) {
+    let Some(row) = encoding_of(&plain_name(model)) else {
+        let warning = format!(
+            "unknown model {model:?}: counted with o200k_base\nhint: name the encoding if you know it"
+        );
         return ModelEncoding {
-            encoding: stand_in(estimator),
-            how: Exactness::Calibrated,
-            warning: Some(format!(
-                "the vocabulary of {model:?} is not public: tokens are estimated, within {:.0} % either way",
-                estimator.error * 100.0
-            )),
+            encoding: encoding(EncodingName::O200kBase),
+            how: Exactness::Heuristic,
+            estimator: None,
+            warning: Some(warning),
         };
-    }
-    let (encoding, how, warning) = match family(&plain) {
-        Some(family) if family.how == Exactness::Exact => (encoding(family.encoding), family.how, None),
-        Some(family) => {
-            let warning = format!(
-                "{model:?} has a vocabulary of its own: counted with {}, error unknown\n\
-                 hint: load the model's tokenizer.json for exact counts",
-                family.encoding
-            );
-            (encoding(family.encoding), family.how, Some(warning))
-        }
-        None => {
-            let warning = format!(
-                "unknown model {model:?}: counted with o200k_base\nhint: name the encoding if you know it"
-            );
-            (fallback, Exactness::Heuristic, Some(warning))
-        }
     };
-    ModelEncoding { encoding, how, warning }
+    let encoding = encoding(row.encoding.parse().expect("rows name encodings that exist"));
+    let (estimator, how) = match (row.worth, Estimator::of(row)) {
+        (lacon_models::Worth::Exact, _) => (None, Exactness::Exact),
+        (_, Some((estimator, how))) => (Some(estimator), how),
+        (_, None) => (None, Exactness::Heuristic),
+    };
+    let warning = (how != Exactness::Exact).then(|| warning(model, row, estimator.as_ref(), how));
+    ModelEncoding { encoding, how, estimator, warning }
 }
 
-/// Returns `o200k_base` with this estimator.
-fn stand_in(estimator: &'static Estimator) -> &'static Encoding {
-    static ALL: OnceLock<Vec<Encoding>> = OnceLock::new();
-    let base = encoding(EncodingName::O200kBase);
-    let all = ALL.get_or_init(|| ESTIMATORS.iter().map(|estimator| base.with_estimator(estimator)).collect());
-    all.iter().find(|e| e.estimator().is_some_and(|e| e.prefix == estimator.prefix)).unwrap_or(base)
-}
-
-/// Returns the family of a plain model name.
-pub(crate) fn family(plain: &str) -> Option<&'static Family> {
-    FAMILIES.iter().filter(|family| plain.starts_with(family.prefix)).max_by_key(|family| family.prefix.len())
-}
-
-/// Returns the name in lower case, without `ft:`, a provider's path and a fine-tune's suffix.
-pub(crate) fn plain_name(model: &str) -> String {
-    let lower = model.trim().to_ascii_lowercase();
-    let name = lower.strip_prefix("ft:").unwrap_or(&lower);
-    let name = name.split(':').next().unwrap_or(name);
-    name.rsplit('/').next().unwrap_or(name).to_owned()
+fn warning(model: &str, row: &EncodingRow, estimator: Option<&Estimator>, how: Exactness) -> String {
+    let within = estimator.map(|known| format!("{} %", (known.error * 1000.0).round() / 10.0));
+    match (within, how, &row.note) {
+        (Some(within), Exactness::Calibrated, _) => {
+            format!(
+                "the vocabulary of {model:?} is not public: tokens are estimated, within {within} either way"
+            )
+        }
+        (Some(within), _, note) => {
+            let note = note.as_deref().unwrap_or("not measured");
+            format!("tokens of {model:?} are estimated, perhaps within {within}: {note}")
+        }
+        (None, _, note) => {
+            let note = note.as_deref().unwrap_or("its vocabulary is not known");
+            format!(
+                "{model:?}: {note}; counted with {}, error unknown\n\
+                 hint: load the model's tokenizer.json for exact counts",
+                row.encoding
+            )
+        }
+    }
 }
 
 #[cfg(test)]
@@ -248,13 +165,44 @@ mod tests {
         assert_eq!(add_models("# mine\nacme-large = cl100k_base\n\"acme\" = \"p50k_base\"\n"), Ok(2));
         check("acme-large-2", "cl100k_base", Exactness::Exact);
         check("acme/acme-small", "p50k_base", Exactness::Exact);
-        assert!(matches!(add_models("x = o200k_base\nwhat"), Err(Error::ModelLine { line: 2, .. })));
+        assert!(matches!(add_models("x = o200k_base\nwhat"), Err(Error::ModelsFile { line: 2, .. })));
         assert!(matches!(add_models("x = o300k_base"), Err(Error::UnknownEncoding { .. })));
         check("x", "o200k_base", Exactness::Heuristic);
     }
 
     #[test]
-    fn families_by_longest_prefix() {
+    fn counts_learn_from_usage_within_bounds() {
+        use crate::estimate::{Learned, learn, learned, set_learned};
+        let model = "gemini-9-test";
+        let of = |n| for_model(model).of(n);
+        assert_eq!((of(1000).tokens, of(1000).how), (1050, Exactness::Heuristic));
+        for step in 0..100 {
+            assert!(learn(model, 1000, 1230 + step % 3).is_some());
+        }
+        let now = of(1000);
+        assert!((1230..=1232).contains(&now.tokens) && now.how == Exactness::Calibrated, "{now:?}");
+        assert!(now.range.is_some_and(|(low, high)| low > 1220 && high < 1245), "{now:?}");
+        assert!(learned().iter().all(|known| known.ratios.len() <= Learned::KEPT));
+        // Not possible, too short, exact, unknown.
+        for (model, counted, billed) in [
+            (model, 1000, 0),
+            (model, 1000, u64::MAX),
+            (model, 10, 12),
+            ("gpt-4o", 1000, 900),
+            ("nobody", 1000, 1),
+        ] {
+            assert_eq!(learn(model, counted, billed), None);
+        }
+        set_learned(vec![Learned { family: "gemini-later".into(), ratios: vec![f64::NAN, -1.0, 9e9, 3.9] }]);
+        assert_eq!(learned()[0].ratios, [3.9]);
+        set_learned(vec![Learned { family: "gemini-later".into(), ratios: vec![3.9; 8] }]);
+        assert_eq!(of(1000).tokens, 2100);
+        set_learned(Vec::new());
+        assert_eq!(of(1000).tokens, 1050);
+    }
+
+    #[test]
+    fn families_end_at_boundaries() {
         check("gpt-4o-2024-08-06", "o200k_base", Exactness::Exact);
         check("gpt-4", "cl100k_base", Exactness::Exact);
         check("gpt-4.1-mini", "o200k_base", Exactness::Exact);
@@ -267,5 +215,21 @@ mod tests {
         check("anthropic/claude-opus-5", "o200k_base", Exactness::Calibrated);
         check("meta/llama-3.1-8b", "o200k_base", Exactness::Heuristic);
         check("some-new-model", "o200k_base", Exactness::Heuristic);
+        check("adagio-7b", "o200k_base", Exactness::Heuristic);
+        check("ada", "r50k_base", Exactness::Exact);
+        check("o1x", "o200k_base", Exactness::Heuristic);
+        check("gpt-5.6-sol", "o200k_base", Exactness::Exact);
+        check("gpt-6.1-sol", "o200k_base", Exactness::Heuristic);
+        check("gpt-47", "o200k_base", Exactness::Heuristic);
+        for claude in [
+            "us.anthropic.claude-opus-4-7-20260101-v1:0",
+            "claude-opus-4-7@20260101",
+            "publishers/anthropic/models/claude-opus-4-7",
+            "claude-fable-5-1",
+        ] {
+            check(claude, "o200k_base", Exactness::Calibrated);
+            assert_eq!(for_model(claude).estimator.map(|known| known.factor), Some(1.53), "{claude}");
+        }
+        check("claude-opus-6", "o200k_base", Exactness::Heuristic);
     }
 }

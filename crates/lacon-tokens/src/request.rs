@@ -106,7 +106,7 @@ pub fn count_request(model: &ModelEncoding, request: &Request<'_>) -> RequestCou
         how => how,
     };
     let total = messages + framing + tools + images;
-    let total = model.encoding.estimator().map_or(total, |estimator| estimator.estimate_from(total).tokens);
+    let total = model.of(total).tokens;
     RequestCount { total, messages, framing, tools, images, how }
 }
 

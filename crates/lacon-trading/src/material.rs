@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use lacon_llm::{Message, Request};
+use lacon_llm::{Message, Request, Reuse};
 use lacon_monitor::{
     Action,
     signal::{self, Signal},
@@ -240,9 +240,8 @@ pub fn request(
             Message::user(join(&[shared_material, own_material])),
         ]
     };
-    // Providers that cache up to a mark get it behind what siblings share.
-    let shared_messages = (layout && !shared_material.is_empty()).then_some(2);
-    Request { messages, shared_messages, ..Request::default() }
+    let reuse = if layout { Reuse::Alone } else { Reuse::Unknown };
+    Request { messages, reuse, ..Request::default() }
 }
 
 fn join(parts: &[&str]) -> String {

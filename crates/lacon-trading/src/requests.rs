@@ -1,11 +1,13 @@
 //! Every role's prompt, built from plan and state alone, so that it can be built again.
 
-use lacon_llm::{Message, Request};
+use lacon_llm::{Cut, Message, Request, Reuse};
 
 use crate::{
     Role, condense,
     forms::AnswerForm,
-    material, merged, prompts,
+    material, merged,
+    plan::Form,
+    prompts,
     state::{ToolResult, TradeState},
     steps::{self, Desk},
 };
@@ -76,7 +78,7 @@ pub fn decision(desk: &Desk, role: Role, text: &str, request: &Request) -> Reque
         max_tokens: Some(DECISION_TOKENS + steps::reasoning_room(&request.model)),
         enough: None,
         response_format: None,
-        shared_messages: None,
+        reuse: request.reuse.alone(),
         ..request.clone()
     }
 }
@@ -141,6 +143,7 @@ fn asked(desk: &Desk, role: Role, state: &TradeState, round: u32, instruction: &
     if let (Role::Plan | Role::RiskManager, Some(recall)) = (role, &desk.recall) {
         own.extend(Some(recall.text(state).to_owned()).filter(|lessons| !lessons.is_empty()));
     }
+    let cuts = cuts(desk, role, round, &shared);
     // Who it is about stands apart; the texts follow each other under their titles.
     let shared = match shared.split_first() {
         Some((identity, rest)) if !rest.is_empty() => format!("{identity}\n\n{}", rest.join("\n")),
@@ -149,9 +152,39 @@ fn asked(desk: &Desk, role: Role, state: &TradeState, round: u32, instruction: &
     let layout = desk.levers.has("prefix_layout");
     let rules = cast.rules();
     built.request = material::request(&rules, &shared, &own.join("\n"), instruction, layout);
+    if layout && !cuts.is_empty() {
+        built.request.reuse = Reuse::Siblings(cuts);
+    }
     desk.prepare(role, &mut built.request);
     built.request.response_format = desk.form(role).map(AnswerForm::schema);
     built
+}
+
+/// What a role's prompt begins with: whom it reads, in which form, and how much of them.
+fn beginning(desk: &Desk, role: Role, round: u32) -> Vec<(Role, Form, usize)> {
+    let pieces = desk.cast.pieces(role, &desk.levers).into_iter().filter(|piece| piece.shared);
+    let piece = |source| (source, desk.plan.form(role, source), desk.cast.heard(role, source, round));
+    pieces.map(|piece_of| piece(piece_of.source)).collect()
+}
+
+/// Where what a role is sent parts from what others are sent that read too; `shared` are the texts that it begins with.
+fn cuts(desk: &Desk, role: Role, round: u32, shared: &[String]) -> Vec<Cut> {
+    const SHARED: usize = 1;
+    let own = beginning(desk, role, round);
+    let cast = &desk.cast;
+    let speaks_again = cast.research_rounds() > 1 || cast.risk_rounds() > 1;
+    let reads = |other: &Role| !other.is_analyst() && *other != Role::Signal && *other != Role::Judge;
+    let others = cast.roles().into_iter().filter(reads).filter(|other| *other != role || speaks_again);
+    let parts = lacon_runtime::reuse::parts(&own, others.map(|other| beginning(desk, other, 1)));
+    let place = |n: usize| {
+        if n >= own.len() {
+            return Cut::end_of(SHARED);
+        }
+        // The identity and a blank line stand before the texts, a line break behind each.
+        let texts = shared.iter().skip(1).take(n).map(|text| text.len() + 1).sum::<usize>();
+        Cut { message: SHARED, byte: shared.first().map_or(0, String::len) + 2 + texts }
+    };
+    parts.into_iter().map(place).collect()
 }
 
 /// Does what later prompts need, as far as it is known, while nobody waits for it: shortens what was said so far, and
@@ -180,6 +213,7 @@ pub fn analyst_call(desk: &Desk, role: Role) -> Request {
     desk.prepare(role, &mut request);
     // A turn of tool calls is no answer: the answer's limit does not bound it.
     request.max_tokens = None;
+    request.reuse = if layout { Reuse::Grows(Vec::new()) } else { Reuse::Unknown };
     request.tools = desk.tool_specs(&desk.cast.file(role).tools);
     request
 }
@@ -194,6 +228,9 @@ pub fn analyst(desk: &Desk, role: Role, state: &TradeState) -> Built {
     built.request = material::request(&desk.cast.rules(), &shared, "", &instruction(desk, role), layout);
     desk.prepare(role, &mut built.request);
     built.request.tools = desk.tool_specs(&desk.cast.file(role).more);
+    if layout && !built.request.tools.is_empty() {
+        built.request.reuse = Reuse::Grows(Vec::new());
+    }
     built
 }
 
@@ -201,7 +238,8 @@ pub fn analyst(desk: &Desk, role: Role, state: &TradeState) -> Built {
 pub fn analyst_continued(desk: &Desk, role: Role, talk: Vec<Message>, results: &[ToolResult]) -> Built {
     let mut built = Built::default();
     let messages = continued(desk, role, talk, results, &mut built);
-    built.request = Request { messages, ..Request::default() };
+    let reuse = if desk.levers.has("prefix_layout") { Reuse::Grows(Vec::new()) } else { Reuse::Unknown };
+    built.request = Request { messages, reuse, ..Request::default() };
     desk.prepare(role, &mut built.request);
     built.request.tools = desk.tool_specs(&desk.cast.file(role).tools);
     built

@@ -24,6 +24,9 @@ pub struct Cli {
     /// Log level on stderr: error, warn, info, debug or trace
     #[arg(long, global = true, value_name = "LEVEL")]
     pub log_level: Option<String>,
+    /// File with models of your own: encodings, context lengths and prices
+    #[arg(long, global = true, value_name = "FILE")]
+    pub models_file: Option<PathBuf>,
     /// What to do
     #[command(subcommand)]
     pub command: Command,
@@ -248,9 +251,6 @@ pub struct CountArgs {
     /// Exit with 1 if a total is above N
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub fail_over: Option<usize>,
-    /// File with more models, one PREFIX = ENCODING a line
-    #[arg(long, value_name = "FILE")]
-    pub models_file: Option<PathBuf>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -297,9 +297,12 @@ pub struct DecodeArgs {
 pub struct ModelsArgs {
     /// Models to look up [default: all families]
     pub models: Vec<String>,
-    /// File with more models, one PREFIX = ENCODING a line
-    #[arg(long, value_name = "FILE")]
-    pub models_file: Option<PathBuf>,
+    /// Show prices in US dollars for a million tokens
+    #[arg(long)]
+    pub prices: bool,
+    /// Forget what was learned from the counts that providers billed
+    #[arg(long)]
+    pub forget: bool,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

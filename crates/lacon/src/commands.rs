@@ -50,6 +50,22 @@ use crate::{
 /// Runs the subcommand.
 pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
     let common = Common { config: cli.config, log_level: cli.log_level };
+    match &cli.models_file {
+        Some(file) => models::add(file)?,
+        // Without a settings file of their own, these commands count and price by the user's models all the same.
+        None if matches!(
+            cli.command,
+            Command::Count(_)
+                | Command::Serve(_)
+                | Command::Trace(_)
+                | Command::Layout(_)
+                | Command::Check(_)
+        ) =>
+        {
+            common.settings(&[])?;
+        }
+        None => {}
+    }
     match cli.command {
         Command::Run(args) if team::is_meant(args.ticker.as_deref()) => team::run::run(&common, &args),
         Command::Run(args) => run::run(&common, &args, started),
@@ -58,7 +74,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Count(args) => count::run(&args),
         Command::Encode(args) => encode::run(&args),
         Command::Decode(args) => decode::run(&args),
-        Command::Models(args) => models::run(&args),
+        Command::Models(args) => models::run(&common, &args),
         Command::Bench(_) | Command::Verify(_) => suite::run(),
         Command::Graph(args) => graph::run(&common, &args),
         Command::Plan(args) => plan::run(&common, &args, started),
@@ -115,6 +131,7 @@ impl Common {
         given.extend(flags.iter().filter_map(|(key, value)| Some((*key, (*value)?.clone()))));
         given.extend(self.log_level.iter().map(|level| ("log.level", level.clone())));
         let config = Config::resolve(self.config.as_deref(), &given).map_err(Failure::input)?;
+        models::load(&config)?;
         if config.text("log.level") != "error" {
             config.warnings().iter().for_each(|warning| crate::text::warn(warning));
         }

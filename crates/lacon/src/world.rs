@@ -41,6 +41,7 @@ pub fn sim_options(config: &Config) -> Result<SimOptions, Failure> {
         time_scale: config.number("sim.time_scale"),
         noise: config.flag("sim.noise"),
         faults: faults(&config.list("sim.faults"))?,
+        cache_rule: lacon_models::cache_rule(config.text("sim.cache_rule")),
     })
 }
 

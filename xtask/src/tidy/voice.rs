@@ -297,7 +297,8 @@ fn commands(source: &str) -> Commands {
             kind.trim_end_matches([',', ')', '>']).rsplit(['<', ':']).next().unwrap_or_default().trim();
         parts.push((name, kind.to_owned()));
     }
-    let common: BTreeSet<String> = ["config", "log-level", "help", "version"].map(str::to_owned).into();
+    let common: BTreeSet<String> =
+        ["config", "log-level", "models-file", "help", "version"].map(str::to_owned).into();
     let mut found = Commands::new();
     for (variant, kind) in items.get("Command").map(|c| c.parts.clone()).unwrap_or_default() {
         let mut kebab = String::new();

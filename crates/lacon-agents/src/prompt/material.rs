@@ -1,10 +1,11 @@
 //! What an agent reads: texts of others and inputs under headings, whole or as digests.
 
+use lacon_llm::Cut;
 use lacon_prompt::shorten::{Policy, ShortenOptions, shorten};
 use lacon_tokens::Encoding;
 use serde_json::Value;
 
-use super::join;
+use super::{SEPARATOR, SHARED, join};
 use crate::{
     Optimization, answer,
     digest::digest,
@@ -21,12 +22,15 @@ pub struct Material {
     pub shared: String,
     /// What this agent alone reads.
     pub own: String,
+    /// Where in the shared text prompts of other calls part from this one.
+    pub(crate) cuts: Vec<Cut>,
     /// Tokens that an optimization kept out of it.
     pub(crate) savings: Vec<(Optimization, i64)>,
 }
 
 /// One text under its heading.
-struct Block {
+struct Block<'a> {
+    read: Read<'a>,
     text: String,
     /// How many agents read it in this form.
     readers: usize,
@@ -37,7 +41,7 @@ struct Block {
 /// Builds what an agent reads from what was said so far.
 pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> Material {
     let mut material = Material::default();
-    let mut blocks: Vec<Block> = agent
+    let mut blocks: Vec<Block<'_>> = agent
         .read()
         // What is said in rounds of one's own is heard there.
         .filter(|read| !context.speaks_with(agent, *read))
@@ -49,7 +53,7 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
                 Read::Whole(name) => block(context, name, false, state, &mut material.savings),
                 Read::Digest(name) => block(context, name, true, state, &mut material.savings),
             };
-            Some(Block { text, readers: readers(context, read), rank: rank(context, read) })
+            Some(Block { read, text, readers: readers(context, read), rank: rank(context, read) })
         })
         .collect();
     if !context.has(Optimization::PrefixLayout) {
@@ -60,14 +64,54 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
     // The most read first: prompts then part as late as they can.
     blocks.sort_by_key(|block| (std::cmp::Reverse(block.readers), block.rank));
     let fans_out = !agent.each.is_empty();
-    let (shared, own): (Vec<&Block>, Vec<&Block>) =
+    let (shared, own): (Vec<&Block<'_>>, Vec<&Block<'_>>) =
         blocks.iter().partition(|block| fans_out || block.readers > 1);
-    let texts = |blocks: Vec<&Block>| {
+    material.cuts = cuts(context, agent, state, &shared);
+    let texts = |blocks: Vec<&Block<'_>>| {
         let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
         join(&texts)
     };
     (material.shared, material.own) = (texts(shared), texts(own));
     material
+}
+
+/// Where the shared text of an agent ends to be that of another call that is made before or after this one.
+fn cuts(context: &Context, agent: &Agent, state: &TeamState, shared: &[&Block<'_>]) -> Vec<Cut> {
+    let own: Vec<Read<'_>> = shared.iter().map(|block| block.read).collect();
+    let agents = &context.team.agents;
+    let stage = |name: &str| {
+        agents.iter().position(|agent| agent.name == name).map(|position| context.stages.of(position))
+    };
+    let mine = stage(&agent.name);
+    // Calls that are made at once find nothing of each other.
+    let apart = |other: &&Agent| match (mine, stage(&other.name)) {
+        (Some(mine), Some(theirs)) if other.name == agent.name || mine.name == theirs.name => {
+            !agent.each.is_empty() || mine.kind != Kind::Single
+        }
+        (Some(mine), Some(theirs)) => mine.level != theirs.level,
+        _ => false,
+    };
+    let others = agents.iter().filter(apart).map(|other| beginning(context, other, state));
+    let parts = lacon_runtime::reuse::parts(&own, others);
+    let place = |n: usize| {
+        let byte = shared[..n].iter().map(|block| block.text.len() + SEPARATOR.len()).sum();
+        if n == shared.len() { Cut::end_of(SHARED) } else { Cut { message: SHARED, byte } }
+    };
+    parts.into_iter().map(place).collect()
+}
+
+/// What an agent's prompt begins with, in its order.
+fn beginning<'c>(context: &'c Context, agent: &'c Agent, state: &TeamState) -> Vec<Read<'c>> {
+    let there = |read: &Read<'_>| {
+        let is_given = !matches!(read, Read::Input(name) if context.inputs.text(name).is_none());
+        is_given
+            && !context.speaks_with(agent, *read)
+            && !read.agent().is_some_and(|name| state.passed_over(name))
+            && (!agent.each.is_empty() || readers(context, *read) > 1)
+    };
+    let mut reads: Vec<Read<'_>> = agent.read().filter(there).collect();
+    reads.sort_by_key(|read| (std::cmp::Reverse(readers(context, *read)), rank(context, *read)));
+    reads
 }
 
 /// How many agents read a text in this form.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lacon_agents::{Agent, RunError, Settings, Team, Tools, run, run::Approval};
-use lacon_llm::{Error, ErrorKind, Response, Role, ToolCall};
+use lacon_llm::{Error, ErrorKind, Response, Reuse, Role, ToolCall};
 use serde_json::json;
 
 use crate::support::{Scripted, asked, done, inputs, scripted, settings, sim, team};
@@ -265,10 +265,11 @@ async fn a_loop_ends_when_it_is_told_to_and_at_its_bound() {
 #[tokio::test]
 async fn siblings_share_a_prefix_and_the_layout_can_be_switched_off() {
     let shared = "inputs = { doc = \"text\" }\n[[agent]]\nname = \"a\"\nreads = [\"input:doc\"]\nprompt = \"x\"\n[[agent]]\nname = \"b\"\nreads = [\"input:doc\"]\nprompt = \"y\"\n";
-    for (all, expected) in [(true, 2), (false, 0)] {
+    // Both are asked at once: neither finds anything of the other.
+    for (all, expected) in [(true, Reuse::Alone), (false, Reuse::Unknown)] {
         let team = team(shared);
         let client = scripted(move |request| {
-            assert_eq!(request.shared_messages.unwrap_or(0), expected);
+            assert_eq!(request.reuse, expected);
             assert!(request.messages[1].content == "## doc\nlong");
             "z".into()
         });

@@ -6,8 +6,9 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
+use super::marks::Marks;
 use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
-use crate::capabilities::Capabilities;
+use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
 use crate::error::Error;
 use crate::message::{Message, Role, ToolChoice};
@@ -33,25 +34,22 @@ impl Wire for Messages {
             DEFAULT_MAX_TOKENS
         });
         let mut body = json!({"model": request.model, "max_tokens": max_tokens, "stream": form.stream});
-        let mark = request.shared_messages.and_then(|n| n.min(request.messages.len()).checked_sub(1));
+        let marks = Marks::of(request);
         let mut system: Vec<Value> = Vec::new();
         for (n, message) in request.messages.iter().enumerate() {
             if message.role == Role::System && !message.content.is_empty() {
-                system.push(json!({"type": "text", "text": message.content}));
-                if mark == Some(n) {
-                    mark_end(&mut system);
-                }
+                system.extend(marks.blocks(n, &message.content, "text"));
             }
         }
         if !system.is_empty() {
             body["system"] = system.into();
         }
-        body["messages"] = turns(&request.messages, mark).into();
+        body["messages"] = turns(&request.messages, &marks).into();
         if let Some(temperature) = temperature(request, capabilities, &mut warnings) {
             body["temperature"] = temperature.into();
         }
         if let Some(effort) = effort(request, capabilities, &mut warnings) {
-            body["output_config"] = json!({"effort": effort.as_str()});
+            body["output_config"]["effort"] = effort.as_str().into();
         }
         let mut tools: Vec<Value> = request
             .tools
@@ -62,10 +60,21 @@ impl Wire for Messages {
             _ if request.tools.is_empty() => None,
             ToolChoice::Auto => None,
             ToolChoice::None => Some(json!({"type": "none"})),
+            _ if !capabilities.forced_tool => {
+                warnings.push(format!(
+                    "tool choice left out: {} models of this version refuse a forced call",
+                    capabilities.family
+                ));
+                None
+            }
             ToolChoice::Required => Some(json!({"type": "any"})),
             ToolChoice::Named(name) => Some(json!({"type": "tool", "name": name})),
         };
-        if let Some(format) = &request.response_format {
+        if let Some(format) = &request.response_format
+            && is_native(capabilities)
+        {
+            body["output_config"]["format"] = json!({"type": "json_schema", "schema": format.schema});
+        } else if let Some(format) = &request.response_format {
             tools.push(json!({
                 "name": format.name,
                 "description": "Gives the answer in the required form.",
@@ -92,14 +101,20 @@ impl Wire for Messages {
         })
     }
 
-    fn reader(&self, request: &Request, _: &Capabilities) -> Box<dyn Reader> {
-        let form = request.response_format.as_ref().map(|format| format.name.clone());
+    fn reader(&self, request: &Request, capabilities: &Capabilities) -> Box<dyn Reader> {
+        let format = request.response_format.as_ref().filter(|_| !is_native(capabilities));
+        let form = format.map(|format| format.name.clone());
         Box::new(MessagesReader { form, ..MessagesReader::default() })
     }
 }
 
+/// Says whether the model keeps a schema by itself, without a tool that stands for it.
+fn is_native(capabilities: &Capabilities) -> bool {
+    capabilities.structured == StructuredSupport::Schema && capabilities.is_known()
+}
+
 /// Writes the conversation as turns of user and assistant; results of tools that were called together share a turn.
-fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
+fn turns(messages: &[Message], marks: &Marks) -> Vec<Value> {
     let mut turns: Vec<(&str, Vec<Value>)> = Vec::new();
     for (n, message) in messages.iter().enumerate() {
         let mut blocks = Vec::new();
@@ -120,14 +135,18 @@ fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
             }
         };
         if message.role != Role::Tool && !message.content.is_empty() {
-            blocks.push(json!({"type": "text", "text": message.content}));
+            blocks.extend(marks.blocks(n, &message.content, "text"));
         }
         for call in &message.tool_calls {
             let input: Value = serde_json::from_str(&call.arguments).unwrap_or_else(|_| json!({}));
             blocks.push(json!({"type": "tool_use", "id": call.id, "name": call.name, "input": input}));
         }
-        if mark == Some(n) {
-            mark_end(&mut blocks);
+        // Of a tool's result, or of calls, the end is the only place.
+        if marks.has(n)
+            && (message.role == Role::Tool || !message.tool_calls.is_empty())
+            && let Some(block) = blocks.last_mut()
+        {
+            marks.set(block);
         }
         match turns.last_mut() {
             Some((last, into)) if *last == role => into.extend(blocks),
@@ -139,13 +158,6 @@ fn turns(messages: &[Message], mark: Option<usize>) -> Vec<Value> {
         .filter(|(_, blocks)| !blocks.is_empty())
         .map(|(role, blocks)| json!({"role": role, "content": blocks}))
         .collect()
-}
-
-/// Asks the provider to cache all up to the last of these blocks.
-fn mark_end(blocks: &mut [Value]) {
-    if let Some(block) = blocks.last_mut() {
-        block["cache_control"] = json!({"type": "ephemeral"});
-    }
 }
 
 /// Puts together an answer from its events.

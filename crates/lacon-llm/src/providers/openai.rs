@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::{Value, json};
 
 use super::calls::Calls;
+use super::marks::Marks;
 use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::{Capabilities, StructuredSupport};
 use crate::client::StreamEvent;
@@ -55,9 +56,10 @@ fn body(
     {
         instruct(messages.to_mut(), format);
     }
+    let marks = Marks::of(request);
     let mut body = ChatRequest {
         model: request.model.clone(),
-        messages: messages.iter().map(message).collect(),
+        messages: messages.iter().enumerate().map(|(n, one)| message(one, n, &marks)).collect(),
         stream: form.stream,
         stream_options: (form.stream && form.stream_usage).then_some(StreamOptions { include_usage: true }),
         temperature: temperature(request, capabilities, warnings),
@@ -106,18 +108,22 @@ fn body(
             StructuredSupport::Prompt => None,
         };
     }
+    body.extra.extend(marks.fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
     if capabilities.reasoning_split {
         body.extra.insert("reasoning_split".to_owned(), Value::Bool(true));
     }
     body
 }
 
-fn message(message: &Message) -> ChatMessage {
+fn message(message: &Message, n: usize, marks: &Marks) -> ChatMessage {
     let calls = &message.tool_calls;
     let bare_call = message.role == Role::Assistant && !calls.is_empty() && message.content.is_empty();
     ChatMessage {
         role: message.role.as_str().to_owned(),
-        content: (!bare_call).then(|| Content::Text(message.content.clone())),
+        content: (!bare_call).then(|| match marks.has(n) && !message.content.is_empty() {
+            true => Content::Blocks(marks.blocks(n, &message.content, "text")),
+            false => Content::Text(message.content.clone()),
+        }),
         // A tool's result is paired by its id; a name there is refused by some servers.
         name: message.name.clone().filter(|_| message.role != Role::Tool),
         tool_calls: calls.iter().map(tool_call).collect(),

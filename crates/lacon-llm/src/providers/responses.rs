@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 
 use super::calls::Calls;
+use super::marks::Marks;
 use super::{Fault, Form, Outgoing, Reader, Wire, bad_json, effort, not_empty, temperature, to_bytes};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
@@ -23,9 +24,10 @@ impl Wire for Responses {
 
     fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
+        let marks = Marks::of(request);
         let mut body = json!({
             "model": request.model,
-            "input": request.messages.iter().flat_map(items).collect::<Vec<_>>(),
+            "input": request.messages.iter().enumerate().flat_map(|(n, one)| items(one, n, &marks)).collect::<Vec<_>>(),
             "stream": form.stream,
             "store": false,
         });
@@ -64,6 +66,9 @@ impl Wire for Responses {
                 "type": "json_schema", "name": format.name, "schema": format.schema, "strict": format.strict,
             }});
         }
+        for (name, value) in marks.fields {
+            body[name] = value;
+        }
         Ok(Outgoing {
             path: "/responses".to_owned(),
             query: None,
@@ -79,7 +84,7 @@ impl Wire for Responses {
 }
 
 /// Writes one message as the items it consists of.
-fn items(message: &Message) -> Vec<Value> {
+fn items(message: &Message, n: usize, marks: &Marks) -> Vec<Value> {
     if message.role == Role::Tool {
         let id = message.tool_call_id.as_deref().unwrap_or_default();
         return vec![json!({"type": "function_call_output", "call_id": id, "output": message.content})];
@@ -90,7 +95,13 @@ fn items(message: &Message) -> Vec<Value> {
         .and_then(|state| state.get("reasoning_items")?.as_array().cloned())
         .unwrap_or_default();
     if !message.content.is_empty() || message.tool_calls.is_empty() {
-        items.push(json!({"role": message.role.as_str(), "content": message.content}));
+        // An answer's parts have another type and are not marked.
+        let marked = marks.has(n) && message.role != Role::Assistant && !message.content.is_empty();
+        let content = match marked {
+            true => marks.blocks(n, &message.content, "input_text").into(),
+            false => json!(message.content),
+        };
+        items.push(json!({"role": message.role.as_str(), "content": content}));
     }
     items.extend(message.tool_calls.iter().map(|call| {
         json!({"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments})

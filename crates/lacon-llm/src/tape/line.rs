@@ -37,6 +37,9 @@ pub(super) enum Line {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct LlmLine {
     pub(super) digest: String,
+    /// When the call was made, since the tape was opened; for readers of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) at_ms: Option<u64>,
     #[serde(with = "shared")]
     pub(super) request: Arc<Request>,
     pub(super) answer: Answer,

@@ -94,6 +94,8 @@ pub enum Content {
     Text(String),
     /// Typed parts; only those with text count.
     Parts(Vec<Part>),
+    /// Parts as they are sent, with what a provider wants beside their text; never read.
+    Blocks(Vec<Value>),
 }
 
 impl Content {
@@ -102,6 +104,7 @@ impl Content {
         match self {
             Self::Text(text) => text,
             Self::Parts(parts) => parts.into_iter().filter_map(|part| part.text).collect(),
+            Self::Blocks(blocks) => blocks.iter().filter_map(|block| block["text"].as_str()).collect(),
         }
     }
 }
@@ -273,6 +276,9 @@ pub struct PromptDetails {
     /// Read from the cache.
     #[serde(default, deserialize_with = "lenient_count", skip_serializing_if = "Option::is_none")]
     pub cached_tokens: Option<u64>,
+    /// Written to the cache.
+    #[serde(default, deserialize_with = "lenient_count", skip_serializing_if = "Option::is_none")]
+    pub cache_write_tokens: Option<u64>,
 }
 
 /// Parts of the generated tokens.
@@ -291,7 +297,9 @@ impl ChatUsage {
             .and_then(|details| details.cached_tokens)
             .or(self.prompt_cache_hit_tokens);
         let reasoning = self.completion_tokens_details.and_then(|details| details.reasoning_tokens);
-        let usage = Usage::from_totals(self.prompt_tokens, cached, self.completion_tokens, reasoning);
+        let written = self.prompt_tokens_details.and_then(|details| details.cache_write_tokens);
+        let usage = Usage::from_totals(self.prompt_tokens, cached, self.completion_tokens, reasoning)
+            .with_written(written, None);
         usage.total().map(|_| usage)
     }
 }

@@ -124,6 +124,7 @@ impl GeminiUsage {
                 .map(|prompt| prompt.saturating_sub(self.cached_content_token_count.unwrap_or(0))),
             cached: self.cached_content_token_count,
             cache_write: None,
+            cache_write_1h: None,
             output: self.candidates_token_count,
             reasoning: self.thoughts_token_count,
         };

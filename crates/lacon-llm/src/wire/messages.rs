@@ -84,6 +84,9 @@ pub struct MessageUsage {
     /// Prompt tokens written to the cache.
     #[serde(default, deserialize_with = "lenient_count", skip_serializing_if = "Option::is_none")]
     pub cache_creation_input_tokens: Option<u64>,
+    /// The same by how long they are kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_creation: Option<CacheCreation>,
     /// Prompt tokens read from the cache.
     #[serde(default, deserialize_with = "lenient_count", skip_serializing_if = "Option::is_none")]
     pub cache_read_input_tokens: Option<u64>,
@@ -92,13 +95,29 @@ pub struct MessageUsage {
     pub output_tokens: Option<u64>,
 }
 
+/// Tokens written to the cache by how long they are kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheCreation {
+    /// For five minutes.
+    #[serde(default, deserialize_with = "lenient_count", skip_serializing_if = "Option::is_none")]
+    pub ephemeral_5m_input_tokens: Option<u64>,
+    /// For an hour.
+    #[serde(default, deserialize_with = "lenient_count", skip_serializing_if = "Option::is_none")]
+    pub ephemeral_1h_input_tokens: Option<u64>,
+}
+
 impl MessageUsage {
     /// Returns the disjoint buckets; absent when nothing was reported.
     pub fn buckets(&self) -> Option<Usage> {
+        let written_1h = self.cache_creation.and_then(|parts| parts.ephemeral_1h_input_tokens);
+        let written_5m = self.cache_creation.and_then(|parts| parts.ephemeral_5m_input_tokens);
+        // The total contains both; a gateway may state only one of the two forms.
+        let written = self.cache_creation_input_tokens.map(|all| all.saturating_sub(written_1h.unwrap_or(0)));
         let usage = Usage {
             input: self.input_tokens,
             cached: self.cache_read_input_tokens,
-            cache_write: self.cache_creation_input_tokens,
+            cache_write: written.or(written_5m),
+            cache_write_1h: written_1h,
             output: self.output_tokens,
             reasoning: None,
         };
@@ -110,6 +129,7 @@ impl MessageUsage {
         self.input_tokens = later.input_tokens.or(self.input_tokens);
         self.cache_creation_input_tokens =
             later.cache_creation_input_tokens.or(self.cache_creation_input_tokens);
+        self.cache_creation = later.cache_creation.or(self.cache_creation);
         self.cache_read_input_tokens = later.cache_read_input_tokens.or(self.cache_read_input_tokens);
         self.output_tokens = later.output_tokens.or(self.output_tokens);
     }

@@ -116,7 +116,9 @@ impl ResponseUsage {
     pub fn buckets(&self) -> Option<Usage> {
         let cached = self.input_tokens_details.and_then(|details| details.cached_tokens);
         let reasoning = self.output_tokens_details.and_then(|details| details.reasoning_tokens);
-        let usage = Usage::from_totals(self.input_tokens, cached, self.output_tokens, reasoning);
+        let written = self.input_tokens_details.and_then(|details| details.cache_write_tokens);
+        let usage = Usage::from_totals(self.input_tokens, cached, self.output_tokens, reasoning)
+            .with_written(written, None);
         usage.total().map(|_| usage)
     }
 }

@@ -324,29 +324,6 @@ async fn what_a_failed_attempt_cost() {
 }
 
 #[tokio::test]
-async fn a_shared_beginning_is_marked_where_the_provider_needs_a_mark() {
-    let sent = async |protocol: Protocol, shared: Option<usize>| {
-        let server = Server::start([answer(400, "", "{}")]).await;
-        let request = Request { shared_messages: shared, ..request(protocol, "tools") };
-        server.provider_of(protocol, |_| ()).complete(&request, &ignore_events).await.unwrap_err();
-        server.received()[0].json()
-    };
-    let mark = json!({"type": "ephemeral"});
-    let count = |body: &Value| body.to_string().matches("cache_control").count();
-    let body = sent(Protocol::Messages, Some(1)).await;
-    assert_eq!((&body["system"][0]["cache_control"], count(&body)), (&mark, 1));
-    let body = sent(Protocol::Messages, Some(2)).await;
-    assert_eq!((&body["messages"][0]["content"][0]["cache_control"], count(&body)), (&mark, 1));
-    let body = sent(Protocol::Messages, Some(99)).await;
-    assert_eq!((&body["messages"][2]["content"][1]["cache_control"], count(&body)), (&mark, 1));
-    for (protocol, shared) in
-        [(Protocol::Messages, None), (Protocol::Messages, Some(0)), (Protocol::Chat, Some(2))]
-    {
-        assert_eq!(count(&sent(protocol, shared).await), 0);
-    }
-}
-
-#[tokio::test]
 async fn ollama_is_told_how_long_the_prompt_is() {
     let server = Server::start([answer(200, "", "{\"message\":{\"content\":\"a\"},\"done\":true}\n")]).await;
     let mut request = request(Protocol::Ollama, "text");

@@ -1,6 +1,6 @@
 use lacon_prompt::layout::{
-    CacheProfile, canonical_tools, first_difference, follow, net_saving, predict, put_back, refer,
-    shared_first, volatile_last,
+    Sent, canonical_tools, first_difference, follow, net_saving, predict, put_back, refer, shared_first,
+    volatile_last,
 };
 use lacon_prompt::offload::MemoryStore;
 use lacon_prompt::prompt::{Message, Prompt, Role, Segment};
@@ -41,6 +41,10 @@ fn the_first_difference_has_an_owner() {
     assert_eq!(first_difference(&prompts[0], &prompts[0]), None);
 }
 
+fn automatic() -> &'static lacon_models::CacheRow {
+    lacon_models::cache_rule("openai-5.5").expect("is a rule")
+}
+
 #[test]
 fn shared_material_comes_first_and_nothing_is_lost() {
     let before = team();
@@ -60,8 +64,8 @@ fn shared_material_comes_first_and_nothing_is_lost() {
     }
     let found = first_difference(&after[0], &after[1]).expect("they differ");
     assert_eq!(found.owner, "role");
-    let cold = predict(&before, CacheProfile::OPENAI, o200k());
-    let warm = predict(&after, CacheProfile::OPENAI, o200k());
+    let cold = predict(&Sent::in_turn(&before), automatic(), o200k());
+    let warm = predict(&Sent::in_turn(&after), automatic(), o200k());
     assert!(cold.iter().all(|p| p.cached == 0));
     assert_eq!(warm[0].cached, 0);
     assert!(warm[1].cached >= 1024 && warm[1].cached.is_multiple_of(128));
@@ -105,8 +109,8 @@ fn volatile_lines_go_to_the_end_and_come_back() {
     for (before, (after, moved)) in before.iter().zip(&after) {
         assert_eq!(put_back(after, moved), *before);
     }
-    let cold = predict(&before, CacheProfile::OPENAI, o200k());
-    let warm = predict(&[after[0].0.clone(), after[1].0.clone()], CacheProfile::OPENAI, o200k());
+    let cold = predict(&Sent::in_turn(&before), automatic(), o200k());
+    let warm = predict(&Sent::in_turn(&[after[0].0.clone(), after[1].0.clone()]), automatic(), o200k());
     assert_eq!(cold[1].cached, 0);
     assert!(warm[1].cached >= 1024);
 }
@@ -205,8 +209,8 @@ fn recorded_runs_cost_less_than_half_with_shared_material_first() {
     for entry in entries {
         let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("is text");
         let prompts = requests_of(&serde_json::from_str(&text).expect("is JSON"));
-        let cold = predict(&prompts, CacheProfile::OPENAI, o200k());
-        let warm = predict(&shared_first(&prompts), CacheProfile::OPENAI, o200k());
+        let cold = predict(&Sent::in_turn(&prompts), automatic(), o200k());
+        let warm = predict(&Sent::in_turn(&shared_first(&prompts)), automatic(), o200k());
         before += cold.iter().map(|p| p.cost_permille).sum::<u64>();
         after += warm.iter().map(|p| p.cost_permille).sum::<u64>();
         // No order can do better: each text is paid for once, and read from the cache wherever it stands again.

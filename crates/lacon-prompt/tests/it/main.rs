@@ -3,6 +3,7 @@
 mod batch;
 mod bounds;
 mod budget;
+mod cache;
 mod chat;
 mod compress;
 mod expand;

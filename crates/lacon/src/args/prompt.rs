@@ -160,24 +160,15 @@ pub struct TrimArgs {
     pub store: StoreArgs,
 }
 
-/// A provider's cache rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum CacheRules {
-    /// From 1,024 tokens, in steps of 128; reads cost a tenth
-    Openai,
-    /// From 1,024 tokens; reads cost a tenth, writes 125 %
-    Anthropic,
-}
-
 /// Flags of `lacon layout`.
 #[derive(Debug, Args)]
 pub struct LayoutArgs {
-    /// Requests in sending order: JSON with messages and tools; `-` reads one per line from stdin
+    /// Requests in sending order: JSON with messages and tools; one per line in .jsonl and from `-`; or a tape
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// Provider whose cache to predict
-    #[arg(long, value_enum, ignore_case = true, default_value_t = CacheRules::Openai)]
-    pub provider: CacheRules,
+    /// Cache rule: auto (the model's), openai, openai-5.5, openai-5.6, anthropic or gemini
+    #[arg(long, value_name = "RULE", default_value = "auto")]
+    pub provider: String,
     /// Move system lines that are a date, a time or an id to the end of the request
     #[arg(long)]
     pub volatile_last: bool,

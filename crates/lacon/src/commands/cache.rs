@@ -34,6 +34,7 @@ pub fn run(common: &Common, args: &CacheArgs) -> Result<ExitCode, Failure> {
         ("market-wide tool answers", "tools"),
         ("durations of nodes", "durations.json"),
         ("durations of calls", "latency.json"),
+        ("counts learned from bills", "tokens.json"),
         ("vendors' answers", "vendors"),
     ]
     .into_iter()

@@ -13,7 +13,6 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
-    super::models::add(args.models_file.as_deref())?;
     let columns = columns(args)?;
     let mut rows = Vec::new();
     for path in &args.request {
@@ -31,12 +30,14 @@ pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
         }
         print(&columns, &rows, &totals, args);
     }
-    match args.fail_over.filter(|limit| totals.iter().any(|total| total > limit)) {
-        Some(limit) => {
-            let most = totals.iter().max().copied().unwrap_or(0);
-            Err(Failure { message: format!("{most} tokens, limit is {limit}"), code: failure::GATE })
+    let most = columns.iter().zip(&totals).map(|(column, total)| (column.upper(*total), *total)).max();
+    match (args.fail_over, most) {
+        (Some(limit), Some((upper, total))) if upper > limit => {
+            let most =
+                if upper > total { format!("up to {upper} tokens") } else { format!("{total} tokens") };
+            Err(Failure { message: format!("{most}, limit is {limit}"), code: failure::GATE })
         }
-        None => Ok(ExitCode::SUCCESS),
+        _ => Ok(ExitCode::SUCCESS),
     }
 }
 
@@ -72,23 +73,28 @@ struct Column {
     model: ModelEncoding,
 }
 
+impl Column {
+    /// The largest number of tokens that `total`, perhaps an estimate, may stand for.
+    fn upper(&self, total: usize) -> usize {
+        match &self.model.estimator {
+            Some(known) => (total as f64 * (1.0 + known.error)).ceil() as usize,
+            None => total,
+        }
+    }
+}
+
 fn columns(args: &CountArgs) -> Result<Vec<Column>, Failure> {
     let mut columns = Vec::new();
     for name in &args.encoding {
         let parsed: EncodingName = name.parse().map_err(Failure::input)?;
-        let model = ModelEncoding { encoding: encoding(parsed), how: Exactness::Exact, warning: None };
-        columns.push(Column { name: parsed.as_str().to_owned(), model });
+        columns.push(Column { name: parsed.as_str().to_owned(), model: encoding(parsed).into() });
     }
     for name in &args.model {
         columns.push(Column { name: name.clone(), model: for_model(name) });
     }
     if columns.is_empty() {
-        let model = ModelEncoding {
-            encoding: encoding(EncodingName::O200kBase),
-            how: Exactness::Exact,
-            warning: None,
-        };
-        columns.push(Column { name: model.encoding.name().to_owned(), model });
+        let base = EncodingName::O200kBase;
+        columns.push(Column { name: base.as_str().to_owned(), model: encoding(base).into() });
     }
     Ok(columns)
 }
@@ -223,7 +229,8 @@ fn as_json(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs)
                 "how": how(i).as_str(),
                 "tokens": total,
             });
-            if let Some(estimator) = column.model.encoding.estimator() {
+            if let Some(estimator) = &column.model.estimator {
+                value["upper"] = json!(column.upper(*total));
                 value["error"] = json!(estimator.error);
                 value["source"] = json!(estimator.source);
             }
@@ -248,6 +255,8 @@ fn as_json(columns: &[Column], rows: &[Row], totals: &[usize], args: &CountArgs)
         "counts": columns_json,
         "files": files,
         "limit": args.fail_over,
-        "over": args.fail_over.is_some_and(|limit| totals.iter().any(|total| *total > limit)),
+        "over": args.fail_over.is_some_and(|limit| {
+            columns.iter().zip(totals).any(|(column, total)| column.upper(*total) > limit)
+        }),
     })
 }

@@ -8,6 +8,7 @@ use std::{
 use jiff::Timestamp;
 use lacon_llm::{Endpoint, ErrorKind, Fetch, FetchOptions, Protocol, Transport, TransportOptions};
 use lacon_market::{folder, pack};
+use lacon_models::Day;
 use lacon_runtime::Config;
 
 use super::{Common, block_on};
@@ -44,7 +45,7 @@ pub fn run(common: &Common, args: &DoctorArgs) -> Result<ExitCode, Failure> {
     ])?;
     let endpoint = block_on(endpoint(&config))?;
     let tools = block_on(tools(&config))?;
-    let checks = [key(&config), endpoint, data(&config), tools, disk(&config), clock()];
+    let checks = [key(&config), endpoint, data(&config), tools, disk(&config), clock(), models()];
     let all_ok = checks.iter().all(|c| c.ok);
     if args.json {
         let rows: Vec<_> = checks
@@ -184,6 +185,34 @@ fn disk(config: &Config) -> Check {
                 text.split_once("\nhint: ").unwrap_or((&text, "choose another folder with --out"));
             Check::bad("disk", found.into(), mend)
         }
+    }
+}
+
+/// Facts of providers change: what nobody has compared for long may be wrong.
+fn models() -> Check {
+    const LONGEST_DAYS: u64 = 90;
+    let today = Day::of(std::time::SystemTime::now());
+    let all = lacon_models::sources().chain([lacon_monitor::prices::source()]);
+    let dated: Vec<_> = all.filter_map(|source| Some((source.checked?, source))).collect();
+    let old: Vec<String> = dated
+        .iter()
+        .filter(|(day, _)| today.since(*day) > LONGEST_DAYS)
+        .map(|(day, source)| format!("{} ({day})", source.name))
+        .collect();
+    if old.is_empty() {
+        let oldest = dated.iter().map(|(day, _)| *day).min();
+        let oldest = oldest.map(|day| format!(", the oldest checked {day}")).unwrap_or_default();
+        return Check::good(
+            "models",
+            format!("{} sources of prices, encodings and cache rules{oldest}", dated.len()),
+        );
+    }
+    Check {
+        name: "models",
+        // An old row still works; it may be wrong.
+        ok: true,
+        found: format!("older than {LONGEST_DAYS} days: {}", old.join("; ")),
+        mend: Some("update Lacon, or give newer facts with --models-file".into()),
     }
 }
 

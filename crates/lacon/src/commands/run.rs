@@ -62,6 +62,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     })?;
     live.close();
     hedge.iter().for_each(|hedge| world::keep(&config, hedge));
+    super::models::keep(&config);
     if args.json {
         let json = serde_json::to_string_pretty(&decided.record)
             .map_err(|e| Failure::input(format!("cannot write run.json: {e}")))?;

@@ -45,6 +45,7 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
     let finished = block_on(async {
         lacon_agents::run(Settings { stop: Some(Box::pin(signals::stop())), ..settings }).await
     })?;
+    super::super::models::keep(&config);
     if args.json {
         let json = serde_json::to_string_pretty(&finished.record)
             .map_err(|error| Failure::input(format!("cannot write run.json: {error}")))?;
