@@ -236,7 +236,7 @@ pub struct RunArgs {
 pub struct CountArgs {
     /// Files and folders; `-` or none reads stdin
     pub files: Vec<PathBuf>,
-    /// Count a whole request with messages, tools, schemas and images; repeatable
+    /// Count a whole request with messages, tools, schemas and images, for the model that it names; repeatable
     #[arg(long, value_name = "FILE")]
     pub request: Vec<PathBuf>,
     /// Count for this model; repeatable

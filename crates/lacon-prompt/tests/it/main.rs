@@ -8,6 +8,7 @@ mod chat;
 mod compress;
 mod expand;
 mod extract;
+mod generators;
 mod inputs;
 mod layout;
 mod optimize;

@@ -1,6 +1,7 @@
 //! `lacon count`: tokens of files, folders and standard input, for one or many models.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,10 +14,14 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
-    let columns = columns(args)?;
-    let mut rows = Vec::new();
+    let mut requests = Vec::new();
     for path in &args.request {
-        rows.push(request_row(path, &columns)?);
+        requests.push((path, super::read_text(path)?));
+    }
+    let columns = columns(args, requests.iter().map(|(_, json)| json.as_str()))?;
+    let mut rows = Vec::new();
+    for (path, json) in &requests {
+        rows.push(request_row(path, json, &columns)?);
     }
     if !args.files.is_empty() || args.request.is_empty() {
         rows.extend(inputs(&args.files)?.iter().map(|input| Row::new(input, &columns)));
@@ -44,7 +49,7 @@ pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
 /// Counts one text as the flags say, as the JSON of `--json`; prints nothing.
 #[cfg(feature = "mcp")]
 pub(in crate::commands) fn count_text(args: &CountArgs, text: &str) -> Result<Value, Failure> {
-    let columns = columns(args)?;
+    let columns = columns(args, std::iter::empty())?;
     let rows = [Row::new(&Input { path: "text".into(), text: text.to_owned() }, &columns)];
     let totals = totals(&rows, &columns);
     Ok(as_json(&columns, &rows, &totals, args))
@@ -55,12 +60,11 @@ fn totals(rows: &[Row], columns: &[Column]) -> Vec<usize> {
 }
 
 /// Counts a request, part by part.
-fn request_row(path: &Path, columns: &[Column]) -> Result<Row, Failure> {
-    let json = super::read_text(path)?;
+fn request_row(path: &Path, json: &str, columns: &[Column]) -> Result<Row, Failure> {
     let fault = |error| Failure::input(format!("{}: {error}", path.display()));
     let parts: Vec<RequestCount> = columns
         .iter()
-        .map(|column| meter::count(&json, &column.model).map_err(fault))
+        .map(|column| meter::count(json, &column.model).map_err(fault))
         .collect::<Result<_, _>>()?;
     let counts = parts.iter().map(|part| part.total).collect();
     Ok(Row { path: path.display().to_string(), bytes: json.len(), counts, parts })
@@ -83,7 +87,12 @@ impl Column {
     }
 }
 
-fn columns(args: &CountArgs) -> Result<Vec<Column>, Failure> {
+/// The encodings and models that the flags name, else the models that the requests name.
+fn columns<'a>(args: &CountArgs, requests: impl Iterator<Item = &'a str>) -> Result<Vec<Column>, Failure> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        model: String,
+    }
     let mut columns = Vec::new();
     for name in &args.encoding {
         let parsed: EncodingName = name.parse().map_err(Failure::input)?;
@@ -91,6 +100,14 @@ fn columns(args: &CountArgs) -> Result<Vec<Column>, Failure> {
     }
     for name in &args.model {
         columns.push(Column { name: name.clone(), model: for_model(name) });
+    }
+    if columns.is_empty() {
+        // A request without a name is counted like a text.
+        let names: BTreeSet<String> = requests
+            .filter_map(|json| serde_json::from_str::<Named>(json).ok())
+            .map(|named| named.model)
+            .collect();
+        columns.extend(names.into_iter().map(|name| Column { model: for_model(&name), name }));
     }
     if columns.is_empty() {
         let base = EncodingName::O200kBase;

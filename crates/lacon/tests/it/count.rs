@@ -25,6 +25,21 @@ fn one_number_for_one_text() {
 }
 
 #[test]
+fn a_request_counts_for_the_model_that_it_names() {
+    let folder = Folder::new();
+    folder.write("old.json", r#"{"model": "gpt-4", "messages": [{"role": "user", "content": "ไม่เป็นไร"}]}"#);
+    folder.write("none.json", r#"{"messages": [{"role": "user", "content": "ไม่เป็นไร"}]}"#);
+    let count = |args: &[&str]| folder.lacon(&[&["count", "--json", "--request"], args].concat()).json();
+    let named = count(&["old.json"]);
+    assert_eq!(named["counts"][0]["encoding"], "cl100k_base");
+    assert_eq!(named["counts"][0]["name"], "gpt-4");
+    let unnamed = count(&["none.json"]);
+    assert_eq!(unnamed["counts"][0]["encoding"], "o200k_base");
+    assert_ne!(named["counts"][0]["tokens"], unnamed["counts"][0]["tokens"]);
+    assert_eq!(count(&["old.json", "--model", "gpt-4o"])["counts"][0]["encoding"], "o200k_base");
+}
+
+#[test]
 fn files_folders_and_many_encodings() {
     let folder = Folder::new();
     folder.write("a/one.txt", "hello world");

@@ -1,0 +1,84 @@
+//! How work grows with the text: `cargo run --release -p lacon-prompt --example growth [MAX_MIB]`.
+//!
+//! Each row compresses texts of one shape, and the last rows are requests of many messages. Each size is twice the one
+//! before. Times are the best of three below 4 MiB and of one above. The ratio of a row is its greatest one above 1 MiB, where
+//! fixed costs are small.
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark is a command line, and ends where it fails"
+)]
+
+use std::time::{Duration, Instant};
+
+use lacon_prompt::{
+    compress::{Options, compress},
+    request::{Request, RequestOptions},
+    trim::{TrimOptions, trim_request},
+};
+use lacon_tokens::EncodingName;
+use serde_json::{Value, json};
+
+#[path = "../tests/it/generators.rs"]
+mod generators;
+
+fn main() {
+    let most: usize = std::env::args().nth(1).map_or(16, |n| n.parse().expect("MAX_MIB is a number"));
+    let encoding = lacon_tokens::encoding(EncodingName::O200kBase);
+    let sizes: Vec<usize> =
+        std::iter::successors(Some(1 << 20), |n| Some(n * 2)).take_while(|n| *n <= most << 20).collect();
+    println!(
+        "{:<28} {} {:>7} {:>7}",
+        "seconds at MiB",
+        sizes.iter().map(|n| format!("{:>7}", n >> 20)).collect::<String>(),
+        "ratio",
+        "MB/s"
+    );
+    let row = |name: &str, run: &dyn Fn(usize) -> Duration| {
+        let mut times: Vec<f64> = Vec::new();
+        for size in &sizes {
+            let rounds = if *size < 4 << 20 { 3 } else { 1 };
+            times.push((0..rounds).map(|_| run(*size)).min().unwrap().as_secs_f64());
+        }
+        let ratio = times.windows(2).map(|two| two[1] / two[0]).fold(0.0, f64::max);
+        let speed = *sizes.last().unwrap() as f64 / 1e6 / times.last().unwrap();
+        let times: String = times.iter().map(|t| format!("{t:>7.3}")).collect();
+        println!(
+            "{name:<28} {times} {ratio:>7.2} {speed:>7.1}{}",
+            if ratio > 2.2 { "  above 2.2" } else { "" }
+        );
+    };
+    for (name, make) in generators::GENERATORS {
+        row(name, &|size| {
+            let text = make(size);
+            let begin = Instant::now();
+            compress(&text, Options::default(), None, encoding).unwrap();
+            begin.elapsed()
+        });
+    }
+    let conversation = |size: usize| {
+        let turn = |i: usize| {
+            [
+                json!({"role": "user", "content": format!("Question {i} about part {}", generators::noise(i))}),
+                json!({"role": "assistant", "content": Value::Null, "tool_calls": [{"id": format!("c{i}"), "type": "function",
+                    "function": {"name": "rows", "arguments": "{}"}}]}),
+                json!({"role": "tool", "tool_call_id": format!("c{i}"),
+                    "content": generators::lines(600, |k| format!(r#"{{"id": {k}, "value": {}}}"#, generators::noise(i * 31 + k)))}),
+            ]
+        };
+        let messages: Vec<Value> = (0..size / 900).flat_map(turn).collect();
+        json!({"model": "gpt-5-mini", "messages": messages}).to_string()
+    };
+    row("request of many messages", &|size| {
+        let text = conversation(size);
+        let begin = Instant::now();
+        Request::parse(&text).unwrap().shrink(&RequestOptions::default(), None, encoding).unwrap();
+        begin.elapsed()
+    });
+    row("trim to half", &|size| {
+        let text = conversation(size);
+        let begin = Instant::now();
+        trim_request(&text, &TrimOptions::new(size / 8), None, encoding).unwrap();
+        begin.elapsed()
+    });
+}
