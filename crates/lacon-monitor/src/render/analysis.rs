@@ -267,7 +267,7 @@ fn waits(a: &Analysis, out: &mut String) {
     for g in a.gaps.iter().take(8) {
         let _ = writeln!(
             out,
-            "  gap: {} ran for {:.2} s at {:.2} s, after {}",
+            "  gap: {} for {:.2} s at {:.2} s, after {}",
             g.beside, g.seconds, g.start_s, g.after
         );
     }

@@ -95,19 +95,14 @@ fn span(value: &Value) -> Raw {
         end: pick(value, &END[..3]).and_then(when::nanos).or_else(|| pick(value, &END[3..]).and_then(moment)),
         ..Raw::default()
     };
-    let is_js =
-        json::get(value, "parentSpanContext").is_some() || json::get(value, "instrumentationScope").is_some();
+    if raw.start.is_none() && pick(value, &START).and_then(Value::as_f64) == Some(0.0) {
+        // Seconds since the run began.
+        raw.start = Some(0.0);
+    }
     if raw.end.is_none()
-        && let (Some(start), Some(duration)) = (raw.start, pick(value, &["duration", "duration_ms"]))
+        && let (Some(start), Some(took)) = (raw.start, seconds(value))
     {
-        // The console of OpenTelemetry for JavaScript counts microseconds.
-        let seconds = match duration {
-            Value::Array(_) => when::nanos(duration),
-            other => other
-                .as_f64()
-                .map(|d| if is_js && value.get("duration_ms").is_none() { d / 1e6 } else { d / 1e3 }),
-        };
-        raw.end = seconds.filter(|s| s.is_finite() && *s >= 0.0).map(|s| start + s);
+        raw.end = Some(start + took);
     }
     raw.span.id = id(&ID).or_else(|| id(&["id"])).unwrap_or_default();
     raw.span.name = json::get(value, "name").and_then(json::text).unwrap_or_else(|| "unnamed".into());
@@ -136,6 +131,31 @@ fn span(value: &Value) -> Raw {
         raw.span.kind = Kind::Other;
     }
     raw
+}
+
+/// How long a span without an end took.
+fn seconds(value: &Value) -> Option<f64> {
+    // The console of OpenTelemetry for JavaScript counts microseconds.
+    let is_js =
+        json::get(value, "parentSpanContext").is_some() || json::get(value, "instrumentationScope").is_some();
+    const UNITS: [(&str, f64); 10] = [
+        ("duration_ms", 1e-3),
+        ("durationMs", 1e-3),
+        ("latency_ms", 1e-3),
+        ("duration_ns", 1e-9),
+        ("durationNano", 1e-9),
+        ("duration_us", 1e-6),
+        ("duration_s", 1.0),
+        ("duration_seconds", 1.0),
+        ("latency_s", 1.0),
+        ("latency", 1.0),
+    ];
+    let named = UNITS.iter().find_map(|(name, unit)| Some(json::get(value, name)?.as_f64()? * unit));
+    let seconds = named.or_else(|| match json::get(value, "duration")? {
+        Value::Array(pair) => Some(pair.first()?.as_f64()? + pair.get(1)?.as_f64()? / 1e9),
+        other => Some(other.as_f64()? * if is_js { 1e-6 } else { 1e-3 }),
+    });
+    seconds.filter(|s| s.is_finite() && *s >= 0.0)
 }
 
 /// A date, or a number whose size tells its unit; pairs of seconds and nanoseconds.

@@ -269,12 +269,16 @@ fn tools(trace: &mut Trace) {
         (Some(x), Some(y)) => x == y,
         _ => bare(&a.name) == bare(&b.name),
     };
+    // A tool that starts itself again does so for a part of its time.
+    let covers = |inner: &Span, outer: &Span| inner.seconds() >= 0.5 * outer.seconds();
     for &i in &tools {
         let mut at = trace.spans[i].parent;
         for _ in 0..HIGHEST {
             let Some(p) = at else { break };
             match trace.spans[p].kind {
-                Kind::Tool if same(&trace.spans[i], &trace.spans[p]) => {
+                Kind::Tool
+                    if same(&trace.spans[i], &trace.spans[p]) && covers(&trace.spans[i], &trace.spans[p]) =>
+                {
                     let inner = take(&mut trace.spans[i]);
                     let outer = &mut trace.spans[p];
                     outer.folded += 1 + inner.folded;
