@@ -31,6 +31,8 @@ pub struct Told {
     pub beside: bool,
     /// Whether the spans around each step are not in the file.
     pub missing: bool,
+    /// Whether the agent's span says the sums of its calls, with a model.
+    pub summed: bool,
     /// Whether requests and tools are served by another service, with its clock's offset in seconds.
     pub served: Option<i64>,
 }
@@ -158,6 +160,10 @@ pub fn nodes(run: &Run, told: &Told) -> Vec<Node> {
             }
         }
     }
+    if told.summed {
+        let sum = |of: fn(&Call) -> u64| run.calls.iter().map(of).sum::<u64>();
+        all[0].tokens = Some((sum(|c| c.prompt), sum(|c| c.cached), sum(|c| c.completion)));
+    }
     for node in all.iter_mut().filter(|n| n.what == What::Served) {
         node.service = "gateway";
         node.skew = told.served.unwrap_or(0) * 1_000_000;
@@ -197,7 +203,7 @@ pub fn attributes(node: &Node, dialect: usize) -> Map<String, Value> {
         }
         _ => {}
     }
-    if let (What::Call, Some((prompt, cached, completion))) = (node.what, node.tokens) {
+    if let (What::Call | What::Agent, Some((prompt, cached, completion))) = (node.what, node.tokens) {
         let names = match dialect % 4 {
             0 => [
                 "gen_ai.request.model",
@@ -225,7 +231,7 @@ pub fn attributes(node: &Node, dialect: usize) -> Map<String, Value> {
         set(names[1], json!(prompt));
         set(names[2], json!(cached));
         set(names[3], json!(completion));
-        if dialect == 2 {
+        if dialect == 2 && node.what == What::Call {
             set("openinference.span.kind", json!("LLM"));
         }
     }
@@ -344,7 +350,11 @@ pub fn langsmith(nodes: &[Node], dialect: usize) -> String {
             (Some(parent), _) => value["parent_run_ids"] = json!([parent]),
             (None, _) => {}
         }
-        if let Some((prompt, cached, completion)) = n.tokens {
+        if let (Some((prompt, _, completion)), What::Agent) = (n.tokens, n.what) {
+            value["prompt_tokens"] = json!(prompt);
+            value["completion_tokens"] = json!(completion);
+            value["total_tokens"] = json!(prompt + completion);
+        } else if let Some((prompt, cached, completion)) = n.tokens {
             value["extra"]["metadata"]["ls_model_name"] = json!(MODEL);
             value["outputs"] = json!({"llm_output": {"token_usage": {"prompt_tokens": prompt, "completion_tokens": completion,
                 "total_tokens": prompt + completion, "prompt_tokens_details": {"cached_tokens": cached}}}});

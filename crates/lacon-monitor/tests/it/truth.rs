@@ -46,8 +46,14 @@ fn runs() -> impl Strategy<Value = Run> {
 }
 
 fn tellings() -> impl Strategy<Value = Told> {
-    (1..4_usize, any::<bool>(), any::<bool>(), prop::option::of(-400..400_i64)).prop_map(
-        |(nested, beside, missing, served)| Told { nested, beside: beside && nested < 3, missing, served },
+    (1..4_usize, any::<bool>(), any::<bool>(), any::<bool>(), prop::option::of(-400..400_i64)).prop_map(
+        |(nested, beside, missing, summed, served)| Told {
+            nested,
+            beside: beside && nested < 3,
+            missing,
+            summed,
+            served,
+        },
     )
 }
 
@@ -121,7 +127,9 @@ proptest! {
             same_figures(name, &run, &found);
             same_times(name, &run, &told, &found);
             let further = (told.nested - 1 + usize::from(told.beside)) * run.calls.len();
-            prop_assert_eq!(found.summary.n_folded as usize, further, "{}", name);
+            // An agent that says a model and the sum of its calls may be taken for one more of them.
+            let folded = found.summary.n_folded as usize;
+            prop_assert!((further..=further + usize::from(told.summed)).contains(&folded), "{}: {} of {}", name, folded, further);
             // The replay of an unedited run takes as long as the run did.
             let latency = whatif::fit(std::slice::from_ref(&trace), &no_latency());
             let replayed = whatif::what_if(&trace, &[], &latency, &whatif::Options { draws: 1, seed: 1 });
@@ -175,7 +183,7 @@ fn every_form_is_read_in_parts() {
         tools: vec![(1, at + 950_000, at + 1_900_000)],
     };
     let run = Run { calls: (0..8).map(|i| call(i * 2_000_000 + 100_000)).collect(), end: 17_000_000 };
-    let told = Told { nested: 2, beside: false, missing: true, served: Some(30) };
+    let told = Told { nested: 2, beside: false, missing: true, summed: true, served: Some(30) };
     for (_, tell) in FORMS {
         crate::parts::check(tell(&nodes(&run, &told), 0).as_bytes());
     }
