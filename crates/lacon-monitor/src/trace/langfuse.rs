@@ -89,6 +89,8 @@ fn bare(value: &Value) -> Raw {
 
 /// What a trace says beside its observations.
 pub fn outer(value: &Value) -> Outer {
+    // The page's download holds the trace beside its observations.
+    let value = json::get(value, "trace").filter(|t| t.is_object()).unwrap_or(value);
     let text = |key: &str| json::first(value, &[key]).and_then(json::text).unwrap_or_default();
     let inputs = json::first(value, &["input"]).and_then(Value::as_object).map(|map| {
         map.iter().filter_map(|(k, v)| Some((k.clone(), json::text(v).filter(|t| t.len() <= 64)?))).collect()
