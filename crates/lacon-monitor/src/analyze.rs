@@ -3,6 +3,7 @@
 mod content;
 pub mod flow;
 mod general;
+mod groups;
 mod origin;
 mod reading;
 mod summary;
@@ -12,11 +13,12 @@ use serde::Serialize;
 
 pub use content::{ContentGrade, is_trading};
 pub use flow::{Flow, Parts};
+pub use groups::{Group, groups};
 pub use origin::{Origin, origin, thousands};
 pub use reading::{Reader, Repeated, gathered_at, gatherers, readers, reports};
 pub use summary::{Summary, calls};
 
-use crate::trace::{Kind, Problem, Span, Trace};
+use crate::trace::{Form, Kind, Problem, Span, Trace};
 
 /// Everything that is found out about one trace.
 #[derive(Clone, Debug, Serialize)]
@@ -179,7 +181,7 @@ pub struct Gap {
     pub seconds: f64,
     /// The node before.
     pub after: String,
-    /// What ran all the same: the run's own span, or nothing.
+    /// What went on all the same: the run's own span, a user who thought, or nothing.
     pub beside: &'static str,
 }
 
@@ -196,6 +198,8 @@ pub struct Advice {
     pub optimization: Option<&'static str>,
 }
 
+/// Between the turns of a session.
+const USER: &str = "the session waited for its user";
 /// Shorter gaps are the executor's own.
 const GAP_S: f64 = 0.05;
 
@@ -370,12 +374,12 @@ fn parallel(trace: &Trace, flow: &Flow) -> Parallel {
 
 fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
     let rates = rates(trace, flow);
+    let is_trading = is_trading(trace);
     flow.units
         .iter()
         .filter_map(|i| {
             let span = &trace.spans[*i];
-            let chain =
-                flow.chain(trace, *i).into_iter().filter(|m| trace.spans[*m].kind == Kind::Model).count();
+            let chain = in_a_row(trace, &flow.chain(trace, *i), is_trading);
             if chain >= 2 {
                 return Some(Serial {
                     node: span.label(),
@@ -404,6 +408,25 @@ fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
         .collect()
 }
 
+/// How many calls of a chain follow each other. In an agent's loop a call needs what the tools before it gave: only calls
+/// without a tool between them could be one. The trading graph can call its tools before any model asks for them.
+fn in_a_row(trace: &Trace, chain: &[usize], is_trading: bool) -> usize {
+    let (mut most, mut row) = (0, 0);
+    for m in chain {
+        let span = &trace.spans[*m];
+        match span.kind {
+            Kind::Model => row += 1,
+            _ if !is_trading => row = 0,
+            _ => {}
+        }
+        most = most.max(row);
+        if span.kind == Kind::Model && span.asks_tools > 0 && !is_trading {
+            row = 0;
+        }
+    }
+    most
+}
+
 /// Tokens a second of nodes that write one text.
 pub(crate) fn rates(trace: &Trace, flow: &Flow) -> Vec<f64> {
     let mut rates: Vec<f64> = flow
@@ -429,7 +452,11 @@ pub(crate) fn is_parallel(span: &Span, rates: &[f64]) -> bool {
 
 fn gaps(trace: &Trace, flow: &Flow) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    let beside = if trace.has_root { "nothing but the run itself" } else { "nothing" };
+    let beside = match trace.form {
+        Form::ClaudeCode | Form::Codex => USER,
+        _ if trace.has_root => "nothing but the run itself ran",
+        _ => "nothing ran",
+    };
     let (mut end, mut after) = (0.0_f64, "the start".to_owned());
     // Whatever ran, ran: also what a node left to do after its end. Spans are in order of start.
     for (i, span) in trace.spans.iter().enumerate().filter(|(_, s)| s.is_work()) {
@@ -476,11 +503,11 @@ fn advice(a: &Analysis) -> Vec<Advice> {
             None,
         );
     }
-    for gap in a.gaps.iter().filter(|g| g.seconds > 1.0) {
+    for gap in a.gaps.iter().filter(|g| g.seconds > 1.0 && g.beside != USER) {
         add(
             None,
             format!(
-                "{} ran for {:.1} s after {}: look at the process, not at the model",
+                "{} for {:.1} s after {}: look at the process, not at the model",
                 gap.beside, gap.seconds, gap.after
             ),
             Some(gap.seconds),

@@ -2,11 +2,13 @@
 
 mod analysis;
 mod comparison;
+mod groups;
 mod report;
 mod what_if;
 
 pub use analysis::analysis;
 pub use comparison::comparison;
+pub use groups::groups;
 pub use report::{report, usd};
 pub use what_if::what_if;
 

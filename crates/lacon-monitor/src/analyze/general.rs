@@ -25,6 +25,10 @@ pub fn judge(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged
     for span in cut.iter().take(MOST) {
         lose("answer_cut", points::ANSWER_CUT, format!("{}: cut by the token limit", span.label()));
     }
+    let asked = calls(trace).count();
+    if asked > 0 && calls(trace).all(|(_, s)| s.error.is_some()) {
+        lose("answer_missing", points::ANSWER_EMPTY, format!("all {asked} model calls failed"));
+    }
     let found = answers(trace, lose, not_judged);
     found || !failed.is_empty() || !finished || !cut.is_empty()
 }

@@ -20,6 +20,8 @@ pub struct Summary {
     pub n_calls: usize,
     /// Tool calls.
     pub n_tool_calls: usize,
+    /// Tools that calls asked for.
+    pub n_tools_asked: u32,
     /// Tool calls by name.
     pub tools: BTreeMap<String, usize>,
     /// Spans that failed, the run itself included.
@@ -61,6 +63,7 @@ pub fn summary(trace: &Trace) -> Summary {
         sum.n_calls += n;
         sum.n_calls_with_tokens += if span.tokens.sum().is_some() { n } else { 0 };
         sum.n_answers += usize::from(matches!(span.answer, Answer::Text | Answer::Tools | Answer::Empty));
+        sum.n_tools_asked = sum.n_tools_asked.saturating_add(span.asks_tools);
         if let Some(micros) = at_list_price(span) {
             list = list.saturating_add(micros);
             sum.n_calls_priced += 1;

@@ -70,13 +70,12 @@ fn summary(a: &Analysis, out: &mut String) {
     let many = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     let _ = writeln!(out, "THE RUN");
     let calls = if s.n_calls == 0 { "no model call recorded".into() } else { many(s.n_calls, "model call") };
-    let _ = writeln!(
-        out,
-        "  status {}, {calls}, {}, {}",
-        s.status,
-        many(s.n_tool_calls, "tool call"),
-        many(s.n_errors, "error")
-    );
+    // Tools that were asked for and have no span ran all the same.
+    let tools = match (s.n_tool_calls, s.n_tools_asked) {
+        (0, asked) if asked > 0 => format!("tool calls not recorded ({asked} asked for)"),
+        (n, _) => many(n, "tool call"),
+    };
+    let _ = writeln!(out, "  status {}, {calls}, {tools}, {}", s.status, many(s.n_errors, "error"));
     let known = |t: Option<u64>| t.map_or_else(|| "not recorded".into(), thousands);
     let t = &s.tokens;
     if t.sum().is_none() {
@@ -267,7 +266,7 @@ fn waits(a: &Analysis, out: &mut String) {
     for g in a.gaps.iter().take(8) {
         let _ = writeln!(
             out,
-            "  gap: {} ran for {:.2} s at {:.2} s, after {}",
+            "  gap: {} for {:.2} s at {:.2} s, after {}",
             g.beside, g.seconds, g.start_s, g.after
         );
     }

@@ -3,7 +3,7 @@
 //! Of nested spans the innermost is the request; those around it become plain spans, whose own time is local. Of spans
 //! beside each other one is the request, and the others are echoes that nothing counts.
 
-use super::{Answer, Kind, Span, SpanTokens, Trace, tree, usage};
+use super::{Answer, Kind, Span, SpanTokens, Trace, json, tree, usage};
 
 /// Higher ancestors are not looked at.
 const HIGHEST: usize = 64;
@@ -139,7 +139,8 @@ fn nested(trace: &mut Trace, depth: &[u32]) -> Vec<Option<usize>> {
         trace.n_folded += 1;
         if let Some(rep) = single {
             around[m] = Some(rep);
-            let streamed = equal(&outer.tokens, &trace.spans[rep].tokens)
+            let streamed = is_stream(&outer, &trace.spans[rep])
+                && equal(&outer.tokens, &trace.spans[rep].tokens)
                 && !holds_tool[m]
                 && trace.spans[rep].seconds() < STREAMED * outer.seconds();
             let rep = &mut trace.spans[rep];
@@ -150,6 +151,17 @@ fn nested(trace: &mut Trace, depth: &[u32]) -> Vec<Option<usize>> {
         }
     }
     around
+}
+
+/// Whether one of two spans of a request says that the answer was streamed.
+fn is_stream(outer: &Span, inner: &Span) -> bool {
+    let flag = |s: &Span, key: &str| s.attributes.get(key).is_some_and(|v| v.to_string().contains("true"));
+    [outer, inner].iter().any(|s| {
+        s.name.to_lowercase().contains("stream")
+            || ["gen_ai.request.stream", "gen_ai.is_streaming", "llm.is_streaming"]
+                .iter()
+                .any(|key| flag(s, key))
+    })
 }
 
 /// What a span says of its request; the span stays without it.
@@ -200,7 +212,8 @@ fn beside(trace: &mut Trace, depth: &[u32], around: &[Option<usize>]) {
             if trace.spans[i].kind != Kind::Model {
                 break;
             }
-            if trace.spans[j].kind != Kind::Model || !same_request(&trace.spans[i], &trace.spans[j]) {
+            let may = trace.spans[j].kind == Kind::Model && same_request(&trace.spans[i], &trace.spans[j]);
+            if !may || of_two_agents(&trace.spans, i, j) {
                 continue;
             }
             let known = |s: &Span| (s.tokens.sum().is_some(), s.answer != Answer::NotRecorded);
@@ -219,6 +232,27 @@ fn beside(trace: &mut Trace, depth: &[u32], around: &[Option<usize>]) {
                 absorb(&mut trace.spans[rep], said);
             }
         }
+    }
+}
+
+/// Whether two calls lie in agents of which neither lies in the other: no request is asked by both.
+fn of_two_agents(spans: &[Span], a: usize, b: usize) -> bool {
+    let agents = |i: usize| {
+        let mut found = Vec::new();
+        let mut at = spans[i].parent;
+        for _ in 0..HIGHEST {
+            let Some(p) = at else { break };
+            if spans[p].kind == Kind::Node {
+                found.push(p);
+            }
+            at = spans[p].parent;
+        }
+        found
+    };
+    let (of_a, of_b) = (agents(a), agents(b));
+    match (of_a.first(), of_b.first()) {
+        (Some(x), Some(y)) => !of_a.contains(y) && !of_b.contains(x),
+        _ => false,
     }
 }
 
@@ -244,6 +278,10 @@ fn same_request(a: &Span, b: &Span) -> bool {
         }
         _ => true,
     };
+    let agent = |s: &Span| s.attributes.get("gen_ai.agent.name").and_then(json::text);
+    if differ(&agent(a), &agent(b)) {
+        return false;
+    }
     let texts =
         a.wrote.first().zip(b.wrote.first()).is_none_or(|(x, y)| x.chars == y.chars && x.start == y.start);
     // One instrumentation tells of each request once.
@@ -269,12 +307,16 @@ fn tools(trace: &mut Trace) {
         (Some(x), Some(y)) => x == y,
         _ => bare(&a.name) == bare(&b.name),
     };
+    // A tool that starts itself again does so for a part of its time.
+    let covers = |inner: &Span, outer: &Span| inner.seconds() >= 0.5 * outer.seconds();
     for &i in &tools {
         let mut at = trace.spans[i].parent;
         for _ in 0..HIGHEST {
             let Some(p) = at else { break };
             match trace.spans[p].kind {
-                Kind::Tool if same(&trace.spans[i], &trace.spans[p]) => {
+                Kind::Tool
+                    if same(&trace.spans[i], &trace.spans[p]) && covers(&trace.spans[i], &trace.spans[p]) =>
+                {
                     let inner = take(&mut trace.spans[i]);
                     let outer = &mut trace.spans[p];
                     outer.folded += 1 + inner.folded;

@@ -188,9 +188,9 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
 
 /// What lists and pages hold, where they are no values themselves.
 fn unwrapped(values: Vec<Value>) -> Vec<Value> {
-    const PAGES: [&str; 16] = [
-        "data", "runs", "items", "traces", "spans", "results", "result", "records", "rows", "values",
-        "events", "body", "response", "batch", "hits", "_source",
+    const PAGES: [&str; 17] = [
+        "data", "runs", "items", "traces", "trace", "spans", "results", "result", "records", "rows",
+        "values", "events", "body", "response", "batch", "hits", "_source",
     ];
     let mut found = Vec::new();
     for mut value in values {

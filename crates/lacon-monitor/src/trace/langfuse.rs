@@ -55,6 +55,14 @@ pub fn add(value: &Value, batch: &mut Batch) {
         None => {}
     }
     match value.get("observations").and_then(Value::as_array) {
+        Some(observations) if observations.first().is_some_and(Value::is_string) => {
+            // A list of traces names its observations and does not hold them.
+            let what =
+                "observations are named and not in the file; get each trace: GET /api/public/traces/ID";
+            super::note(&mut batch.problems, "observations_left_out", what);
+            batch.raws.push(bare(value));
+            batch.outer.push(outer(value));
+        }
         Some(observations) => {
             let outer = outer(value);
             batch.raws.extend(observations.iter().map(|one| observed(one, Some(&outer.id))));
@@ -65,8 +73,24 @@ pub fn add(value: &Value, batch: &mut Batch) {
     }
 }
 
+/// A trace without its observations: when it was, how long it took, what it cost.
+fn bare(value: &Value) -> Raw {
+    let get = |keys: &[&str]| json::first(value, keys);
+    let start = get(&["timestamp"]).and_then(when::unix);
+    let took = get(&["latency"]).and_then(Value::as_f64).filter(|s| s.is_finite() && *s >= 0.0);
+    let id = get(&["id"]).and_then(json::text);
+    let mut raw =
+        Raw { trace: id.clone(), start, end: start.zip(took).map(|(at, took)| at + took), ..Raw::default() };
+    raw.span.id = id.unwrap_or_default();
+    raw.span.name = get(&["name"]).and_then(json::text).unwrap_or_else(|| "unnamed".into());
+    raw.span.cost_usd = get(&["totalCost", "total_cost"]).and_then(json::money);
+    raw
+}
+
 /// What a trace says beside its observations.
 pub fn outer(value: &Value) -> Outer {
+    // The page's download holds the trace beside its observations.
+    let value = json::get(value, "trace").filter(|t| t.is_object()).unwrap_or(value);
     let text = |key: &str| json::first(value, &[key]).and_then(json::text).unwrap_or_default();
     let inputs = json::first(value, &["input"]).and_then(Value::as_object).map(|map| {
         map.iter().filter_map(|(k, v)| Some((k.clone(), json::text(v).filter(|t| t.len() <= 64)?))).collect()
@@ -105,6 +129,12 @@ fn observation(value: &Value) -> Raw {
         first_token: get(&["completionStartTime", "completion_start_time"]).and_then(when::unix),
         ..Raw::default()
     };
+    let seconds = |keys: &[&str]| get(keys).and_then(Value::as_f64).filter(|s| s.is_finite() && *s >= 0.0);
+    if let Some(start) = raw.start {
+        raw.end = raw.end.or_else(|| Some(start + seconds(&["latency"])?));
+        raw.first_token =
+            raw.first_token.or_else(|| Some(start + seconds(&["timeToFirstToken", "time_to_first_token"])?));
+    }
     let span = &mut raw.span;
     span.id = text(&["id"]).unwrap_or_default();
     span.name = text(&["name"]).unwrap_or_else(|| "unnamed".into());

@@ -124,6 +124,13 @@ pub fn finish(trace: &mut Trace, outer: &HashMap<&str, &Outer>, only: Option<&Ou
     if let Some(status) = trace.attributes.get("status").and_then(json::text) {
         trace.status = status;
     }
+    if trace.has_root && trace.spans.len() == 1 && trace.spans[0].hidden_calls > 0 {
+        let name = trace.name.clone();
+        trace.problem(
+            "children_left_out",
+            format!("{name}: only the run itself is in the file, its child runs are not"),
+        );
+    }
     written_in_place(trace);
     known_models(trace);
     spread_completion(trace);

@@ -10,6 +10,8 @@ pub const JITTER_S: f64 = 0.002;
 const MOST_OPEN: usize = 512;
 /// Higher ancestors are not looked at.
 const HIGHEST: usize = 256;
+/// More spans at the top are not looked at for an orphan that nothing else encloses.
+const MOST_TOPS: usize = 16;
 
 /// Puts the spans in order; `missing` are those whose parent is not in the file, with its identifier.
 pub fn place(trace: &mut Trace, missing: &[(usize, String)]) {
@@ -200,6 +202,12 @@ fn orphans(trace: &mut Trace, missing: &[(usize, String)]) {
         let (x, y) = (&trace.spans[*a], &trace.spans[*b]);
         x.start_s.total_cmp(&y.start_s).then(y.end_s.total_cmp(&x.end_s)).then(depth[*a].cmp(&depth[*b]))
     });
+    // An agent may look like a call by the sums that it says.
+    let sums: Vec<usize> = (0..trace.spans.len())
+        .filter(|i| trace.spans[*i].parent.is_none() && trace.spans[*i].kind == Kind::Model)
+        .take(MOST_TOPS)
+        .filter(|i| !missing.is_empty() && says_sums(&trace.spans, *i))
+        .collect();
     let mut coming = by_start.into_iter().peekable();
     let mut open: Vec<usize> = Vec::new();
     for (start, end, members) in wanted {
@@ -213,10 +221,40 @@ fn orphans(trace: &mut Trace, missing: &[(usize, String)]) {
         let encloses =
             |i: &usize| trace.spans[*i].end_s + JITTER_S >= end && !is_under(&trace.spans, *i, &own);
         let place = open.iter().rev().take(MOST_OPEN).copied().find(encloses);
+        let begun = |i: &&usize| trace.spans[**i].start_s <= start + JITTER_S;
+        let place = place.or_else(|| sums.iter().filter(begun).copied().find(encloses));
         for i in members {
             trace.spans[i].parent = place;
         }
     }
+}
+
+/// Whether a span that looks like a call says the sums of the outermost calls within its time.
+fn says_sums(spans: &[Span], i: usize) -> bool {
+    let outer = &spans[i];
+    let Some(own) = outer.tokens.sum().filter(|_| outer.kind == Kind::Model) else { return false };
+    let is_outermost = |j: usize| {
+        let mut at = spans[j].parent;
+        for _ in 0..HIGHEST {
+            match at {
+                Some(p) if p != i && spans[p].kind == Kind::Model => return false,
+                Some(p) => at = spans[p].parent,
+                None => return true,
+            }
+        }
+        false
+    };
+    let inside = |j: usize| {
+        let s = &spans[j];
+        j != i
+            && s.kind == Kind::Model
+            && s.start_s >= outer.start_s - JITTER_S
+            && s.end_s <= outer.end_s + JITTER_S
+            && is_outermost(j)
+    };
+    let sum: u64 = (0..spans.len()).filter(|j| inside(*j)).filter_map(|j| spans[j].tokens.sum()).sum();
+    // Each of several instrumentations may tell of every request.
+    (1..=4).any(|n| sum > 0 && own.saturating_mul(n).abs_diff(sum) as f64 <= 0.02 * sum as f64)
 }
 
 /// Whether a span is one of these or lies below one; of a span too deep to be sure, that it does.

@@ -119,6 +119,27 @@ fn spans_of_one_request_are_one_call() {
         span("b", "r", "chat", (0.0, 4.0), usage(100, 1)),
     ]);
     assert_eq!((found.summary.n_calls, found.summary.n_folded), (2, 0));
+    // Nor is it one call if two agents ask at the same time for the same length.
+    let agent = json!({"gen_ai.operation.name": "invoke_agent"});
+    let (_, found) = spans(&[
+        span("r", "", "run", (0.0, 5.0), json!({})),
+        span("p", "r", "bull", (0.0, 4.0), agent.clone()),
+        span("q", "r", "bear", (0.0, 4.0), agent),
+        span("a", "p", "ask bull", (0.0, 4.0), usage(100, 20)),
+        span("b", "q", "ask bear", (0.0, 4.0), usage(100, 20)),
+    ]);
+    assert_eq!((found.summary.n_calls, found.summary.n_folded), (2, 0));
+    // Beside each other under other names they are one.
+    let (_, found) = spans(&[
+        span("r", "", "run", (0.0, 5.0), json!({})),
+        span("a", "r", "ChatOpenAI", (0.0, 4.0), usage(100, 20)),
+        span("b", "r", "openai.chat", (0.0, 4.0), usage(100, 20)),
+    ]);
+    assert_eq!(
+        (found.summary.n_calls, found.summary.n_folded, found.summary.tokens.total),
+        (1, 1, Some(120))
+    );
+    close(found.parts.model_s, 4.0);
     // An agent that a tool starts makes calls of its own.
     let (_, found) = spans(&[
         span("a", "", "chat", (0.0, 9.0), usage(100, 10)),

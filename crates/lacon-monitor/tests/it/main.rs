@@ -13,4 +13,5 @@ mod parts;
 mod recorded;
 mod robust;
 mod support;
+mod telling;
 mod truth;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use lacon_monitor::{
-    analyze::{Analysis, analyze},
+    analyze::{Analysis, analyze, groups},
     render,
 };
 
@@ -13,6 +13,9 @@ use crate::{
     failure::{self, Failure},
     text,
 };
+
+/// Of more runs only the slowest of each shape is shown.
+const MOST_SHOWN: usize = 25;
 
 /// A file that gave nothing.
 #[derive(serde::Serialize)]
@@ -42,16 +45,23 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
     if args.json {
         let json = match (found.as_slice(), unread.is_empty()) {
             ([one], true) => serde_json::to_string_pretty(one),
-            (many, true) => {
-                serde_json::to_string_pretty(&serde_json::json!({"schema_version": 1, "traces": many}))
-            }
-            (many, false) => serde_json::to_string_pretty(
-                &serde_json::json!({"schema_version": 1, "traces": many, "unread": unread}),
+            (many, _) => serde_json::to_string_pretty(
+                &serde_json::json!({"schema_version": 1, "groups": groups(many), "traces": many, "unread": unread}),
             ),
         };
         text::out(&json.map_err(|e| Failure::input(format!("cannot write the analysis: {e}")))?);
     } else {
-        for (i, analysis) in found.iter().enumerate() {
+        let shapes = groups(&found);
+        // Of many runs the slowest of each shape says what the others would say.
+        let shown: Vec<&Analysis> = if found.len() > MOST_SHOWN {
+            shapes.iter().take(MOST_SHOWN).filter_map(|g| found.get(g.slowest)).collect()
+        } else {
+            found.iter().collect()
+        };
+        if found.len() > 2 {
+            text::out(&render::groups(&shapes, &found));
+        }
+        for (i, analysis) in shown.into_iter().enumerate() {
             if i > 0 {
                 text::out("\n────────\n");
             }
