@@ -23,6 +23,9 @@ pub struct Expected {
     pub prompt: u64,
     /// Of these, tokens that a provider's cache should hold.
     pub cached: u64,
+    /// Of the prompt tokens, those that are written to a cache and billed for it.
+    #[serde(default)]
+    pub written: u64,
     /// Tokens of answers.
     pub completion: u64,
     /// Millionths of a US dollar; absent where a model has no known price.
@@ -51,6 +54,15 @@ pub struct AgentPlan {
     pub calls: u64,
     /// Prompt tokens of one call.
     pub prompt: u64,
+    /// Of these, tokens that a provider's cache should hold.
+    #[serde(default)]
+    pub cached: u64,
+    /// Of these, tokens that are written to a cache and billed for it.
+    #[serde(default)]
+    pub written: u64,
+    /// The cache rule of the model; absent where none is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_rule: Option<String>,
     /// Tokens of one answer.
     pub answer: u64,
     /// Seconds of all its calls, those at once counted once.

@@ -10,6 +10,7 @@ mod answer;
 mod error;
 mod forward;
 mod headers;
+mod marks;
 mod refusal;
 mod routes;
 mod server;

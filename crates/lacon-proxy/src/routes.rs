@@ -21,7 +21,7 @@ use crate::{
     forward::{Timed, too_large, too_slow},
     headers,
     refusal::invalid,
-    server::{Figures, Policy, Served, State},
+    server::{Figures, Served, State},
 };
 
 /// Answers a request.
@@ -76,7 +76,7 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<An
         (&Method::POST, "/v1/messages") => Route::Messages,
         _ => Route::Other,
     };
-    if route == Route::Other || state.shrinker.policy(request.headers()) == Policy::Off {
+    if route == Route::Other || !state.shrinker.reads(request.headers()) {
         return through(state, request, route).await;
     }
     shortened(state, request, route).await

@@ -89,6 +89,8 @@ pub struct ProxyOptions {
     pub shorten_user: bool,
     /// Whether tool results are compressed that a later edit may have to quote exactly.
     pub shorten_quotable: bool,
+    /// Whether conversations that are recognized get marks for the provider's prompt cache.
+    pub cache_marks: bool,
     /// Who may call.
     pub access: Access,
     /// Store for offloaded content.
@@ -133,6 +135,7 @@ impl ProxyOptions {
             protect: Vec::new(),
             shorten_user: false,
             shorten_quotable: false,
+            cache_marks: false,
             access: Access::default(),
             store,
             sessions: None,

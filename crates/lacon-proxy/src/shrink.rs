@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 
 use crate::{
     headers,
+    marks::Conversations,
     server::{Figures, Policy, ProxyOptions, Sessions},
 };
 
@@ -35,6 +36,8 @@ pub struct Shrinker {
     store: SharedStore,
     sessions: Option<Sessions>,
     cache: ProcessedCache,
+    /// Conversations whose prompts get cache marks, where that is wanted.
+    conversations: Option<Conversations>,
     /// Longest that one request may take.
     limit: Duration,
     /// As many at once as there are processors: more would only wait for each other.
@@ -98,6 +101,7 @@ impl Shrinker {
             store: SharedStore(Arc::new(Mutex::new(options.store))),
             sessions: options.sessions,
             cache: ProcessedCache::new(options.cache),
+            conversations: options.cache_marks.then(Conversations::default),
             limit: options.work_timeout,
             turns: Arc::new(Semaphore::new(turns)),
         }
@@ -157,11 +161,32 @@ impl Shrinker {
         }
         let ask = self.ask(headers);
         let (this, kept) = (Arc::clone(self), body.clone());
-        let done = self.away(move |stop| this.work(body, &ask, stop)).await;
+        let headers = headers.clone();
+        let done = self.away(move |stop| this.marked(this.work(body, &ask, stop), &headers)).await;
         done.unwrap_or_else(|| Done::unchanged(kept, "the work took too long or broke"))
     }
 
+    /// Whether bodies are read at all under a policy.
+    pub fn reads(&self, headers: &HeaderMap) -> bool {
+        self.conversations.is_some() || self.policy(headers) != Policy::Off
+    }
+
+    /// Marks what is to be cached, in the body as it is sent on.
+    fn marked(&self, done: Done, headers: &HeaderMap) -> Done {
+        let marked = self.conversations.as_ref().and_then(|known| {
+            let json = std::str::from_utf8(&done.body).ok()?;
+            known.mark(json, headers)
+        });
+        match marked {
+            Some(body) => Done { body: Bytes::from(body), ..done },
+            None => done,
+        }
+    }
+
     fn work(&self, body: Bytes, ask: &Ask, stop: &AtomicBool) -> Done {
+        if ask.policy == Policy::Off {
+            return Done { body, figures: None, unchanged: None };
+        }
         let Ok(json) = std::str::from_utf8(&body) else {
             return Done::unchanged(body, "the body is no UTF-8");
         };

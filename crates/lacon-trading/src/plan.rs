@@ -6,6 +6,10 @@
 //! so that siblings keep a common prefix. Unknown lengths are estimated from word limits; only limits on tokens, money
 //! or time make a choice depend on them.
 
+mod caching;
+
+pub use caching::{Caching, caching};
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
@@ -90,6 +94,16 @@ pub struct PlanOptions {
     pub time_scale: f64,
 }
 
+impl PlanOptions {
+    /// The model that a role asks.
+    pub(crate) fn model(&self, role: Role) -> &str {
+        match self.cast.file(role).model.as_str() {
+            "quick" => &self.quick_model,
+            _ => &self.deep_model,
+        }
+    }
+}
+
 /// A whole run's choices.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -158,14 +172,10 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
     roles.extend((!levers.has("local_signal")).then_some(Role::Signal));
     let all_pieces: BTreeMap<Role, Vec<Piece>> =
         roles.iter().map(|r| (*r, cast.pieces(*r, levers))).collect();
-    let model = |role: Role| match cast.file(role).model.as_str() {
-        "quick" => &options.quick_model,
-        _ => &options.deep_model,
-    };
     let millis = |seconds: f64| (seconds * 1e3 * options.time_scale) as u64;
     let money = |role: Role, input: u64, output: u64| {
         let usage = Usage { input: Some(input), output: Some(output), ..Usage::default() };
-        MicroUsd(prices::cost(model(role), &usage).unwrap_or(0))
+        MicroUsd(prices::cost(options.model(role), &usage).unwrap_or(0))
     };
 
     let judge_in_plan = cast.judge_in_plan(levers);

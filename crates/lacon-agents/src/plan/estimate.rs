@@ -1,6 +1,7 @@
 //! The arithmetic behind a plan.
 
 use lacon_llm::Usage;
+use lacon_models::{CacheKind, CacheRow, cache_of, plain_name};
 use lacon_monitor::prices;
 use lacon_tokens::Encoding;
 
@@ -31,8 +32,6 @@ const LOSSLESS_SHARE: f64 = 0.7;
 const SCHEMA_TOKENS: f64 = 120.0;
 /// Tokens of what stands around a prompt: the rules of form in the instruction, headings.
 const FRAME_TOKENS: f64 = 40.0;
-/// Providers cache prefixes from this many tokens.
-const CACHE_FROM: f64 = 1_024.0;
 /// Seconds to the first token of small and of large models, seconds per thousand prompt tokens, tokens a second, seconds of
 /// a tool call: medians of recorded runs.
 const FIRST_TOKEN_S: (f64, f64) = (1.011, 1.757);
@@ -54,6 +53,7 @@ struct Share {
     calls: f64,
     prompt: f64,
     cached: f64,
+    written: f64,
     answer: f64,
     /// Seconds of one time that it speaks, its whole fan-out included.
     seconds: f64,
@@ -66,14 +66,16 @@ impl Estimate<'_> {
         let mut agents = Vec::new();
         for (i, (agent, part)) in self.team.agents.iter().zip(&parts).enumerate() {
             let (prompt, cached) = (part.calls * part.prompt, part.calls * part.cached);
-            let answer = part.calls * part.answer;
+            let (answer, written) = (part.calls * part.answer, part.calls * part.written);
             expected.calls += part.calls.round() as u64;
             expected.prompt += prompt.round() as u64;
             expected.cached += cached.round() as u64;
+            expected.written += written.round() as u64;
             expected.completion += answer.round() as u64;
             let usage = Usage {
-                input: Some((prompt - cached).max(0.0) as u64),
+                input: Some((prompt - cached - written).max(0.0) as u64),
                 cached: Some(cached as u64),
+                cache_write: Some(written as u64),
                 output: Some(answer as u64),
                 ..Usage::default()
             };
@@ -85,6 +87,9 @@ impl Estimate<'_> {
                 level: self.stages.of(i).level,
                 calls: part.calls.round() as u64,
                 prompt: part.prompt.round() as u64,
+                cached: part.cached.round() as u64,
+                written: part.written.round() as u64,
+                cache_rule: self.rule(agent).map(|rule| rule.rule.clone()),
                 answer: part.answer.round() as u64,
                 seconds: part.seconds,
             });
@@ -232,7 +237,7 @@ impl Estimate<'_> {
             .as_ref()
             .map_or(1.0, |when| when.says.len() as f64 / self.team.choices(&when.agent).len().max(1) as f64);
         let mut part = Share { calls: items * rounds * share, prompt, answer, ..Share::default() };
-        part.cached = self.cached(agent, i, items, prompt);
+        (part.cached, part.written) = self.reused(agent, i, items, prompt);
         let call_s = self.call_s(agent, prompt, answer);
         let (extra_calls, extra_s) = self.with_tools(agent, i, &mut part);
         part.calls *= 1.0 + extra_calls;
@@ -269,30 +274,40 @@ impl Estimate<'_> {
         first + prompt / 1_000.0 * PROMPT_S_PER_1K + answer / TOKENS_PER_S
     }
 
-    /// Tokens of a call that an earlier one has sent as its beginning.
-    fn cached(&self, agent: &Agent, i: usize, items: f64, prompt: f64) -> f64 {
-        if !self.on.has(Optimization::PrefixLayout) {
-            return 0.0;
-        }
+    /// The cache rule of an agent's model.
+    fn rule(&self, agent: &Agent) -> Option<&'static CacheRow> {
+        cache_of(&plain_name(self.team.model(agent)))
+    }
+
+    /// Tokens of a call that an earlier one has sent as its beginning, and tokens that it pays to leave for later ones.
+    fn reused(&self, agent: &Agent, i: usize, items: f64, prompt: f64) -> (f64, f64) {
+        let Some(rule) = self.rule(agent).filter(|_| self.on.has(Optimization::PrefixLayout)) else {
+            return (0.0, 0.0);
+        };
         let level = self.stages.of(i).level;
-        let sent_before = |read: Read<'_>| {
+        let read_at = |read: Read<'_>, apart: &dyn Fn(usize) -> bool| {
             let reads = |(j, other): (usize, &Agent)| {
-                self.stages.of(j).level < level && other.read().any(|r| r == read)
+                apart(self.stages.of(j).level) && other.read().any(|r| r == read)
             };
             self.team.agents.iter().enumerate().any(reads)
         };
         let fans_out = !agent.each.is_empty();
-        let shared: f64 = agent
-            .read()
-            .filter(|read| fans_out || sent_before(*read))
-            .map(|read| self.read(read))
-            .sum::<f64>()
-            + self.count(RULES);
-        if shared < CACHE_FROM {
-            return 0.0;
-        }
+        let beginning = |apart: &dyn Fn(usize) -> bool| {
+            let shared: f64 = agent
+                .read()
+                .filter(|read| fans_out || read_at(*read, apart))
+                .map(|read| self.read(read))
+                .sum();
+            let tokens = shared + self.count(RULES);
+            if shared > 0.0 && tokens >= rule.least as f64 { tokens.min(prompt) } else { 0.0 }
+        };
         let hits = if fans_out { (1.0 - agent.at_once() as f64 / items.max(1.0)).max(0.0) } else { 1.0 };
-        shared.min(prompt) * hits
+        let cached = beginning(&|other| other < level) * hits;
+        // What is not read is written where somebody reads it later; a provider whose writes are free reports none.
+        let later =
+            if fans_out && hits > 0.0 { 1.0 - hits } else { f64::from(u8::from(!fans_out && cached == 0.0)) };
+        let paid = f64::from(u8::from(rule.kind != CacheKind::Automatic));
+        (cached, beginning(&|other| other > level) * later * paid)
     }
 }
 

@@ -15,6 +15,15 @@ pub enum ServePolicy {
     Safe,
 }
 
+/// Whether prompts get marks for the provider's cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CacheMarks {
+    /// For conversations that the proxy recognizes, by the cache rule of their model
+    Auto,
+    /// None: no byte is changed for a cache
+    Off,
+}
+
 /// Flags of `lacon serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
@@ -42,6 +51,9 @@ pub struct ServeArgs {
     /// Compress tool results that a later edit may have to quote exactly
     #[arg(long)]
     pub shorten_quotable: bool,
+    /// Mark what a provider's prompt cache should keep; never beside marks of the client
+    #[arg(long, value_enum, ignore_case = true, default_value_t = CacheMarks::Off)]
+    pub cache_marks: CacheMarks,
     /// Names and addresses under which the server may be called, beside localhost and the address that it listens on
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     pub allow_host: Vec<String>,

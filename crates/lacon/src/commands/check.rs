@@ -59,6 +59,17 @@ fn sampled(team: &Team, mut given: BTreeMap<String, Value>) -> Result<(Inputs, V
     Inputs::new(team, &given).map(|inputs| (inputs, made_up)).map_err(Failure::input)
 }
 
+/// What a provider's cache is expected to do, with the rule that says so.
+pub fn cache_line(rule: &str, cached: u64, written: u64) -> String {
+    let dated = lacon_models::cache_rule(rule).and_then(|row| row.source.checked);
+    let dated = dated.map(|day| format!(", checked {day}")).unwrap_or_default();
+    format!(
+        "caching    {} prompt tokens read, {} written (rule {rule}{dated})",
+        thousands(cached),
+        thousands(written)
+    )
+}
+
 fn print(team: &Team, stages: &Stages, planned: &Plan, none: &Plan, made_up: &[String]) {
     text::out(&format!(
         "{}: no faults. {} agents in {} stages.",
@@ -113,5 +124,20 @@ fn print(team: &Team, stages: &Stages, planned: &Plan, none: &Plan, made_up: &[S
     };
     text::out(&format!("\nexpected   {}", of(planned)));
     text::out(&format!("without    {} (no optimization)", of(none)));
+    let mut rules: Vec<(&str, u64, u64)> = Vec::new();
+    for agent in &planned.agents {
+        let Some(rule) = agent.cache_rule.as_deref() else { continue };
+        let (cached, written) = (agent.calls * agent.cached, agent.calls * agent.written);
+        match rules.iter_mut().find(|(known, ..)| *known == rule) {
+            Some((_, all_cached, all_written)) => {
+                *all_cached += cached;
+                *all_written += written;
+            }
+            None => rules.push((rule, cached, written)),
+        }
+    }
+    for (rule, cached, written) in rules {
+        text::out(&cache_line(rule, cached, written));
+    }
     planned.notes.iter().for_each(|note| text::out(&format!("note: {note}")));
 }

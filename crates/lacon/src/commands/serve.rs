@@ -24,7 +24,7 @@ use serde_json::json;
 
 use super::{compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
-    args::serve::{ServeArgs, ServePolicy},
+    args::serve::{CacheMarks, ServeArgs, ServePolicy},
     failure::Failure,
     signals::Signals,
     text,
@@ -60,6 +60,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         }));
     }
     options.passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
+    options.cache_marks = args.cache_marks == CacheMarks::Auto;
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);
     if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
