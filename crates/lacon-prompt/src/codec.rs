@@ -22,8 +22,8 @@ use crate::json;
 use meter::Meter;
 
 /// Words that begin a control line, after its `@`.
-const WORDS: [&str; 10] =
-    ["json ", "jsonl ", "csv ", "hits ", "log ", "grid ", "diff ", "ref ", "same ", "edit "];
+const WORDS: [&str; 11] =
+    ["json ", "jsonl ", "csv ", "hits ", "log ", "grid ", "diff ", "ref ", "same ", "edit ", "legend "];
 
 /// An encoded text that cannot be decoded: what is wrong, and in which byte of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,6 +122,6 @@ fn frame(text: &str, word: &str, args: &str, at: usize, meter: &Meter<'_>) -> Re
         "hits " => hits::decode(text, args, at, meter).map_err(fail),
         "diff " => diffs::decode(text, args, at, meter).map_err(fail),
         "grid " => grid::decode(text, args, at, meter).map_err(fail),
-        _ => Err(fail("@ref, @edit and @same stand only at the start of a text")),
+        _ => Err(fail("@ref, @edit, @same and @legend stand only at the start of a text")),
     }
 }

@@ -36,6 +36,9 @@ pub struct Options {
     pub exact: bool,
 }
 
+/// The line that tells a model how to read the forms below it. It stands above all else and expands to nothing.
+pub const LEGEND: &str = "@legend A line that begins with @json, @jsonl, @csv, @hits, @log, @grid, @diff, @ref, @edit or @same tells how to read what follows: all data is there, what repeats is named once.";
+
 /// What [`compress`] did.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -53,6 +56,29 @@ pub struct Compressed {
     pub passes: Vec<PassReport>,
     /// Steps of work: lines, words and bytes that were looked at. The same for the same text on every machine.
     pub steps: u64,
+}
+
+impl Compressed {
+    /// Puts [`LEGEND`] above a text that has a form to explain; whole texts and markers stay without it.
+    ///
+    /// False where the text would no longer be shorter than the input. It is then to be sent whole.
+    pub fn add_legend(&mut self, encoding: &Encoding) -> bool {
+        if self.tokens_after >= self.tokens_before || !codec::needs_stuffing(&self.text) {
+            return true;
+        }
+        let text = format!("{LEGEND}\n{}", self.text);
+        let tokens = encoding.count(&text);
+        if tokens < self.tokens_before {
+            (self.text, self.tokens_after) = (text, tokens);
+            return true;
+        }
+        false
+    }
+}
+
+/// A text without the legend above it.
+fn below_legend(text: &str) -> &str {
+    text.strip_prefix(LEGEND).and_then(|rest| rest.strip_prefix('\n')).unwrap_or(text)
 }
 
 /// What the passes on one text share.
@@ -317,7 +343,7 @@ fn is_result(
         _ => return Ok(false),
     };
     let once = Options { once: false, audit: false, ..options };
-    Ok(compress_in(above, &back, once, store, encoding, steps)?.text == text)
+    Ok(compress_in(above, &back, once, store, encoding, steps)?.text == below_legend(text))
 }
 
 /// Whether a text belongs to the share, in thousandths, that is left alone so that savings can be compared honestly.
@@ -368,7 +394,7 @@ pub(crate) fn expand_all(
 ) -> Result<String> {
     let meter = Meter::new(budget, steps);
     let expanded = || -> Result<String> {
-        let edited = repeats::decode(text, &meter)?;
+        let edited = repeats::decode(below_legend(text), &meter)?;
         let framed = edits::decode(above, &edited, &meter)?;
         let marked = codec::decode(&framed, &meter)?;
         blobs::decode(&marked, store, &meter)

@@ -75,6 +75,9 @@ pub struct RequestOptions<'a> {
     /// Whether results of tools stay as they are that a later edit may have to quote to the byte: all of them where the
     /// request has a tool that edits, else those of tools that read files.
     pub keep_quotable: bool,
+    /// Whether [`compress::LEGEND`] stands above the first text in a shorter form. Texts before it that do not save as much stay
+    /// whole.
+    pub legend: bool,
     /// Whose store it is: a cache may go with the stores of several sessions.
     pub session: &'a str,
     /// Results of texts that were seen before. One cache goes with one store, or with one of each session.
@@ -191,6 +194,7 @@ impl<'j> Request<'j> {
         let mut markers = Known::default();
         // Whoever restores the request does it within one limit for all its texts.
         let (mut whole, mut written) = (Whole::default(), 0);
+        let mut needs_legend = options.legend && !options.compress.audit;
         for text in &self.texts {
             if options.stop.is_some_and(|stop| stop.load(Ordering::Relaxed)) {
                 return Err(Error::Stopped);
@@ -240,6 +244,14 @@ impl<'j> Request<'j> {
             } else {
                 beyond_limit(short, &source)
             };
+            let mut short = short;
+            if needs_legend && short.tokens_after < short.tokens_before {
+                if short.add_legend(encoding) {
+                    needs_legend = !short.text.starts_with(compress::LEGEND);
+                } else {
+                    short.tokens_after = short.tokens_before;
+                }
+            }
             shrunk.tokens_before += short.tokens_before;
             let named = |report: PassReport| PassReport { segment: text.pointer.clone(), ..report };
             shrunk.passes.extend(short.passes.into_iter().map(named));

@@ -89,6 +89,8 @@ pub struct ProxyOptions {
     pub shorten_user: bool,
     /// Whether tool results are compressed that a later edit may have to quote exactly.
     pub shorten_quotable: bool,
+    /// Whether a line above a request's first compressed text tells how to read its form.
+    pub legend: bool,
     /// Whether conversations that are recognized get marks for the provider's prompt cache.
     pub cache_marks: bool,
     /// Who may call.
@@ -135,6 +137,7 @@ impl ProxyOptions {
             protect: Vec::new(),
             shorten_user: false,
             shorten_quotable: false,
+            legend: false,
             cache_marks: false,
             access: Access::default(),
             store,

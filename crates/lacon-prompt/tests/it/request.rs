@@ -254,3 +254,32 @@ proptest! {
         }
     }
 }
+
+/// One line above the first form tells how to read them all; it is counted, and it goes again.
+#[test]
+fn a_legend_stands_once_above_the_first_form() {
+    use lacon_prompt::compress::{LEGEND, Options, compress, expand};
+    let rows = |n: usize, seed: usize| {
+        let rows: Vec<Value> = (0..n).map(|i| json!({"id": i, "venue": "XNAS", "value": i * seed})).collect();
+        json!({"role": "tool", "tool_call_id": "a", "content": serde_json::to_string(&rows).unwrap()})
+    };
+    // The first result saves less than the legend costs.
+    let json = json!({"model": "m", "messages": [rows(3, 7), rows(60, 7), rows(60, 9)]}).to_string();
+    let request = Request::parse(&json).unwrap();
+    let options = RequestOptions { legend: true, ..RequestOptions::default() };
+    let shrunk = request.shrink(&options, None, o200k()).unwrap();
+    let plain = request.shrink(&RequestOptions::default(), None, o200k()).unwrap();
+    let texts: Vec<&str> = shrunk.edits.iter().map(|edit| edit.text.as_str()).collect();
+    assert_eq!(shrunk.edits.first().unwrap().pointer, "/messages/1/content");
+    assert!(texts[0].starts_with(LEGEND) && texts[1..].iter().all(|text| !text.contains("@legend")));
+    assert!(shrunk.tokens_after > plain.tokens_after && shrunk.tokens_after < shrunk.tokens_before);
+    let short = splice(&json, &shrunk.edits);
+    let changed: Vec<String> = shrunk.edits.iter().map(|edit| edit.pointer.clone()).collect();
+    let back = Request::parse(&short).unwrap().restore(&changed, None).unwrap();
+    assert_eq!(splice(&short, &back), json);
+    // A text that says the same by itself comes back as it is.
+    for own in [LEGEND.to_owned(), format!("{LEGEND}\nMore of it."), "@legend of the sea".to_owned()] {
+        let done = compress(&own, Options::default(), None, o200k()).unwrap();
+        assert_eq!(expand(&done.text, None).unwrap(), own);
+    }
+}

@@ -51,6 +51,9 @@ pub struct ServeArgs {
     /// Compress tool results that a later edit may have to quote exactly
     #[arg(long)]
     pub shorten_quotable: bool,
+    /// Put one line above a request's first compressed text that tells the model how to read it
+    #[arg(long)]
+    pub legend: bool,
     /// Mark what a provider's prompt cache should keep; never beside marks of the client
     #[arg(long, value_enum, ignore_case = true, default_value_t = CacheMarks::Off)]
     pub cache_marks: CacheMarks,

@@ -63,6 +63,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     options.cache_marks = args.cache_marks == CacheMarks::Auto;
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);
+    options.legend = args.legend;
     if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
         return Err(Failure::input("--token is empty\nhint: choose a word that is hard to guess"));
     }
