@@ -158,6 +158,7 @@ struct Settings {
     share: Option<f64>,
     budget: Option<usize>,
     protect: Vec<String>,
+    keep_quotable: bool,
     encoding: &'static lacon_tokens::Encoding,
 }
 
@@ -187,6 +188,7 @@ impl Settings {
         audit: bool,
         mut protect: Vec<String>,
         shorten_user: bool,
+        shorten_quotable: bool,
         encoding: Option<&str>,
         model: Option<&str>,
     ) -> PyResult<Self> {
@@ -218,6 +220,7 @@ impl Settings {
             share: ratio,
             budget,
             protect,
+            keep_quotable: !shorten_quotable,
             encoding: chosen(encoding, model)?,
         })
     }
@@ -260,6 +263,7 @@ impl Settings {
                 let options = RequestOptions {
                     compress: self.exact,
                     protect: &self.protect,
+                    keep_quotable: self.keep_quotable,
                     ..RequestOptions::default()
                 };
                 let store = store.filter(|_| self.policy == Policy::Safe);
@@ -303,11 +307,12 @@ impl Settings {
 /// `policy`: "lossless" (exact forms alone; the default without a store), "safe" (exact forms, and opaque runs moved to the store;
 /// the default with one) or "lossy" (an extract for `query` that keeps the share `ratio`, half of the tokens when not given).
 /// `budget`: most tokens of the result, else BudgetError; a lossy policy selects so much of a text.
-/// Of messages, results of tools may change, and with `shorten_user` what users say; `protect` names whose texts stay: "tool", or
+/// Of messages, results of tools may change, and with `shorten_user` what users say; what a file reader returned stays, because a later edit may quote
+/// it, unless `shorten_quotable` is true; `protect` names whose texts stay: "tool", or
 /// a tool by its name.
 /// `disable`, `enable`: names of passes. `once`: leave a text that this made as it is. `audit`: only say what would be saved.
 #[pyfunction]
-#[pyo3(signature = (source, *, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), shorten_user=false, encoding=None, model=None))]
+#[pyo3(signature = (source, *, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), shorten_user=false, shorten_quotable=false, encoding=None, model=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 pub fn compress(
     py: Python<'_>,
@@ -323,6 +328,7 @@ pub fn compress(
     audit: bool,
     protect: Vec<String>,
     shorten_user: bool,
+    shorten_quotable: bool,
     encoding: Option<&str>,
     model: Option<&str>,
 ) -> PyResult<Compressed> {
@@ -338,6 +344,7 @@ pub fn compress(
         audit,
         protect,
         shorten_user,
+        shorten_quotable,
         encoding,
         model,
     )?;
@@ -351,7 +358,7 @@ pub fn compress(
 ///
 /// What fails stays one failure: at its place in the result is its exception, which is not raised.
 #[pyfunction]
-#[pyo3(signature = (sources, *, num_threads=None, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), shorten_user=false, encoding=None, model=None))]
+#[pyo3(signature = (sources, *, num_threads=None, policy=None, budget=None, store=None, query=String::new(), ratio=None, disable=Vec::new(), enable=Vec::new(), once=false, audit=false, protect=Vec::new(), shorten_user=false, shorten_quotable=false, encoding=None, model=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python")]
 pub fn compress_batch<'py>(
     py: Python<'py>,
@@ -368,6 +375,7 @@ pub fn compress_batch<'py>(
     audit: bool,
     protect: Vec<String>,
     shorten_user: bool,
+    shorten_quotable: bool,
     encoding: Option<&str>,
     model: Option<&str>,
 ) -> PyResult<Bound<'py, PyList>> {
@@ -383,6 +391,7 @@ pub fn compress_batch<'py>(
         audit,
         protect,
         shorten_user,
+        shorten_quotable,
         encoding,
         model,
     )?;
@@ -583,7 +592,9 @@ pub fn trim(
             options.stride = stride;
             options.drop_first = drop_first;
             let inner = store.as_ref().map(Py::get);
-            let role = |message: &Value| message.get("role").and_then(Value::as_str).is_some_and(lacon_tokens::is_system);
+            let role = |message: &Value| {
+                message.get("role").and_then(Value::as_str).is_some_and(lacon_tokens::is_system)
+            };
             let has_system = messages.iter().any(role);
             let trimming = || {
                 options.tool_tokens =

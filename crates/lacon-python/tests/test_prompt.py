@@ -266,3 +266,14 @@ def test_awaitables_give_the_same():
         assert await lacon.expand_async(done.text) == ROWS
 
     asyncio.run(main())
+
+
+def test_what_a_file_reader_returned_stays_for_a_later_edit():
+    rows = json.dumps([{"id": i, "venue": "XNAS", "value": i * 7} for i in range(60)])
+    call = {"id": "c1", "type": "function", "function": {"name": "read_file", "arguments": "{}"}}
+    talk = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": rows},
+    ]
+    assert lacon.compress(talk).messages == talk
+    assert lacon.compress(talk, shorten_quotable=True).messages != talk

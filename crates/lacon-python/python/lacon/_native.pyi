@@ -308,6 +308,7 @@ def compress(
     audit: bool = False,
     protect: Sequence[str] = ...,
     shorten_user: bool = False,
+    shorten_quotable: bool = False,
     encoding: str | None = None,
     model: str | None = None,
 ) -> Compressed: ...
@@ -326,6 +327,7 @@ def compress_batch(
     audit: bool = False,
     protect: Sequence[str] = ...,
     shorten_user: bool = False,
+    shorten_quotable: bool = False,
     encoding: str | None = None,
     model: str | None = None,
 ) -> list[Compressed | Exception]: ...
