@@ -2,14 +2,12 @@
 
 mod batch;
 mod bounds;
-mod budget;
 mod chat;
 mod compress;
 mod expand;
 mod extract;
 mod inputs;
 mod layout;
-mod optimize;
 mod plan;
 mod providers;
 mod request;
