@@ -224,6 +224,7 @@ impl Error {
     }
 
     /// Replaces the text.
+    #[cfg(feature = "http")]
     #[must_use]
     pub(crate) fn with_message(mut self, message: String) -> Self {
         self.inner.message = message;

@@ -3,7 +3,8 @@
 //! The rest of the workspace calls only [`Client`]. A provider is a [`Client`] that makes exactly one attempt.
 //! Everything else (retry, hedge, limits, tape) is a [`Client`] around a [`Client`] and can be left out. Calls are
 //! retried in this crate and nowhere else. Every attempt is reported for the ledger, also a failed or canceled one.
-//! [`Stack`] puts the layers in their order.
+//! [`Stack`] puts the layers in their order. Without the feature `http` the providers are left out, for those who only
+//! read requests and answers.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -26,15 +27,19 @@ mod budget;
 mod capabilities;
 mod client;
 mod count;
+#[cfg(feature = "http")]
 mod endpoint;
 mod enough;
 mod error;
+#[cfg(feature = "http")]
 mod fetch;
 mod hedge;
 mod limit;
 mod marks;
 mod message;
+#[cfg(feature = "http")]
 mod providers;
+#[cfg(feature = "http")]
 mod refusal;
 mod request;
 mod response;
@@ -46,6 +51,7 @@ mod stack;
 pub mod structured;
 mod sync;
 mod tape;
+#[cfg(feature = "http")]
 mod transport;
 mod watch;
 pub mod wire;
@@ -54,14 +60,17 @@ pub use breaker::{Breaker, BreakerOptions};
 pub use capabilities::{Capabilities, StructuredSupport};
 pub use client::{BoxFuture, Client, ClientInfo, StreamEvent, ignore_events};
 pub use count::count_prompt;
+#[cfg(feature = "http")]
 pub use endpoint::Endpoint;
 pub use enough::{Enough, first_sentence, whole_sentences};
 pub use error::{Error, ErrorKind, Malformed, Timeout};
+#[cfg(feature = "http")]
 pub use fetch::{Fetch, FetchOptions};
 pub use hedge::{Hedge, HedgeOptions, Sample};
 pub use limit::{Limit, LimitOptions};
 pub use marks::CacheMarks;
 pub use message::{Message, Role, ToolCall, ToolChoice, ToolSpec};
+#[cfg(feature = "http")]
 pub use providers::{Protocol, Provider, ProviderOptions};
 pub use request::{Cut, Effort, JsonSchema, Request, Reuse, Tags};
 pub use response::{Attempt, Finish, Outcome, Response, Usage};
@@ -70,4 +79,5 @@ pub use secret::Secret;
 pub use stack::{Stack, StackOptions};
 pub use structured::{Structured, StructuredOptions};
 pub use tape::{Miss, Tape, TapeMode, TapeOptions, Taped};
+#[cfg(feature = "http")]
 pub use transport::{Transport, TransportOptions};

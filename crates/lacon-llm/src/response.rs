@@ -105,10 +105,13 @@ impl Usage {
 }
 
 /// Prompt tokens that a provider may add to what was sent: its own instructions for tools and formats.
+#[cfg(feature = "http")]
 const ADDED_PROMPT: u64 = 1 << 16;
 /// Tokens that a model may generate without showing them: hidden reasoning.
+#[cfg(feature = "http")]
 const HIDDEN_OUTPUT: u64 = 1 << 20;
 
+#[cfg(feature = "http")]
 impl Usage {
     /// Says why the reported counts cannot be true of a request with so many bytes and an answer with so many: a token
     /// has at least one byte.

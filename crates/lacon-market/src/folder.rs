@@ -214,7 +214,7 @@ fn posts(folder: &Path, ticker: Option<&str>) -> Result<Vec<Item>, DataError> {
             let date = Timestamp::from_second(seconds as i64)
                 .ok()
                 .filter(|_| seconds.is_finite())
-                .map(|t| t.to_zoned(TimeZone::UTC).date())
+                .map(|t| t.to_zoned_datetime(TimeZone::UTC).date())
                 .ok_or_else(|| malformed("created_utc is no time".into()))?;
             let (title, body) = (text(&post, "title"), text(&post, "selftext"));
             let names = |t: &str| {

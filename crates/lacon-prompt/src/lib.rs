@@ -1,8 +1,7 @@
 //! Prompts as data: lossless compression, trimming, cache-friendly layout and prompt plans.
 //!
-//! [`compress::compress`] shortens one text, and [`compress::expand`] restores it byte for byte. [`optimize::optimize`]
-//! does the same to a whole [`prompt::Prompt`], [`chat`] to a list of messages, and [`request::Request`] to a request
-//! as it goes over the wire. Instructions are never changed. Nothing here reads a clock or the network, and only the
+//! [`compress::compress`] shortens one text, and [`compress::expand`] restores it byte for byte. [`chat`] does
+//! the same to a list of messages, and [`request::Request`] to a request as it goes over the wire. Instructions are never changed. Nothing here reads a clock or the network, and only the
 //! feature `sqlite` opens a file: the store of [`offload`] on disk.
 
 pub mod batch;
@@ -19,7 +18,7 @@ pub mod layout;
 pub mod marker;
 pub mod meter;
 pub mod offload;
-pub mod optimize;
+mod openings;
 pub mod passes;
 pub mod plan;
 pub mod prompt;

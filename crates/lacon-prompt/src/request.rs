@@ -23,7 +23,7 @@ use crate::compress::{self, Compressed, Options};
 use crate::error::{Error, Result};
 use crate::marker::{self, Marker};
 use crate::offload::{Handle, Store};
-use crate::optimize::Openings;
+use crate::openings::Openings;
 use crate::passes::Pass;
 use crate::receipt::PassReport;
 use crate::wire::{Object, array, is_string, object, objects, place, string};

@@ -216,7 +216,7 @@ impl Fetch for InProcess {
 
 /// Midnight of a day in seconds since 1970.
 fn midnight(day: Date) -> i64 {
-    day.to_zoned(jiff::tz::TimeZone::UTC).map_or(0, |z| z.timestamp().as_second())
+    day.to_zoned_datetime(jiff::tz::TimeZone::UTC).map_or(0, |z| z.timestamp().as_second())
 }
 
 /// The days of the last week of the world.

@@ -435,7 +435,10 @@ impl World {
 }
 
 fn story(date: Date, source: &'static str, title: String, text: String) -> News {
-    let at = date.at(20, 30, 0, 0).to_zoned(TimeZone::UTC).map_or(Timestamp::UNIX_EPOCH, |z| z.timestamp());
+    let at = date
+        .at(20, 30, 0, 0)
+        .to_zoned_datetime(TimeZone::UTC)
+        .map_or(Timestamp::UNIX_EPOCH, |z| z.timestamp());
     News { at, date, title, text, source }
 }
 

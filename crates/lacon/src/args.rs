@@ -90,6 +90,10 @@ pub enum Command {
     /// Serve tools, runs and compression to MCP clients over stdin and stdout
     #[cfg(feature = "mcp")]
     Mcp(mcp::McpArgs),
+    /// Serve MCP clients: not in this build
+    #[cfg(not(feature = "mcp"))]
+    #[command(hide = true, disable_help_flag = true)]
+    Mcp(PassedOn),
     /// Run a proxy that compresses requests on their way to a provider
     Serve(serve::ServeArgs),
     /// List past decisions with their outcomes; --reflect asks a model to review them

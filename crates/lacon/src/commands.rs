@@ -94,6 +94,10 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Backtest(args) => backtest::run(&common, &args, started),
         #[cfg(feature = "mcp")]
         Command::Mcp(args) => mcp::run(common, &args, started),
+        #[cfg(not(feature = "mcp"))]
+        Command::Mcp(_) => {
+            Err(Failure::input("this build of lacon has no MCP server\nhint: build it with --features mcp"))
+        }
         Command::Serve(args) => serve::run(&args),
         Command::Memory(args) => memory::run(&common, &args),
         Command::Runs(args) => runs::run(&common, &args),

@@ -7,6 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
+pub use lacon_monitor::analyze::thousands;
+
 use lacon_monitor::visible::visible;
 
 /// The first error of writing to standard output.
@@ -140,19 +142,6 @@ pub fn paint(text: &str, code: &str, terminal: bool) -> String {
 fn color_wanted() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
         && std::env::var_os("TERM").is_none_or(|t| t != "dumb")
-}
-
-/// A whole number with thousands separators.
-pub fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[cfg(test)]

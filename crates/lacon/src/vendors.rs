@@ -90,7 +90,7 @@ pub fn clients(config: &Config) -> Result<Arc<Vendors>, Failure> {
 
 /// Answers for a ticker on a day.
 pub fn live(config: &Config, ticker: &Symbol, date: Date) -> Result<Live, Failure> {
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     Ok(Live::new(clients(config)?, ticker, date, today, semantics(config)))
 }
 

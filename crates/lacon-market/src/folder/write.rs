@@ -118,7 +118,7 @@ fn posts(root: &Path, ticker: &Symbol, posts: &[Item], put: Put<'_>) -> Result<(
             false => Vec::new(),
         };
         for post in posts {
-            let at = post.date.to_zoned(TimeZone::UTC).map_or(0, |z| z.timestamp().as_second());
+            let at = post.date.to_zoned_datetime(TimeZone::UTC).map_or(0, |z| z.timestamp().as_second());
             let line = json!({"created_utc": at, "title": post.title, "selftext": post.text, "tickers": [ticker.as_str()]});
             lines.push(line.to_string());
         }

@@ -186,7 +186,7 @@ pub fn number(value: &Value) -> Option<f64> {
 /// The day of a time in seconds since 1970, shifted to an exchange's clock.
 pub fn day_of(seconds: i64, offset: i64) -> Option<Date> {
     let shifted = seconds.checked_add(offset)?;
-    Timestamp::from_second(shifted).ok().map(|t| t.to_zoned(TimeZone::UTC).date())
+    Timestamp::from_second(shifted).ok().map(|t| t.to_zoned_datetime(TimeZone::UTC).date())
 }
 
 /// The day at the beginning of a text: ISO, the compact form `20250730T1200`, or RFC 2822.

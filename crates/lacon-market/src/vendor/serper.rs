@@ -80,7 +80,7 @@ pub fn parse_news(answer: &[u8], fetched: Timestamp) -> Result<Vec<Story>, Vendo
 /// The day of "3 hours ago", "yesterday", "Jul 29, 2025" or an ISO day.
 pub fn relative_day(text: &str, fetched: Timestamp) -> Option<Date> {
     let text = text.trim().to_lowercase();
-    let now = fetched.to_zoned(TimeZone::UTC);
+    let now = fetched.to_zoned_datetime(TimeZone::UTC);
     if text == "yesterday" {
         return now.date().yesterday().ok();
     }

@@ -267,7 +267,7 @@ impl Yahoo {
 }
 
 fn seconds(day: Date) -> i64 {
-    day.to_zoned(TimeZone::UTC).map_or(0, |z| z.timestamp().as_second())
+    day.to_zoned_datetime(TimeZone::UTC).map_or(0, |z| z.timestamp().as_second())
 }
 
 /// Reads a chart.

@@ -25,7 +25,7 @@ pub fn unix(value: &Value) -> Option<f64> {
                 return Some(stamp.as_nanosecond() as f64 / 1e9);
             }
             let civil: DateTime = text.parse().ok()?;
-            Some(civil.to_zoned(TimeZone::UTC).ok()?.timestamp().as_nanosecond() as f64 / 1e9)
+            Some(civil.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp().as_nanosecond() as f64 / 1e9)
         }
         Value::Number(number) => scaled(number.as_f64()?),
         _ => None,

@@ -2,7 +2,6 @@
 
 mod batch;
 mod bounds;
-mod budget;
 mod cache;
 mod chat;
 mod compress;
@@ -11,7 +10,6 @@ mod extract;
 mod generators;
 mod inputs;
 mod layout;
-mod optimize;
 mod plan;
 mod providers;
 mod request;

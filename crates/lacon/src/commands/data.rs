@@ -25,7 +25,7 @@ fn pull(common: &Common, args: &PullArgs) -> Result<ExitCode, Failure> {
     let config = common.settings(&[("vendors.base_url", args.vendors_url.as_ref())])?;
     let tickers: Vec<Symbol> =
         args.tickers.iter().map(|t| Symbol::parse(t).map_err(Failure::input)).collect::<Result<_, _>>()?;
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     let date: Date = match &args.date {
         None => today,
         Some(text) => text.parse().ok().filter(|d| *d <= today).ok_or_else(|| {

@@ -288,7 +288,7 @@ fn gap(data: &Dataset, ticker: &Symbol, date: Date) -> Result<Option<String>, Fa
 
 /// The date asked for, else the pack's, else today; a day that is still to come anywhere on earth is an error.
 fn date(asked: Option<&str>, of_data: Option<Date>) -> Result<Date, Failure> {
-    let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
+    let today = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date();
     let Some(text) = asked else { return Ok(of_data.unwrap_or(today)) };
     let date: Date = text.parse().map_err(|_| {
         Failure::input(format!(

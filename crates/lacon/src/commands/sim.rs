@@ -26,7 +26,7 @@ fn serve_world(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
     let config =
         common.settings(&[("sim.seed", args.seed.as_ref()), ("sim.time_scale", args.time_scale.as_ref())])?;
     let today = match &args.date {
-        None => Timestamp::now().to_zoned(TimeZone::UTC).date(),
+        None => Timestamp::now().to_zoned_datetime(TimeZone::UTC).date(),
         Some(day) => day.parse::<Date>().map_err(|_| {
             Failure::input(format!(
                 "date {day:?} is not a day\nhint: write it as yyyy-mm-dd, such as 2025-07-30"
