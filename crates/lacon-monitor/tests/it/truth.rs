@@ -126,7 +126,9 @@ proptest! {
             let (trace, found) = one(&tell(&nodes(&run, &told), dialect));
             same_figures(name, &run, &found);
             same_times(name, &run, &told, &found);
-            let further = (told.nested - 1 + usize::from(told.beside)) * run.calls.len();
+            let tools: usize = run.calls.iter().map(|c| c.tools.len()).sum();
+            let beside = if told.beside { run.calls.len() + tools } else { 0 };
+            let further = (told.nested - 1) * run.calls.len() + beside;
             // An agent that says a model and the sum of its calls may be taken for one more of them.
             let folded = found.summary.n_folded as usize;
             prop_assert!((further..=further + usize::from(told.summed)).contains(&folded), "{}: {} of {}", name, folded, further);
