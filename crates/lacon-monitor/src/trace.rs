@@ -55,8 +55,10 @@ pub enum Kind {
     Own,
     /// A tool call.
     Tool,
-    /// A call or tool of another span, seen once more by a second instrumentation.
+    /// A call of another span, seen once more by a second instrumentation.
     Echo,
+    /// A tool call of another span, seen once more.
+    EchoTool,
     /// Anything else: a chain, a parser.
     #[default]
     Other,
@@ -164,6 +166,9 @@ pub struct Span {
     /// The provider's or framework's identifier of the request or tool call.
     #[serde(skip)]
     pub(crate) request: Option<String>,
+    /// Of an echo, the identifier of the span that stands for it.
+    #[serde(skip)]
+    pub(crate) same_as: Option<String>,
     /// Whether it answers a request of another service while that waits.
     #[serde(skip)]
     pub(crate) is_server: bool,
@@ -191,7 +196,22 @@ impl Span {
 
     /// Whether its time is the graph's: not our own work, no phase of a call, no second sight of one.
     pub fn is_work(&self) -> bool {
-        !matches!(self.kind, Kind::Own | Kind::Attempt | Kind::Echo)
+        !self.is_echo() && !matches!(self.kind, Kind::Own | Kind::Attempt)
+    }
+
+    /// Whether it tells of a call or tool that another span stands for: its time is theirs, and nothing counts it.
+    pub fn is_echo(&self) -> bool {
+        matches!(self.kind, Kind::Echo | Kind::EchoTool)
+    }
+
+    /// Whether it is a call, or tells of one.
+    pub fn is_call(&self) -> bool {
+        matches!(self.kind, Kind::Model | Kind::Echo)
+    }
+
+    /// Whether it is a tool call, or tells of one.
+    pub fn is_tool(&self) -> bool {
+        matches!(self.kind, Kind::Tool | Kind::EchoTool)
     }
 
     /// Node and visit as a reader sees them.

@@ -191,7 +191,7 @@ impl Flow {
             places.collect()
         } else {
             let path = self.walk.path(trace, None, 0.0, trace.wall_s);
-            path.into_iter().filter_map(|s| Some((s.span?, s.from, s.to))).collect()
+            path.into_iter().filter_map(|s| Some((self.walk.stands_for(s.span?), s.from, s.to))).collect()
         };
         stretches.reverse();
         let mut last = 0.0;

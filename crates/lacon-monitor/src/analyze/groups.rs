@@ -32,8 +32,9 @@ pub struct Group {
 /// A name without the numbers that tell one run's parts from another's.
 fn plain(name: &str) -> String {
     let name = name.split('#').next().unwrap_or(name);
-    let plain: String = name.chars().filter(|c| !c.is_ascii_digit()).collect();
-    plain.trim_matches([' ', '-', '_', ':', '/']).to_owned()
+    let plain =
+        name.trim_end_matches(|c: char| c.is_ascii_digit()).trim_end_matches([' ', '-', '_', ':', '/']);
+    if plain.is_empty() { name.to_owned() } else { plain.to_owned() }
 }
 
 /// Groups runs by shape; the group that took the most seconds in all first.

@@ -58,13 +58,15 @@ pub fn summary(trace: &Trace) -> Summary {
         ..Summary::default()
     };
     let mut list = 0_u64;
+    // A simulated model costs nothing.
+    let is_simulated = trace.flags.get("lacon.simulated").and_then(serde_json::Value::as_bool) == Some(true);
     for (_, span) in calls(trace) {
         let n = span.hidden_calls.max(1) as usize;
         sum.n_calls += n;
         sum.n_calls_with_tokens += if span.tokens.sum().is_some() { n } else { 0 };
         sum.n_answers += usize::from(matches!(span.answer, Answer::Text | Answer::Tools | Answer::Empty));
         sum.n_tools_asked = sum.n_tools_asked.saturating_add(span.asks_tools);
-        if let Some(micros) = at_list_price(span) {
+        if let Some(micros) = at_list_price(span).filter(|_| !is_simulated) {
             list = list.saturating_add(micros);
             sum.n_calls_priced += 1;
         }

@@ -54,6 +54,8 @@ struct Inside {
 pub struct Walk {
     inside: HashMap<Option<usize>, Inside>,
     own: Vec<Own>,
+    /// The span that stands for each echo.
+    same_as: HashMap<usize, usize>,
 }
 
 impl Walk {
@@ -61,7 +63,7 @@ impl Walk {
     pub fn of(trace: &Trace) -> Self {
         let mut lists: HashMap<Option<usize>, Vec<usize>> = HashMap::new();
         for (i, span) in trace.spans.iter().enumerate() {
-            if span.is_work() && span.seconds() > 1e-9 {
+            if (span.is_work() || span.is_echo()) && span.seconds() > 1e-9 {
                 lists.entry(enclosing(trace, i)).or_default().push(i);
             }
         }
@@ -83,7 +85,7 @@ impl Walk {
                 .collect();
             (key, Inside { by_end, by_start, max_end })
         });
-        Self { inside: inside.collect(), own: owned(trace) }
+        Self { inside: inside.collect(), own: owned(trace), same_as: echoes(trace) }
     }
 
     /// The path through what lies directly in a span, or in the run, from the end of the stretch back. The stretches
@@ -186,6 +188,11 @@ impl Walk {
         found
     }
 
+    /// The span that counts: of an echo the one that stands for it.
+    pub fn stands_for(&self, i: usize) -> usize {
+        self.same_as.get(&i).copied().unwrap_or(i)
+    }
+
     /// The outermost span that encloses a span in time.
     pub fn top(&self, trace: &Trace, i: usize) -> usize {
         let mut top = i;
@@ -205,8 +212,8 @@ impl Walk {
             let i = at?;
             let stands =
                 trace.spans[i].parent.is_none() && self.own.get(i).is_some_and(|own| *own != Own::Local);
-            if matches!(trace.spans[i].kind, Kind::Model | Kind::Tool) || stands {
-                return Some(i);
+            if trace.spans[i].is_call() || trace.spans[i].is_tool() || stands {
+                return Some(self.stands_for(i));
             }
             at = trace.spans[i].parent;
         }
@@ -246,7 +253,10 @@ fn enclosing(trace: &Trace, i: usize) -> Option<usize> {
     let mut at = span.parent;
     for _ in 0..HIGHEST {
         let above = &trace.spans[at?];
-        if above.is_work() && span.start_s >= above.start_s - blur && span.end_s <= above.end_s + blur {
+        if (above.is_work() || above.is_echo())
+            && span.start_s >= above.start_s - blur
+            && span.end_s <= above.end_s + blur
+        {
             return at;
         }
         at = above.parent;
@@ -254,12 +264,24 @@ fn enclosing(trace: &Trace, i: usize) -> Option<usize> {
     None
 }
 
+/// Where the spans are that stand for echoes.
+fn echoes(trace: &Trace) -> HashMap<usize, usize> {
+    let wanted: Vec<(usize, &str)> =
+        trace.spans.iter().enumerate().filter_map(|(i, s)| Some((i, s.same_as.as_deref()?))).collect();
+    if wanted.is_empty() {
+        return HashMap::new();
+    }
+    let places: HashMap<&str, usize> =
+        trace.spans.iter().enumerate().map(|(i, s)| (s.id.as_str(), i)).collect();
+    wanted.into_iter().filter_map(|(i, id)| Some((i, *places.get(id)?))).collect()
+}
+
 /// What the own time of each span is: a span without a word of its own belongs to the call or tool around it.
 fn owned(trace: &Trace) -> Vec<Own> {
     let n = trace.spans.len();
     let mut holds_call = vec![false; n];
     for i in 0..n {
-        if !matches!(trace.spans[i].kind, Kind::Model | Kind::Tool) {
+        if !trace.spans[i].is_call() && !trace.spans[i].is_tool() {
             continue;
         }
         let mut at = trace.spans[i].parent;
@@ -271,8 +293,8 @@ fn owned(trace: &Trace) -> Vec<Own> {
     let alone = |i: usize| {
         let span = &trace.spans[i];
         match span.kind {
-            Kind::Model => Some(Own::Model),
-            Kind::Tool => Some(Own::Tool),
+            _ if span.is_call() => Some(Own::Model),
+            _ if span.is_tool() => Some(Own::Tool),
             _ if span.parent.is_some() => None,
             _ if span.hidden_calls > 0 => Some(Own::Model),
             _ if is_tool_node(span) && !holds_call[i] => Some(Own::Tool),

@@ -306,6 +306,9 @@ fn alone(step: &Step, sign: f64) -> NodeDelta {
     }
 }
 
+/// Of longer rows the steps are paired in order.
+const MOST_PAIRS: usize = 1 << 22;
+
 /// Pairs the steps of two chains: equal labels in order; between them, branches of the same rank.
 fn align<'a>(a: &'a [Step], b: &'a [Step]) -> Vec<(Option<&'a Step>, Option<&'a Step>)> {
     let place: HashMap<&str, usize> = b.iter().enumerate().map(|(i, s)| (s.label.as_str(), i)).collect();
@@ -313,6 +316,10 @@ fn align<'a>(a: &'a [Step], b: &'a [Step]) -> Vec<(Option<&'a Step>, Option<&'a 
     let (mut from_a, mut from_b) = (0, 0);
     let mut between = |to_a: usize, to_b: usize, from_a: usize, from_b: usize| {
         let (left, right) = (&a[from_a..to_a], &b[from_b..to_b]);
+        if left.len() * right.len() > MOST_PAIRS {
+            pairs.extend((0..left.len().max(right.len())).map(|i| (left.get(i), right.get(i))));
+            return;
+        }
         let mut taken = vec![false; right.len()];
         for step in left {
             // Another branch took its place when it does the same kind of work.

@@ -116,7 +116,7 @@ fn category(span: &Span) -> &'static str {
         Kind::Attempt => "phase",
         Kind::Own => "own",
         Kind::Node | Kind::Run => "node",
-        Kind::Other | Kind::Echo => "other",
+        Kind::Other | Kind::Echo | Kind::EchoTool => "other",
     }
 }
 

@@ -70,7 +70,9 @@ fn title(span: &Span) -> String {
         Kind::Model => format!("chat {model}"),
         Kind::Tool => format!("execute_tool {}", span.name),
         Kind::Node => format!("invoke_agent {}", span.name),
-        Kind::Run | Kind::Attempt | Kind::Own | Kind::Other | Kind::Echo => span.name.clone(),
+        Kind::Run | Kind::Attempt | Kind::Own | Kind::Other | Kind::Echo | Kind::EchoTool => {
+            span.name.clone()
+        }
     }
 }
 

@@ -66,6 +66,16 @@ const TOOL: [&str; 6] = [
     "mcp.tool.name",
     "traceloop.tool.name",
 ];
+/// What names a tool; the last one names any entity and makes none a tool.
+const TOOL_NAME: [&str; 7] = [
+    "gen_ai.tool.name",
+    "tool.name",
+    "ai.toolCall.name",
+    "tool_name",
+    "mcp.tool.name",
+    "traceloop.tool.name",
+    "traceloop.entity.name",
+];
 const COST: [&str; 6] = [
     "gen_ai.usage.cost",
     "gen_ai.cost.total_cost",
@@ -317,7 +327,7 @@ fn kind(span: &Span, map: &Map<String, Value>) -> Kind {
 fn name(span: &mut Span, map: &Map<String, Value>) {
     let (keys, prefix): (&[&str], &str) = match span.kind {
         Kind::Node => (&["gen_ai.agent.name", "agent_name"], "invoke_agent "),
-        Kind::Tool => (&TOOL, "execute_tool "),
+        Kind::Tool => (&TOOL_NAME, "execute_tool "),
         _ => return,
     };
     if let Some(name) = word(map, keys).or_else(|| span.name.strip_prefix(prefix).map(Into::into)) {

@@ -206,7 +206,7 @@ fn beside(trace: &mut Trace, depth: &[u32], around: &[Option<usize>]) {
     let calls: Vec<usize> = (0..trace.spans.len()).filter(|i| trace.spans[*i].kind == Kind::Model).collect();
     for (k, &i) in calls.iter().enumerate() {
         for &j in calls[k + 1..].iter().take(MOST_BESIDE) {
-            if trace.spans[j].start_s > trace.spans[i].start_s + near(&trace.spans[i]) {
+            if trace.spans[j].start_s > trace.spans[i].start_s + furthest(&trace.spans[i]) {
                 break;
             }
             if trace.spans[i].kind != Kind::Model {
@@ -225,6 +225,7 @@ fn beside(trace: &mut Trace, depth: &[u32], around: &[Option<usize>]) {
                 let taken = take(&mut trace.spans[e]);
                 said.get_or_insert(taken);
                 trace.spans[e].kind = Kind::Echo;
+                trace.spans[e].same_as = Some(trace.spans[rep].id.clone());
                 at = trace.spans[e].parent;
             }
             trace.n_folded += 1;
@@ -261,8 +262,17 @@ fn near(span: &Span) -> f64 {
     (0.02 * span.seconds()).clamp(0.02, 0.25)
 }
 
+/// The same where the tokens are equal and one lies in the other.
+fn furthest(span: &Span) -> f64 {
+    (0.1 * span.seconds()).clamp(near(span), 1.0)
+}
+
 fn same_request(a: &Span, b: &Span) -> bool {
-    let near = near(a);
+    // As many tokens on both sides say more than clocks: what a framework does around its client may take a while.
+    let telling = equal(&a.tokens, &b.tokens)
+        && a.tokens.completion.zip(b.tokens.completion).is_some_and(|(x, y)| x.min(y) >= 8)
+        && (a.start_s <= b.start_s) == (a.end_s >= b.end_s);
+    let near = if telling { furthest(a) } else { near(a) };
     if (a.start_s - b.start_s).abs() > near || (a.end_s - b.end_s).abs() > near {
         return false;
     }
@@ -297,6 +307,7 @@ fn bare(name: &str) -> &str {
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
         .unwrap_or(name);
+    let name = name.strip_suffix(".tool").unwrap_or(name);
     name.rsplit("__").next().unwrap_or(name)
 }
 
@@ -344,7 +355,8 @@ fn tools(trace: &mut Trace) {
                 || a.request.is_some() && a.request == b.request;
             if b.kind == Kind::Tool && by_two && same(a, b) && (a.end_s - b.end_s).abs() <= near {
                 take(&mut trace.spans[j]);
-                trace.spans[j].kind = Kind::Echo;
+                trace.spans[j].kind = Kind::EchoTool;
+                trace.spans[j].same_as = Some(trace.spans[i].id.clone());
                 trace.spans[i].folded += 1;
                 trace.n_folded += 1;
             }
@@ -355,13 +367,13 @@ fn tools(trace: &mut Trace) {
 /// What hangs on an echo hangs on the span above it.
 fn release(trace: &mut Trace) {
     for i in 0..trace.spans.len() {
-        if trace.spans[i].kind == Kind::Echo {
+        if trace.spans[i].is_echo() {
             continue;
         }
         let mut parent = trace.spans[i].parent;
         for _ in 0..HIGHEST {
             match parent {
-                Some(p) if trace.spans[p].kind == Kind::Echo => parent = trace.spans[p].parent,
+                Some(p) if trace.spans[p].is_echo() => parent = trace.spans[p].parent,
                 _ => break,
             }
         }

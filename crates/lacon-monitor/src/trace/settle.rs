@@ -223,7 +223,7 @@ fn take_root(trace: &mut Trace) {
     let longest = roots
         .iter()
         .copied()
-        .filter(|i| !matches!(trace.spans[*i].kind, Kind::Model | Kind::Tool | Kind::Echo))
+        .filter(|i| !trace.spans[*i].is_call() && !trace.spans[*i].is_tool())
         .filter(|i| has_children[*i] || roots.len() == 1)
         .max_by(|a, b| trace.spans[*a].seconds().total_cmp(&trace.spans[*b].seconds()));
     let inside = |i: &usize| {
@@ -354,7 +354,7 @@ fn totals(trace: &mut Trace) {
     for (span, has_model) in trace.spans.iter_mut().zip(has_model) {
         let is_source = match span.kind {
             Kind::Model => true,
-            Kind::Attempt | Kind::Own | Kind::Tool | Kind::Echo => false,
+            Kind::Attempt | Kind::Own | Kind::Tool | Kind::Echo | Kind::EchoTool => false,
             _ => span.parent.is_none() && !has_model,
         };
         if is_source && span.kind != Kind::Model && span.tokens.sum().is_some_and(|t| t > 0) {

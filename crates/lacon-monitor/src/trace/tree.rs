@@ -196,8 +196,9 @@ fn orphans(trace: &mut Trace, missing: &[(usize, String)]) {
     wanted.sort_by(|a, b| a.0.total_cmp(&b.0).then(b.1.total_cmp(&a.1)).then(a.2.cmp(&b.2)));
     let depth = depths(&trace.spans);
     let mut by_start: Vec<usize> = (0..trace.spans.len())
-        .filter(|i| !matches!(trace.spans[*i].kind, Kind::Model | Kind::Attempt | Kind::Own))
+        .filter(|i| !matches!(trace.spans[*i].kind, Kind::Attempt | Kind::Own))
         .collect();
+    let asked = requests(&trace.spans, missing);
     by_start.sort_by(|a, b| {
         let (x, y) = (&trace.spans[*a], &trace.spans[*b]);
         x.start_s.total_cmp(&y.start_s).then(y.end_s.total_cmp(&x.end_s)).then(depth[*a].cmp(&depth[*b]))
@@ -220,13 +221,45 @@ fn orphans(trace: &mut Trace, missing: &[(usize, String)]) {
         let own: HashSet<usize> = members.iter().copied().collect();
         let encloses =
             |i: &usize| trace.spans[*i].end_s + JITTER_S >= end && !is_under(&trace.spans, *i, &own);
-        let place = open.iter().rev().take(MOST_OPEN).copied().find(encloses);
+        // Only what tells of the same request lies in a call.
+        let request = if let [only] = members.as_slice() { asked.get(only) } else { None };
+        let may = |i: &usize| {
+            let t = &trace.spans[*i].tokens;
+            trace.spans[*i].kind != Kind::Model
+                || t.completion.is_some() && Some(&(t.prompt, t.completion)) == request
+        };
+        let place = open.iter().rev().take(MOST_OPEN).copied().find(|i| may(i) && encloses(i));
         let begun = |i: &&usize| trace.spans[**i].start_s <= start + JITTER_S;
         let place = place.or_else(|| sums.iter().filter(begun).copied().find(encloses));
         for i in members {
             trace.spans[i].parent = place;
         }
     }
+}
+
+/// The prompt and the answer of the outermost call at or below each orphan.
+fn requests(spans: &[Span], missing: &[(usize, String)]) -> HashMap<usize, (Option<u64>, Option<u64>)> {
+    let orphans: HashSet<usize> = missing.iter().map(|(i, _)| *i).collect();
+    let mut found = HashMap::new();
+    if orphans.is_empty() {
+        return found;
+    }
+    for (j, span) in spans.iter().enumerate().filter(|(_, s)| s.kind == Kind::Model) {
+        let mut outermost = span;
+        let mut at = Some(j);
+        for _ in 0..HIGHEST {
+            let Some(i) = at else { break };
+            if spans[i].kind == Kind::Model {
+                outermost = &spans[i];
+            }
+            if orphans.contains(&i) {
+                found.entry(i).or_insert((outermost.tokens.prompt, outermost.tokens.completion));
+                break;
+            }
+            at = spans[i].parent;
+        }
+    }
+    found
 }
 
 /// Whether a span that looks like a call says the sums of the outermost calls within its time.

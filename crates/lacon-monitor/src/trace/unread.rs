@@ -54,6 +54,16 @@ pub fn by_values(text: &str, values: &[Value]) -> Option<String> {
         () if any(&["resourceLogs"]) || any(&["resourceMetrics"]) => {
             ("OTLP logs or metrics", "give the file of the traces pipeline: it begins with resourceSpans")
         }
+        () if values
+            .iter()
+            .take(8)
+            .any(|v| json::get(v, "type").and_then(Value::as_str) == Some("thread.started")) =>
+        {
+            (
+                "the events of codex exec, which hold no times",
+                "give the session: ~/.codex/sessions/YYYY/MM/DD/rollout-*.jsonl",
+            )
+        }
         () if any(&["eval", "samples"]) => {
             ("a log of Inspect AI", "run it with an OpenTelemetry exporter and give its OTLP JSON")
         }

@@ -156,10 +156,11 @@ pub fn fit(traces: &[Trace], fallback: &Latency) -> Latency {
         line(&of, fallback.of(gathers))
     };
     let fitted = (class(true), class(false));
-    let own_spread = [true, false].iter().all(|gathers| {
-        let n = all.iter().filter(|c| c.0 == *gathers).count();
-        n == 0 || n >= ENOUGH
-    });
+    let own_spread = !all.is_empty()
+        && [true, false].iter().all(|gathers| {
+            let n = all.iter().filter(|c| c.0 == *gathers).count();
+            n == 0 || n >= ENOUGH
+        });
     let mut profiles = fallback.profiles.clone();
     profiles.insert("fitted".into(), fitted);
     Latency {

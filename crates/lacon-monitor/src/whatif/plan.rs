@@ -133,7 +133,7 @@ impl Plan {
             let mut call = |m: usize, share: f64, from: f64, to: f64| {
                 let s = &trace.spans[m];
                 next_id += 1;
-                let is_model = s.kind == Kind::Model || (m == i && s.hidden_calls > 0);
+                let is_model = s.is_call() || (m == i && s.hidden_calls > 0);
                 let attribute =
                     |key: &str| s.attributes.get(key).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
                 let before_s = if is_model {
@@ -577,7 +577,8 @@ type Leaf = (usize, f64, f64);
 /// The calls and tools by the node that encloses them in time, by start. A call ends where the first call or tool inside
 /// of it begins; a tool that holds calls or tools is their time and local code.
 fn leaves(trace: &Trace, flow: &Flow) -> HashMap<usize, Vec<Leaf>> {
-    let is_leaf = |i: usize| matches!(trace.spans[i].kind, Kind::Model | Kind::Tool);
+    // What a second instrumentation saw takes as long as what it saw.
+    let is_leaf = |i: usize| trace.spans[i].is_call() || trace.spans[i].is_tool();
     let mut first_inside: HashMap<usize, f64> = HashMap::new();
     for i in (0..trace.spans.len()).filter(|i| is_leaf(*i)) {
         let start = trace.spans[i].start_s;
@@ -595,10 +596,14 @@ fn leaves(trace: &Trace, flow: &Flow) -> HashMap<usize, Vec<Leaf>> {
     for (i, span) in trace.spans.iter().enumerate().filter(|(i, _)| is_leaf(*i)) {
         let end = match (span.kind, first_inside.get(&i)) {
             (_, None) => span.end_s,
-            (Kind::Model, Some(first)) => first.max(span.start_s),
+            (Kind::Model | Kind::Echo, Some(first)) => first.max(span.start_s),
             _ => continue,
         };
-        found.entry(flow.top_in_time(trace, i)).or_default().push((i, span.start_s, end));
+        let top = flow.top_in_time(trace, i);
+        // An echo that lies in no node runs beside the span that stands for it.
+        if !trace.spans[top].is_echo() {
+            found.entry(top).or_default().push((i, span.start_s, end));
+        }
     }
     for list in found.values_mut() {
         list.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));

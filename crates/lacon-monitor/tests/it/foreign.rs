@@ -140,6 +140,15 @@ fn spans_of_one_request_are_one_call() {
         (1, 1, Some(120))
     );
     close(found.parts.model_s, 4.0);
+    // So are they if the one around took longer, and if the span between them is not in the file.
+    for parent in ["r", "lost"] {
+        let (_, found) = spans(&[
+            span("r", "", "run", (0.0, 9.0), json!({})),
+            span("a", "r", "ChatOpenAI", (1.0, 7.0), usage(100, 20)),
+            span("b", parent, "litellm", (1.2, 6.9), usage(100, 20)),
+        ]);
+        assert_eq!((found.summary.n_calls, found.summary.tokens.total), (1, Some(120)), "{parent}");
+    }
     // An agent that a tool starts makes calls of its own.
     let (_, found) = spans(&[
         span("a", "", "chat", (0.0, 9.0), usage(100, 10)),

@@ -95,6 +95,10 @@ pub fn nodes(run: &Run, told: &Told) -> Vec<Node> {
         id
     };
     let root = push(&mut all, None, "garden run", What::Agent, (0, run.end), None, "framework");
+    // A second instrumentation that tells of the whole run in a tree of its own.
+    let at = (1_000, run.end - 1_000);
+    let other =
+        told.beside.then(|| push(&mut all, Some(&root), "run.workflow", What::Step, at, None, "other"));
     for call in &run.calls {
         let last = call.tools.iter().map(|t| t.2).max().unwrap_or(call.end);
         let step = push(
@@ -122,16 +126,22 @@ pub fn nodes(run: &Run, told: &Told) -> Vec<Node> {
                 scope,
             );
         }
-        if told.beside {
+        if let Some(other) = &other {
+            let at = (call.start - 3 * AROUND, last + 3 * AROUND);
+            let task = push(&mut all, Some(other), "agent.task", What::Step, at, None, "other");
             push(
                 &mut all,
-                Some(&root),
+                Some(&task),
                 "llm request",
                 What::Call,
                 (call.start, call.end + 500),
                 tokens,
                 "other",
             );
+            for (name, start, end) in &call.tools {
+                let at = (start - 500, end + 500);
+                push(&mut all, Some(&task), TOOLS[*name], What::Tool, at, None, "other");
+            }
         }
         if told.served.is_some() {
             push(
@@ -169,7 +179,7 @@ pub fn nodes(run: &Run, told: &Told) -> Vec<Node> {
         node.skew = told.served.unwrap_or(0) * 1_000_000;
     }
     if told.missing {
-        all.retain(|node| node.what != What::Step);
+        all.retain(|node| node.name != "step");
     }
     all
 }

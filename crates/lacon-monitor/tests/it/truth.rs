@@ -126,14 +126,16 @@ proptest! {
             let (trace, found) = one(&tell(&nodes(&run, &told), dialect));
             same_figures(name, &run, &found);
             same_times(name, &run, &told, &found);
-            let further = (told.nested - 1 + usize::from(told.beside)) * run.calls.len();
+            let tools: usize = run.calls.iter().map(|c| c.tools.len()).sum();
+            let beside = if told.beside { run.calls.len() + tools } else { 0 };
+            let further = (told.nested - 1) * run.calls.len() + beside;
             // An agent that says a model and the sum of its calls may be taken for one more of them.
             let folded = found.summary.n_folded as usize;
             prop_assert!((further..=further + usize::from(told.summed)).contains(&folded), "{}: {} of {}", name, folded, further);
-            // The replay of an unedited run takes as long as the run did.
+            // The replay of an unedited run takes as long as the run did, but for the blur of clocks.
             let latency = whatif::fit(std::slice::from_ref(&trace), &no_latency());
             let replayed = whatif::what_if(&trace, &[], &latency, &whatif::Options { draws: 1, seed: 1 });
-            prop_assert!((replayed.before.replayed_s - trace.wall_s).abs() < 1e-3, "{}: {} of {}", name, replayed.before.replayed_s, trace.wall_s);
+            prop_assert!((replayed.before.replayed_s - trace.wall_s).abs() < 5e-3, "{}: {} of {}", name, replayed.before.replayed_s, trace.wall_s);
         }
         for (name, text) in [("claude", claude(&run)), ("codex", codex(&run))] {
             let (_, found) = one(&text);

@@ -17,6 +17,9 @@ use crate::{
 /// Of more runs only the slowest of each shape is shown.
 const MOST_SHOWN: usize = 25;
 
+/// More files that were not read are counted.
+const MOST_LISTED: usize = 30;
+
 /// A file that gave nothing.
 #[derive(serde::Serialize)]
 struct Unread {
@@ -69,7 +72,14 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
         }
         if !unread.is_empty() {
             text::out(&format!("\nNOT READ: {} of {} files", unread.len(), files.len()));
-            unread.iter().for_each(|u| text::out(&format!("  {}", u.why.replace('\n', "; "))));
+            for u in unread.iter().take(MOST_LISTED) {
+                // What is known is said once, and not of each file.
+                let why = u.why.split("\nhint: known are").next().unwrap_or(&u.why);
+                text::out(&format!("  {}", why.replace('\n', "; ")));
+            }
+            if unread.len() > MOST_LISTED {
+                text::out(&format!("  and {} more (--json lists them all)", unread.len() - MOST_LISTED));
+            }
         }
     }
     let failed = args.gate && found.iter().any(|a| a.content.verdict == Some(false));
