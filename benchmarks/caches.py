@@ -2,8 +2,7 @@
 
     LACON=target/dist/lacon python3 benchmarks/caches.py [--scale 0.1]
 
-The trading team runs against ../shared/referee where that is here, else against `lacon sim serve`; the other teams run against
-the simulator. Each run records a tape; `lacon layout` predicts hits and writes from its requests alone and compares them with
+The trading team runs against ../shared/referee where that is here, else on the simulator like the other teams. Each run records a tape; `lacon layout` predicts hits and writes from its requests alone and compares them with
 the bill. Cost is in tokens of uncached input. Ends with 1 where an error is above 2 %.
 """
 
@@ -60,8 +59,9 @@ def serve(command, port, **env):
     raise SystemExit(f"{command[0]} does not answer")
 
 
-def lacon(*arguments):
+def lacon(*arguments, rule=""):
     env = {k: v for k, v in os.environ.items() if k != "OPENAI_API_KEY"}
+    env |= {"SIM_CACHE_RULE": rule} if rule else {}
     env |= {"LACON_LLM_TIME_SCALE": SCALE, "LACON_LLM_HEADERS": "true", "LACON_LLM_HEDGE_FIRST_TOKEN_S": "60"}
     done = subprocess.run([LACON, *arguments], capture_output=True, text=True, env=env)
     if done.returncode:
@@ -69,11 +69,11 @@ def lacon(*arguments):
     return json.loads(done.stdout)
 
 
-def measured(team, rule, url, folder, *more):
+def measured(team, rule, folder, *more):
     tape = f"{folder}/{team}-{rule}.jsonl"
     model = RULES[rule]
-    lacon("run", *more, "--llm", "openai", "--base-url", f"{url}/v1", "--quick-model", model, "--deep-model", model,
-          "--run-id", f"{team}_{rule}", "--out", f"{folder}/{rule}", "--tape", tape, "--record", "--force", "--json")
+    lacon("run", *more, "--quick-model", model, "--deep-model", model, "--run-id", f"{team}_{rule}", "--time-scale", SCALE,
+          "--out", f"{folder}/{rule}", "--tape", tape, "--record", "--force", "--json", rule=rule)
     layout = lacon("layout", tape, "--json")
     assert layout["rule"] == rule, layout["rule"]
     prompt = sum(p["prompt"] for p in layout["as_sent"])
@@ -93,9 +93,8 @@ def main():
     errors = []
     with tempfile.TemporaryDirectory() as folder:
         for rule in RULES:
-            port = free_port()
             if (REFEREE / "vocab").is_dir():
-                work = SHARED / "workload"
+                port, work = free_port(), SHARED / "workload"
                 referee = serve(
                     [PYTHON, "server.py", "--port", str(port), "--runs", str(work / "runs"), "--runs", str(work / "calib"),
                      "--latency", str(work / "latency_model.json"), "--log", f"{folder}/calls.jsonl"],
@@ -103,21 +102,16 @@ def main():
                 )
                 try:
                     url = f"http://127.0.0.1:{port}"
-                    errors.append(measured("trading", rule, url, folder, "AAPL", "--date", "2025-08-07", "--tools-url", f"{url}/sim/tools"))
+                    where = ["--llm", "openai", "--base-url", f"{url}/v1", "--tools-url", f"{url}/sim/tools"]
+                    errors.append(measured("trading", rule, folder, "AAPL", "--date", "2025-08-07", *where))
                 finally:
                     referee.kill()
-            port = free_port()
-            sim = serve([LACON, "sim", "serve", "--port", str(port), "--time-scale", SCALE], port, SIM_CACHE_RULE=rule)
-            try:
-                url = f"http://127.0.0.1:{port}"
-                if not (REFEREE / "vocab").is_dir():
-                    errors.append(measured("trading", rule, url, folder, "AAPL"))
-                for team, given in GIVEN.items():
-                    inputs = f"{folder}/{team}.json"
-                    Path(inputs).write_text(json.dumps(given))
-                    errors.append(measured(team, rule, url, folder, team, "--input", f"@{inputs}"))
-            finally:
-                sim.kill()
+            else:
+                errors.append(measured("trading", rule, folder, "AAPL"))
+            for team, given in GIVEN.items():
+                inputs = f"{folder}/{team}.json"
+                Path(inputs).write_text(json.dumps(given))
+                errors.append(measured(team, rule, folder, team, "--input", f"@{inputs}"))
     print(f"largest error: {100 * max(errors):.2f} %")
     sys.exit(max(errors) > 0.02)
 
