@@ -5,8 +5,8 @@
 
 use lacon_models::{capabilities_of, plain_name};
 
-use crate::client::ClientInfo;
-use crate::providers::Protocol;
+#[cfg(feature = "http")]
+use crate::{client::ClientInfo, providers::Protocol};
 
 /// How a family answers in a given form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +78,7 @@ impl Capabilities {
 
     /// Says whether a JSON Schema sent to `endpoint` binds the answers of `model`: a model of the table at its
     /// provider's own address. Of any other server nothing is known before it was asked.
+    #[cfg(feature = "http")]
     pub fn enforces_schema(endpoint: &ClientInfo, model: &str) -> bool {
         let base_url = endpoint.base_url.trim_end_matches('/');
         let capabilities = Self::of(model);
@@ -102,6 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(feature = "http")]
     fn a_schema_binds_known_models_at_their_own_address() {
         let at = |base_url: &str| ClientInfo {
             provider: "openai".into(),

@@ -165,8 +165,10 @@ pub struct Rewrite {
 
 /// Tool answers above this are worth a look.
 const LARGE_TOOL_TOKENS: u64 = 1500;
-/// Providers cache from here on.
-const CACHE_FROM: u64 = 1024;
+/// Tokens from which on the provider of a model caches; those of a model without a rule, as most do.
+fn cached_from(model: &str) -> u64 {
+    lacon_models::cache_of(&lacon_models::plain_name(model)).map_or(1_024, |rule| rule.least)
+}
 
 /// Puts the report together.
 pub fn report(run: &RunRecord, trace: &Trace, receipts: &[Value]) -> RunReport {
@@ -364,7 +366,7 @@ fn waste(run: &RunRecord, analysis: &Analysis) -> Vec<Waste> {
         let model = call.model.as_str();
         let prompt = call.prompt.unwrap_or(0);
         // The first long prompt of a model cannot be cached.
-        if prompt >= CACHE_FROM && call.cached == Some(0) && seen.contains(&model) {
+        if prompt >= cached_from(model) && call.cached == Some(0) && seen.contains(&model) {
             waste.push(Waste {
                 kind: "not cached",
                 what: format!(
@@ -374,7 +376,7 @@ fn waste(run: &RunRecord, analysis: &Analysis) -> Vec<Waste> {
                 tokens: prompt,
             });
         }
-        if prompt >= CACHE_FROM {
+        if prompt >= cached_from(model) {
             seen.push(model);
         }
         if call.finish_reason.as_deref() == Some("length") {

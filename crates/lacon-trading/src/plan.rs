@@ -393,16 +393,18 @@ struct Sent {
     answered_s: f64,
 }
 
-/// Cached tokens by the rule of the providers that cache by themselves: prefixes of 1,024 tokens and more in steps of
-/// 128, of every prompt whose answer had begun when the next one was sent.
+/// Cached tokens by the rule of the providers that cache by themselves: prefixes of every prompt whose answer had begun when
+/// the next one was sent.
 fn predicted(sent: &[Sent], encoding: &lacon_tokens::Encoding) -> u64 {
+    let Some(rule) = lacon_models::cache_rule("openai-5.5") else { return 0 };
+    let (least, step) = (rule.least as usize, rule.step as usize);
     let of = |prompt: &Sent| {
         let earlier = sent.iter().filter(|earlier| earlier.answered_s <= prompt.start_s);
         let longest = earlier.map(|earlier| shared(prompt.text.as_bytes(), earlier.text.as_bytes())).max();
         // A token has at least a byte: most pairs end here, uncounted.
-        let longest = longest.filter(|longest| *longest >= 1024)?;
+        let longest = longest.filter(|longest| *longest >= least)?;
         let tokens = encoding.count(&prompt.text[..prompt.text.floor_char_boundary(longest)]);
-        (tokens >= 1024).then_some((tokens - tokens % 128) as u64)
+        (tokens >= least).then_some((tokens - tokens % step) as u64)
     };
     sent.iter().filter_map(of).sum()
 }

@@ -227,10 +227,8 @@ pub fn analyst(desk: &Desk, role: Role, state: &TradeState) -> Built {
     let layout = desk.levers.has("prefix_layout");
     built.request = material::request(&desk.cast.rules(), &shared, "", &instruction(desk, role), layout);
     desk.prepare(role, &mut built.request);
+    // With its data in the prompt it rarely asks for more: a write that is seldom read is not paid.
     built.request.tools = desk.tool_specs(&desk.cast.file(role).more);
-    if layout && !built.request.tools.is_empty() {
-        built.request.reuse = Reuse::Grows(Vec::new());
-    }
     built
 }
 

@@ -129,11 +129,11 @@ pub fn run(args: &LayoutArgs) -> Result<ExitCode, Failure> {
     }
     let cost = |list: &[Predicted]| list.iter().map(|p| p.cost_permille).sum::<u64>() as f64 / 1e3;
     text::out(&format!(
-        "effective input by rule {}: {:.0} tokens as sent, {:.0} with shared material first and marks for it ({:+.1} %)",
-        rule.rule,
+        "effective input: {:.0} tokens as sent, {:.0} with shared material first ({:+.1} %), by rule {}",
         cost(&now),
         cost(&moved),
-        -100.0 * (saving as f64 / 1e3) / cost(&now).max(1.0)
+        -100.0 * (saving as f64 / 1e3) / cost(&now).max(1.0),
+        rule.rule
     ));
     if let Some(billed) = &billed {
         text::out(&billed.line());

@@ -125,7 +125,7 @@ fn family(row: &'static EncodingRow) -> Value {
     let bills = learned.as_ref().map(|known| format!("{} bills compared", known.ratios.len()));
     let note: Vec<String> = factor.into_iter().chain(row.note.clone()).chain(bills).collect();
     json!({
-        "model": row.family, "encoding": row.encoding, "how": how,
+        "model": format!("{}*", row.family), "family": row.family, "encoding": row.encoding, "how": how,
         "note": (!note.is_empty()).then(|| note.join("; ")),
         "factor": row.factor.map(|(factor, _)| factor), "error": row.factor.map(|(_, error)| error),
         "learned": learned.map(|known| known.ratios.len()),

@@ -11,6 +11,7 @@ mod doctor;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
+mod models;
 mod prompt;
 mod readme;
 mod report;

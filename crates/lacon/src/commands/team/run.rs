@@ -13,7 +13,7 @@ use lacon_agents::{
     Finished, Inputs, RunError, Settings, Team, Tools,
     run::{self as agents, Approval},
 };
-use lacon_llm::{BoxFuture, ErrorKind};
+use lacon_llm::{BoxFuture, ErrorKind, TapeMode};
 use lacon_runtime::{Config, Progress, run::OnProgress};
 use lacon_sim::{client::draw, generic::passages, tool_seconds};
 use serde_json::Value;
@@ -74,7 +74,7 @@ fn refuse_foreign(args: &RunArgs) -> Result<(), Failure> {
         ("--complete", args.complete.is_some()),
         ("--otlp", args.otlp.is_some()),
         ("--trace-format", !args.trace_format.is_empty()),
-        ("--tape", args.tape.is_some()),
+        ("--replay", args.replay),
         ("--repeat", args.repeat.is_some()),
     ];
     match foreign.iter().find(|(_, given)| *given) {
@@ -94,6 +94,8 @@ fn config(common: &Common, args: &RunArgs) -> Result<Config, Failure> {
         ("run.budget_tokens", args.budget_tokens.as_ref()),
         ("run.budget_usd", args.budget_usd.as_ref()),
         ("run.deadline_s", args.deadline.as_ref()),
+        ("run.tape", args.tape.as_ref()),
+        ("run.tape_mode", args.record.then(|| "record".to_owned()).as_ref()),
         ("run.out", args.out.as_ref()),
         ("sim.seed", args.seed.as_ref()),
         ("sim.time_scale", args.time_scale.as_ref()),
@@ -119,7 +121,14 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
         }
         nonce = begun["nonce"].as_str().unwrap_or(&nonce).to_owned();
     }
-    let client = world::team_client(config, None)?;
+    let tape = world::tape(config)?;
+    if tape.as_ref().is_some_and(|tape| tape.mode() != TapeMode::Record) {
+        return Err(Failure::input("a team's calls can be recorded on a tape, not played from one"));
+    }
+    if let Some(tape) = &tape {
+        nonce = tape.nonce();
+    }
+    let client = world::team_client(config, tape)?;
     let describe = client.describe();
     let who = if describe.simulated {
         let scale = config.number("sim.time_scale");
