@@ -416,6 +416,7 @@ fn in_a_row(trace: &Trace, chain: &[usize], is_trading: bool) -> usize {
         let span = &trace.spans[*m];
         match span.kind {
             Kind::Model => row += 1,
+            Kind::Echo => {}
             _ if !is_trading => row = 0,
             _ => {}
         }

@@ -96,7 +96,7 @@ impl Flow {
             .collect();
         flow.inputs = flow.without_barriers(trace);
         for (i, span) in trace.spans.iter().enumerate() {
-            if matches!(span.kind, Kind::Model | Kind::Tool)
+            if (span.is_call() || span.is_tool())
                 && let Some(top) = top_of(trace, i)
                 && top != i
             {

@@ -149,6 +149,23 @@ fn spans_of_one_request_are_one_call() {
         ]);
         assert_eq!((found.summary.n_calls, found.summary.tokens.total), (1, Some(120)), "{parent}");
     }
+    // A second tree of the whole run has the times of what it tells of, and calls with a tool between them are a loop.
+    let tool = json!({"gen_ai.tool.name": "search", "gen_ai.tool.call.id": "c1"});
+    let (_, found) = spans(&[
+        span("r", "", "run", (0.0, 10.0), json!({})),
+        span("a", "r", "ChatOpenAI", (0.0, 4.0), usage(100, 20)),
+        span("t", "r", "search", (4.0, 6.0), tool.clone()),
+        span("b", "r", "ChatOpenAI", (6.0, 10.0), usage(200, 30)),
+        span("w", "", "run.workflow", (0.0, 10.0), json!({})),
+        span("v", "w", "task", (0.0, 10.0), json!({})),
+        span("c", "v", "openai.chat", (0.0, 4.0), usage(100, 20)),
+        span("u", "v", "search.tool", (4.0, 6.0), tool),
+        span("d", "v", "openai.chat", (6.0, 10.0), usage(200, 30)),
+    ]);
+    assert_eq!((found.summary.n_calls, found.summary.n_tool_calls, found.summary.n_folded), (2, 1, 3));
+    close(found.parts.model_s, 8.0);
+    close(found.parts.tool_s, 2.0);
+    assert!(found.serial.is_empty(), "{:?}", found.serial);
     // An agent that a tool starts makes calls of its own.
     let (_, found) = spans(&[
         span("a", "", "chat", (0.0, 9.0), usage(100, 10)),
