@@ -125,7 +125,7 @@ async fn a_full_disk_is_reported_with_its_file() {
     let target = out.join("CRCL/2025-07-30/full");
     std::fs::create_dir_all(&target).unwrap();
     // Every write to this device fails as a full disk does.
-    std::os::unix::fs::symlink("/dev/full", target.join("run.json.tmp")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", target.join("run.json")).unwrap();
     let decided = decide(settings("full", "lacon", &[], sim())).await;
     let error = decided.write_error.unwrap().to_string();
     assert!(

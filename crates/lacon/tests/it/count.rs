@@ -98,7 +98,7 @@ fn text_survives_the_way_there_and_back() {
 fn models_are_listed_and_looked_up() {
     let folder = Folder::new();
     let done = folder.lacon(&["models"]);
-    assert!(done.out.contains("gpt-4o ") && done.out.contains("claude "), "{}", done.out);
+    assert!(done.out.contains("gpt-4o*") && done.out.contains("claude*"), "{}", done.out);
     let json = folder.lacon(&["models", "openai/gpt-4.1-mini", "--json"]).json();
     assert_eq!(json["models"][0]["encoding"], "o200k_base");
 }
