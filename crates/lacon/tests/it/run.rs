@@ -220,7 +220,7 @@ fn a_full_disk_is_named_and_the_decision_printed() {
     let folder = Folder::new();
     let target = folder.path().join("results/CRCL/2025-07-30/x");
     std::fs::create_dir_all(&target).unwrap();
-    std::os::unix::fs::symlink("/dev/full", target.join("run.json")).unwrap();
+    std::os::unix::fs::symlink("/dev/full", target.join("trace.jsonl")).unwrap();
     let done = fast(&folder, &["CRCL", "--run-id", "x"]);
     done.fails(2, "hint: free space, or choose another folder with --out");
     assert!(done.out.contains(" by "), "{}", done.out);
