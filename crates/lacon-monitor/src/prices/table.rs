@@ -11,8 +11,9 @@ use std::{
 };
 
 use lacon_models::{Clause, Day, RATES, Source};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
+const FORM: &str = "rows have the form that `cargo xtask prices` writes";
 const DATA: &str = include_str!("../../../../data/providers/prices.json");
 /// Prices are read in USD for a million tokens and held in billionths of it.
 const NANO: f64 = 1e9;
@@ -164,11 +165,20 @@ pub(super) struct Provider {
     clause: Option<Clause>,
     alias: Option<Clause>,
     fallback: Vec<String>,
-    models: Vec<Model>,
+    /// The JSON of its models, and the same read: a process asks for those of one or two providers.
+    json: &'static RawValue,
+    models: OnceLock<Vec<Model>>,
 }
 
+/// An object of the table, member by member.
+type Members = HashMap<&'static str, &'static RawValue>;
+
 impl Provider {
-    fn read(row: &Value) -> Option<Self> {
+    fn read(members: &Members) -> Option<Self> {
+        let mut row = Value::Null;
+        for (name, value) in members.iter().filter(|(name, _)| **name != "models") {
+            row[*name] = serde_json::from_str(value.get()).ok()?;
+        }
         let text = |value: &Value| value.as_str().map(str::to_owned);
         let clause = |value: &Value| match value {
             Value::Null => Some(None),
@@ -182,14 +192,22 @@ impl Provider {
             clause: clause(&row["match"])?,
             alias: clause(&row["alias"])?,
             fallback: fallback.iter().map(text).collect::<Option<_>>()?,
-            models: row["models"].as_array()?.iter().map(Model::read).collect::<Option<_>>()?,
+            json: members.get("models")?,
+            models: OnceLock::new(),
+        })
+    }
+
+    fn models(&self) -> &[Model] {
+        self.models.get_or_init(|| {
+            let rows: Vec<Value> = serde_json::from_str(self.json.get()).expect("models are a list");
+            rows.iter().map(|row| Model::read(row).expect(FORM)).collect()
         })
     }
 
     /// The model with this name: of this provider, or of one whose models it offers at their prices.
     fn model(&'static self, name: &str) -> Option<Found> {
         let whose = |provider: &'static Self, name: &str| {
-            provider.models.iter().find(|model| model.clause.matches(name))
+            provider.models().iter().find(|model| model.clause.matches(name))
         };
         let all = |name: &str| {
             let others = self.fallback.iter().filter_map(|id| by_id(id));
@@ -215,12 +233,13 @@ struct Table {
 fn table() -> &'static Table {
     static TABLE: OnceLock<Table> = OnceLock::new();
     TABLE.get_or_init(|| {
-        let data: Value = serde_json::from_str(DATA).expect("prices.json is JSON");
-        let providers = data["providers"].as_array().expect("prices.json lists providers");
-        let read = |row| Provider::read(row).expect("rows have the form that `cargo xtask prices` writes");
+        let data: Members = serde_json::from_str(DATA).expect("prices.json is JSON");
+        let source: Value = serde_json::from_str(data["source"].get()).expect("JSON was read above");
+        let providers: Vec<Members> =
+            serde_json::from_str(data["providers"].get()).expect("providers are a list");
         Table {
-            source: lacon_models::source(&data["source"]).expect("prices.json names its source"),
-            providers: providers.iter().map(read).collect(),
+            source: lacon_models::source(&source).expect("prices.json names its source"),
+            providers: providers.iter().map(|members| Provider::read(members).expect(FORM)).collect(),
         }
     })
 }
@@ -287,4 +306,16 @@ fn dashed(name: &str) -> Option<String> {
         (ends && date.starts_with("20") && Day::read(&written).is_some()).then_some((at, written))
     })?;
     Some(format!("{}-{date}{}", &name[..start], &name[start + 9..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows are read when their provider is asked for, so a test asks them all.
+    #[test]
+    fn every_row_has_the_form_that_is_read() {
+        let models = table().providers.iter().map(|provider| provider.models().len());
+        assert!(models.clone().sum::<usize>() > 500 && models.clone().all(|n| n > 0));
+    }
 }
