@@ -58,14 +58,6 @@ const REASONING: [&str; 6] = [
 ];
 const TOTAL: [&str; 4] =
     ["gen_ai.usage.total_tokens", "llm.usage.total_tokens", "llm.token_count.total", "ai.usage.totalTokens"];
-const TOOL: [&str; 6] = [
-    "gen_ai.tool.name",
-    "tool.name",
-    "ai.toolCall.name",
-    "tool_name",
-    "mcp.tool.name",
-    "traceloop.tool.name",
-];
 /// What names a tool; the last one names any entity and makes none a tool.
 const TOOL_NAME: [&str; 7] = [
     "gen_ai.tool.name",
@@ -76,6 +68,10 @@ const TOOL_NAME: [&str; 7] = [
     "traceloop.tool.name",
     "traceloop.entity.name",
 ];
+const TOOL: &[&str] = match TOOL_NAME.split_last() {
+    Some((_, tools)) => tools,
+    None => &[],
+};
 const COST: [&str; 6] = [
     "gen_ai.usage.cost",
     "gen_ai.cost.total_cost",
@@ -284,7 +280,7 @@ fn kind(span: &Span, map: &Map<String, Value>) -> Kind {
     let by_word = match (operation.as_str(), declared.as_str()) {
         ("invoke_workflow", _) => Some(Kind::Other),
         // The agent kit of Google sums parallel tools up in one more span.
-        _ if word(map, &TOOL).as_deref() == Some("(merged tools)") => Some(Kind::Other),
+        _ if word(map, TOOL).as_deref() == Some("(merged tools)") => Some(Kind::Other),
         ("chat" | "text_completion" | "generate_content" | "completion" | "embeddings", _)
         | (_, "llm" | "chat_model" | "generation" | "embedding") => Some(Kind::Model),
         ("execute_tool" | "retrieval", _) | ("ai.toolCall", _) | (_, "tool" | "retriever" | "reranker") => {

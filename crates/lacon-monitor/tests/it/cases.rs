@@ -8,16 +8,7 @@ use lacon_monitor::{
 };
 
 fn folder() -> Option<std::path::PathBuf> {
-    let mut folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).to_owned();
-    for _ in 0..4 {
-        folder.pop();
-        let found = folder.join("shared/cases/traces");
-        if found.is_dir() {
-            return Some(found);
-        }
-    }
-    eprintln!("skipped: no shared/cases/traces beside the checkout");
-    None
+    crate::support::shared("shared/cases/traces")
 }
 
 /// The case whose name begins with a number, if it is there.

@@ -5,15 +5,20 @@ use serde_json::{Value, json};
 
 /// The folder of recorded data beside the checkout.
 pub fn workload() -> Option<std::path::PathBuf> {
+    shared("shared/workload")
+}
+
+/// A folder of data beside the checkout, if it is there.
+pub fn shared(name: &str) -> Option<std::path::PathBuf> {
     let mut folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).to_owned();
     for _ in 0..4 {
         folder.pop();
-        let found = folder.join("shared/workload");
+        let found = folder.join(name);
         if found.is_dir() {
             return Some(found);
         }
     }
-    eprintln!("skipped: no shared/workload beside the checkout");
+    eprintln!("skipped: no {name} beside the checkout");
     None
 }
 

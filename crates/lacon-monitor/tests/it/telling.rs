@@ -415,22 +415,25 @@ pub fn agents(nodes: &[Node], _: usize) -> String {
     })))
 }
 
+/// A node of the session itself, for its clock.
+fn clock() -> Node {
+    Node {
+        id: String::new(),
+        parent: None,
+        name: String::new(),
+        what: What::Agent,
+        start: 0,
+        end: 0,
+        tokens: None,
+        service: "",
+        scope: "",
+        skew: 0,
+    }
+}
+
 pub fn claude(run: &Run) -> String {
-    let at = |t: Micros| {
-        let node = Node {
-            id: String::new(),
-            parent: None,
-            name: String::new(),
-            what: What::Agent,
-            start: 0,
-            end: 0,
-            tokens: None,
-            service: "",
-            scope: "",
-            skew: 0,
-        };
-        stamp(&node, t)
-    };
+    let clock = clock();
+    let at = |t: Micros| stamp(&clock, t);
     let line = |kind: &str, t: Micros, message: Value| json!({"type": kind, "uuid": format!("u{t}"), "sessionId": "s", "timestamp": at(t), "isSidechain": false, "message": message});
     let mut all = vec![line("user", 0, json!({"role": "user", "content": "Which peas?"}))];
     let mut n = 0;
@@ -461,18 +464,7 @@ pub fn claude(run: &Run) -> String {
 }
 
 pub fn codex(run: &Run) -> String {
-    let node = Node {
-        id: String::new(),
-        parent: None,
-        name: String::new(),
-        what: What::Agent,
-        start: 0,
-        end: 0,
-        tokens: None,
-        service: "",
-        scope: "",
-        skew: 0,
-    };
+    let node = clock();
     let line = |t: Micros, kind: &str, payload: Value| json!({"timestamp": stamp(&node, t), "type": kind, "payload": payload});
     let mut all = vec![
         line(0, "session_meta", json!({"id": "s"})),
