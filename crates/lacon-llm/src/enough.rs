@@ -162,7 +162,7 @@ impl<'r> Watcher<'r> {
 }
 
 /// Appends what is new in a JSON text, with its escaped line ends and quotes as such and with every byte at its place.
-fn read_escapes(raw: &str, text: &mut String) {
+pub(crate) fn read_escapes(raw: &str, text: &mut String) {
     let mut rest = &raw[text.len()..];
     while let Some(at) = rest.find('\\') {
         text.push_str(&rest[..at]);

@@ -95,7 +95,8 @@ pub fn whole_sentences(schema: &Value, cut: &str) -> Option<String> {
         let slashes = cut[..at].bytes().rev().take_while(|b| *b == b'\\').count();
         (slashes % 2 == 0).then_some(at + 1)
     })?;
-    let readable = cut[begin..].replace("\\n", " \n");
+    let mut readable = String::new();
+    crate::enough::read_escapes(&cut[begin..], &mut readable);
     let end = begin + crate::whole_sentences(&readable).len();
     closed(schema, cut.get(..end)?)
 }
