@@ -43,7 +43,7 @@ def run(team, seed, *flags):
     return json.loads(done.stdout)
 
 def figures(run):
-    return len(set(re.findall(r"\d+(?:\.\d+)?", run["result"]["text"])))
+    return set(re.findall(r"\d+(?:\.\d+)?", run["result"]["text"]))
 
 def seconds(run):
     return run["wall_s"] / float(scale) if float(scale) else 0.0
@@ -51,16 +51,19 @@ def seconds(run):
 print(f"{'team':<10}{'':>10}{'s':>8}{'calls':>7}{'tokens':>9}{'cached':>8}{'USD':>9}{'figures':>9}  decision")
 shares = []
 for team in given:
-    rows = {}
+    rows, stated = {}, {}
     for name, flags in [("none", ["--disable", "all"]), ("all", [])]:
         runs = [run(team, seed, *flags) for seed in seeds]
+        stated[name] = [figures(r) for r in runs]
         middle = lambda value: statistics.median(value(r) for r in runs)
         rows[name] = (middle(seconds), middle(lambda r: r["tokens"]["total"]), middle(lambda r: float(r["cost_usd"])))
         decisions = {(r["decision"] or {}).get("value", "-") for r in runs}
         print(f"{team:<10}{name:>10}{rows[name][0]:>8.1f}{middle(lambda r: len(r['calls'])):>7.0f}{rows[name][1]:>9.0f}"
-              f"{middle(lambda r: r['tokens'].get('cached') or 0):>8.0f}{rows[name][2]:>9.4f}{middle(figures):>9.0f}  {', '.join(sorted(decisions))}")
+              f"{middle(lambda r: r['tokens'].get('cached') or 0):>8.0f}{rows[name][2]:>9.4f}{middle(lambda r: len(figures(r))):>9.0f}  {', '.join(sorted(decisions))}")
     shares.append([a / n - 1 if n else 0.0 for a, n in zip(rows["all"], rows["none"])])
-    print(f"{'':<20}{shares[-1][0]:>+8.0%}{'':>7}{shares[-1][1]:>+9.0%}{'':>8}{shares[-1][2]:>+9.0%}")
+    print(f"{'':<20}{shares[-1][0]:>+8.0%}{'':>7}{shares[-1][1]:>+9.0%}{'':>8}{shares[-1][2]:>+9.0%}  "
+          f"figures of none that all states too: {sum(len(n & a) for n, a in zip(stated['none'], stated['all']))} "
+          f"of {sum(map(len, stated['none']))}")
 mean = [statistics.mean(share[i] for share in shares) for i in range(3)]
 print(f"mean of five: time {mean[0]:+.0%}, tokens {mean[1]:+.0%}, money {mean[2]:+.0%}")
 

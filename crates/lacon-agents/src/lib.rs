@@ -31,6 +31,7 @@
 //! ```
 
 pub mod answer;
+mod attach;
 pub mod check;
 pub mod choice;
 pub mod digest;

@@ -107,7 +107,11 @@ pub fn plan(
     optimizations: &Optimizations,
     encoding: &Encoding,
 ) -> Plan {
-    let estimate = |on: &Optimizations| estimate::Estimate { team, stages, inputs, on, encoding }.whole();
+    let figures: Vec<usize> =
+        team.agents.iter().map(|agent| crate::prompt::room::given(team, inputs, agent).len()).collect();
+    let estimate = |on: &Optimizations| {
+        estimate::Estimate { team, stages, inputs, on, encoding, figures: &figures }.whole()
+    };
     let (expected, agents) = estimate(optimizations);
     let effect = |optimization: Optimization| {
         let acts_on = acts_on(team, stages, inputs, optimization);
@@ -185,6 +189,7 @@ fn notes(team: &Team) -> Vec<String> {
     let heard = |name: &str| {
         let of_rounds = |rounds: &crate::team::Rounds| rounds.agents.iter().any(|member| member == name);
         Some(name) == result
+            || team.attach.iter().any(|attached| attached == name)
             || team.decision.as_ref().is_some_and(|decision| decision.agent == name)
             || team.agents.iter().any(|agent| crate::stages::needs(team, agent).contains(&name))
             || team.loops.values().chain(team.groups.values()).any(of_rounds)

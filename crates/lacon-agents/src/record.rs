@@ -187,7 +187,8 @@ pub(crate) fn finish(context: &Context, head: Head, folder: Option<&Path>, execu
         status: failure.as_ref().map_or("done", RunError::status).into(),
         failure: failure.as_ref().map(RunError::to_string),
         result: result
-            .and_then(|(agent, text)| Some(Outcome { agent: agent.name.clone(), text: text.ok()? })),
+            .and_then(|(agent, text)| Some(Outcome { agent: agent.name.clone(), text: text.ok()? }))
+            .map(|outcome| crate::attach::under(&context.team, &state, outcome)),
         decision,
         agents: agents(context, &state, &facts.calls),
         wall_s: head.began.elapsed().as_secs_f64(),

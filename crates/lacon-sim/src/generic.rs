@@ -176,7 +176,27 @@ fn list(instruction: &str, most: usize) -> String {
 fn material(messages: &[Message], instruction: &str) -> String {
     let read = messages.iter().filter(|m| matches!(m.role, Role::User | Role::Tool));
     let texts: Vec<String> = read.map(|m| m.content.replace(instruction, "")).collect();
-    texts.join("\n")
+    let text = texts.join("\n");
+    match instruction.split_once("What stands under ").and_then(|(_, rest)| rest.split_once(" is put below"))
+    {
+        Some((names, _)) => without(&text, &names.split(", ").collect::<Vec<_>>()),
+        None => text,
+    }
+}
+
+/// A text without what stands under these headings: what an answer must not repeat.
+fn without(text: &str, headings: &[&str]) -> String {
+    let mut kept = Vec::new();
+    let mut dropped = false;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            dropped = headings.contains(&heading.trim());
+        }
+        if !dropped {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
 }
 
 /// Sentences of the material, those with figures first, each once.

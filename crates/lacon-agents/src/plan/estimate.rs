@@ -8,7 +8,7 @@ use lacon_tokens::Encoding;
 use super::{AgentPlan, Expected};
 use crate::{
     Inputs, Optimization, Optimizations, answer,
-    prompt::RULES,
+    prompt::{RULES, room},
     stages::{Kind, Stage, Stages},
     team::{Agent, Output, Read, Speaking, Team},
     template::{self, Part},
@@ -45,6 +45,8 @@ pub(super) struct Estimate<'e> {
     pub inputs: &'e Inputs,
     pub on: &'e Optimizations,
     pub encoding: &'e Encoding,
+    /// Figures of inputs that each agent hands on.
+    pub figures: &'e [usize],
 }
 
 /// What one agent takes.
@@ -166,7 +168,10 @@ impl Estimate<'_> {
             }
             Some(Output::Json { .. }) => JSON_TOKENS,
             None if agent.words > 0 && self.on.has(Optimization::WordLimits) => {
-                f64::from(agent.words).min(FREE_WORDS) * TOKENS_PER_WORD
+                let figures =
+                    self.team.agents.iter().zip(self.figures).find(|(other, _)| other.name == agent.name);
+                let words = room::words(agent, figures.map_or(0, |(_, figures)| *figures));
+                f64::from(words).min(FREE_WORDS) * TOKENS_PER_WORD
             }
             None => FREE_WORDS * TOKENS_PER_WORD,
         }

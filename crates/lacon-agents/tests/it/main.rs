@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod checks;
+mod figures;
 mod optimizations;
 mod properties;
 mod runs;
