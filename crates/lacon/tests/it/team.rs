@@ -112,7 +112,7 @@ fn a_run_that_needs_leave_waits_and_goes_on() {
         "[team]\nname = \"ask\"\ninputs = { topic = \"text\" }\n[[agent]]\nname = \"a\"\nprompt = \"{topic}\"\nwords = 20\n\
          [[agent]]\nname = \"b\"\nreads = [\"a\"]\nprompt = \"x\"\nwords = 20\napprove = true\n",
     );
-    run(&folder, &["ask.toml", "--input", "topic=x", "--run-id", "r"]).fails(4, "may agent \"b\" run?");
+    run(&folder, &["ask.toml", "--input", "topic=x", "--run-id", "r"]).fails(5, "may agent \"b\" run?");
     let done = run(&folder, &["ask.toml", "--resume", "r", "--approve", "b", "--json"]);
     let record = done.json();
     assert_eq!((&record["status"], &record["inputs"]["topic"]), (&"done".into(), &"x".into()));
