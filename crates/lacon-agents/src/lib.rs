@@ -43,6 +43,7 @@ pub mod optimization;
 pub mod plan;
 pub mod prompt;
 pub mod record;
+pub mod report;
 mod rounds;
 pub mod run;
 pub mod shipped;

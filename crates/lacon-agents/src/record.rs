@@ -268,12 +268,13 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
     Optimization::ALL.into_iter().map(row).collect()
 }
 
-/// Writes `run.json` whole, and the result beside it.
+/// Writes the result and the complete report, then `run.json` whole.
 fn write(folder: &Path, record: &TeamRecord) -> Result<(), String> {
     let text = serde_json::to_string_pretty(record).map_err(|error| error.to_string())?;
     if let Some(result) = &record.result {
         write_whole(&folder.join("result.md"), &result.text)?;
     }
+    write_whole(&folder.join("complete.md"), &crate::report::markdown(record))?;
     write_whole(&folder.join("run.json"), &text)
 }
 

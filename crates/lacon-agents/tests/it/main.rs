@@ -5,6 +5,7 @@ mod checks;
 mod figures;
 mod optimizations;
 mod properties;
+mod reports;
 mod runs;
 mod scale;
 mod shipped;

@@ -81,4 +81,6 @@ pub enum GraphFormat {
     Mermaid,
     /// Graphviz DOT
     Dot,
+    /// A picture as SVG, of a team
+    Svg,
 }

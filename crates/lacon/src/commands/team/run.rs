@@ -42,6 +42,7 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
         text::out(&heading)
     }
     logging::open(&config)?;
+    let folder = settings.folder.clone().unwrap_or_default();
     let allowed = mcp_tools::Allowed { names: &args.given.allow_mcp, servers: &config.list("run.allow_mcp") };
     let finished = block_on(async {
         let mut stop = Box::pin(signals::stop());
@@ -52,6 +53,10 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
         Ok(lacon_agents::run(Settings { stop: Some(stop), ..settings }).await)
     })??;
     super::super::models::keep(&config);
+    if let Some(file) = &args.html {
+        let page = lacon_agents::report::html(&finished.record);
+        super::super::report::write(file, page.as_bytes(), &folder)?;
+    }
     if args.json {
         let json = serde_json::to_string_pretty(&finished.record)
             .map_err(|error| Failure::input(format!("cannot write run.json: {error}")))?;
@@ -76,7 +81,6 @@ fn refuse_foreign(args: &RunArgs) -> Result<(), Failure> {
         ("--risk-rounds", args.cast.risk_rounds.is_some()),
         ("--from", args.from.is_some()),
         ("--performance-report", args.performance_report),
-        ("--html", args.html.is_some()),
         ("--complete", args.complete.is_some()),
         ("--otlp", args.otlp.is_some()),
         ("--trace-format", !args.trace_format.is_empty()),
