@@ -54,7 +54,11 @@ print(f"{'team':<10}{'':>10}{'s':>8}{'calls':>7}{'tokens':>9}{'cached':>8}{'USD'
 shares = []
 for team in given:
     rows, stated = {}, {}
-    for name, flags in [("none", ["--disable", "all"]), ("all", [])]:
+    ways = [("none", ["--disable", "all"]), ("all", [])]
+    # Where agents read the same with the same model, one call may answer for them, on demand.
+    if team == "review":
+        ways.append(("merged", ["--enable", "merged"]))
+    for name, flags in ways:
         runs = [run(team, seed, *flags) for seed in seeds]
         stated[name] = [figures(r) for r in runs]
         middle = lambda value: statistics.median(value(r) for r in runs)

@@ -109,8 +109,9 @@ pub fn plan(
 ) -> Plan {
     let figures: Vec<usize> =
         team.agents.iter().map(|agent| crate::prompt::room::given(team, inputs, agent).len()).collect();
+    let groups = crate::merged::groups(team, stages);
     let estimate = |on: &Optimizations| {
-        estimate::Estimate { team, stages, inputs, on, encoding, figures: &figures }.whole()
+        estimate::Estimate { team, stages, inputs, on, encoding, figures: &figures, groups: &groups }.whole()
     };
     let (expected, agents) = estimate(optimizations);
     let effect = |optimization: Optimization| {
@@ -168,6 +169,7 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
             };
             !agent.prefetch.is_empty() || agent.read().any(json)
         }
+        Optimization::Merged => crate::merged::groups(team, stages).iter().any(|group| group.contains(&i)),
         Optimization::SchemaOnce => matches!(agent.output, Some(crate::team::Output::Json { .. })),
         Optimization::ToolCache => {
             // Equal calls come from equal arguments, which two agents, or two rounds, may have.

@@ -101,36 +101,53 @@ pub(crate) fn request(
 ) -> Request {
     let words = room::limit(context, agent, material, tool_texts, turn.item.unwrap_or_default());
     let instruction = instruction(context, agent, turn, words);
+    let mut request = assembled(context, material, tool_texts, &instruction);
+    limit(context, agent, words, &mut request);
+    settle(&mut request);
+    request
+}
+
+/// What is read and the instruction, in the order that the layout gives them.
+pub(crate) fn assembled(
+    context: &Context,
+    material: &Material,
+    tool_texts: &str,
+    instruction: &str,
+) -> Request {
     let own = join(&[&material.own, tool_texts]);
-    let mut request = if context.has(Optimization::PrefixLayout) {
+    if context.has(Optimization::PrefixLayout) {
         let mut messages = vec![Message::system(RULES)];
         if !material.shared.is_empty() {
             messages.push(Message::user(material.shared.clone()));
         }
-        messages.push(Message::user(join(&[&own, &instruction])));
+        messages.push(Message::user(join(&[&own, instruction])));
         Request { messages, reuse: Reuse::Siblings(material.cuts.clone()), ..Request::default() }
     } else {
         let body = join(&[&material.shared, &own]);
         let messages = if body.is_empty() {
             vec![Message::system(RULES), Message::user(instruction)]
         } else {
-            vec![Message::system(join(&[RULES, &instruction])), Message::user(body)]
+            vec![Message::system(join(&[RULES, instruction])), Message::user(body)]
         };
         Request { messages, ..Request::default() }
-    };
-    limit(context, agent, words, &mut request);
-    if let Reuse::Siblings(cuts) = request.reuse {
-        request.reuse = match (request.tools.is_empty(), cuts.is_empty()) {
+    }
+}
+
+/// Says what of a request a cache may find again, once its tools are known.
+pub(crate) fn settle(request: &mut Request) {
+    let reuse = std::mem::take(&mut request.reuse);
+    request.reuse = match reuse {
+        Reuse::Siblings(cuts) => match (request.tools.is_empty(), cuts.is_empty()) {
             (false, _) => Reuse::Grows(cuts),
             (true, false) => Reuse::Siblings(cuts),
             (true, true) => Reuse::Alone,
-        };
-    }
-    request
+        },
+        other => other,
+    };
 }
 
 /// Model, effort, schema, tools and the length at which the stream is closed.
-fn limit(context: &Context, agent: &Agent, words: u32, request: &mut Request) {
+pub(crate) fn limit(context: &Context, agent: &Agent, words: u32, request: &mut Request) {
     request.model = context.model(agent).to_owned();
     request.effort = agent.effort;
     if let Some(Output::Json { json }) = &agent.output {

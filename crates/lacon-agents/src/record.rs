@@ -225,7 +225,7 @@ fn no_decision(context: &Context, decided: &Option<Decided>) -> Option<RunError>
 
 fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<AgentRecord> {
     let of = |agent: &Agent| {
-        let calls = calls.iter().filter(|fact| fact.call.role == agent.name);
+        let calls = calls.iter().filter(|fact| billed_to(&fact.call.role) == agent.name);
         let mut record = AgentRecord {
             name: agent.name.clone(),
             model: context.model(agent).to_owned(),
@@ -242,11 +242,17 @@ fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<Agent
     context.team.agents.iter().map(of).collect()
 }
 
+/// Whose row of the ledger has a call: of one that answers for several the first.
+pub(crate) fn billed_to(role: &str) -> &str {
+    role.split(crate::merged::AND).next().unwrap_or(role)
+}
+
 /// One row an optimization.
 fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
     let row = |optimization: Optimization| {
         let rows = facts.savings.iter().filter(|saving| saving.lever == optimization.name());
-        let counted = matches!(optimization, Optimization::Digests | Optimization::Lossless);
+        let counted =
+            matches!(optimization, Optimization::Digests | Optimization::Lossless | Optimization::Merged);
         let tools = |cache: &str| facts.tools.iter().filter(|fact| fact.tool.cache == cache).count() as u64;
         let stopped = || {
             let closed = |fact: &&CallFact| fact.call.finish_reason.as_deref() == Some("word_limit");

@@ -117,7 +117,10 @@ fn agents(run: &TeamRecord) -> String {
 /// One row an agent: from its first call to its last.
 fn rows(run: &TeamRecord) -> Vec<Row> {
     let row = |agent: &crate::record::AgentRecord| {
-        let calls = run.calls.iter().filter(|call| call.role == agent.name).map(|call| Part {
+        let is_of = |role: &str, agent: &crate::record::AgentRecord| {
+            role.split(crate::merged::AND).any(|name| name == agent.name)
+        };
+        let calls = run.calls.iter().filter(|call| is_of(&call.role, agent)).map(|call| Part {
             kind: "model",
             name: call.model.clone(),
             span: (call.start_s, call.end_s),
