@@ -39,6 +39,7 @@ pub mod draw;
 mod fan;
 pub mod file;
 pub mod inputs;
+mod ladder;
 mod merged;
 pub mod optimization;
 pub mod plan;

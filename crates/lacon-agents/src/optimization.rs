@@ -23,13 +23,15 @@ pub enum Optimization {
     SchemaOnce,
     /// Equal tool calls of one run are made once.
     ToolCache,
+    /// Near the deadline answers get shorter, then come from the quick model.
+    DeadlineLadder,
     /// One call answers for agents that read the same with the same model.
     Merged,
 }
 
 impl Optimization {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Prefetch,
         Self::NoBarrier,
         Self::WordLimits,
@@ -38,6 +40,7 @@ impl Optimization {
         Self::Lossless,
         Self::SchemaOnce,
         Self::ToolCache,
+        Self::DeadlineLadder,
         Self::Merged,
     ];
 
@@ -52,6 +55,7 @@ impl Optimization {
             Self::Lossless => "lossless",
             Self::SchemaOnce => "schema_once",
             Self::ToolCache => "tool_cache",
+            Self::DeadlineLadder => "deadline_ladder",
             Self::Merged => "merged",
         }
     }
@@ -67,6 +71,7 @@ impl Optimization {
             Self::Lossless => "writes tool answers and JSON in fewer tokens, without loss",
             Self::SchemaOnce => "sends the schema of an answer once",
             Self::ToolCache => "makes equal tool calls of a run once",
+            Self::DeadlineLadder => "near the deadline shortens answers, then asks the quick model",
             Self::Merged => "has one call answer for agents that read the same with the same model",
         }
     }

@@ -67,6 +67,9 @@ pub struct AgentPlan {
     pub answer: u64,
     /// Seconds of all its calls, those at once counted once.
     pub seconds: f64,
+    /// Seconds from its start to the end of the run.
+    #[serde(default)]
+    pub to_end: f64,
 }
 
 /// What an optimization does for a team.
@@ -168,6 +171,10 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
                 of.is_some_and(|of| matches!(of.output, Some(crate::team::Output::Json { .. })))
             };
             !agent.prefetch.is_empty() || agent.read().any(json)
+        }
+        Optimization::DeadlineLadder => {
+            let quick = team.models.get("quick");
+            agent.words > 0 || quick.is_some_and(|quick| quick != team.model(agent))
         }
         Optimization::Merged => crate::merged::groups(team, stages).iter().any(|group| group.contains(&i)),
         Optimization::SchemaOnce => matches!(agent.output, Some(crate::team::Output::Json { .. })),

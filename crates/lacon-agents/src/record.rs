@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 use lacon_monitor::{
     critical,
     ledger::{self, CallFact},
-    record::{Call, LlmInfo, PathNode, Tokens, ToolCall},
+    record::{Call, Degraded, LlmInfo, PathNode, Tokens, ToolCall},
 };
 use lacon_runtime::run::peak_rss_mb;
 use serde::{Deserialize, Serialize};
@@ -56,6 +56,9 @@ pub struct TeamRecord {
     pub cost_usd: Option<String>,
     /// What was expected before the first call.
     pub expected: Expected,
+    /// What was given up near the deadline.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub degraded: Vec<Degraded>,
     /// Every optimization: whether it was on, and what it kept out of prompts.
     pub optimizations: BTreeMap<String, Saved>,
     /// Every model call.
@@ -195,6 +198,7 @@ pub(crate) fn finish(context: &Context, head: Head, folder: Option<&Path>, execu
         tokens: ledger::total(&facts.calls),
         cost_usd: ledger::cost_usd(&facts.calls),
         expected: context.plan.expected.clone(),
+        degraded: context.ladder.given_up(),
         optimizations: saved(context, &facts),
         critical_path: critical::path(&facts.nodes),
         calls: facts.calls.into_iter().map(|fact| fact.call).collect(),
@@ -261,6 +265,7 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
         let times = match optimization {
             Optimization::Prefetch => Some(tools("prefetch")),
             Optimization::ToolCache => Some(tools("hit")),
+            Optimization::DeadlineLadder => Some(context.ladder.given_up().len() as u64),
             Optimization::WordLimits => Some(stopped()),
             Optimization::PrefixLayout => {
                 Some(facts.calls.iter().filter(|fact| fact.call.cached.unwrap_or(0) > 0).count() as u64)

@@ -70,6 +70,8 @@ pub struct Settings {
     pub budget_micro_usd: u64,
     /// Longest time of the run.
     pub deadline: Option<Duration>,
+    /// Wall time as a share of real time: below 1 where a simulated model answers faster than recorded ones did.
+    pub speed: f64,
     /// Stops the run when it resolves; what is finished is kept.
     pub stop: Option<Stop>,
     /// Shows progress; must return quickly.
@@ -96,6 +98,7 @@ impl Settings {
             budget_tokens: 0,
             budget_micro_usd: 0,
             deadline: None,
+            speed: 1.0,
             stop: None,
             on_progress: Arc::new(|_| {}),
             approval: Approval::Stop,
@@ -207,6 +210,8 @@ pub(crate) struct Context {
     /// What each agent that chooses may choose.
     choices: BTreeMap<String, Vec<String>>,
     approval: Approval,
+    /// What is given up near the deadline.
+    pub ladder: crate::ladder::Ladder,
     /// Calls that answer for several agents.
     pub merges: Vec<crate::merged::Merge>,
 }
@@ -221,7 +226,8 @@ impl Context {
     }
 
     pub fn model<'c>(&'c self, agent: &'c Agent) -> &'c str {
-        self.team.model(agent)
+        let quick = self.team.models.get("quick").filter(|_| self.ladder.is_quick(&agent.name));
+        quick.map_or_else(|| self.team.model(agent), String::as_str)
     }
 
     pub fn choices(&self, agent: &str) -> Option<&[String]> {
@@ -320,8 +326,11 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
     });
     let choices = team.agents.iter().map(|agent| (agent.name.clone(), team.choices(&agent.name)));
     let merges = crate::merged::merges(&team, &stages);
+    let near = settings.deadline.filter(|_| settings.optimizations.has(Optimization::DeadlineLadder));
+    let ladder = crate::ladder::Ladder::new(near, &plan, settings.speed);
     Ok(Context {
         merges,
+        ladder,
         choices: choices.filter(|(_, choices)| !choices.is_empty()).collect(),
         team,
         stages,

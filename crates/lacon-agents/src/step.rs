@@ -74,6 +74,7 @@ async fn spoken(
     material: &Material,
     turn: Turn<'_>,
 ) -> Result<Text, Error> {
+    context.ladder.step(&agent.name, context.run.now());
     if let Some(text) = crate::merged::part(context, agent, material).await? {
         return Ok(text);
     }

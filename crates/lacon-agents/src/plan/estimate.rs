@@ -68,6 +68,7 @@ impl Estimate<'_> {
         let parts: Vec<Share> = (0..self.team.agents.len()).map(|i| self.agent(i)).collect();
         let mut expected = Expected { micro_usd: Some(0), ..Expected::default() };
         let mut agents = Vec::new();
+        let ways = self.ways(&parts);
         for (i, (agent, part)) in self.team.agents.iter().zip(&parts).enumerate() {
             let (prompt, cached) = (part.calls * part.prompt, part.calls * part.cached);
             let (answer, written) = (part.calls * part.answer, part.calls * part.written);
@@ -96,27 +97,27 @@ impl Estimate<'_> {
                 cache_rule: self.rule(agent).map(|rule| rule.rule.clone()),
                 answer: part.answer.round() as u64,
                 seconds: part.seconds,
+                to_end: ways[i],
             });
         }
         expected.seconds = self.seconds(&parts);
         (expected, agents)
     }
 
+    /// Seconds of a stage with all its rounds.
+    fn stage_s(&self, stage: &Stage, parts: &[Share]) -> f64 {
+        let members = stage.members.iter().map(|member| parts[*member].seconds);
+        let Some(rounds) = Stages::rounds(self.team, stage) else { return members.sum() };
+        let one = match rounds.at {
+            Speaking::Turns => members.sum::<f64>(),
+            Speaking::Once => members.fold(0.0, f64::max),
+        };
+        one * self.rounds(stage)
+    }
+
     /// The longest way through the stages; with barriers the sum of the slowest of each level.
     fn seconds(&self, parts: &[Share]) -> f64 {
-        let of = |stage: &Stage| {
-            let members = stage.members.iter().map(|member| parts[*member].seconds);
-            match Stages::rounds(self.team, stage) {
-                None => members.sum::<f64>(),
-                Some(rounds) => {
-                    let one = match rounds.at {
-                        Speaking::Turns => members.sum::<f64>(),
-                        Speaking::Once => members.fold(0.0, f64::max),
-                    };
-                    one * self.rounds(stage)
-                }
-            }
-        };
+        let of = |stage: &Stage| self.stage_s(stage, parts);
         let list = &self.stages.list;
         if !self.on.has(Optimization::NoBarrier) {
             let levels = list.iter().map(|stage| stage.level + 1).max().unwrap_or(0);
@@ -129,6 +130,23 @@ impl Estimate<'_> {
             ends.push(begin + of(stage));
         }
         ends.into_iter().fold(0.0, f64::max)
+    }
+
+    /// Seconds from each agent's start to the end of the run.
+    fn ways(&self, parts: &[Share]) -> Vec<f64> {
+        let list = &self.stages.list;
+        let mut ways: Vec<f64> = list.iter().map(|stage| self.stage_s(stage, parts)).collect();
+        // Stages stand after those that they wait for.
+        for i in (0..list.len()).rev() {
+            let own = ways[i];
+            for after in &list[i].after {
+                let longest = self.stage_s(&list[*after], parts) + own;
+                ways[*after] = ways[*after].max(longest);
+            }
+        }
+        let of =
+            |i: usize| list.iter().position(|stage| stage.members.contains(&i)).map_or(0.0, |at| ways[at]);
+        (0..parts.len()).map(of).collect()
     }
 
     fn count(&self, text: &str) -> f64 {
@@ -172,7 +190,7 @@ impl Estimate<'_> {
             None if agent.words > 0 && self.on.has(Optimization::WordLimits) => {
                 let figures =
                     self.team.agents.iter().zip(self.figures).find(|(other, _)| other.name == agent.name);
-                let words = room::words(agent, figures.map_or(0, |(_, figures)| *figures));
+                let words = room::words(agent, agent.words, figures.map_or(0, |(_, figures)| *figures));
                 f64::from(words).min(FREE_WORDS) * TOKENS_PER_WORD
             }
             None => FREE_WORDS * TOKENS_PER_WORD,

@@ -22,9 +22,9 @@ const WORDS_PER_FIGURE: usize = 5;
 const MOST_WORDS: u32 = 420;
 
 /// The word limit of an answer that has to hold so many figures.
-pub(crate) fn words(agent: &Agent, figures: usize) -> u32 {
+pub(crate) fn words(agent: &Agent, usual: u32, figures: usize) -> u32 {
     let needed = u32::try_from(figures * WORDS_PER_FIGURE).unwrap_or(MOST_WORDS).min(MOST_WORDS);
-    if agent.strict || agent.words == 0 { agent.words } else { agent.words.max(needed) }
+    if agent.strict || usual == 0 { usual } else { usual.max(needed) }
 }
 
 /// Whether the figures of an agent's answer are counted at all.
@@ -40,12 +40,13 @@ pub(crate) fn limit(
     tool_texts: &str,
     item: &str,
 ) -> u32 {
+    let usual = context.ladder.words(&agent.name, agent.words);
     if !counts(context, agent) {
-        return agent.words;
+        return usual;
     }
     let own: BTreeSet<&str> = numerals(tool_texts).chain(numerals(item)).collect();
     let more = own.into_iter().filter(|figure| !material.figures.contains(*figure)).count();
-    words(agent, material.figures.len() + more)
+    words(agent, usual, material.figures.len() + more)
 }
 
 /// Whether figures of what an agent reads get to the user, or to one of its readers, by its answer alone.

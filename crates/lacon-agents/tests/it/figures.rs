@@ -28,8 +28,7 @@ async fn told(agents: &str) -> Vec<(String, u32)> {
     let data: String = (0..FIGURES).map(|i| format!("It is {i}.\n")).collect();
     let inputs = inputs(&team, &[("data", json!(data))]);
     done(Settings { inputs, ..Settings::new(team, client) }).await;
-    let limits = limits.lock().unwrap().clone();
-    limits
+    limits.lock().unwrap().clone()
 }
 
 fn agent(name: &str, rest: &str) -> String {

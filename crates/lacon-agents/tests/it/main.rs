@@ -3,6 +3,7 @@
 
 mod checks;
 mod figures;
+mod ladder;
 mod merged;
 mod optimizations;
 mod properties;

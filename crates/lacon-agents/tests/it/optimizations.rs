@@ -45,6 +45,7 @@ fn teams(optimization: Optimization) -> (String, &'static [&'static str], String
         Optimization::SchemaOnce => {
             (agent("a", "output = { json = '{\"type\": \"object\"}' }"), &["a"], plain)
         }
+        Optimization::DeadlineLadder => (agent("a", "words = 400"), &["a"], plain),
         Optimization::Merged => {
             let reads = "reads = [\"a\"]";
             (agent("a", "") + &agent("b", reads) + &agent("c", reads), &["b", "c"], plain)
@@ -116,7 +117,9 @@ async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>
     });
     let all = Optimizations::all().switched(&[], &[optimization.name()]).unwrap();
     let optimizations = if on { all } else { all.without(optimization) };
-    done(Settings { tools, optimizations, ..Settings::new(team(text), Arc::new(client)) }).await;
+    // Only the ladder minds a deadline: a run that should take 11 s has 10.
+    let deadline = (optimization == Optimization::DeadlineLadder).then(|| std::time::Duration::from_secs(10));
+    done(Settings { tools, optimizations, deadline, ..Settings::new(team(text), Arc::new(client)) }).await;
     let requests = requests.lock().unwrap().clone();
     let calls = *calls.lock().unwrap();
     (requests, calls)
@@ -151,6 +154,7 @@ async fn each_switch_changes_what_is_sent() {
             }
             Optimization::Lossless => text(&on).len() < text(&off).len() && has(&off, "\"long\":\"b\""),
             Optimization::SchemaOnce => !has(&on, "fit this schema") && has(&off, "fit this schema"),
+            Optimization::DeadlineLadder => has(&on, "at most 240 words") && has(&off, "at most 400 words"),
             Optimization::Merged => on.len() < off.len() + 2 && has(&on, "You are several agents: b, c."),
             Optimization::ToolCache => calls_on == 1 && calls_off == 2,
         };

@@ -169,6 +169,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
         budget_tokens: config.integer("run.budget_tokens") as u64,
         budget_micro_usd: (config.number("run.budget_usd") * 1e6).round() as u64,
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
+        speed: world::time_scale(config),
         on_progress: progress(config),
         approval: approval(args),
         nonce,
