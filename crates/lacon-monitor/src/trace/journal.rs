@@ -92,6 +92,13 @@ impl Journal {
                     reasoning: count("reasoning"),
                     ..SpanTokens::default()
                 };
+                if span.tokens.sum().is_none() {
+                    let counted =
+                        |key: &str| json::first(line, &[key]).and_then(json::count).filter(|n| *n > 0);
+                    span.tokens.prompt = counted("fact.tokens.prompt");
+                    span.tokens.completion = counted("fact.tokens.completion");
+                    span.tokens.estimated = span.tokens.sum().is_some();
+                }
                 if text(fact, "status").is_some_and(|status| status != "ok") {
                     span.error = text(fact, "status");
                 }

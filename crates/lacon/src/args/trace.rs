@@ -29,6 +29,9 @@ pub struct AnalyzeArgs {
     /// Traces of any form that is read, packed or not; a run's folder, or a folder of files; `-` reads stdin
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// Write one trace as an HTML page of its own, with waterfall and recorded texts
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Exit with 1 if a content grade fails
     #[arg(long)]
     pub gate: bool,
