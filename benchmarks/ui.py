@@ -96,7 +96,7 @@ try:
 
         page = page_of()
         page.goto(address)
-        page.wait_for_function("document.querySelectorAll('.grid .line').length == 5", timeout=120_000)
+        page.wait_for_function("() => document.querySelectorAll('.grid .line').length == 5", timeout=120_000)
         check("five runs are listed, one of them going on", page.locator(".grid .live").count() == 1)
         page.get_by_label("Search runs").fill("question")
         check("a filter leaves two", page.locator(".grid .line").count() == 2)
@@ -126,12 +126,12 @@ try:
         page.goto(address + "#/live")
         page.wait_for_selector("text=Requests a second", timeout=30_000)
         journal(5)
-        page.wait_for_function("[...document.querySelectorAll('td')].some(td => td.textContent == '600')", timeout=30_000)
+        page.wait_for_function("() => [...document.querySelectorAll('td')].some(td => td.textContent == '600')", timeout=30_000)
         check("a run that goes on grows by itself", True)
         begin = time.time()
         large = page.evaluate("fetch('/api/runs', {headers: {'x-lacon-token': TOKEN}}).then(r => r.json()).then(l => l.runs.find(r => r.file == 'large.jsonl').id)")
         page.goto(address + f"#/run/{large}")
-        page.wait_for_function("document.querySelector('h1') && document.querySelector('h1').textContent.includes('large run') && document.querySelectorAll('.fall .row').length > 5", timeout=120_000)
+        page.wait_for_function("() => document.querySelector('h1') && document.querySelector('h1').textContent.includes('large run') && document.querySelectorAll('.fall .row').length > 5", timeout=120_000)
         check("100,000 spans are open", True, f"{time.time() - begin:.1f} s")
         frames = page.evaluate("""async () => {
           const view = document.querySelector('.fall .view'), times = [];

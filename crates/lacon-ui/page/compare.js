@@ -29,8 +29,8 @@ async function compareView(main, a, b) {
     el("div", { class: "tools" }, el("a", { class: "button", href: address(`#/compare/${b}/${a}`) }, "Swap A and B")),
     el("div", { class: "pair" }, side("A", one, falls[0]), side("B", two, falls[1])), legend(),
     el("div", { class: "pair" },
-      section("Added time by cause", table([{ name: "Cause", left: true }, "B less A", ""], rows(found.time.by_cause, seconds), "Added time by cause")),
-      section("Added tokens by cause", table([{ name: "Cause", left: true }, "B less A", ""], rows(found.tokens.by_cause, count), "Added tokens by cause"), found.tokens.by_cause.some(([, n]) => n) ? null : el("p", { class: "soft" }, "No difference."))));
+      section("Added time by cause", table([{ name: "Cause", left: true }, "B less A", "As a bar"], rows(found.time.by_cause, seconds), "Added time by cause")),
+      section("Added tokens by cause", table([{ name: "Cause", left: true }, "B less A", "As a bar"], rows(found.tokens.by_cause, count), "Added tokens by cause"), found.tokens.by_cause.some(([, n]) => n) ? null : el("p", { class: "soft" }, "No difference."))));
   const draw = () => falls.forEach((fall) => fall.draw());
   requestAnimationFrame(draw);
   return { resize: draw, theme: draw };

@@ -78,7 +78,10 @@ function waterfall(detail, options) {
     rows.style.height = Math.max(ROW, state.rows.length * ROW) + "px";
     const height = view.clientHeight || 400;
     const to = Math.min(state.rows.length, from + Math.ceil(height / ROW) + 4);
+    // Rows are made anew; the one with the focus keeps it.
+    const focused = rows.contains(document.activeElement) ? document.activeElement.dataset.span : null;
     rows.replaceChildren(...state.rows.slice(from, to).map((i, k) => row(i, from + k)));
+    if (focused !== null) (rows.querySelector(`[data-span="${focused}"]`) || view).focus({ preventScroll: true });
     if (!state.rows.length) rows.append(el("div", { class: "soft", style: { padding: "3px 10px" } }, "No span matches."));
     bars(from, to, height);
     scale();

@@ -172,7 +172,7 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
         let seen = problems.first().map(|p| format!(": {}", p.example)).unwrap_or_default();
         return Err(ReadError {
             message: format!(
-                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
+                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl and journal.jsonl, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
                 text.len()
             ),
         });

@@ -24,7 +24,9 @@ fn body(line: &str) -> Option<&str> {
 
 /// Whether a text is a journal.
 pub fn is_journal(text: &str) -> bool {
-    text.lines().next().and_then(body).is_some_and(|first| first.starts_with(r#"{"kind":"run""#))
+    let first = text.lines().next().and_then(body);
+    let first = first.and_then(|first| serde_json::from_str::<Value>(first).ok());
+    first.is_some_and(|first| json::get(&first, "kind").and_then(Value::as_str) == Some("run"))
 }
 
 /// Reads the lines of a journal. A last line that is cut off is one that was not written in full.
