@@ -177,10 +177,13 @@ impl Journal {
             work.parent = Some(node.span.id.clone());
         }
         let id = self.name.clone();
-        let mut raws: Vec<Raw> = self.nodes.into_iter().chain(open.into_values()).chain(self.work).collect();
-        for raw in &mut raws {
-            raw.trace = Some(id.clone());
-        }
+        let mut nodes: Vec<Raw> = self.nodes.into_iter().chain(open.into_values()).collect();
+        let last = nodes.iter().chain(&self.work).filter_map(|raw| raw.end).reduce(f64::max);
+        let mut root = Raw { start: Some(0.0), end: last, ..Raw::default() };
+        (root.span.id, root.span.name, root.span.kind) = ("run".into(), id.clone(), Kind::Run);
+        nodes.iter_mut().for_each(|node| node.parent = Some("run".into()));
+        let mut raws: Vec<Raw> = [root].into_iter().chain(nodes).chain(self.work).collect();
+        raws.iter_mut().for_each(|raw| raw.trace = Some(id.clone()));
         let outer = Outer { id, name: self.name, inputs: Some(self.inputs), flags: None };
         Batch { raws, outer: vec![outer], ..Batch::default() }
     }

@@ -191,6 +191,10 @@ fn a_journal_is_a_run_also_while_it_goes_on() {
     // The reader has not ended: its node is as long as what is known of it, and open.
     let reader = trace.spans.iter().find(|s| s.kind == Kind::Node && s.name == "reader").unwrap();
     assert_eq!((reader.start_s, reader.end_s, reader.ended), (1.0, 3.0, false));
+    // No node has ended yet: none of the open ones is taken for the run.
+    let early =
+        read(text.lines().take(3).filter(|l| !l.contains("node")).collect::<Vec<_>>().join("\n").as_bytes());
+    assert_eq!(early.unwrap()[0].name, "research");
     // The process was killed inside of a line.
     let cut = read(&text.as_bytes()[..text.len() - 40]).unwrap().remove(0);
     assert_eq!(analyze(&cut).summary.n_calls, 1);
