@@ -17,7 +17,7 @@ async function compareView(main, a, b) {
     const most = Math.max(...kept.map(([, value]) => Math.abs(value)), 0);
     return kept.map(([cause, value]) => [words(cause), signed(value, text), deltaBar(value, most)]);
   };
-  const tokens = one.row.tokens === null || two.row.tokens === null ? none : signed(found.delta_tokens, count);
+  const tokens = found.delta_tokens === null ? none : signed(found.delta_tokens, count);
   const grades = `${gradeOf(one.row)} \u2192 ${gradeOf(two.row)}`;
   const side = (letter, detail, fall) => el("div", {}, el("h3", {}, letter, " ", el("a", { href: address("#/run/" + detail.row.id) }, visible(detail.row.title))),
     el("p", { class: "soft" }, `${seconds(detail.row.wall_s)}, ${tokensOf(detail.row)} tokens, ${money(detail.row.cost)}, ${visible(detail.row.models.join(", ")) || "no model recorded"}`), fall.fall);

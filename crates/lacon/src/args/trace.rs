@@ -43,7 +43,7 @@ pub struct AnalyzeArgs {
 /// Flags of `lacon trace compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Traces of side A, separated by commas; then those of side B
+    /// Traces of side A, separated by commas, or a folder of them; then those of side B
     #[arg(num_args = 2, value_names = ["A", "B"], required = true)]
     pub sides: Vec<String>,
     /// More traces of side A; repeatable
