@@ -13,6 +13,7 @@ mod many;
 mod mcp;
 mod models;
 mod prompt;
+mod pull;
 mod readme;
 mod report;
 mod resume;
