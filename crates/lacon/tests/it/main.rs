@@ -11,6 +11,8 @@ mod doctor;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_tools;
 mod models;
 mod prompt;
 mod pull;
