@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("langgraph", reason="langgraph is not installed")
 
+from langgraph.channels import EphemeralValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError
 from langgraph.graph import END, START, StateGraph
@@ -27,7 +28,7 @@ N_CASES = int(os.environ.get("LACON_COMPILE_CASES", "300"))
 KEYS = [f"k{i}" for i in range(8)]
 State = TypedDict("State", {
     **{key: str for key in KEYS}, "log": Annotated[list, add], "total": Annotated[int, add],
-    "tally": Annotated[dict, lambda a, b: {**a, **b}], "turns": Annotated[dict, lambda a, b: {k: a.get(k, 0) + b.get(k, 0) for k in a | b}],
+    "tally": Annotated[dict, lambda a, b: {**a, **b}], "odd": Annotated[str, EphemeralValue(str, guard=False)], "turns": Annotated[dict, lambda a, b: {k: a.get(k, 0) + b.get(k, 0) for k in a | b}],
 }, total=False)
 
 
@@ -53,8 +54,9 @@ class Writer:
         chance = self.chance
         name = f"{chance.choice('abcxyz')}{len(self.names)}"
         keys = KEYS if self.mixes and chance.random() < 0.3 else keys
-        reads = [key for key in keys if chance.random() < 0.5] + [key for key in ("log", "tally") if chance.random() < 0.08]
+        reads = [key for key in keys if chance.random() < 0.5] + [key for key in ("log", "tally", "odd") if chance.random() < 0.06]
         writes = ([chance.choice(keys)] if chance.random() < 0.8 else []) + [k for k in ("log", "total", "tally") if chance.random() < 0.5]
+        writes += ["odd"] * (chance.random() < 0.1)
         fails = self.fails and chance.random() < 0.3
         self.fails = self.fails and not fails
         asks = self.asks and chance.random() < 0.3
@@ -522,3 +524,13 @@ def test_cancelling_a_run_cancels_what_started_early():
 
     asyncio.run(main())
     assert done == ["cancelled"]
+
+
+def test_keys_with_channels_of_other_kinds_stay_with_the_loop():
+    class Odd(Log, total=False):
+        odd: Annotated[str, EphemeralValue(str, guard=False)]
+
+    builder = example(state=Odd, fast=waits("fast", 0, quick="q", odd="once"), join=waits("join", 0, ["odd"]))
+    graph = compile(builder)
+    assert graph.invoke({"log": []}) == builder.compile().invoke({"log": []}) and graph.started_early["used"] == 1
+    assert "join: it reads 'odd', whose channel is a EphemeralValue" in graph.explain()

@@ -153,8 +153,8 @@ class Ahead:
             for one in after.works:
                 if one.task is None and one.node.why is None:
                     if one.node.needs.isdisjoint(after.unsure):
-                        self._begun[after.step, one.name] = one
                         self._start(one, after)
+                        self._begun[after.step, one.name] = one
                     else:
                         self._waiting = True
         del self.levels[index + 1 :]

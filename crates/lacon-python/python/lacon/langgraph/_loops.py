@@ -196,7 +196,8 @@ class _Loop:
     def _start(self: Any, work: Work, level: Level) -> None:
         """Starts a node of a later step, as LangGraph will."""
         process = self.nodes[work.name]
-        channels = {key: level.over.get(key) or self.channels[key] for key in self.specs if key in self._early.plan.keys}
+        known = self._early.plan
+        channels = {key: level.over.get(key) or self.channels[key] for key in (*known.keys, *known.unstable)}
         work.seen = {key: channels[key].copy() for key in work.node.needs}
         channels.update(dict.fromkeys(process.triggers, _ON))
         for step in range(self.step, work.step):
@@ -259,7 +260,11 @@ class _Loop:
         with self._lock:
             self._timer = None
             if not self._over:
-                self._ahead.advance()
+                try:
+                    self._ahead.advance()
+                except Exception:
+                    # A channel or a reducer of somebody's own raises: LangGraph will, where it comes to that.
+                    self._over = True
 
 
 def _later(*arguments: Any, **options: Any) -> Any:
