@@ -10,6 +10,7 @@ pub mod prompt;
 pub mod serve;
 pub mod team;
 pub mod trace;
+pub mod ui;
 
 use std::path::PathBuf;
 
@@ -82,6 +83,8 @@ pub enum Command {
     Sim(data::SimArgs),
     /// Analyze, compare and replay traces of Lacon and other tools
     Trace(trace::TraceArgs),
+    /// Show runs and traces in the browser
+    Ui(ui::UiArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to fix each

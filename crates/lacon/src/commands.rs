@@ -38,6 +38,7 @@ mod suite;
 mod team;
 mod trace;
 mod trim;
+mod ui;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
 
@@ -59,6 +60,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
             Command::Count(_)
                 | Command::Serve(_)
                 | Command::Trace(_)
+                | Command::Ui(_)
                 | Command::Layout(_)
                 | Command::Check(_)
         ) =>
@@ -90,6 +92,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Data(args) => data::run(&common, &args),
         Command::Sim(args) => sim::run(&common, &args),
         Command::Trace(args) => trace::run(&args),
+        Command::Ui(args) => ui::run(&common, &args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::BatchRun(args) => batch_run::run(&common, &args, started),

@@ -29,6 +29,9 @@ pub struct AnalyzeArgs {
     /// Traces of any form that is read, packed or not; a run's folder, or a folder of files; `-` reads stdin
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
+    /// Write one trace as an HTML page of its own, with waterfall and recorded texts
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
     /// Exit with 1 if a content grade fails
     #[arg(long)]
     pub gate: bool,
@@ -40,7 +43,7 @@ pub struct AnalyzeArgs {
 /// Flags of `lacon trace compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
-    /// Traces of side A, separated by commas; then those of side B
+    /// Traces of side A, separated by commas, or a folder of them; then those of side B
     #[arg(num_args = 2, value_names = ["A", "B"], required = true)]
     pub sides: Vec<String>,
     /// More traces of side A; repeatable
