@@ -2,6 +2,7 @@
 
 pub mod cast;
 pub mod data;
+pub mod eval;
 pub mod many;
 #[cfg(feature = "mcp")]
 pub mod mcp;
@@ -72,6 +73,8 @@ pub enum Command {
     Layout(prompt::LayoutArgs),
     /// Count or compress the rows of a JSON Lines or Parquet file in parallel
     Batch(prompt::BatchArgs),
+    /// Ask a model about your own texts in each form, and say what a form costs
+    Eval(eval::EvalArgs),
     /// Report where a run's time, tokens and money went
     Report(trace::ReportArgs),
     /// Download and check offline data packs

@@ -13,6 +13,7 @@ mod data;
 mod decode;
 mod doctor;
 mod encode;
+mod eval;
 mod expand;
 mod explain;
 mod graph;
@@ -86,6 +87,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Eval(args) => eval::run(&common, &args),
         Command::Report(args) => report::run(&common, &args),
         Command::Data(args) => data::run(&common, &args),
         Command::Sim(args) => sim::run(&common, &args),

@@ -8,6 +8,7 @@ mod cast;
 mod config;
 mod count;
 mod doctor;
+mod eval;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
