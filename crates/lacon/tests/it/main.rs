@@ -8,6 +8,7 @@ mod cast;
 mod config;
 mod count;
 mod doctor;
+mod eval;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
@@ -15,6 +16,7 @@ mod mcp;
 mod mcp_tools;
 mod models;
 mod prompt;
+mod pull;
 mod readme;
 mod report;
 mod resume;

@@ -235,7 +235,7 @@ fn latest(runs: &Path) -> Option<PathBuf> {
 }
 
 /// Made-up answers of the tools that the team says are simulated, as late as a server would give them.
-fn simulated(team: &Team, config: &Config) -> Tools {
+pub(in crate::commands) fn simulated(team: &Team, config: &Config) -> Tools {
     let (seed, scale) = (config.integer("sim.seed") as u64, config.number("sim.time_scale"));
     let noise = config.flag("sim.noise");
     team.tools.iter().filter(|tool| tool.simulated).fold(Tools::new(), |tools, tool| {
