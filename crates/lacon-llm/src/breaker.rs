@@ -13,6 +13,7 @@ use crate::error::{Error, ErrorKind, Malformed, Timeout};
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::{Mutex, MutexGuard};
+use crate::traffic::Traffic;
 
 /// Steers [`Breaker`].
 #[derive(Debug, Clone)]
@@ -147,5 +148,9 @@ impl<C: Client> Client for Breaker<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        self.inner.traffic()
     }
 }

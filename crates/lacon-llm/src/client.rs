@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::error::{Error, ErrorKind};
 use crate::request::Request;
 use crate::response::Response;
+use crate::traffic::Traffic;
 
 /// A boxed future that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -86,6 +87,11 @@ pub trait Client: Send + Sync {
 
     /// Says who answers.
     fn describe(&self) -> ClientInfo;
+
+    /// Returns what calls to the endpoint have shown of how many it answers at once; layers pass it on.
+    fn traffic(&self) -> Option<&Traffic> {
+        None
+    }
 }
 
 impl<C: Client + ?Sized> Client for Arc<C> {
@@ -99,5 +105,9 @@ impl<C: Client + ?Sized> Client for Arc<C> {
 
     fn describe(&self) -> ClientInfo {
         (**self).describe()
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        (**self).traffic()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Three signs count as slow. There is no first token by the time at which nearly all earlier calls of this role and
 //! model had one. A stream stands still far longer than such streams do. Or a stream is so slow that, at the usual
-//! length and speed, a new request would finish well before it. A long answer at the usual speed is not slow.
+//! length and speed, a new request would finish well before it. A long answer at the usual speed is not slow, and a call
+//! is not slow that waits while the server works on others ([`Traffic`]).
 //!
 //! The race is decided as early as possible, because a loser that goes on writing is billed in full: after a late first
 //! token by the first token, after a standstill by the next part. The loser is dropped, which cancels it; its estimated
@@ -26,6 +27,7 @@ use crate::error::{Error, ErrorKind, Timeout};
 use crate::request::Request;
 use crate::response::{Attempt, Outcome, Response};
 use crate::retry::{fill_estimates, total_timeout};
+use crate::traffic::Traffic;
 use crate::watch::Watch;
 
 /// Steers [`Hedge`].
@@ -156,6 +158,16 @@ impl<C: Client> Hedge<C> {
         }
     }
 
+    /// Says whether a second request would only wait at the server beside the first, and since when the first is waited
+    /// for in earnest.
+    fn waits(&self, watch: &Watch, begin: Instant, held: &mut Duration) -> bool {
+        let (Some(traffic), Some(sent)) = (self.inner.traffic(), watch.seen().sent) else { return false };
+        let free =
+            traffic.has_room_since().map_or(begin.elapsed(), |since| since.saturating_duration_since(begin));
+        let before = std::mem::replace(held, free.max(sent));
+        before.max(sent) < *held
+    }
+
     /// Drops every request but `keep`, which cancels them, and accounts for them.
     fn retire(
         &self,
@@ -204,6 +216,8 @@ impl<C: Client> Hedge<C> {
         let mut again: Option<Instant> = None;
         let mut sign = Sign::NoFirstToken;
         let mut may_hedge = self.options.max_hedges > 0;
+        // Until here the call waited for a server that worked on others.
+        let mut held = Duration::ZERO;
         let mut timer = Box::pin(tokio::time::sleep(Duration::ZERO));
         let mut limit = request.timeout.map(|timeout| Box::pin(tokio::time::sleep(timeout)));
         let (winner, mut response) = loop {
@@ -227,7 +241,8 @@ impl<C: Client> Hedge<C> {
                     return Poll::Pending;
                 }
                 let (due, sign) = if arms.len() == 1 {
-                    let seen = watches[0].seen();
+                    let mut seen = watches[0].seen();
+                    seen.sent = seen.sent.map(|sent| sent.max(held));
                     if patience.is_crawling(seen, begin.elapsed()) {
                         return Poll::Ready(Turn::Slow(Sign::Crawl));
                     }
@@ -244,6 +259,9 @@ impl<C: Client> Hedge<C> {
             })
             .await;
             match turn {
+                Turn::Slow(why) if arms.len() == 1 && self.waits(&watches[0], begin, &mut held) => {
+                    may_hedge = why == Sign::NoFirstToken;
+                }
                 Turn::Slow(why) if self.budget.withdraw() => {
                     sign = why;
                     let start = begin.elapsed();
@@ -348,5 +366,9 @@ impl<C: Client> Client for Hedge<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        self.inner.traffic()
     }
 }

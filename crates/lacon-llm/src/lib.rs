@@ -35,6 +35,8 @@ mod error;
 mod fetch;
 mod hedge;
 mod limit;
+#[cfg(feature = "http")]
+mod loops;
 mod marks;
 mod message;
 #[cfg(feature = "http")]
@@ -51,6 +53,7 @@ mod stack;
 pub mod structured;
 mod sync;
 mod tape;
+mod traffic;
 #[cfg(feature = "http")]
 mod transport;
 mod watch;
@@ -79,5 +82,6 @@ pub use secret::Secret;
 pub use stack::{Stack, StackOptions};
 pub use structured::{Structured, StructuredOptions};
 pub use tape::{Miss, Tape, TapeMode, TapeOptions, Taped};
+pub use traffic::Traffic;
 #[cfg(feature = "http")]
 pub use transport::{Transport, TransportOptions};

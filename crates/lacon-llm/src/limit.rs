@@ -3,7 +3,8 @@
 //! Calls wait in the order of arrival. Tokens are reserved by estimate before a call and settled by the reported usage
 //! after it. A single rate refusal concerns only its own call, because some providers refuse at random. When a large
 //! share of recent calls is refused, fewer calls run at once, and all new ones wait as long as the provider asks.
-//! Successes raise the number again. The share is taken of calls sent, not ended, because a refusal comes at once and a
+//! Successes raise the number again. An endpoint that was seen to answer fewer calls at once than it takes
+//! ([`Traffic`]) gets no more than that. The share is taken of calls sent, not ended, because a refusal comes at once and a
 //! success only after the whole answer.
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::request::Request;
 use crate::response::Response;
 use crate::sync::{Mutex, MutexGuard};
+use crate::traffic::Traffic;
 
 /// Fewest refusals that say something about the rate.
 const MIN_REFUSED: u32 = 3;
@@ -117,7 +119,8 @@ impl<C: Client> Limit<C> {
 
     /// Returns how many calls may be under way at once now.
     pub fn concurrency(&self) -> usize {
-        self.lock().limit as usize
+        let at_once = self.inner.traffic().and_then(Traffic::at_once).unwrap_or(usize::MAX);
+        (self.lock().limit as usize).min(at_once)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -127,9 +130,11 @@ impl<C: Client> Limit<C> {
     /// Takes a place and the reservation, or says what to wait for.
     fn enter(&self, tokens: f64) -> Result<(), Option<Instant>> {
         let now = Instant::now();
+        // What the endpoint would only queue waits here, where nobody takes it for slow.
+        let at_once = self.inner.traffic().filter(|_| self.options.adaptive).and_then(Traffic::at_once);
         let mut guard = self.lock();
         let state = &mut *guard;
-        if state.active as f64 + 1.0 > state.limit.floor() {
+        if state.active >= at_once.unwrap_or(usize::MAX) || state.active as f64 + 1.0 > state.limit.floor() {
             return Err(None);
         }
         let mut until = state.pause_until.filter(|until| *until > now);
@@ -276,6 +281,10 @@ impl<C: Client> Client for Limit<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        self.inner.traffic()
     }
 }
 

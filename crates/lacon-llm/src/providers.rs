@@ -1,6 +1,7 @@
 //! The providers: one file each, one list, and the attempt that all of them share.
 //!
-//! A [`Provider`] makes exactly one attempt per call. It sends the request, reads the answer as a stream, and returns
+//! A [`Provider`] makes one attempt per call; a request that is refused as it is written is written in a plainer way
+//! (`manners.rs`). It sends the request, reads the answer as a stream, and returns
 //! it only when the protocol says that it is whole.
 //!
 //! A new provider is a file here with its [`Wire`] and [`Reader`], its JSON in `wire/`, a variant of [`Protocol`], and
@@ -10,6 +11,7 @@ mod anthropic;
 mod attempt;
 mod calls;
 mod gemini;
+mod manners;
 mod marks;
 mod ollama;
 mod openai;
@@ -19,6 +21,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
+use tokio::time::Instant;
 
 use crate::capabilities::Capabilities;
 use crate::client::{BoxFuture, Client, ClientInfo, StreamEvent};
@@ -28,7 +31,10 @@ use crate::message::ToolCall;
 use crate::request::{Effort, Request};
 use crate::response::{Finish, Response, Usage};
 use crate::secret::Secret;
+use crate::traffic::Traffic;
 use crate::transport::{Transport, TransportOptions};
+
+use manners::Manners;
 
 /// The protocols, in the order in which help texts name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -143,6 +149,8 @@ pub struct Provider {
     headers: Vec<(HeaderName, HeaderValue)>,
     secrets: Vec<Secret>,
     transport: Transport,
+    traffic: Traffic,
+    manners: Manners,
     options: ProviderOptions,
 }
 
@@ -177,7 +185,46 @@ impl Provider {
         }
         let name = if options.name.is_empty() { protocol.name().to_owned() } else { options.name.clone() };
         let transport = Transport::new(&options.transport)?;
-        Ok(Self { protocol, name, endpoint, key, headers, secrets, transport, options })
+        let (traffic, manners) = Default::default();
+        Ok(Self { protocol, name, endpoint, key, headers, secrets, transport, traffic, manners, options })
+    }
+
+    /// Makes the attempt of a call, in plainer ways where the request is refused as it is.
+    async fn ask(
+        &self,
+        request: &Request,
+        on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
+    ) -> Result<Response, Error> {
+        let begin = Instant::now();
+        let mut manner = self.manners.of(&request.model);
+        let mut attempts = Vec::new();
+        let mut notes = Vec::new();
+        loop {
+            let offset = begin.elapsed();
+            match self.attempt(request, manner, on_event).await {
+                Ok(mut response) => {
+                    if !notes.is_empty() {
+                        self.manners.keep(&request.model, manner);
+                        response.attempts.iter_mut().for_each(|attempt| attempt.shift(offset));
+                        response.attempts.splice(0..0, attempts);
+                        response.first_token = response.first_token.map(|first| first + offset);
+                        response.elapsed += offset;
+                        response.warnings.splice(0..0, notes);
+                    }
+                    return Ok(response);
+                }
+                Err(mut error) => {
+                    error.shift_attempts(offset);
+                    attempts.extend(error.take_attempts());
+                    let plainer = (self.protocol == Protocol::Chat).then(|| manner.plainer(request, &error));
+                    let Some((next, what)) = plainer.flatten() else {
+                        return Err(error.with_attempts(attempts));
+                    };
+                    notes.push(format!("{what}: {}", error.message()));
+                    manner = next;
+                }
+            }
+        }
     }
 
     /// Removes the key and all header values from a text.
@@ -209,11 +256,15 @@ impl Client for Provider {
         request: &'a Request,
         on_event: &'a (dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> BoxFuture<'a, Result<Response, Error>> {
-        Box::pin(self.attempt(request, on_event))
+        Box::pin(self.ask(request, on_event))
     }
 
     fn describe(&self) -> ClientInfo {
         ClientInfo { provider: self.name.clone(), base_url: self.endpoint.base_url(), simulated: false }
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        Some(&self.traffic)
     }
 }
 

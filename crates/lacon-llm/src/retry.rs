@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorKind, Timeout};
 use crate::request::Request;
 use crate::response::{Attempt, Outcome, Response};
 use crate::rng::Rng;
+use crate::traffic::Traffic;
 use crate::watch::Watch;
 
 /// Steers [`Retry`].
@@ -214,5 +215,9 @@ impl<C: Client> Client for Retry<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        self.inner.traffic()
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, ErrorKind, Malformed};
 use crate::message::{Message, Role};
 use crate::request::{JsonSchema, Request};
 use crate::response::{Attempt, Outcome, Response};
+use crate::traffic::Traffic;
 
 /// Steers [`Structured`].
 #[derive(Debug, Clone)]
@@ -48,21 +49,39 @@ pub struct Fitted {
 
 /// Reads JSON that fits `schema` from a model's text, mending what can be mended without guessing.
 pub fn fit(schema: &Value, text: &str) -> Result<Fitted, Vec<Problem>> {
-    if let Ok(value) = serde_json::from_str::<Value>(text) {
+    if let Ok(value) = serde_json::from_str::<Value>(text)
+        && !is_echo(schema, &value)
+    {
         return schema::fit(schema, value).map(|(value, changes)| Fitted { value, changes });
     }
     let mut problems = None;
-    for (value, mut notes) in json::candidates(text) {
+    for (mut value, mut notes) in json::candidates(text) {
+        let is_echo = is_echo(schema, &value);
+        if is_echo {
+            // Some models fill in the schema instead of writing what it describes.
+            value = value.get_mut("properties").map(Value::take).unwrap_or_default();
+            notes.push("read the values inside the repeated schema".to_owned());
+        }
         match schema::fit(schema, value) {
             Ok((value, changes)) => {
                 notes.extend(changes);
                 return Ok(Fitted { value, changes: notes });
+            }
+            Err(_) if is_echo => {
+                let what = "the answer repeats the schema".to_owned();
+                problems = problems.or(Some(vec![Problem { path: String::new(), what }]));
             }
             Err(found) => problems = problems.or(Some(found)),
         }
     }
     Err(problems
         .unwrap_or_else(|| vec![Problem { path: String::new(), what: "no json object found".to_owned() }]))
+}
+
+/// Whether an answer is the schema itself, with or without values in it.
+fn is_echo(schema: &Value, answer: &Value) -> bool {
+    let own = |key: &str| schema.pointer("/properties").and_then(|all| all.get(key)).is_some();
+    !own("properties") && !own("type") && answer.get("properties").is_some_and(Value::is_object)
 }
 
 /// Closes a JSON text that was cut inside a string; `None` where what is there does not fit the schema.
@@ -141,7 +160,8 @@ impl<C: Client> Structured<C> {
         let mut warnings = Vec::new();
         let response = match self.inner.complete(request, on_event).await {
             Ok(response) => response,
-            Err(mut error) if error.kind() == ErrorKind::InvalidRequest => {
+            // A provider that has tried plainer ways by itself has made several attempts.
+            Err(mut error) if error.kind() == ErrorKind::InvalidRequest && error.attempts().len() < 2 => {
                 before.append(&mut error.take_attempts());
                 warnings.push(format!(
                     "endpoint refused the answer's form, the prompt asks for it: {}",
@@ -172,9 +192,9 @@ impl<C: Client> Structured<C> {
         }
         let mut ask = rest(request, begin)?;
         ask.messages.push(response.message());
+        // The schema stands where it stood: in the request's parameter or, by the provider, behind this message.
         ask.messages.push(Message::user(format!(
-            "Your answer does not fit the required form: {list}. {}",
-            instruction(format)
+            "Your answer does not fit the required form: {list}. Answer again, with the JSON object and nothing else."
         )));
         on_event(StreamEvent::Restarted);
         let kept = [before.clone(), failed(&response)].concat();
@@ -299,5 +319,9 @@ impl<C: Client> Client for Structured<C> {
 
     fn describe(&self) -> ClientInfo {
         self.inner.describe()
+    }
+
+    fn traffic(&self) -> Option<&Traffic> {
+        self.inner.traffic()
     }
 }

@@ -10,6 +10,8 @@ mod time;
 mod tokens;
 mod verdict;
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 pub use interval::{Interval, welch, wilson};
@@ -31,12 +33,12 @@ pub struct Side {
     pub n: usize,
     /// Its seconds.
     pub wall_s: f64,
-    /// Its tokens; 0 where none are recorded.
-    pub tokens: u64,
+    /// Its tokens; absent where none are recorded.
+    pub tokens: Option<u64>,
     /// Seconds of every trace.
     pub all_wall_s: Vec<f64>,
     /// Tokens of every trace.
-    pub all_tokens: Vec<u64>,
+    pub all_tokens: Vec<Option<u64>>,
     /// Models that are written in it.
     pub models: Vec<String>,
     /// The origin's grade, of a run of its graph.
@@ -57,8 +59,8 @@ pub struct Comparison {
     pub b: Side,
     /// Seconds of B less those of A.
     pub delta_s: f64,
-    /// Tokens of B less those of A.
-    pub delta_tokens: i64,
+    /// Tokens of B less those of A; absent where a side has none recorded.
+    pub delta_tokens: Option<i64>,
     /// The added time by cause.
     pub time: TimeSplit,
     /// The added tokens by cause.
@@ -77,6 +79,25 @@ pub struct Comparison {
     pub interval_s: Option<Interval>,
     /// Interval of the difference in tokens.
     pub interval_tokens: Option<Interval>,
+    /// Each node's seconds with their interval, the largest difference first; only with two or more traces a side.
+    pub nodes: Vec<NodeInterval>,
+}
+
+/// A node over all traces of both sides.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeInterval {
+    /// The node with its visit.
+    pub node: String,
+    /// Traces of A that have it.
+    pub n_a: usize,
+    /// Traces of B that have it.
+    pub n_b: usize,
+    /// Mean of its seconds in A.
+    pub mean_a_s: f64,
+    /// Mean of its seconds in B.
+    pub mean_b_s: f64,
+    /// Interval of the difference; absent where a side has it less than twice.
+    pub interval_s: Option<Interval>,
 }
 
 /// Compares sides of one or more traces each.
@@ -99,7 +120,7 @@ pub fn compare(a: &[Trace], b: &[Trace]) -> Result<Comparison, String> {
         a: side(a, trace_a, &analysis_a),
         b: side(b, trace_b, &analysis_b),
         delta_s: trace_b.wall_s - trace_a.wall_s,
-        delta_tokens: signed(trace_b.tokens.sum()) - signed(trace_a.tokens.sum()),
+        delta_tokens: signed(trace_b).zip(signed(trace_a)).map(|(b, a)| b - a),
         time,
         tokens,
         causes,
@@ -109,17 +130,44 @@ pub fn compare(a: &[Trace], b: &[Trace]) -> Result<Comparison, String> {
         findings: Vec::new(),
         interval_s: None,
         interval_tokens: None,
+        nodes: if a.len() > 1 && b.len() > 1 { node_intervals(a, b) } else { Vec::new() },
     };
     let numbers = |side: &[Trace], of: fn(&Trace) -> f64| side.iter().map(of).collect::<Vec<f64>>();
     comparison.interval_s = welch(&numbers(a, |t| t.wall_s), &numbers(b, |t| t.wall_s));
-    let tokens_of = |t: &Trace| t.tokens.sum().unwrap_or(0) as f64;
-    comparison.interval_tokens = welch(&numbers(a, tokens_of), &numbers(b, tokens_of));
+    let tokens_of =
+        |side: &[Trace]| side.iter().filter_map(|t| Some(t.tokens.sum()? as f64)).collect::<Vec<f64>>();
+    comparison.interval_tokens = welch(&tokens_of(a), &tokens_of(b));
     comparison.findings = verdict::findings(&comparison);
     Ok(comparison)
 }
 
-fn signed(tokens: Option<u64>) -> i64 {
-    tokens.unwrap_or(0) as i64
+fn signed(trace: &Trace) -> Option<i64> {
+    trace.tokens.sum().map(|tokens| tokens as i64)
+}
+
+/// Nodes over all traces, by name and visit.
+fn node_intervals(a: &[Trace], b: &[Trace]) -> Vec<NodeInterval> {
+    let mut seconds: BTreeMap<String, [Vec<f64>; 2]> = BTreeMap::new();
+    for (side, traces) in [a, b].into_iter().enumerate() {
+        for (_, node) in traces.iter().flat_map(Trace::nodes) {
+            seconds.entry(node.label()).or_default()[side].push(node.seconds());
+        }
+    }
+    let mean = |of: &[f64]| if of.is_empty() { 0.0 } else { of.iter().sum::<f64>() / of.len() as f64 };
+    let mut nodes: Vec<NodeInterval> = seconds
+        .into_iter()
+        .map(|(node, [a, b])| NodeInterval {
+            node,
+            n_a: a.len(),
+            n_b: b.len(),
+            mean_a_s: mean(&a),
+            mean_b_s: mean(&b),
+            interval_s: welch(&a, &b),
+        })
+        .collect();
+    let change = |n: &NodeInterval| (n.mean_b_s - n.mean_a_s).abs();
+    nodes.sort_by(|x, y| change(y).total_cmp(&change(x)).then_with(|| x.node.cmp(&y.node)));
+    nodes
 }
 
 /// The trace with the median time.
@@ -134,9 +182,9 @@ fn side(all: &[Trace], of: &Trace, analysis: &Analysis) -> Side {
         title: of.title(),
         n: all.len(),
         wall_s: of.wall_s,
-        tokens: of.tokens.sum().unwrap_or(0),
+        tokens: of.tokens.sum(),
         all_wall_s: all.iter().map(|t| t.wall_s).collect(),
-        all_tokens: all.iter().map(|t| t.tokens.sum().unwrap_or(0)).collect(),
+        all_tokens: all.iter().map(|t| t.tokens.sum()).collect(),
         models: of.models(),
         grade: analysis.origin.applies.then_some(analysis.origin.quality_grade),
         content: analysis.content.letter.clone(),

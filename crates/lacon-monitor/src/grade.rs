@@ -205,6 +205,10 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
             format!("{} turn {}: cut by the token limit", call.role, call.turn),
         );
     }
+    for call in run.calls.iter().filter(|c| c.finish_reason.as_deref() == Some("loop")) {
+        let what = format!("{} turn {}: the answer repeats itself and was closed", call.role, call.turn);
+        lose("answer_loops", points::ANSWER_CUT, what);
+    }
     for role in &content.analysts {
         let of_role = || run.tools.iter().filter(|t| t.role == *role);
         let named = |status: fn(&str) -> bool| -> Vec<String> {

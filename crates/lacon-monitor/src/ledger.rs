@@ -174,10 +174,7 @@ impl CallFact {
 }
 
 fn finish_name(finish: &lacon_llm::Finish) -> String {
-    serde_json::to_value(finish)
-        .ok()
-        .and_then(|v| v.as_str().map(Into::into))
-        .unwrap_or_else(|| format!("{finish:?}"))
+    finish.as_str().to_owned()
 }
 
 fn add(

@@ -112,3 +112,5 @@ impl Conventions {
         ])
     }
 }
+/// Prompt and answer tokens of a call whose provider reported none, as a list of two.
+pub const ESTIMATED_TOKENS: &str = "lacon.estimated_tokens";

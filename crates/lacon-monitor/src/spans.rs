@@ -7,7 +7,7 @@ use crate::{
     ledger::{Facts, NodeFact},
     names,
     ops::OpFact,
-    record::{Call, Grade, Read, RunRecord, ToolCall},
+    record::{Call, Grade, Read, RunRecord, Tokens, ToolCall},
 };
 
 /// Spans of our own work that are written out; the longest ones when there are more.
@@ -54,7 +54,7 @@ pub fn trace_lines(run: &RunRecord, facts: &Facts, ops: &[OpFact]) -> String {
         push(
             &mut out,
             &Span { name: &name, id: &id, parent: Some(&parent), start_s, end_s },
-            of_call(run, c),
+            of_call(run, c, &fact.tokens),
         );
         for (name, start_s, end_s, mut attributes) in phases(c, &fact.attempts) {
             attributes.put(names::KIND, json!("phase"));
@@ -156,7 +156,7 @@ fn of_run(run: &RunRecord) -> Attributes<'_> {
     map
 }
 
-fn of_call(run: &RunRecord, c: &Call) -> Attributes<'static> {
+fn of_call(run: &RunRecord, c: &Call, tokens: &Tokens) -> Attributes<'static> {
     let mut attributes = object([
         (names::OPERATION, json!("chat")),
         (names::PROVIDER, json!(run.llm.provider)),
@@ -183,6 +183,9 @@ fn of_call(run: &RunRecord, c: &Call) -> Attributes<'static> {
         ("lacon.first_token_s", json!(c.first_token_s)),
         ("lacon.prompt_digest", json!(c.prompt_digest)),
     ]);
+    if c.prompt.is_none() && tokens.estimated > 0 {
+        attributes.put(names::ESTIMATED_TOKENS, json!([tokens.prompt, tokens.completion]));
+    }
     if c.status != "ok" {
         attributes.put(names::ERROR_TYPE, json!(c.status));
     }

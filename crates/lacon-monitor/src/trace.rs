@@ -14,6 +14,7 @@ mod flat;
 mod fold;
 mod forms;
 mod jaeger;
+mod journal;
 mod json;
 mod langfuse;
 mod langsmith;
@@ -107,6 +108,29 @@ pub struct Text {
     pub start: String,
 }
 
+/// The beginning of a text that a span read or wrote, for people to look at.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Shown {
+    /// Who says it: a role, or the name of the field.
+    pub who: String,
+    /// Its first 2,000 bytes.
+    pub text: String,
+    /// Characters of the whole text.
+    pub chars: u64,
+    /// Whether the span wrote it.
+    pub wrote: bool,
+}
+
+impl Shown {
+    /// Bytes of a text that are kept.
+    const KEPT: usize = 2000;
+
+    pub(crate) fn new(who: &str, text: &str, wrote: bool) -> Self {
+        let start = &text[..text.floor_char_boundary(Self::KEPT)];
+        Self { who: who.to_owned(), text: start.to_owned(), chars: text.chars().count() as u64, wrote }
+    }
+}
+
 /// One span.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Span {
@@ -154,6 +178,9 @@ pub struct Span {
     pub cost_usd: Option<f64>,
     /// How many further spans told of this same request.
     pub folded: u32,
+    /// How its texts begin: of what it read the first and the last ones, and what it wrote.
+    #[serde(skip)]
+    pub shown: Vec<Shown>,
     /// Everything else that is worth keeping, by attribute name.
     #[serde(skip)]
     pub attributes: Map<String, Value>,

@@ -1,4 +1,4 @@
-//! How work grows with the text: `cargo run --release -p lacon-prompt --example growth [MAX_MIB]`.
+//! How work grows with the text: `cargo run --release -p lacon-prompt --example growth [MAX_MIB [NAME]]`.
 //!
 //! Each row compresses texts of one shape, and the last rows are requests of many messages. Each size is twice the one
 //! before. Times are the best of three below 4 MiB and of one above. The ratio of a row is its greatest one above 1 MiB, where
@@ -34,7 +34,11 @@ fn main() {
         "ratio",
         "MB/s"
     );
+    let only = std::env::args().nth(2).unwrap_or_default();
     let row = |name: &str, run: &dyn Fn(usize) -> Duration| {
+        if !name.contains(&only) {
+            return;
+        }
         let mut times: Vec<f64> = Vec::new();
         for size in &sizes {
             let rounds = if *size < 4 << 20 { 3 } else { 1 };

@@ -102,7 +102,8 @@ pub fn print(text: &str, spans: &[Span]) -> String {
 
 /// Splits a text into whole-line spans; prose is not split further.
 pub(crate) fn blocks(text: &str) -> Vec<Span> {
-    let mut parser = Blocks { text, out: Vec::new(), prose: 0, unclosed: Vec::new() };
+    let mut parser =
+        Blocks { text, out: Vec::new(), prose: 0, unclosed: Vec::new(), left: JSON_READ * text.len() };
     parser.run();
     parser.out
 }
@@ -114,7 +115,12 @@ struct Blocks<'a> {
     prose: usize,
     /// Numbers of ticks for which no closing fence follows any more.
     unclosed: Vec<usize>,
+    /// Bytes that may still be read in search of JSON. Nested brackets that never close would be read once a level.
+    left: usize,
 }
+
+/// How often a text is read in search of JSON. Real texts need two: once to the fault of a cut document, once for the parts behind it.
+const JSON_READ: usize = 8;
 
 impl Blocks<'_> {
     fn run(&mut self) {
@@ -136,7 +142,7 @@ impl Blocks<'_> {
     fn special(&mut self, at: usize) -> Option<(SpanKind, usize)> {
         let text = self.text;
         match text.as_bytes()[at] {
-            b'{' | b'[' => json_block(text, at),
+            b'{' | b'[' => self.json_block(at),
             b'|' => table_block(text, at).map(|end| (SpanKind::Table, end)),
             b'>' => {
                 let mut end = at;
@@ -160,7 +166,7 @@ impl Blocks<'_> {
         let fence = &text[at..at + ticks];
         let body = line_end(text, at);
         if matches!(text.as_bytes().get(body), Some(b'{' | b'['))
-            && let Some((_, end)) = json_block(text, body)
+            && let Some((_, end)) = self.json_block(body)
             && text[end..].starts_with(fence)
         {
             return Some((SpanKind::Code, body));
@@ -178,6 +184,36 @@ impl Blocks<'_> {
         Some((SpanKind::Code, body))
     }
 
+    /// A JSON value that begins a line and ends one, and the JSON lines after it.
+    fn json_block(&mut self, at: usize) -> Option<(SpanKind, usize)> {
+        let text = self.text;
+        let end = self.json_value(at)?;
+        let one_line = |from: usize, to: usize| !text[from..to].trim_end_matches('\n').contains('\n');
+        let mut last = end;
+        let mut n = 1;
+        if text.as_bytes()[at] == b'{' && one_line(at, end) {
+            while text.as_bytes().get(last) == Some(&b'{')
+                && let Some(next) = self.json_value(last)
+                && one_line(last, next)
+            {
+                last = next;
+                n += 1;
+            }
+        }
+        Some((if n > 1 { SpanKind::JsonLines } else { SpanKind::Json }, last))
+    }
+
+    fn json_value(&mut self, at: usize) -> Option<usize> {
+        if self.left == 0 {
+            return None;
+        }
+        let (node, len) = json::parse_prefix(&self.text[at..]);
+        self.left = self.left.saturating_sub(len);
+        node?;
+        let end = line_end(self.text, at + len);
+        self.text[at + len..end].trim_end_matches(['\n', '\r']).is_empty().then_some(end)
+    }
+
     fn flush(&mut self, end: usize) {
         if self.prose < end {
             split_lines(self.text, self.prose..end, &mut self.out);
@@ -187,30 +223,6 @@ impl Blocks<'_> {
 
 fn line_end(text: &str, at: usize) -> usize {
     memchr::memchr(b'\n', &text.as_bytes()[at..]).map_or(text.len(), |i| at + i + 1)
-}
-
-/// A JSON value that begins a line and ends one, and the JSON lines after it.
-fn json_block(text: &str, at: usize) -> Option<(SpanKind, usize)> {
-    let end = json_value(text, at)?;
-    let one_line = |from: usize, to: usize| !text[from..to].trim_end_matches('\n').contains('\n');
-    let mut last = end;
-    let mut n = 1;
-    if text.as_bytes()[at] == b'{' && one_line(at, end) {
-        while text.as_bytes().get(last) == Some(&b'{')
-            && let Some(next) = json_value(text, last)
-            && one_line(last, next)
-        {
-            last = next;
-            n += 1;
-        }
-    }
-    Some((if n > 1 { SpanKind::JsonLines } else { SpanKind::Json }, last))
-}
-
-fn json_value(text: &str, at: usize) -> Option<usize> {
-    let (_, len) = json::parse_prefix(&text[at..])?;
-    let end = line_end(text, at + len);
-    text[at + len..end].trim_end_matches(['\n', '\r']).is_empty().then_some(end)
 }
 
 fn table_block(text: &str, at: usize) -> Option<usize> {

@@ -8,6 +8,10 @@ pub const RETRIEVE: HeaderName = HeaderName::from_static("x-lacon-retrieve");
 pub const POLICY: HeaderName = HeaderName::from_static("x-lacon-policy");
 /// Whose session of the store holds: handles of one client name nothing for another.
 pub const SESSION: HeaderName = HeaderName::from_static("x-lacon-session");
+/// The name under which the client will tell what came of the request.
+pub const OUTCOME: HeaderName = HeaderName::from_static("x-lacon-outcome");
+/// Whether the request was compressed, where a share is held out.
+pub const ARM: HeaderName = HeaderName::from_static("x-lacon-arm");
 /// The server's token, for our own routes.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-lacon-token");
 /// Tokens of the texts that may change, before.
@@ -49,7 +53,7 @@ pub fn onward(headers: &mut HeaderMap) {
     without_hops(headers);
     // A body of no bytes has no frame that could say its length.
     let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, SESSION, TOKEN] {
+    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, SESSION, OUTCOME, TOKEN] {
         headers.remove(name);
     }
     if empty {

@@ -7,6 +7,7 @@
 
 mod access;
 mod answer;
+mod arms;
 mod error;
 mod forward;
 mod headers;
@@ -17,5 +18,6 @@ mod server;
 mod shrink;
 
 pub use access::Access;
+pub use arms::Arm;
 pub use error::Error;
 pub use server::{Figures, Policy, Proxy, ProxyOptions, Served, Sessions};

@@ -18,6 +18,7 @@ use lacon_monitor::metrics::proxy::Route;
 use crate::{
     access::is_json,
     answer::Answer,
+    arms::{self, Arm},
     forward::{Timed, too_large, too_slow},
     headers,
     refusal::invalid,
@@ -90,8 +91,7 @@ async fn through(state: &Arc<State>, request: Request<Incoming>, route: Route) -
             state,
             route,
             too_large(state.max_body, Some(bytes)),
-            None,
-            None,
+            Told::default(),
             Instant::now(),
             Instant::now(),
         );
@@ -105,7 +105,7 @@ async fn through(state: &Arc<State>, request: Request<Incoming>, route: Route) -
     };
     let sent = Instant::now();
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
-    finished(state, route, answer, None, None, started, sent)
+    finished(state, route, answer, Told::default(), started, sent)
 }
 
 /// Reads a request's body, shortens it and passes it on.
@@ -113,14 +113,18 @@ async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route)
     let (head, body) = request.into_parts();
     let body = match read(state, body).await {
         Ok(body) => body,
-        Err(refusal) => return finished(state, route, *refusal, None, None, Instant::now(), Instant::now()),
+        Err(refusal) => {
+            return finished(state, route, *refusal, Told::default(), Instant::now(), Instant::now());
+        }
     };
     let started = Instant::now();
+    let outcome = arms::outcome(&head.headers);
     let done = state.shrinker.body(body, &head.headers).await;
     let sent = Instant::now();
     let body = Either::Left(Full::new(done.body));
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
-    finished(state, route, answer, done.figures, done.unchanged, started, sent)
+    let told = Told { figures: done.figures, unchanged: done.unchanged, arm: done.arm, outcome };
+    finished(state, route, answer, told, started, sent)
 }
 
 /// A body within the limits of size and time.
@@ -140,28 +144,48 @@ async fn read(state: &State, body: Incoming) -> Result<Bytes, Box<Response<Answe
     }
 }
 
+/// What became of a request's body.
+#[derive(Default)]
+struct Told {
+    figures: Option<Figures>,
+    unchanged: Option<&'static str>,
+    arm: Option<Arm>,
+    outcome: Option<String>,
+}
+
 /// Says on the answer, in the metrics and to whoever listens what a request cost and saved.
 fn finished(
     state: &State,
     route: Route,
     mut answer: Response<Answer>,
-    figures: Option<Figures>,
-    unchanged: Option<&'static str>,
+    told: Told,
     started: Instant,
     sent: Instant,
 ) -> Response<Answer> {
     let overhead = sent - started;
+    let Told { figures, unchanged, arm, outcome } = told;
     let tokens = figures.as_ref().map(|figures| (figures.tokens_before, figures.tokens_after));
     let headers = answer.headers_mut();
     if let Some((before, after)) = tokens {
         headers.insert(headers::TOKENS_BEFORE, HeaderValue::from(before));
         headers.insert(headers::TOKENS_AFTER, HeaderValue::from(after));
     }
+    if let Some(arm) = arm {
+        headers.insert(headers::ARM, HeaderValue::from_static(arm.as_str()));
+    }
     let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
     headers.insert(headers::OVERHEAD, HeaderValue::from(micros));
     state.metrics.served(route, tokens, overhead);
     if let Some(on_served) = &state.on_served {
-        on_served(&Served { route, status: answer.status().as_u16(), figures, unchanged, overhead });
+        on_served(&Served {
+            route,
+            status: answer.status().as_u16(),
+            figures,
+            unchanged,
+            overhead,
+            arm,
+            outcome,
+        });
     }
     answer
 }

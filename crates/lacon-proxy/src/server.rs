@@ -18,7 +18,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{access::Access, error::Error, forward::Upstream, routes, shrink::Shrinker};
+use crate::{access::Access, arms::Arm, error::Error, forward::Upstream, routes, shrink::Shrinker};
 
 /// How far requests may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ impl Figures {
     }
 }
 
-/// What is told of a request when its answer begins. It holds no text, no header and no key.
+/// What is told of a request when its answer begins. It holds no text, no key, and no header but the outcome's name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Served {
@@ -70,6 +70,10 @@ pub struct Served {
     pub unchanged: Option<&'static str>,
     /// Time between the body's last byte and the call to the upstream.
     pub overhead: Duration,
+    /// The arm of the request, where a share is held out.
+    pub arm: Option<Arm>,
+    /// The name under which the client will tell what came of it.
+    pub outcome: Option<String>,
 }
 
 /// Receives the report of each request.
@@ -91,6 +95,8 @@ pub struct ProxyOptions {
     pub shorten_quotable: bool,
     /// Whether a line above a request's first compressed text tells how to read its form.
     pub legend: bool,
+    /// Conversations of a thousand whose requests pass as they came.
+    pub holdout: u16,
     /// Whether conversations that are recognized get marks for the provider's prompt cache.
     pub cache_marks: bool,
     /// Who may call.
@@ -138,6 +144,7 @@ impl ProxyOptions {
             shorten_user: false,
             shorten_quotable: false,
             legend: false,
+            holdout: 0,
             cache_marks: false,
             access: Access::default(),
             store,

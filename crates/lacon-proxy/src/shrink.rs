@@ -21,6 +21,7 @@ use lacon_tokens::{EncodingName, encoding, for_model};
 use tokio::sync::Semaphore;
 
 use crate::{
+    arms::Arm,
     headers,
     marks::Conversations,
     server::{Figures, Policy, ProxyOptions, Sessions},
@@ -34,6 +35,7 @@ pub struct Shrinker {
     shorten_user: bool,
     shorten_quotable: bool,
     legend: bool,
+    holdout: u16,
     store: SharedStore,
     sessions: Option<Sessions>,
     cache: ProcessedCache,
@@ -82,11 +84,13 @@ pub struct Done {
     pub figures: Option<Figures>,
     /// Why nothing was done to it.
     pub unchanged: Option<&'static str>,
+    /// Its arm, where a share is held out.
+    pub arm: Option<Arm>,
 }
 
 impl Done {
     fn unchanged(body: Bytes, why: &'static str) -> Self {
-        Self { body, figures: None, unchanged: Some(why) }
+        Self { body, figures: None, unchanged: Some(why), arm: None }
     }
 }
 
@@ -100,6 +104,7 @@ impl Shrinker {
             shorten_user: options.shorten_user,
             shorten_quotable: options.shorten_quotable,
             legend: options.legend,
+            holdout: options.holdout,
             store: SharedStore(Arc::new(Mutex::new(options.store))),
             sessions: options.sessions,
             cache: ProcessedCache::new(options.cache),
@@ -187,7 +192,7 @@ impl Shrinker {
 
     fn work(&self, body: Bytes, ask: &Ask, stop: &AtomicBool) -> Done {
         if ask.policy == Policy::Off {
-            return Done { body, figures: None, unchanged: None };
+            return Done { body, figures: None, unchanged: None, arm: None };
         }
         let Ok(json) = std::str::from_utf8(&body) else {
             return Done::unchanged(body, "the body is no UTF-8");
@@ -195,14 +200,26 @@ impl Shrinker {
         let Some(request) = Request::parse(json) else {
             return Done::unchanged(body, "the body is no request");
         };
+        let arm = Arm::of(json, self.holdout);
+        // What is not sent is not offloaded.
+        let held =
+            Ask { policy: ask.policy.min(Policy::Lossless), declared: false, session: ask.session.clone() };
+        let ask = if arm == Some(Arm::Control) { &held } else { ask };
         let Ok(shrunk) = self.request(&request, ask, stop) else {
             return Done::unchanged(body, "the work was stopped");
         };
-        let figures = Some(Figures::of(&shrunk));
-        if shrunk.edits.is_empty() {
-            return Done { body, figures, unchanged: None };
+        let figures = Figures::of(&shrunk);
+        if arm == Some(Arm::Control) {
+            // The work was done all the same, so that both arms wait alike.
+            let tokens_after = figures.tokens_before;
+            let figures = Some(Figures { tokens_after, passes: Vec::new(), handles: Vec::new(), ..figures });
+            return Done { body, figures, unchanged: Some("the conversation is held out"), arm };
         }
-        Done { body: Bytes::from(splice(json, &shrunk.edits)), figures, unchanged: None }
+        let body = match shrunk.edits.is_empty() {
+            true => body,
+            false => Bytes::from(splice(json, &shrunk.edits)),
+        };
+        Done { body, figures: Some(figures), unchanged: None, arm }
     }
 
     /// Shortens a request under a policy. Opaque runs are offloaded only where the model or its client can retrieve.

@@ -3,8 +3,8 @@
 use std::{sync::OnceLock, time::Duration};
 
 use lacon_llm::{
-    Cut, Error, ErrorKind, Finish, Message, Outcome, Request, Response, Reuse, StreamEvent, Tags, ToolCall,
-    ToolChoice, Usage, count_prompt,
+    Attempt, Cut, Error, ErrorKind, Finish, Message, Outcome, Request, Response, Reuse, StreamEvent, Tags,
+    ToolCall, ToolChoice, Usage, count_prompt,
 };
 use lacon_monitor::{
     CallFact, ToolFact, prices,
@@ -148,7 +148,23 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     let start = run.now();
     run.progress(Progress::Calling { role: role.into(), turn });
     let streamed = std::sync::atomic::AtomicUsize::new(0);
+    let first = OnceLock::new();
+    let sent = OnceLock::new();
+    let mut under_way = UnderWay {
+        run,
+        role,
+        turn,
+        request,
+        start,
+        counted: before,
+        sent: &sent,
+        first: &first,
+        streamed: &streamed,
+        is_over: false,
+    };
     let on_event = |event: StreamEvent<'_>| match event {
+        StreamEvent::Sent { .. } => drop(sent.set(run.now())),
+        StreamEvent::FirstToken => drop(first.set(run.now())),
         StreamEvent::Delta(text) => {
             run.hear(role);
             let before = streamed.fetch_add(text.len(), std::sync::atomic::Ordering::Relaxed);
@@ -170,6 +186,8 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
         // The call is polled first: its request is on its way when counting begins.
         Some(count) => futures_util::future::join(calling, count).await,
     };
+    under_way.is_over = true;
+    drop(under_way);
     run.hear(role);
     let mut result = result;
     if let Ok(response) = &mut result
@@ -209,6 +227,58 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
     }
     run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.total_tokens() });
     result
+}
+
+/// A call whose answer is waited for. A run that ends meanwhile, at its deadline or by Ctrl-C, drops it: its time is
+/// model time, and what the provider has sent is billed.
+struct UnderWay<'r> {
+    run: &'r Run,
+    role: &'r str,
+    turn: u32,
+    request: &'r Request,
+    start: Duration,
+    counted: Option<usize>,
+    sent: &'r OnceLock<Duration>,
+    first: &'r OnceLock<Duration>,
+    streamed: &'r std::sync::atomic::AtomicUsize,
+    is_over: bool,
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        // A call that still waited for its turn has reached no model.
+        let Some(sent) = self.sent.get().filter(|_| !self.is_over) else { return };
+        let end = self.run.now();
+        let received = self.streamed.load(std::sync::atomic::Ordering::Relaxed) as u64;
+        let message = "the run ended before the answer";
+        let attempt = Attempt {
+            start: sent.saturating_sub(self.start),
+            connected: None,
+            first_token: self.first.get().map(|first| first.saturating_sub(self.start)),
+            end: end.saturating_sub(self.start),
+            status: self.first.get().map(|_| 200),
+            outcome: Outcome::Failed(ErrorKind::Cancelled),
+            error: Some(message.to_owned()),
+            usage: None,
+            usage_estimate: Some(Usage {
+                input: self.counted.map(|n| n as u64),
+                output: Some(received.div_ceil(4)),
+                ..Usage::default()
+            }),
+            received,
+            hedge: false,
+        };
+        let error = Error::new(ErrorKind::Cancelled, message).with_attempts(vec![attempt]);
+        let (model, digest) = (&self.request.model, self.request.digest());
+        self.run.ledger.call(CallFact::failed(
+            self.role,
+            self.turn,
+            model,
+            (self.start, end),
+            digest,
+            &error,
+        ));
+    }
 }
 
 /// Makes the calls of one round side by side and gives one tool message each, in their order.

@@ -2,6 +2,7 @@
 
 pub mod cast;
 pub mod data;
+pub mod eval;
 pub mod many;
 #[cfg(feature = "mcp")]
 pub mod mcp;
@@ -9,6 +10,7 @@ pub mod prompt;
 pub mod serve;
 pub mod team;
 pub mod trace;
+pub mod ui;
 
 use std::path::PathBuf;
 
@@ -71,6 +73,8 @@ pub enum Command {
     Layout(prompt::LayoutArgs),
     /// Count or compress the rows of a JSON Lines or Parquet file in parallel
     Batch(prompt::BatchArgs),
+    /// Ask a model about your own texts in each form, and say what a form costs
+    Eval(eval::EvalArgs),
     /// Report where a run's time, tokens and money went
     Report(trace::ReportArgs),
     /// Download and check offline data packs
@@ -79,6 +83,8 @@ pub enum Command {
     Sim(data::SimArgs),
     /// Analyze, compare and replay traces of Lacon and other tools
     Trace(trace::TraceArgs),
+    /// Show runs and traces in the browser
+    Ui(ui::UiArgs),
     /// Show settings and where they come from
     Config(ConfigArgs),
     /// Check key, endpoint, data, disk and clock, and say how to fix each

@@ -13,6 +13,7 @@ mod data;
 mod decode;
 mod doctor;
 mod encode;
+mod eval;
 mod expand;
 mod explain;
 mod graph;
@@ -37,6 +38,7 @@ mod suite;
 mod team;
 mod trace;
 mod trim;
+mod ui;
 
 use std::{io::Read, path::Path, process::ExitCode, time::Instant};
 
@@ -58,6 +60,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
             Command::Count(_)
                 | Command::Serve(_)
                 | Command::Trace(_)
+                | Command::Ui(_)
                 | Command::Layout(_)
                 | Command::Check(_)
         ) =>
@@ -84,10 +87,12 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Trim(args) => trim::run(&args),
         Command::Layout(args) => layout::run(&args),
         Command::Batch(args) => batch::run(&args),
+        Command::Eval(args) => eval::run(&common, &args),
         Command::Report(args) => report::run(&common, &args),
         Command::Data(args) => data::run(&common, &args),
         Command::Sim(args) => sim::run(&common, &args),
         Command::Trace(args) => trace::run(&args),
+        Command::Ui(args) => ui::run(&common, &args),
         Command::Config(args) => config::run(&common, &args),
         Command::Doctor(args) => doctor::run(&common, &args),
         Command::BatchRun(args) => batch_run::run(&common, &args, started),

@@ -1,5 +1,6 @@
 //! One attempt: send, wait within limits, read, and report exactly how it ended.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -9,15 +10,18 @@ use hyper::body::Incoming;
 use hyper::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use tokio::time::{Instant, timeout_at};
 
+use super::manners::Manner;
 use super::{Fault, Form, Framing, Outgoing, Protocol, Provider, ProviderOptions, Reader};
 use crate::capabilities::Capabilities;
 use crate::client::StreamEvent;
 use crate::enough::Watcher;
 use crate::error::{Error, ErrorKind, Malformed, Timeout};
+use crate::loops::{Ended, Loops};
 use crate::refusal;
 use crate::request::Request;
 use crate::response::{Attempt, Finish, Outcome, Response, Usage};
 use crate::sse::{Event, Framer};
+use crate::traffic::Ticket;
 use crate::transport::deepest;
 use crate::watch::estimate;
 
@@ -25,6 +29,8 @@ use crate::watch::estimate;
 const MAX_REFUSAL: usize = 64 * 1024;
 /// Most bytes that a request can have had whose size is not known.
 const MOST_SENT: u64 = 1_000_000_000;
+/// A call behind others at a server waits for its first token for this many times the limit at most.
+const MOST_TURNS: u32 = 10;
 /// How long the end of a body is waited for after the answer's own end, so that its connection can be used again.
 const DRAIN: Duration = Duration::from_millis(2);
 
@@ -39,19 +45,29 @@ struct Progress<'r> {
     watcher: Option<Watcher<'r>>,
     /// Whether the stream was closed because the answer is long enough.
     is_enough: bool,
+    loops: Loops,
+    /// Why the stream of an answer without an end was closed.
+    ended: Option<Ended>,
+    ticket: Ticket<'r>,
 }
 
 impl Provider {
-    /// Makes the one attempt of a call.
+    /// Makes one attempt of a call.
     pub(super) async fn attempt(
         &self,
         request: &Request,
+        manner: Manner,
         on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> Result<Response, Error> {
         let begin = Instant::now();
-        let capabilities = Capabilities::of(&request.model);
+        let capabilities = manner.capabilities(Capabilities::of(&request.model));
+        let written = manner.request(request);
+        let request = &*written;
         let wire = self.protocol.wire();
-        let form = Form { stream: self.options.stream, stream_usage: self.options.stream_usage };
+        let form = Form {
+            stream: self.options.stream,
+            stream_usage: self.options.stream_usage && manner.stream_usage(),
+        };
         let mut outgoing = wire.encode(request, &capabilities, form)?;
         let mut warnings = std::mem::take(&mut outgoing.warnings);
         if !capabilities.is_known() {
@@ -70,24 +86,44 @@ impl Provider {
         let enough = request.enough.as_ref().filter(|_| self.options.stream);
         let schema = request.response_format.as_ref().map(|format| &format.schema);
         let watcher = enough.map(|enough| Watcher::new(enough, schema));
-        let mut progress =
-            Progress { begin, connected: None, first: None, status: None, reader, watcher, is_enough: false };
+        let mut progress = Progress {
+            begin,
+            connected: None,
+            first: None,
+            status: None,
+            reader,
+            watcher,
+            is_enough: false,
+            loops: Loops::new(request.max_tokens.is_some() || capabilities.is_known()),
+            ended: None,
+            ticket: self.traffic.send(),
+        };
         on_event(StreamEvent::Sent { attempt: 1 });
         let result = self.exchange(message, &mut progress, on_event).await;
-        let Progress { connected, first, status, reader, watcher, is_enough, .. } = progress;
+        let Progress { connected, first, status, reader, watcher, is_enough, loops, ended, ticket, .. } =
+            progress;
+        match &result {
+            Ok(()) => ticket.answered(),
+            Err(_) => drop(ticket),
+        }
         let received = reader.received();
         let usage = reader.usage();
         let fault = usage.and_then(|usage| usage.fault(sent, received));
         let usage = usage.filter(|_| fault.is_none());
         // What was reported before an answer broke off is not the whole bill; what a whole but unusable one reports is.
-        let is_final = result.is_ok() && !is_enough;
-        let result = match result {
-            Ok(()) if is_enough => Ok(Response {
-                finish: Finish::WordLimit,
-                ..Response::new(String::new(), watcher.map(Watcher::into_text).unwrap_or_default())
-            }),
-            Ok(()) => reader.finish(),
-            Err(error) => Err(error),
+        let is_final = result.is_ok() && !is_enough && ended.is_none();
+        let closed = |finish, text| Ok(Response { finish, ..Response::new(String::new(), text) });
+        let result = match (result, ended) {
+            (Ok(()), Some(Ended::Loop(times))) => {
+                warnings.push(format!("answer repeats its last part {times} times and was closed"));
+                closed(Finish::Other("loop".to_owned()), loops.into_text())
+            }
+            (Ok(()), Some(Ended::TooLong)) => closed(Finish::Length, loops.into_text()),
+            (Ok(()), None) if is_enough => {
+                closed(Finish::WordLimit, watcher.map(Watcher::into_text).unwrap_or_default())
+            }
+            (Ok(()), None) => reader.finish(),
+            (Err(error), _) => Err(error),
         };
         let end = begin.elapsed();
         let mut attempt = Attempt {
@@ -111,7 +147,7 @@ impl Provider {
                     on_event(StreamEvent::Warning(warnings.last().map_or("", String::as_str)));
                 }
                 attempt.usage = response.usage;
-                if is_enough || fault.is_some() {
+                if is_enough || ended.is_some() || fault.is_some() {
                     // The usage comes with an answer's own end, which was not waited for.
                     let (known, guess) = (usage.unwrap_or_default(), estimate(received));
                     attempt.usage_estimate = Some(Usage { output: known.output.max(guess.output), ..known });
@@ -181,12 +217,12 @@ impl Provider {
         progress: &mut Progress<'_>,
         on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> Result<(), Error> {
-        let first_limit = progress.begin + self.options.first_token;
-        let answer =
-            match timeout_at(first_limit, self.transport.send(message, &mut progress.connected)).await {
-                Ok(answer) => answer?,
-                Err(_) => return Err(self.too_slow(Timeout::FirstToken, progress)),
-            };
+        let begin = progress.begin;
+        let sent = self.transport.send(message, &mut progress.connected);
+        let answer = match self.first_part(begin, &progress.ticket, sent).await {
+            Some(answer) => answer?,
+            None => return Err(self.too_slow(Timeout::FirstToken, progress)),
+        };
         let (head, mut body) = answer.into_parts();
         let shared = head.version == hyper::Version::HTTP_2;
         let status = head.status.as_u16();
@@ -203,20 +239,19 @@ impl Provider {
                 .with_hint("redirects are not followed, they could carry the key elsewhere; set the base url to the right address"));
         }
         if !head.status.is_success() {
-            let bytes = self.read_refusal(&mut body, first_limit).await;
+            let bytes = self.read_refusal(&mut body, begin + self.options.first_token).await;
             return Err(self.refused(status, &head.headers, &bytes));
         }
         let mut input =
             Input::new(self.protocol.wire().framing(), self.options.max_event, self.options.max_answer);
         loop {
-            let limit =
-                if progress.first.is_some() { Instant::now() + self.options.idle } else { first_limit };
-            let frame = match timeout_at(limit, body.frame()).await {
-                Ok(frame) => frame,
-                Err(_) => {
-                    let which = if progress.first.is_some() { Timeout::Idle } else { Timeout::FirstToken };
-                    return Err(self.too_slow(which, progress));
-                }
+            let frame = match progress.first {
+                Some(_) => tokio::time::timeout(self.options.idle, body.frame()).await.ok(),
+                None => self.first_part(begin, &progress.ticket, body.frame()).await,
+            };
+            let Some(frame) = frame else {
+                let which = if progress.first.is_some() { Timeout::Idle } else { Timeout::FirstToken };
+                return Err(self.too_slow(which, progress));
             };
             let bytes = match frame {
                 Some(Ok(frame)) => match frame.into_data() {
@@ -235,7 +270,7 @@ impl Provider {
             };
             let items = input.push(&bytes, status)?;
             self.take(items, status, &head.headers, progress, on_event)?;
-            if progress.is_enough {
+            if progress.is_enough || progress.ended.is_some() {
                 return Ok(());
             }
             if progress.reader.is_done() {
@@ -262,17 +297,21 @@ impl Provider {
             let begin = progress.begin;
             let first = &mut progress.first;
             let (watcher, is_enough) = (&mut progress.watcher, &mut progress.is_enough);
+            let (loops, ended, ticket) = (&mut progress.loops, &mut progress.ended, &progress.ticket);
             let seen = AtomicBool::new(first.is_some());
             let mut sink = |event: StreamEvent<'_>| {
                 if !seen.swap(true, Ordering::Relaxed) {
                     *first = Some(begin.elapsed());
+                    ticket.first();
                     on_event(StreamEvent::FirstToken);
                 }
                 on_event(event);
-                if let (StreamEvent::Delta(text), Some(watcher), false) =
-                    (event, watcher.as_mut(), *is_enough)
+                if let StreamEvent::Delta(text) = event
+                    && !*is_enough
+                    && ended.is_none()
                 {
-                    *is_enough = watcher.push(text);
+                    *is_enough = watcher.as_mut().is_some_and(|watcher| watcher.push(text));
+                    *ended = loops.push(text).filter(|_| !*is_enough);
                 }
             };
             let result = match &item {
@@ -284,11 +323,38 @@ impl Provider {
                 Err(Fault::Error(error)) => return Err(error.with_status(status)),
                 Err(Fault::Refusal(body)) => return Err(self.refused(status, headers, &body)),
             }
-            if progress.reader.is_done() || progress.is_enough {
+            if progress.reader.is_done() || progress.is_enough || progress.ended.is_some() {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Waits for what comes before the first part of the answer; `None` when that takes too long.
+    ///
+    /// The time counts from when the server was free for the call, and never for more than [`MOST_TURNS`] times its
+    /// limit.
+    async fn first_part<T>(
+        &self,
+        begin: Instant,
+        ticket: &Ticket<'_>,
+        part: impl Future<Output = T>,
+    ) -> Option<T> {
+        let wait = self.options.first_token;
+        let last = begin + wait.saturating_mul(MOST_TURNS);
+        let mut part = pin!(part);
+        let mut limit = begin + wait;
+        loop {
+            if let Ok(part) = timeout_at(limit, part.as_mut()).await {
+                return Some(part);
+            }
+            let now = Instant::now();
+            let free = ticket.worked_on_since().unwrap_or(now);
+            limit = (free + wait).min(last);
+            if limit <= now {
+                return None;
+            }
+        }
     }
 
     async fn read_refusal(&self, body: &mut Incoming, first_limit: Instant) -> Vec<u8> {
@@ -334,7 +400,11 @@ impl Provider {
             ),
             _ => format!("{} sent no answer within {} s", self.name, self.options.first_token.as_secs_f64()),
         };
-        with_status(Error::new(ErrorKind::Timeout(which), message), progress.status)
+        let hint = match which {
+            Timeout::Idle => "raise llm.idle_timeout_s if the model is slow",
+            _ => "raise llm.first_token_timeout_s if the model is slow, or lower llm.max_concurrent",
+        };
+        with_status(Error::new(ErrorKind::Timeout(which), message).with_hint(hint), progress.status)
     }
 }
 

@@ -94,19 +94,78 @@ async fn a_refused_parameter_moves_the_schema_into_the_prompt() {
 #[tokio::test]
 async fn on_the_wire() {
     let refused = answer(400, "", r#"{"error":{"message":"response_format is not supported"}}"#);
-    let server = Server::start([refused, good_stream("{\"action\":\"HOLD\"}")]).await;
+    let good = good_stream("{\"action\":\"HOLD\"}");
+    let server = Server::start([refused.clone(), refused, good.clone(), good]).await;
     let client = Structured::new(server.provider(|_| ()), StructuredOptions::default());
     let response = client.complete(&request(), &ignore_events).await.unwrap();
-    assert_eq!(response.text, "{\"action\":\"HOLD\"}");
+    assert_eq!((response.text.as_str(), response.attempts.len()), ("{\"action\":\"HOLD\"}", 3));
+    // What works is kept: the next call is not refused first.
+    client.complete(&request(), &ignore_events).await.unwrap();
     let received = server.received();
-    assert!(received[0].json().get("response_format").is_some());
-    let second = received[1].json();
-    assert!(second.get("response_format").is_none());
-    let prompt = second["messages"][0]["content"].as_str().unwrap();
-    assert!(
-        prompt.starts_with("AAPL?\n\nAnswer with one JSON object that fits this JSON Schema"),
-        "{prompt}"
+    let form = |n: usize| received[n].json()["response_format"]["type"].clone();
+    assert_eq!(
+        [form(0), form(1), form(2), form(3)],
+        ["json_schema".into(), "json_object".into(), json!(null), json!(null)]
     );
+    for n in 0..4 {
+        let body = received[n].json();
+        let prompt = body["messages"][0]["content"].as_str().unwrap();
+        let asks = prompt.starts_with("AAPL?\n\nAnswer with one JSON object that fits this JSON Schema");
+        assert_eq!(asks, n > 0, "{prompt}");
+        assert_eq!(received[n].body.matches("enum").count(), 1, "{body}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repeated_schema_is_no_answer_and_values_in_it_are_one() {
+    let schema = r#"{"type":"object","properties":{"action":{"enum":["BUY","HOLD"]}},"required":["action"]}"#;
+    let script = vec![says(schema, 10), says("{\"action\":\"BUY\"}", 10)];
+    let (result, calls) = run(script, StructuredOptions::default()).await;
+    let response = result.unwrap();
+    assert_eq!((response.text.as_str(), calls), ("{\"action\":\"BUY\"}", 2));
+    assert_eq!(response.warnings, ["answer was asked for once more: the answer repeats the schema"]);
+    let filled = r#"{"type":"object","properties":{"action":"BUY"},"required":["action"]}"#;
+    let (result, calls) = run(vec![says(filled, 10)], StructuredOptions::default()).await;
+    assert_eq!((result.unwrap().text.as_str(), calls), ("{\"action\":\"BUY\"}", 1));
+}
+
+#[tokio::test]
+async fn roles_that_a_template_refuses_are_joined_and_the_way_is_kept() {
+    let refused = |what: &str| answer(400, "", &json!({"error": {"message": what}}).to_string());
+    let server = Server::start([
+        refused("Jinja Exception: Conversation roles must alternate user/assistant/user/assistant/..."),
+        refused("Jinja Exception: System role not supported"),
+        good_stream("Buy"),
+        good_stream("Sell"),
+    ])
+    .await;
+    let provider = server.provider(|_| ());
+    let messages = vec![Message::system("rules"), Message::user("data"), Message::user("AAPL?")];
+    let asked = Request { messages, ..Request::new("m") };
+    let response = provider.complete(&asked, &ignore_events).await.unwrap();
+    assert_eq!((response.text.as_str(), response.attempts.len()), ("Buy", 3));
+    assert!(response.warnings.iter().any(|w| w.starts_with("neighboring messages of a role are joined")));
+    provider.complete(&asked, &ignore_events).await.unwrap();
+    let sent: Vec<_> = server.received().iter().map(|r| r.json()["messages"].clone()).collect();
+    let text = |role: &str, content: &str| json!({"role": role, "content": content});
+    assert_eq!(sent[1], json!([text("system", "rules"), text("user", "data\n\nAAPL?")]));
+    assert_eq!(sent[2], json!([text("user", "rules\n\ndata\n\nAAPL?")]));
+    assert_eq!(sent[2], sent[3]);
+}
+
+#[tokio::test]
+async fn an_answer_in_a_loop_is_closed_and_says_so() {
+    let text = format!("Revenue grew. {}", "It grew again and again. ".repeat(400));
+    let server = Server::start([good_stream(&text)]).await;
+    let response = server.provider(|_| ()).complete(&Request::new("m"), &ignore_events).await.unwrap();
+    assert_eq!(response.finish.as_str(), "loop");
+    assert!(
+        response.text.starts_with("Revenue grew. It grew") && response.text.len() < 200,
+        "{}",
+        response.text
+    );
+    assert!(response.attempts[0].usage_estimate.is_some());
+    assert!(response.warnings.iter().any(|warning| warning.starts_with("answer repeats its last part")));
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Runs of one shape: the same nodes, tools and models, however often each ran.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use serde::Serialize;
 
@@ -38,7 +41,8 @@ fn plain(name: &str) -> String {
 }
 
 /// Groups runs by shape; the group that took the most seconds in all first.
-pub fn groups(all: &[Analysis]) -> Vec<Group> {
+pub fn groups<A: Borrow<Analysis>>(all: &[A]) -> Vec<Group> {
+    let all: Vec<&Analysis> = all.iter().map(Borrow::borrow).collect();
     let mut by_shape: BTreeMap<(Vec<String>, Vec<String>), Vec<usize>> = BTreeMap::new();
     for (i, run) in all.iter().enumerate() {
         let nodes = run.nodes.iter().map(|n| plain(&n.node));

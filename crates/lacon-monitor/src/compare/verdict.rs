@@ -309,13 +309,11 @@ fn signed_n(n: i64) -> String {
 pub fn findings(c: &Comparison) -> Vec<String> {
     let mut list = Vec::new();
     let percent = |part: f64, whole: f64| if whole.abs() > 1e-9 { 100.0 * part / whole } else { 0.0 };
-    let tokens = match (c.a.tokens, c.b.tokens) {
-        (0, _) | (_, 0) => "; tokens are not recorded on both sides".to_owned(),
-        _ => format!(
-            " and {} tokens ({:+.1} %)",
-            signed_n(c.delta_tokens),
-            percent(c.delta_tokens as f64, c.a.tokens as f64)
-        ),
+    let tokens = match (c.delta_tokens, c.a.tokens) {
+        (Some(delta), Some(a)) => {
+            format!(" and {} tokens ({:+.1} %)", signed_n(delta), percent(delta as f64, a as f64))
+        }
+        _ => "; tokens are not recorded on both sides".to_owned(),
     };
     list.push(format!("B takes {} ({:+.0} %){tokens}", signed_s(c.delta_s), percent(c.delta_s, c.a.wall_s)));
     let word = if c.delta_s < 0.0 { "saved" } else { "added" };
@@ -364,11 +362,9 @@ pub fn findings(c: &Comparison) -> Vec<String> {
         list.push(format!("{} {verb}{evidence}{seconds}{tokens}", cause.kind.title()));
     }
     for v in &c.tokens.vanished {
-        let missing = if (v.explains < 0) == (c.delta_tokens < 0) {
-            percent(v.explains as f64, c.delta_tokens as f64)
-        } else {
-            0.0
-        };
+        let delta = c.delta_tokens.unwrap_or(0);
+        let missing =
+            if (v.explains < 0) == (delta < 0) { percent(v.explains as f64, delta as f64) } else { 0.0 };
         list.push(format!(
             "{} ({} tokens) stood in {} prompts: its absence in {} explains {} tokens, {missing:.0} % of the difference",
             v.text,
@@ -392,19 +388,26 @@ pub fn findings(c: &Comparison) -> Vec<String> {
             joined(c)
         ));
     }
-    match (&c.interval_s, &c.interval_tokens) {
-        (Some(s), Some(t)) => list.push(format!(
-            "{} and {} traces: the difference lies between {:+.1} and {:+.1} s and between {:+.0} and {:+.0} tokens ({}){}",
-            c.a.n,
-            c.b.n,
-            s.low,
-            s.high,
-            t.low,
-            t.high,
-            s.method,
-            if s.significant { "" } else { "; in seconds it may be none" }
-        )),
-        _ => list.push("one trace a side: repeat each at least three times on the same input before claiming anything about the code".into()),
+    match &c.interval_s {
+        Some(s) => {
+            let verdict = match (s.low > 0.0, s.high < 0.0) {
+                (true, _) => "B is slower",
+                (_, true) => "B is faster",
+                _ => "no difference in time is shown",
+            };
+            let tokens = c.interval_tokens.as_ref();
+            let tokens = tokens.map(|t| format!(" and between {:+.0} and {:+.0} tokens", t.low, t.high));
+            list.push(format!(
+                "{verdict}: over {} and {} traces the difference of means lies between {:+.1} and {:+.1} s{} ({})",
+                c.a.n,
+                c.b.n,
+                s.low,
+                s.high,
+                tokens.unwrap_or_default(),
+                s.method
+            ));
+        }
+        None => list.push("one trace a side: repeat each at least three times on the same input before claiming anything about the code".into()),
     }
     list
 }

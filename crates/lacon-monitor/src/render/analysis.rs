@@ -93,6 +93,12 @@ fn summary(a: &Analysis, out: &mut String) {
         if s.n_calls_with_tokens < s.n_calls && s.n_calls_with_tokens > 0 {
             let _ = writeln!(out, "  {} of {} calls say their tokens", s.n_calls_with_tokens, s.n_calls);
         }
+        if s.tokens.estimated {
+            let _ = writeln!(
+                out,
+                "  some of these tokens are estimates: their calls report none, or only a total"
+            );
+        }
     }
     if s.cost_source_usd.is_some() || s.cost_list_usd.is_some() {
         let usd = |c: Option<f64>| c.map_or_else(|| "not recorded".into(), |c| format!("{c:.6} USD"));

@@ -405,8 +405,10 @@ pub fn recorded(span: &mut Span, inputs: Option<&Value>, outputs: Option<&Value>
     if span.kind == Kind::Model {
         span.prompt_key = span.prompt_key.or_else(|| inputs.and_then(state::digest));
     }
+    span.shown = state::shown(&read, false);
     let Some(outputs) = outputs else { return };
     let gave = state::held(outputs);
+    span.shown.extend(state::shown(&gave, true));
     let wrote = state::wrote(&read, &gave);
     let is_call = span.kind == Kind::Model;
     if is_call || span.answer == answer::Answer::NotRecorded {

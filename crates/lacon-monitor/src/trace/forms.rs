@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Problem, Trace, agents,
     batch::{Batch, by_id, join},
-    claude, codex, flat, jaeger, json, langfuse, langsmith, otlp, own, parts, protobuf,
+    claude, codex, flat, jaeger, journal, json, langfuse, langsmith, otlp, own, parts, protobuf,
     settle::settle,
     swe, unread,
 };
@@ -42,6 +42,8 @@ pub enum Form {
     Codex,
     /// A trajectory of SWE-agent.
     SweAgent,
+    /// The journal of a run.
+    Journal,
 }
 
 impl Form {
@@ -60,6 +62,7 @@ impl Form {
             Self::ClaudeCode => "Claude Code session",
             Self::Codex => "Codex session",
             Self::SweAgent => "SWE-agent trajectory",
+            Self::Journal => "journal of a run",
         }
     }
 }
@@ -113,6 +116,10 @@ pub fn read_in_parts(bytes: &[u8], n_parts: usize) -> Result<Vec<Trace>, ReadErr
             String::from_utf8_lossy(bytes)
         }
     };
+    if journal::is_journal(&text) {
+        let batch = journal::read(&text, &mut problems);
+        return some(Form::Journal.settle(batch, problems));
+    }
     let in_parts = if n_parts > 1 { parts::read(&text, n_parts) } else { None };
     let traces = match in_parts {
         Some((form, found)) => {
@@ -165,7 +172,7 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
         let seen = problems.first().map(|p| format!(": {}", p.example)).unwrap_or_default();
         return Err(ReadError {
             message: format!(
-                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
+                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl and journal.jsonl, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
                 text.len()
             ),
         });
@@ -285,6 +292,8 @@ impl Form {
             Self::SweAgent => swe::add(&value, batch),
             // What a line means depends on those before it.
             Self::ClaudeCode | Self::Codex => batch.lines.push(value),
+            // Its lines are no JSON values: the whole file is read at once.
+            Self::Journal => {}
         }
     }
 
@@ -303,7 +312,13 @@ impl Form {
         settle(self, batch.raws, problems, |trace| match self {
             Self::Lacon => own::finish(trace),
             Self::Otlp | Self::Jaeger | Self::Zipkin => otlp::inputs_of_attributes(trace),
-            Self::Langfuse | Self::Agents | Self::Spans | Self::ClaudeCode | Self::Codex | Self::SweAgent => {
+            Self::Langfuse
+            | Self::Agents
+            | Self::Spans
+            | Self::ClaudeCode
+            | Self::Codex
+            | Self::SweAgent
+            | Self::Journal => {
                 langfuse::finish(trace, &outer);
             }
             Self::Langsmith | Self::Analyzer => langsmith::finish(trace, &outer, only),

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::names;
+
 use super::{
     Text, Trace, attributes,
     batch::{Batch, beginning},
@@ -41,7 +43,16 @@ fn line(mut value: Value) -> Raw {
     raw.span.scope = Some("lacon".into());
     raw.span.name = text("name").unwrap_or_else(|| "unnamed".into());
     if let Some(Value::Object(map)) = value.get_mut("attributes").map(Value::take) {
+        let estimated = map.get(names::ESTIMATED_TOKENS).cloned();
         attributes::fill(&mut raw, map);
+        // A stream that was closed early reports no usage: what was counted stands in, as an estimate.
+        let tokens = &mut raw.span.tokens;
+        if let Some([prompt, completion]) = estimated.as_ref().and_then(Value::as_array).map(Vec::as_slice)
+            && tokens.sum().is_none()
+        {
+            (tokens.prompt, tokens.completion) = (json::count(prompt), json::count(completion));
+            tokens.estimated = true;
+        }
     }
     raw
 }

@@ -394,6 +394,7 @@ fn reconcile(trace: &mut Trace, sum: SpanTokens) {
     if of_calls && all_split && split(&sum) {
         (tokens.prompt, tokens.completion) = (sum.prompt, sum.completion);
     }
+    tokens.estimated |= sum.estimated;
     tokens.prompt = tokens.prompt.or(sum.prompt);
     tokens.completion = tokens.completion.or(sum.completion);
     tokens.cached = sum.cached.or(tokens.cached);

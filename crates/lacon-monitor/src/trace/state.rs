@@ -4,7 +4,7 @@
 use lacon_tokens::{EncodingName, encoding};
 use serde_json::Value;
 
-use super::{Text, json};
+use super::{Shown, Text, json};
 use crate::facts;
 
 /// Bytes of a text's beginning that are kept.
@@ -75,6 +75,24 @@ pub fn held(value: &Value) -> Held {
 /// As [`held`], of something that was read: what it says is compared and never summed up, so its tokens are left at 0.
 pub fn read(value: &Value) -> Held {
     collected(value, false)
+}
+
+/// Texts of a conversation that are shown: the first, and the last ones.
+const SHOWN: usize = 4;
+
+/// The beginnings of what was read or written: messages, or texts where there is no message.
+pub fn shown(held: &Held, wrote: bool) -> Vec<Shown> {
+    /// The first and the last ones of a list.
+    fn some<T>(list: Vec<T>) -> impl Iterator<Item = T> {
+        let left_out = 1..(list.len() + 1).saturating_sub(SHOWN).max(1);
+        list.into_iter().enumerate().filter(move |(i, _)| !left_out.contains(i)).map(|(_, one)| one)
+    }
+    let messages: Vec<&Message> = held.messages.iter().filter(|m| !m.content.is_empty()).collect();
+    if messages.is_empty() {
+        let shown = |t: &Text| Shown { chars: t.chars, ..Shown::new(&t.key, &t.start, wrote) };
+        return some(held.texts.iter().collect()).map(shown).collect();
+    }
+    some(messages).map(|m| Shown::new(&m.kind, &m.content, wrote)).collect()
 }
 
 fn collected(value: &Value, counts: bool) -> Held {

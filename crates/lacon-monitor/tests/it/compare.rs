@@ -70,7 +70,11 @@ fn a_vanished_report_is_named() {
     let found = found(|p| p.market_report = false);
     let vanished = &found.tokens.vanished[0];
     assert_eq!((vanished.text.as_str(), vanished.missing_in), ("market_report", "B"));
-    assert!(vanished.explains as f64 / found.delta_tokens as f64 > 0.85, "{:?}", found.tokens.by_cause);
+    assert!(
+        vanished.explains as f64 / found.delta_tokens.unwrap() as f64 > 0.85,
+        "{:?}",
+        found.tokens.by_cause
+    );
     assert!(kinds(&found).contains(&CauseKind::Input));
     assert!(!found.confounded, "{:?}", found.confounded_by);
     // The other way round it appeared.
@@ -126,4 +130,40 @@ fn several_traces_a_side_give_an_interval() {
     assert!(found.findings.last().unwrap().contains("Welch"));
     let same = compare(&side(0.02), &side(0.02)).unwrap();
     assert!(!same.interval_s.unwrap().significant);
+}
+
+#[test]
+fn many_traces_a_side_give_intervals_of_each_node() {
+    let side = |slow: f64| -> Vec<lacon_monitor::trace::Trace> {
+        (0..5)
+            .map(|i| {
+                let end = 2.0 + slow + f64::from(i) * 0.01;
+                let line = |id: &str, parent: Option<&str>, name: &str, start: f64, end: f64| {
+                    serde_json::json!({"trace_id": "t", "span_id": id, "parent_span_id": parent, "name": name, "start_s": start,
+                        "end_s": end, "attributes": {}})
+                    .to_string()
+                };
+                let text = [
+                    line("r", None, "run", 0.0, end),
+                    line("a", Some("r"), "reader", 0.0, 1.0 + f64::from(i) * 0.02),
+                    line("b", Some("r"), "writer", 1.1, end),
+                ];
+                lacon_monitor::trace::read(text.join("\n").as_bytes()).unwrap().remove(0)
+            })
+            .collect()
+    };
+    let found = lacon_monitor::compare::compare(&side(0.0), &side(1.0)).unwrap();
+    let [writer, reader] = found.nodes.as_slice() else { panic!("{:?}", found.nodes) };
+    assert_eq!((writer.node.as_str(), writer.n_a, writer.n_b), ("writer", 5, 5));
+    assert!(
+        writer.interval_s.as_ref().unwrap().significant && !reader.interval_s.as_ref().unwrap().significant
+    );
+    assert!((writer.mean_b_s - writer.mean_a_s - 1.0).abs() < 1e-9);
+    assert!(
+        found.findings.iter().any(|f| f.starts_with("B is slower: over 5 and 5 traces")),
+        "{:?}",
+        found.findings
+    );
+    // No call says its tokens: nothing is claimed of them.
+    assert_eq!((found.a.tokens, found.delta_tokens, found.interval_tokens), (None, None, None));
 }

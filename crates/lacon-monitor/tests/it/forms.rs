@@ -156,3 +156,47 @@ fn langfuse_traces_and_observations() {
         assert_eq!(call.first_token_s, Some(1.0));
     }
 }
+
+#[test]
+fn a_journal_is_a_run_also_while_it_goes_on() {
+    let line = |value: &Value| format!("0123abcd {value}\n");
+    let call = |role: &str, start: f64, end: f64| {
+        line(
+            &json!({"kind": "call", "answer": {"text": "A long answer."}, "fact": {"micro_usd": 30, "call": {
+            "role": role, "model": "gpt-4o-mini", "prompt": 80, "cached": 0, "completion": 32, "reasoning": null,
+            "start_s": start, "first_token_s": start + 0.5, "end_s": end, "status": "ok"}}}),
+        )
+    };
+    let run = line(
+        &json!({"kind": "run", "about": {"kind": "team", "team": "research", "inputs": {"topic": "roofs"}}}),
+    );
+    let node = |name: &str, inputs: &[&str], start: f64, end: f64| {
+        line(
+            &json!({"kind": "node", "fact": {"node": name, "visit": 1, "start_s": start, "end_s": end, "inputs": inputs,
+            "error": null}}),
+        )
+    };
+    let tool = line(
+        &json!({"kind": "tool", "text": "Passage 1", "fact": {"tool": {"name": "search", "role": "reader",
+        "args": {"query": "roofs"}, "start_s": 1.0, "end_s": 1.5, "status": "ok"}}}),
+    );
+    let text =
+        [run, call("planner", 0.0, 1.0), node("planner", &[], 0.0, 1.0), tool, call("reader", 1.5, 3.0)]
+            .concat();
+    let trace = read(text.as_bytes()).unwrap().remove(0);
+    assert_eq!((trace.form, trace.name.as_str(), trace.wall_s), (Form::Journal, "research", 3.0));
+    assert_eq!(trace.inputs["topic"], "roofs");
+    let sum = analyze(&trace).summary;
+    assert_eq!((sum.n_calls, sum.n_tool_calls, sum.tokens.sum()), (2, 1, Some(224)));
+    // The reader has not ended: its node is as long as what is known of it, and open.
+    let reader = trace.spans.iter().find(|s| s.kind == Kind::Node && s.name == "reader").unwrap();
+    assert_eq!((reader.start_s, reader.end_s, reader.ended), (1.0, 3.0, false));
+    // No node has ended yet: none of the open ones is taken for the run.
+    let early =
+        read(text.lines().take(3).filter(|l| !l.contains("node")).collect::<Vec<_>>().join("\n").as_bytes());
+    assert_eq!(early.unwrap()[0].name, "research");
+    // The process was killed inside of a line.
+    let cut = read(&text.as_bytes()[..text.len() - 40]).unwrap().remove(0);
+    assert_eq!(analyze(&cut).summary.n_calls, 1);
+    assert_eq!(cut.problems[0].code, "broken_line");
+}

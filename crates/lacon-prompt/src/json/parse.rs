@@ -18,15 +18,15 @@ pub(crate) enum Node<'a> {
 
 /// Parses a whole text; leading and trailing blanks are refused, so the caller trims.
 pub(crate) fn parse(text: &str) -> Option<Node<'_>> {
-    let (node, end) = parse_prefix(text)?;
-    (end == text.len()).then_some(node)
+    let (node, end) = parse_prefix(text);
+    node.filter(|_| end == text.len())
 }
 
-/// Parses the value that `text` begins with and says where it ends.
-pub(crate) fn parse_prefix(text: &str) -> Option<(Node<'_>, usize)> {
+/// Parses the value that `text` begins with and says where it ends, or how far it was read when it is none.
+pub(crate) fn parse_prefix(text: &str) -> (Option<Node<'_>>, usize) {
     let mut parser = Parser { text, bytes: text.as_bytes(), at: 0 };
-    let node = parser.value(0)?;
-    Some((node, parser.at))
+    let node = parser.value(0);
+    (node, parser.at)
 }
 
 struct Parser<'a> {

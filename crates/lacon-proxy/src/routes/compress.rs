@@ -15,7 +15,7 @@ use lacon_monitor::metrics::proxy::Route;
 use lacon_prompt::request::{Request, Shrunk, splice};
 use serde_json::{Value, json, value::RawValue};
 
-use super::{finished, read};
+use super::{Told, finished, read};
 use crate::{
     answer::Answer,
     refusal::{invalid, json_answer},
@@ -28,7 +28,14 @@ pub async fn respond(state: &Arc<State>, request: HttpRequest<Incoming>) -> Resp
     let body = match read(state, body).await {
         Ok(body) => body,
         Err(refusal) => {
-            return finished(state, Route::Compress, *refusal, None, None, Instant::now(), Instant::now());
+            return finished(
+                state,
+                Route::Compress,
+                *refusal,
+                Told::default(),
+                Instant::now(),
+                Instant::now(),
+            );
         }
     };
     let started = Instant::now();
@@ -41,7 +48,8 @@ pub async fn respond(state: &Arc<State>, request: HttpRequest<Incoming>) -> Resp
         // Whoever asks sends the messages on: it must get them back in any case.
         None => (Some(late), answer_of(std::str::from_utf8(&kept).unwrap_or(""), Shrunk::default())),
     };
-    finished(state, Route::Compress, answer, figures, unchanged, started, Instant::now())
+    let told = Told { figures, unchanged, ..Told::default() };
+    finished(state, Route::Compress, answer, told, started, Instant::now())
 }
 
 fn bad(what: &str) -> (Response<Answer>, Option<Figures>) {

@@ -7,7 +7,7 @@ use lacon_monitor::metrics::proxy::Route;
 use lacon_prompt::offload::{HANDLE_LEN, Handle, Store};
 use serde_json::json;
 
-use super::finished;
+use super::{Told, finished};
 use crate::{
     answer::Answer,
     refusal::{invalid, json_answer, refuse},
@@ -26,7 +26,7 @@ pub async fn respond(state: &Arc<State>, handle: &str, headers: &HeaderMap) -> R
             format!("{handle:?} is no handle\nhint: give the {HANDLE_LEN} hex digits after ref= in a marker"),
         ),
     };
-    finished(state, Route::Retrieve, answer, None, None, started, Instant::now())
+    finished(state, Route::Retrieve, answer, Told::default(), started, Instant::now())
 }
 
 async fn found(state: &Arc<State>, handle: Handle, session: Option<String>) -> Response<Answer> {

@@ -128,3 +128,36 @@ proptest! {
         });
     }
 }
+
+#[tokio::test]
+async fn a_conversation_that_is_held_out_passes_as_it_came_and_says_so() {
+    let told: std::sync::Arc<std::sync::Mutex<Vec<(Option<&str>, Option<String>)>>> =
+        std::sync::Arc::default();
+    let body = json!({"model": "gpt-5", "messages": [{"role": "user", "content": "q"}, {"role": "tool", "content": rows(30)}]});
+    let body = body.to_string();
+    for (holdout, arm) in [(1000, "control"), (1, "treated"), (0, "")] {
+        let heard = std::sync::Arc::clone(&told);
+        let world = World::with(ok(), Policy::Lossless, |options| {
+            options.holdout = holdout;
+            options.on_served = Some(Box::new(move |served| {
+                heard
+                    .lock()
+                    .unwrap()
+                    .push((served.arm.map(lacon_proxy::Arm::as_str), served.outcome.clone()));
+            }));
+        })
+        .await;
+        let got = world
+            .send("POST", "/v1/chat/completions", "x-lacon-outcome: ticket-7\r\n", body.as_bytes())
+            .await;
+        assert_eq!(got.header("x-lacon-arm").unwrap_or_default(), arm);
+        assert_eq!(world.last() == body, arm == "control");
+        assert_eq!(
+            got.header("x-lacon-tokens-after") == got.header("x-lacon-tokens-before"),
+            arm == "control"
+        );
+        assert!(world.seen.lock().unwrap().iter().all(|sent| sent.header("x-lacon-outcome").is_none()));
+    }
+    let name = || Some("ticket-7".to_owned());
+    assert_eq!(*told.lock().unwrap(), [(Some("control"), name()), (Some("treated"), name()), (None, name())]);
+}

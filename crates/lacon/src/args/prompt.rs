@@ -62,6 +62,9 @@ pub struct CompressArgs {
     /// Passes that run only on request, separated by commas: outline
     #[arg(long, value_name = "PASS,...")]
     pub enable: Option<String>,
+    /// Which forms may be used
+    #[command(flatten)]
+    pub forms: super::eval::FormsArgs,
     /// Encoding to count with
     #[arg(long, value_name = "NAME", default_value = "o200k_base")]
     pub encoding: String,

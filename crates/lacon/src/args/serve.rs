@@ -42,6 +42,9 @@ pub struct ServeArgs {
     /// Passes that run only on request, separated by commas: outline
     #[arg(long, value_name = "PASS,...")]
     pub enable: Option<String>,
+    /// Which forms may be used
+    #[command(flatten)]
+    pub forms: super::eval::FormsArgs,
     /// Texts to leave alone, separated by commas: user, tool, or the name of a tool
     #[arg(long, value_name = "WHO,...", value_delimiter = ',')]
     pub protect: Vec<String>,
@@ -54,6 +57,9 @@ pub struct ServeArgs {
     /// Put one line above a request's first compressed text that tells the model how to read it
     #[arg(long)]
     pub legend: bool,
+    /// Share of conversations whose requests pass as they came; the answer says so in x-lacon-arm
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub holdout: f64,
     /// Mark what a provider's prompt cache should keep; never beside marks of the client
     #[arg(long, value_enum, ignore_case = true, default_value_t = CacheMarks::Off)]
     pub cache_marks: CacheMarks,

@@ -59,11 +59,16 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
             Ok(found.map(|store| Box::new(store) as Box<dyn Store + Send>))
         }));
     }
-    options.passes = pass_set(args.disable.as_deref(), args.enable.as_deref())?;
+    options.passes =
+        super::eval::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
     options.cache_marks = args.cache_marks == CacheMarks::Auto;
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);
     options.legend = args.legend;
+    if !(0.0..=1.0).contains(&args.holdout) {
+        return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
+    }
+    options.holdout = (args.holdout * 1000.0).round() as u16;
     if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
         return Err(Failure::input("--token is empty\nhint: choose a word that is hard to guess"));
     }
@@ -158,6 +163,8 @@ impl Receipts {
             "status": served.status,
             "overhead_us": u64::try_from(served.overhead.as_micros()).unwrap_or(u64::MAX),
             "unchanged": served.unchanged,
+            "arm": served.arm.map(lacon_proxy::Arm::as_str),
+            "outcome": served.outcome,
         });
         if let Some(figures) = &served.figures {
             line["tokens_before"] = json!(figures.tokens_before);

@@ -3,6 +3,7 @@
 mod analyze;
 mod compare;
 mod packed;
+mod pull;
 mod what_if;
 
 use std::{
@@ -23,21 +24,33 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         TraceCommand::Analyze(args) => analyze::run(args),
         TraceCommand::Compare(args) => compare::run(args),
         TraceCommand::WhatIf(args) => what_if::run(args),
+        TraceCommand::Pull(args) => pull::run(args),
     }
 }
 
 /// More files of a folder are not read.
 const MOST_FILES: usize = 10_000;
 
-/// All traces of a file, unpacked where it is packed; of a run's folder its `trace.jsonl`.
+/// All traces of a file; of a run's folder its `trace.jsonl`, or its journal while there is none.
 pub fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
-    let path: PathBuf = if path.is_dir() { path.join("trace.jsonl") } else { path.to_owned() };
+    let in_folder = || ["trace.jsonl", "journal.jsonl"].map(|name| path.join(name));
+    match path.is_dir() {
+        true => in_folder()
+            .iter()
+            .find(|file| file.exists())
+            .map_or_else(|| read_file(&in_folder()[0]), |file| read_file(file)),
+        false => read_file(path),
+    }
+}
+
+/// All traces of a file, unpacked where it is packed.
+pub fn read_file(path: &Path) -> Result<Vec<Trace>, Failure> {
     let (name, bytes) = if path == Path::new("-") {
         let mut bytes = Vec::new();
         let read = std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes);
         ("standard input".to_owned(), read.map(|_| bytes))
     } else {
-        (path.display().to_string(), std::fs::read(&path))
+        (path.display().to_string(), std::fs::read(path))
     };
     let bytes = bytes.map_err(|e| Failure::input(format!("{name}: cannot be read: {e}")))?;
     let bytes = packed::unpacked(bytes).map_err(|e| Failure::input(format!("{name}: {e}")))?;
@@ -46,7 +59,7 @@ pub fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
 
 /// The files that an argument names: itself, or all files of a folder that is no run's.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if !path.is_dir() || path.join("trace.jsonl").exists() {
+    if !path.is_dir() || ["trace.jsonl", "journal.jsonl"].iter().any(|name| path.join(name).exists()) {
         return Ok(vec![path.to_owned()]);
     }
     let mut found = Vec::new();

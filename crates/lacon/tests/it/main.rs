@@ -8,11 +8,15 @@ mod cast;
 mod config;
 mod count;
 mod doctor;
+mod eval;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_tools;
 mod models;
 mod prompt;
+mod pull;
 mod readme;
 mod report;
 mod resume;

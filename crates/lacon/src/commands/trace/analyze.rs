@@ -1,6 +1,9 @@
 //! `lacon trace analyze`.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use lacon_monitor::{
     analyze::{Analysis, analyze, groups},
@@ -32,6 +35,9 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
     let mut files = Vec::new();
     for path in &args.files {
         files.extend(super::files(path)?);
+    }
+    if let Some(page) = &args.html {
+        return html(page, &files);
     }
     let (mut found, mut unread): (Vec<Analysis>, Vec<Unread>) = (Vec::new(), Vec::new());
     for file in &files {
@@ -84,4 +90,20 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
     }
     let failed = args.gate && found.iter().any(|a| a.content.verdict == Some(false));
     Ok(if failed { ExitCode::from(failure::GATE) } else { ExitCode::SUCCESS })
+}
+
+/// Writes the page of one trace; of several in a file the longest.
+fn html(page: &Path, files: &[PathBuf]) -> Result<ExitCode, Failure> {
+    let [file] = files else {
+        return Err(Failure::input(format!(
+            "--html writes one page, and {} files were given\nhint: lacon ui DIR shows many",
+            files.len()
+        )));
+    };
+    let found = traces(file)?;
+    let longest = found.iter().max_by(|a, b| a.wall_s.total_cmp(&b.wall_s));
+    let trace = longest.ok_or_else(|| Failure::input(format!("{}: holds no trace", file.display())))?;
+    lacon_files::write(page, lacon_ui::page(trace).as_bytes(), [file.as_path()], lacon_files::Flush::Later)?;
+    text::note(&format!("{} shows {}", page.display(), trace.title()));
+    Ok(ExitCode::SUCCESS)
 }

@@ -18,7 +18,14 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
         // A file whose name holds a comma is taken as it is.
         let parts: Vec<&str> = if Path::new(list).exists() { vec![list] } else { list.split(',').collect() };
         for file in parts.into_iter().map(Path::new).chain(more.iter().map(std::path::PathBuf::as_path)) {
-            found.extend(traces(file)?);
+            let files = super::files(file)?;
+            for one in &files {
+                match traces(one) {
+                    Ok(traces) => found.extend(traces),
+                    Err(failure) if files.len() == 1 => return Err(failure),
+                    Err(failure) => text::warn(&failure.message),
+                }
+            }
         }
         Ok(found)
     };
