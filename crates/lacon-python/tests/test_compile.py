@@ -250,7 +250,7 @@ def run(writer, graph, options, mode, saver):
         try:
             state = graph.get_state(config)
         except InvalidUpdateError as caught:
-            return [*seen, str(caught)[:60]]
+            return [*seen, f"{type(caught).__name__}: {str(caught)[:60]}"]
         if error is None and not state.next:
             break
         answers = {one.id: f"yes {one.value}" for task in state.tasks for one in task.interrupts}
