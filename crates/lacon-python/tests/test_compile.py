@@ -18,7 +18,7 @@ pytest.importorskip("langgraph", reason="langgraph is not installed")
 
 from langgraph.channels import EphemeralValue
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.errors import GraphRecursionError
+from langgraph.errors import GraphRecursionError, InvalidUpdateError
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, Overwrite, RetryPolicy, Send, interrupt
 
@@ -241,11 +241,16 @@ def run(writer, graph, options, mode, saver):
             error = f"{type(caught).__name__}: {str(caught)[:60]}"
         # A failing step stops the others of its step whenever they are: what they streamed is a race in LangGraph itself.
         # Nodes of one step end, and ask, in any order.
+        if mode == "checkpoints":
+            chunks = [(c["values"], sorted(c["next"]), c["metadata"]["step"]) for c in chunks if "values" in c]
         loose = mode == "updates" or any("__interrupt__" in str(chunk) for chunk in chunks)
         seen.append((error, sorted(map(str, chunks)) if loose else chunks) if error is None else error)
         if not saver or (error is not None and "failed" not in error):
             return seen
-        state = graph.get_state(config)
+        try:
+            state = graph.get_state(config)
+        except InvalidUpdateError as caught:
+            return [*seen, f"{type(caught).__name__}: {str(caught)[:60]}"]
         if error is None and not state.next:
             break
         answers = {one.id: f"yes {one.value}" for task in state.tasks for one in task.interrupts}
@@ -279,8 +284,6 @@ def case(seed, early):
     _loops._QUIET = 0.002 if seed % 5 == 0 else 0
     graph = compile(writer.builder, saver, **picks) if early else writer.builder.compile(saver, **picks)
     seen = run(writer, graph, options, mode, saver)
-    if mode == "checkpoints":
-        seen = [(one[0], [(c["values"], c["next"], c["metadata"]["step"]) for c in one[1]]) if isinstance(one, tuple) else one for one in seen]
     # A node that ran early is run again after an error or a question of another one.
     is_quiet = not writer.asked and not picks and all(isinstance(one, (tuple, list)) and one[0] is None for one in seen[:1])
     return seen, sorted(writer.calls) if is_quiet else None, graph.started_early if early else None

@@ -49,6 +49,8 @@ def test_functions_of_all_kinds_are_timed():
     assert rows["async"]["calls"] == 3 and rows["async"]["total_s"] >= 0.03
     assert rows["generator"]["calls"] == rows["async generator"]["calls"] == rows["context"]["errors"] == 1
     assert "sync" in str(rows) and rows.to_dict()["operations"] == rows.rows
+    shown = rows._repr_html_()
+    assert shown.startswith("<table>") and shown.count("<tr>") == len(rows.rows) + 1 and "<td>async generator</td>" in shown
     assert str(lacon.report(clear=True)) and str(lacon.report()) == "the ledger is empty"
     for wrong in (lambda: 3, "", None, 3):
         with pytest.raises(TypeError, match="a name is needed"):

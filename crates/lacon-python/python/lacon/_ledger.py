@@ -193,6 +193,18 @@ class Report:
             lines.append(f"only the last {LIMIT:,} spans are counted")
         return "\n".join(lines)
 
+    def _repr_html_(self) -> str:
+        """The table, as Jupyter shows it."""
+        from html import escape
+
+        heads = ("operation", "calls", "errors", "total s", "median ms", "max ms", "more")
+        lines = ["<table><tr>" + "".join(f"<th>{head}</th>" for head in heads) + "</tr>"]
+        for row in self.rows:
+            more = ", ".join(f"{key} {value:g}" for key, value in row["sums"].items())
+            cells = (row["operation"], row["calls"], row["errors"], f"{row['total_s']:.3f}", f"{row['median_s'] * 1e3:.3f}", f"{row['max_s'] * 1e3:.3f}", more)
+            lines.append("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in cells) + "</tr>")
+        return "\n".join([*lines, "</table>"]) + (f"\n<p>only the last {LIMIT:,} spans are counted</p>" if self.dropped else "")
+
 
 def report(*, clear: bool = False) -> Report:
     """What the process did so far, by operation, the longest total first. Numbers among the attributes are summed.
