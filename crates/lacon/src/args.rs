@@ -255,6 +255,9 @@ pub struct CountArgs {
     /// Count with this encoding [default: o200k_base]; repeatable
     #[arg(long, value_name = "ENCODING")]
     pub encoding: Vec<String>,
+    /// Count with a vocabulary from a file: tokenizer.json with byte-level merges, or GGUF
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "encoding", "request"])]
+    pub tokenizer: Option<PathBuf>,
     /// List each file
     #[arg(long, value_enum, ignore_case = true)]
     pub by: Option<CountBy>,
