@@ -15,6 +15,16 @@ PHOENIX_HOST=127.0.0.1 PHOENIX_PORT="$port" PHOENIX_GRPC_PORT=$((port + 1)) PHOE
 phoenix=$!; trap 'kill $phoenix 2>/dev/null || true' EXIT
 for _ in $(seq 300); do (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break; sleep 0.5; done
 "$lacon" run CRCL --llm sim --out "$work/results" --run-id collector --otlp "http://127.0.0.1:$port" >/dev/null
+pulled() { # The same trace, fetched from Phoenix: its calls and tokens are those that were sent.
+  rm -rf "$work/pulled"
+  "$lacon" trace pull phoenix --url "http://127.0.0.1:$port" --last 1 -o "$work/pulled"
+  "$lacon" trace analyze "$work"/pulled/phoenix-*.json --json >"$work/pulled.json"
+  "$lacon" trace analyze "$work"/results/CRCL/*/collector --json >"$work/sent.json"
+  python3 -c 'import json, sys
+a, b = (json.load(open(f)) for f in sys.argv[1:])
+key = lambda t: (t["summary"]["n_calls"], t["summary"]["n_tool_calls"], t["summary"]["tokens"]["prompt"], t["summary"]["tokens"]["completion"], round(t["wall_s"], 2))
+print("pulled", key(a), "sent", key(b)); sys.exit(key(a) != key(b))' "$work/pulled.json" "$work/sent.json"
+}
 "$work/venv/bin/python" - "$port" "$work"/results/CRCL/*/collector <<'PY'
 import collections, importlib.metadata, json, sys, time, urllib.request
 port, folder = sys.argv[1:]
@@ -36,3 +46,4 @@ print(f"Phoenix {importlib.metadata.version('arize-phoenix')}: {len(kept)} of {l
 lost = [span["name"] for span in kept if span["parent_id"] and span["parent_id"] not in ids]
 sys.exit(len(kept) != len(sent) or got != calls or bool(lost) or kinds["LLM"] != len(run["calls"]) or kinds["TOOL"] != len(run["tools"]))
 PY
+pulled

@@ -1,41 +1,48 @@
-//! What is shipped: the binary of profile `dist` with the licenses and the README in one archive, and its checksum.
+//! What is shipped: the binary of profile `dist` with the licenses and the README in one archive, a wheel for Python that holds the
+//! command too, and their checksums.
 //!
 //! `tar` and the checksum program come with every platform that is built for, Windows included.
 
 use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
 
-use crate::{root, say};
+use crate::{python, root, say};
 
 /// Programs that print a SHA-256 before a file's name; the first one that is installed is used.
 const CHECKSUMS: &[&[&str]] = &[&["sha256sum"], &["shasum", "-a", "256"]];
 
-/// Builds, packs and prints where the archive is.
-pub fn run() -> Result<()> {
-    let metadata = output(root(), "cargo", &["metadata", "--format-version", "1", "--no-deps", "--offline"])?;
-    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata printed no JSON")?;
-    let target = Path::new(metadata["target_directory"].as_str().context("cargo names no target folder")?);
-    let cargo = ["build", "--profile", "dist", "--locked", "--package", "lacon"];
-    let status =
-        Command::new("cargo").args(cargo).current_dir(root()).status().context("cannot start cargo")?;
-    ensure!(status.success(), "cargo {} failed", cargo.join(" "));
+/// Builds, unless a binary is given, packs, and prints where the archives are.
+pub fn run(given: Option<&str>) -> Result<()> {
+    let target = python::target()?;
     let name = format!("lacon-{}-{}", env!("CARGO_PKG_VERSION"), host()?);
     let archives = target.join("dist-archives");
     let folder = archives.join(&name);
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let binary = format!("lacon{}", std::env::consts::EXE_SUFFIX);
-    copy(&target.join("dist").join(&binary), &folder.join(&binary))?;
+    let built = match given {
+        Some(path) => Path::new(path).to_path_buf(),
+        None => {
+            let cargo = ["build", "--profile", "dist", "--locked", "--package", "lacon"];
+            let status = Command::new("cargo").args(cargo).current_dir(root()).status();
+            ensure!(status.context("cannot start cargo")?.success(), "cargo {} failed", cargo.join(" "));
+            target.join("dist").join(&binary)
+        }
+    };
+    copy(&built, &folder.join(&binary))?;
     for file in ["LICENSE-APACHE", "LICENSE-MIT", "README.md", "CHANGELOG.md"] {
         copy(&root().join(file), &folder.join(file))?;
     }
     let archive = format!("{name}.tar.gz");
     output(&archives, "tar", &["-czf", &archive, &name])?;
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
-    let sum = checksum(&archives, &archive)?;
-    fs::write(archives.join(format!("{archive}.sha256")), &sum).context("cannot write the checksum")?;
-    say(&format!("== dist: {}\n   {}", archives.join(&archive).display(), sum.trim()));
+    let mut files = vec![archive];
+    files.extend(python::ship(&built, &archives)?);
+    for file in files {
+        let sum = checksum(&archives, &file)?;
+        fs::write(archives.join(format!("{file}.sha256")), &sum).context("cannot write the checksum")?;
+        say(&format!("== dist: {}\n   {}", archives.join(&file).display(), sum.trim()));
+    }
     Ok(())
 }
 

@@ -12,7 +12,7 @@
 //! | `python` | builds and tests the Python package |
 //! | `supply` | checks licenses and versions of the dependencies |
 //! | `verify` | builds the verification suite and runs it |
-//! | `dist` | builds the archive that is shipped |
+//! | `dist` | builds the archive and the wheel that are shipped |
 
 mod ci;
 mod dist;
@@ -56,9 +56,10 @@ fn run(arguments: &[&str]) -> Result<()> {
         ["shuttle"] => shuttle::run(),
         ["supply"] => supply::run(),
         ["verify", rest @ ..] => verify::run(rest),
-        ["dist"] => dist::run(),
+        ["dist"] => dist::run(None),
+        ["dist", binary] => dist::run(Some(binary)),
         _ => bail!(
-            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | prices | python | supply | verify [FLAGS] | dist"
+            "usage: cargo xtask ci | tidy | fixtures | fuzz [SECONDS [TARGET]] | shuttle | miri | prices | python | supply | verify [FLAGS] | dist [BINARY]"
         ),
     }
 }

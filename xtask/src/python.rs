@@ -4,6 +4,7 @@
 //! either.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output},
     time::Instant,
@@ -20,52 +21,106 @@ const ADAPTED: (&[&str], &str) = (
     &["langgraph>=1", "langchain>=1", "langchain-core>=1", "openai>=2", "mypy>=1.15"],
     "langgraph, langchain, langchain_core, openai, mypy",
 );
+const INSTALL: [&str; 8] = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
 /// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.
 const BOUNDED: &str = "import subprocess, sys\n\
     try: sys.exit(subprocess.run(sys.argv[2:], timeout=float(sys.argv[1])).returncode)\n\
     except subprocess.TimeoutExpired: sys.exit('took longer than ' + sys.argv[1] + ' s')";
 
-/// Builds the wheel (development profile; the counting and compressing crates are optimized there too), installs and tests it.
-pub fn run() -> Result<()> {
-    let began = Instant::now();
+/// The Python of an environment below a folder that has maturin and pytest; None, with a message, where that cannot be had.
+fn environment(folder: &Path) -> Result<Option<String>> {
     let Some(python) = interpreter() else {
         say("== python: skipped, there is no Python 3.10 or later with venv here");
-        return Ok(());
+        return Ok(None);
     };
-    let folder = target()?.join("python");
-    let tools = folder.join("venv").join(if cfg!(windows) { "Scripts" } else { "bin" });
-    let inside = tools.join("python");
+    let inside = made(&python, &folder.join("venv"))?;
+    if !bounded(&inside, "60", &[&inside, "-c", "import maturin, pytest"])?.status.success() {
+        let wanted = [&[&*inside], &INSTALL[..], &["maturin>=1.16,<2", "pytest>=8"]].concat();
+        let installed = bounded(&inside, "300", &wanted)?;
+        if !installed.status.success() {
+            say(&format!("== python: skipped, maturin and pytest cannot be had: {}", last_line(&installed)));
+            return Ok(None);
+        }
+    }
+    Ok(Some(inside))
+}
+
+/// Makes an environment, unless it is there, and names its Python.
+fn made(python: &str, venv: &Path) -> Result<String> {
+    let inside = venv.join(if cfg!(windows) { "Scripts" } else { "bin" }).join("python");
     if !inside.exists() {
-        let made = bounded(&python, "120", &[&python, "-m", "venv", &text(&folder.join("venv"))])?;
+        let made = bounded(python, "120", &[python, "-m", "venv", &text(venv)])?;
         if !made.status.success() {
             bail!("no environment could be made: {}", last_line(&made));
         }
     }
-    let inside = text(&inside);
-    if !bounded(&inside, "60", &[&inside, "-c", "import maturin, pytest"])?.status.success() {
-        let wanted = [
-            &*inside,
-            "-m",
-            "pip",
-            "install",
-            "--quiet",
-            "--timeout",
-            "15",
-            "--retries",
-            "1",
-            "maturin>=1.16,<2",
-            "pytest>=8",
-        ];
-        let installed = bounded(&inside, "300", &wanted)?;
-        if !installed.status.success() {
-            say(&format!("== python: skipped, maturin and pytest cannot be had: {}", last_line(&installed)));
-            return Ok(());
-        }
+    Ok(text(&inside))
+}
+
+/// Builds the wheel that is shipped, which holds the module and the command, into a folder. Both are run in an environment that has
+/// nothing else. Returns the names of the files; none, with a message, where there is no Python or no maturin.
+pub fn ship(binary: &Path, into: &Path) -> Result<Vec<String>> {
+    let folder = target()?.join("python");
+    let Some(inside) = environment(&folder)? else { return Ok(Vec::new()) };
+    let package = root().join("crates/lacon-python");
+    let place = package.join("python/lacon/bin");
+    fs::create_dir_all(&place).with_context(|| format!("cannot make {}", place.display()))?;
+    let name = format!("lacon{}", std::env::consts::EXE_SUFFIX);
+    fs::copy(binary, place.join(&name)).with_context(|| format!("cannot copy {}", binary.display()))?;
+    let out = folder.join("shipped");
+    let _ = fs::remove_dir_all(&out);
+    let manifest = text(&package.join("Cargo.toml"));
+    say("== dist: maturin build");
+    let build =
+        ["-m", "maturin", "build", "--quiet", "--locked", "--release", "--out", &text(&out), "-m", &manifest];
+    let wheel = show(&inside, "3600", &[&[&*inside], &build[..]].concat(), &folder);
+    // A build of the module alone holds no command.
+    let _ = fs::remove_dir_all(&place);
+    wheel?;
+    let clean = folder.join("clean");
+    let _ = fs::remove_dir_all(&clean);
+    let python = made(&inside, &clean)?;
+    let install = [
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-index",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        "--find-links",
+        &text(&out),
+        "lacon",
+    ];
+    show(&python, "120", &[&[&*python], &install[..]].concat(), &folder)?;
+    let script = text(&Path::new(&python).with_file_name(format!("lacon{}", std::env::consts::EXE_SUFFIX)));
+    let module = "import lacon; assert lacon.count('hello') == 1 and lacon.expand(lacon.compress('text').text) == 'text'";
+    for check in [
+        &[&*python, "-I", "-c", module][..],
+        &[&python, "-I", "-m", "lacon", "--version"],
+        &[&script, "--version"],
+    ] {
+        show(&python, "60", check, &folder)?;
     }
+    let mut names = Vec::new();
+    for entry in fs::read_dir(&out)? {
+        let entry = entry?;
+        fs::copy(entry.path(), into.join(entry.file_name())).context("cannot copy a package")?;
+        names.push(entry.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Builds the wheel (development profile; the counting and compressing crates are optimized there too), installs and tests it.
+pub fn run() -> Result<()> {
+    let began = Instant::now();
+    let folder = target()?.join("python");
+    let Some(inside) = environment(&folder)? else { return Ok(()) };
     // Tests of the adapters skip where these are missing; with them they run.
     if !bounded(&inside, "60", &[&inside, "-c", &format!("import {}", ADAPTED.1)])?.status.success() {
-        let quiet = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
-        let installed = bounded(&inside, "600", &[&[&*inside], &quiet[..], ADAPTED.0].concat())?;
+        let installed = bounded(&inside, "600", &[&[&*inside], &INSTALL[..], ADAPTED.0].concat())?;
         if !installed.status.success() {
             let why = last_line(&installed);
             say(&format!(
@@ -75,7 +130,7 @@ pub fn run() -> Result<()> {
     }
     let package = text(&root().join("crates/lacon-python"));
     let wheels = text(&folder.join("wheels"));
-    let _ = std::fs::remove_dir_all(&wheels);
+    let _ = fs::remove_dir_all(&wheels);
     let manifest = format!("{package}/Cargo.toml");
     for check in [
         &["fmt", "--check", "--manifest-path", &*manifest][..],

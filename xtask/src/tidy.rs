@@ -123,7 +123,8 @@ fn source(file: &str, text: &str, faults: &mut Vec<String>) {
             faults.push(format!("{at}: a path of one machine"));
         }
     }
-    if file.starts_with("crates/lacon-agents/") {
+    let generic = ["agents", "tokens", "graph", "proxy", "files", "models"];
+    if generic.iter().any(|name| file.starts_with(&format!("crates/lacon-{name}/src/"))) {
         application_words(file, text, faults);
     }
     let is_source = file.ends_with(".rs") && !file.contains("/tests/") && !file.starts_with("benchmarks/");

@@ -202,6 +202,15 @@ impl Checker<'_> {
             let problem = format!("result {:?} is no agent", team.result);
             self.unknown("team.result", problem, &team.result, team.agents.iter().map(|a| a.name.as_str()));
         }
+        for (i, name) in team.attach.iter().enumerate() {
+            let path = format!("team.attach.{i}");
+            if team.agent(name).is_none() {
+                let problem = format!("attach: {name:?} is no agent");
+                self.unknown(path, problem, name, team.agents.iter().map(|a| a.name.as_str()));
+            } else if crate::record::result_agent(team).is_some_and(|agent| agent.name == *name) {
+                self.fault(path, format!("attach: {name:?} writes the result itself"), "name whom it reads");
+            }
+        }
         for (class, model) in &team.models {
             if model.trim().is_empty() {
                 self.fault(

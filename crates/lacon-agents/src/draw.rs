@@ -1,6 +1,8 @@
-//! A team as a picture: text for the terminal, Mermaid, DOT.
+//! A team as a picture: text for the terminal, Mermaid, DOT, SVG.
 
 use std::fmt::Write;
+
+use lacon_monitor::html::escape;
 
 use crate::{
     stages::{Kind, Stages},
@@ -112,5 +114,79 @@ pub fn dot(team: &Team) -> String {
         let _ = writeln!(out, "  {from:?} -> {to:?}{label};");
     }
     out.push_str("}\n");
+    out
+}
+
+/// Sizes of the SVG: a box, and the distance of boxes.
+const BOX: (usize, usize) = (170, 44);
+const STEP: (usize, usize) = (240, 66);
+const MARGIN: usize = 20;
+/// Most characters of a label.
+const LABEL: usize = 24;
+
+/// SVG, one column a step: what stands in one column may run at once. Light and dark.
+pub fn svg(team: &Team, stages: &Stages) -> String {
+    let mut places: Vec<(usize, usize)> = vec![(0, 0); team.agents.len()];
+    let mut heights: Vec<usize> = Vec::new();
+    for stage in &stages.list {
+        heights.resize(heights.len().max(stage.level + 1), 0);
+        for member in &stage.members {
+            places[*member] = (MARGIN + stage.level * STEP.0, MARGIN + heights[stage.level] * STEP.1);
+            heights[stage.level] += 1;
+        }
+    }
+    let width = 2 * MARGIN + heights.len().saturating_sub(1) * STEP.0 + BOX.0;
+    let height = 2 * MARGIN + heights.iter().max().map_or(0, |most| (most - 1) * STEP.1) + BOX.1;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{}\">\n\
+         <style>rect{{fill:#fff;stroke:#5d646d}}text{{font:12px system-ui,\"DejaVu Sans\",sans-serif;fill:#1c1e21}}.s{{fill:#5d646d;font-size:10px}}path{{fill:none;stroke:#9aa2ab}}\
+         @media(prefers-color-scheme:dark){{rect{{fill:#1b1e24;stroke:#9aa3ae}}text{{fill:#e8eaed}}.s{{fill:#9aa3ae}}}}</style>\n\
+         <defs><marker id=\"e\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8\"/></marker></defs>\n",
+        escape(&team.name)
+    );
+    let position = |name: &str| team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    for (from, to, label) in edges(team) {
+        let ((x1, y1), (x2, y2)) = (places[position(&from)], places[position(&to)]);
+        let middle = BOX.1 / 2;
+        // Within a column the line goes around, else from side to side.
+        let line = if x1 == x2 {
+            let side = x1 + BOX.0;
+            format!("M{side} {0}C{2} {0} {2} {1} {side} {1}", y1 + middle, y2 + middle, side + 40)
+        } else {
+            let (a, b) = (x1 + BOX.0, x2);
+            let half = a.midpoint(b);
+            format!("M{a} {0}C{half} {0} {half} {1} {b} {1}", y1 + middle, y2 + middle)
+        };
+        let title = format!("{from} to {to}{}{label}", if label.is_empty() { "" } else { ": " });
+        let _ = writeln!(
+            out,
+            "<path d=\"{line}\" marker-end=\"url(#e)\"><title>{}</title></path>",
+            escape(&title)
+        );
+    }
+    for (agent, (x, y)) in team.agents.iter().zip(places) {
+        let short = |text: &str| {
+            let kept: String = text.chars().take(LABEL).collect();
+            escape(&if kept.len() < text.len() { format!("{kept}…") } else { kept })
+        };
+        let what = match (agent.each.is_empty(), &agent.when) {
+            (false, _) => format!("each of {}", agent.each),
+            (true, Some(when)) => format!("when {}", when.says.join(" or ")),
+            (true, None) => team.model(agent).to_owned(),
+        };
+        let _ = writeln!(
+            out,
+            "<g><title>{}</title><rect x=\"{x}\" y=\"{y}\" width=\"{}\" height=\"{}\" rx=\"6\"/><text x=\"{tx}\" y=\"{}\">{}</text><text class=\"s\" x=\"{tx}\" y=\"{}\">{}</text></g>",
+            escape(&line(agent)),
+            BOX.0,
+            BOX.1,
+            y + 19,
+            short(&agent.name),
+            y + 34,
+            short(&what),
+            tx = x + 10,
+        );
+    }
+    out.push_str("</svg>\n");
     out
 }

@@ -30,6 +30,7 @@ struct Head {
     about: String,
     inputs: BTreeMap<String, Input>,
     result: String,
+    attach: Vec<String>,
     models: BTreeMap<String, String>,
     decision: Option<Decision>,
 }
@@ -37,7 +38,7 @@ struct Head {
 /// The keys of each table; `*` stands for a name that the user chooses.
 const KEYS: &[(&str, &[&str])] = &[
     ("", &["team", "agent", "tool", "group", "loop", "profile"]),
-    ("team", &["name", "about", "inputs", "result", "models", "decision"]),
+    ("team", &["name", "about", "inputs", "result", "attach", "models", "decision"]),
     ("team.inputs.*", &["kind", "default", "about"]),
     ("team.decision", &["agent", "values"]),
     (
@@ -54,6 +55,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "prefetch",
             "tool_rounds",
             "words",
+            "strict",
             "sections",
             "output",
             "when",
@@ -79,7 +81,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "approve",
         ],
     ),
-    ("tool.*.mcp", &["command", "tool"]),
+    ("tool.*.mcp", &["command", "url", "tool", "env"]),
     ("group.*", &["agents", "at", "rounds", "until"]),
     ("group.*.until", &["agent", "says"]),
     ("loop.*", &["agents", "at", "rounds", "until"]),
@@ -130,12 +132,13 @@ pub fn parse(name: &str, text: &str) -> Result<Team, Faults> {
 }
 
 fn team_of(file: File) -> Team {
-    let Head { name, about, inputs, result, models, decision } = file.team;
+    let Head { name, about, inputs, result, attach, models, decision } = file.team;
     Team {
         name,
         about,
         inputs,
         result,
+        attach,
         models,
         decision,
         agents: file.agent,

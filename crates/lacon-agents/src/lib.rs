@@ -31,6 +31,7 @@
 //! ```
 
 pub mod answer;
+mod attach;
 pub mod check;
 pub mod choice;
 pub mod digest;
@@ -38,10 +39,12 @@ pub mod draw;
 mod fan;
 pub mod file;
 pub mod inputs;
+mod merged;
 pub mod optimization;
 pub mod plan;
 pub mod prompt;
 pub mod record;
+pub mod report;
 mod rounds;
 pub mod run;
 pub mod shipped;

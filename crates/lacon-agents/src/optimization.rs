@@ -23,11 +23,13 @@ pub enum Optimization {
     SchemaOnce,
     /// Equal tool calls of one run are made once.
     ToolCache,
+    /// One call answers for agents that read the same with the same model.
+    Merged,
 }
 
 impl Optimization {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Prefetch,
         Self::NoBarrier,
         Self::WordLimits,
@@ -36,6 +38,7 @@ impl Optimization {
         Self::Lossless,
         Self::SchemaOnce,
         Self::ToolCache,
+        Self::Merged,
     ];
 
     /// Its name in files and flags.
@@ -49,6 +52,7 @@ impl Optimization {
             Self::Lossless => "lossless",
             Self::SchemaOnce => "schema_once",
             Self::ToolCache => "tool_cache",
+            Self::Merged => "merged",
         }
     }
 
@@ -63,7 +67,13 @@ impl Optimization {
             Self::Lossless => "writes tool answers and JSON in fewer tokens, without loss",
             Self::SchemaOnce => "sends the schema of an answer once",
             Self::ToolCache => "makes equal tool calls of a run once",
+            Self::Merged => "has one call answer for agents that read the same with the same model",
         }
+    }
+
+    /// Whether it is off unless it is asked for: it saves tokens at the price of time, and of independent answers.
+    pub fn on_demand(self) -> bool {
+        self == Self::Merged
     }
 }
 
@@ -99,9 +109,9 @@ impl Default for Optimizations {
 }
 
 impl Optimizations {
-    /// All are on.
+    /// All are on but those on demand.
     pub fn all() -> Self {
-        Self(Optimization::ALL.into())
+        Self(Optimization::ALL.into_iter().filter(|optimization| !optimization.on_demand()).collect())
     }
 
     /// None is on.
@@ -141,7 +151,7 @@ impl Optimizations {
         }
         for name in on {
             match *name {
-                "all" => set.extend(Optimization::ALL),
+                "all" => set.extend(Self::all().0),
                 name => drop(set.insert(name.parse()?)),
             }
         }

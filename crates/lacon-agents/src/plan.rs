@@ -107,7 +107,12 @@ pub fn plan(
     optimizations: &Optimizations,
     encoding: &Encoding,
 ) -> Plan {
-    let estimate = |on: &Optimizations| estimate::Estimate { team, stages, inputs, on, encoding }.whole();
+    let figures: Vec<usize> =
+        team.agents.iter().map(|agent| crate::prompt::room::given(team, inputs, agent).len()).collect();
+    let groups = crate::merged::groups(team, stages);
+    let estimate = |on: &Optimizations| {
+        estimate::Estimate { team, stages, inputs, on, encoding, figures: &figures, groups: &groups }.whole()
+    };
     let (expected, agents) = estimate(optimizations);
     let effect = |optimization: Optimization| {
         let acts_on = acts_on(team, stages, inputs, optimization);
@@ -164,6 +169,7 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
             };
             !agent.prefetch.is_empty() || agent.read().any(json)
         }
+        Optimization::Merged => crate::merged::groups(team, stages).iter().any(|group| group.contains(&i)),
         Optimization::SchemaOnce => matches!(agent.output, Some(crate::team::Output::Json { .. })),
         Optimization::ToolCache => {
             // Equal calls come from equal arguments, which two agents, or two rounds, may have.
@@ -185,6 +191,7 @@ fn notes(team: &Team) -> Vec<String> {
     let heard = |name: &str| {
         let of_rounds = |rounds: &crate::team::Rounds| rounds.agents.iter().any(|member| member == name);
         Some(name) == result
+            || team.attach.iter().any(|attached| attached == name)
             || team.decision.as_ref().is_some_and(|decision| decision.agent == name)
             || team.agents.iter().any(|agent| crate::stages::needs(team, agent).contains(&name))
             || team.loops.values().chain(team.groups.values()).any(of_rounds)

@@ -5,6 +5,7 @@
 //! follows in the order in which the agent names it.
 
 mod material;
+pub(crate) mod room;
 
 use lacon_llm::{Capabilities, Enough, JsonSchema, Message, Request, Reuse};
 pub use material::Material;
@@ -26,8 +27,9 @@ const SEPARATOR: &str = "\n\n";
 /// The message that holds what calls share.
 const SHARED: usize = 1;
 
-/// Tokens that a word of an answer may take.
-const TOKENS_PER_WORD: u32 = 2;
+/// Tokens that a word of an answer may take. Words of code and rows of figures take nearly three; a lower bound would cut
+/// such an answer before its stream is closed at the end of a sentence.
+const TOKENS_PER_WORD: u32 = 3;
 /// Tokens beside the words: headings, signs.
 const FRAME_TOKENS: u32 = 96;
 
@@ -46,7 +48,7 @@ pub(crate) struct Turn<'a> {
 }
 
 /// The instruction of an agent with everything that its answer has to keep.
-pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>) -> String {
+pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, words: u32) -> String {
     let filled = template::fill(&agent.prompt, |name| match name {
         crate::check::ITEM if turn.item.is_some() => turn.item,
         name => context.inputs.text(name),
@@ -74,7 +76,13 @@ pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>) -> S
         lines.push(format!("Write these sections, each under its heading: {}.", agent.sections.join("; ")));
     }
     if agent.words > 0 && context.has(Optimization::WordLimits) {
-        lines.push(format!("Write at most {} words.", agent.words));
+        lines.push(format!("Write at most {words} words."));
+    }
+    let is_result =
+        crate::record::result_agent(&context.team).is_some_and(|result| result.name == agent.name);
+    if is_result && !context.team.attach.is_empty() {
+        let whose = context.team.attach.join(", ");
+        lines.push(format!("What stands under {whose} is put below your answer as it is: do not repeat it."));
     }
     let choices = context.team.choices(&agent.name);
     if !choices.is_empty() {
@@ -91,37 +99,55 @@ pub(crate) fn request(
     tool_texts: &str,
     turn: Turn<'_>,
 ) -> Request {
-    let instruction = instruction(context, agent, turn);
+    let words = room::limit(context, agent, material, tool_texts, turn.item.unwrap_or_default());
+    let instruction = instruction(context, agent, turn, words);
+    let mut request = assembled(context, material, tool_texts, &instruction);
+    limit(context, agent, words, &mut request);
+    settle(&mut request);
+    request
+}
+
+/// What is read and the instruction, in the order that the layout gives them.
+pub(crate) fn assembled(
+    context: &Context,
+    material: &Material,
+    tool_texts: &str,
+    instruction: &str,
+) -> Request {
     let own = join(&[&material.own, tool_texts]);
-    let mut request = if context.has(Optimization::PrefixLayout) {
+    if context.has(Optimization::PrefixLayout) {
         let mut messages = vec![Message::system(RULES)];
         if !material.shared.is_empty() {
             messages.push(Message::user(material.shared.clone()));
         }
-        messages.push(Message::user(join(&[&own, &instruction])));
+        messages.push(Message::user(join(&[&own, instruction])));
         Request { messages, reuse: Reuse::Siblings(material.cuts.clone()), ..Request::default() }
     } else {
         let body = join(&[&material.shared, &own]);
         let messages = if body.is_empty() {
             vec![Message::system(RULES), Message::user(instruction)]
         } else {
-            vec![Message::system(join(&[RULES, &instruction])), Message::user(body)]
+            vec![Message::system(join(&[RULES, instruction])), Message::user(body)]
         };
         Request { messages, ..Request::default() }
-    };
-    limit(context, agent, &mut request);
-    if let Reuse::Siblings(cuts) = request.reuse {
-        request.reuse = match (request.tools.is_empty(), cuts.is_empty()) {
+    }
+}
+
+/// Says what of a request a cache may find again, once its tools are known.
+pub(crate) fn settle(request: &mut Request) {
+    let reuse = std::mem::take(&mut request.reuse);
+    request.reuse = match reuse {
+        Reuse::Siblings(cuts) => match (request.tools.is_empty(), cuts.is_empty()) {
             (false, _) => Reuse::Grows(cuts),
             (true, false) => Reuse::Siblings(cuts),
             (true, true) => Reuse::Alone,
-        };
-    }
-    request
+        },
+        other => other,
+    };
 }
 
 /// Model, effort, schema, tools and the length at which the stream is closed.
-fn limit(context: &Context, agent: &Agent, request: &mut Request) {
+pub(crate) fn limit(context: &Context, agent: &Agent, words: u32, request: &mut Request) {
     request.model = context.model(agent).to_owned();
     request.effort = agent.effort;
     if let Some(Output::Json { json }) = &agent.output {
@@ -131,17 +157,20 @@ fn limit(context: &Context, agent: &Agent, request: &mut Request) {
         request.response_format = schema.map(|schema| JsonSchema { name, schema, strict: false });
     }
     if agent.words > 0 && context.has(Optimization::WordLimits) {
-        let tokens = agent.words.saturating_mul(TOKENS_PER_WORD).saturating_add(FRAME_TOKENS);
+        let tokens = words.saturating_mul(TOKENS_PER_WORD).saturating_add(FRAME_TOKENS);
         request.max_tokens = Some(tokens.saturating_add(reasoning_room(&request.model)));
         // Half a JSON is none, and a list ends by itself.
         if agent.output.is_none() {
             let needs = agent.sections.iter().map(|section| vec![section.clone()]).collect();
-            request.enough = Some(Enough { words: agent.words, needs });
+            request.enough = Some(Enough { words, needs });
         }
     }
     let prefetched = context.has(Optimization::Prefetch);
-    let offered = agent.tools.iter().filter(|name| !prefetched || !agent.prefetch.contains_key(*name));
-    request.tools = offered.filter_map(|name| context.team.tool(name)).map(tools::spec).collect();
+    // In the order of the team, so that agents with the same tools send the same bytes.
+    let offered = context.team.tools.iter().filter(|tool| {
+        agent.tools.contains(&tool.name) && (!prefetched || !agent.prefetch.contains_key(&tool.name))
+    });
+    request.tools = offered.map(tools::spec).collect();
 }
 
 pub(crate) fn join(parts: &[&str]) -> String {

@@ -187,7 +187,8 @@ pub(crate) fn finish(context: &Context, head: Head, folder: Option<&Path>, execu
         status: failure.as_ref().map_or("done", RunError::status).into(),
         failure: failure.as_ref().map(RunError::to_string),
         result: result
-            .and_then(|(agent, text)| Some(Outcome { agent: agent.name.clone(), text: text.ok()? })),
+            .and_then(|(agent, text)| Some(Outcome { agent: agent.name.clone(), text: text.ok()? }))
+            .map(|outcome| crate::attach::under(&context.team, &state, outcome)),
         decision,
         agents: agents(context, &state, &facts.calls),
         wall_s: head.began.elapsed().as_secs_f64(),
@@ -224,7 +225,7 @@ fn no_decision(context: &Context, decided: &Option<Decided>) -> Option<RunError>
 
 fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<AgentRecord> {
     let of = |agent: &Agent| {
-        let calls = calls.iter().filter(|fact| fact.call.role == agent.name);
+        let calls = calls.iter().filter(|fact| billed_to(&fact.call.role) == agent.name);
         let mut record = AgentRecord {
             name: agent.name.clone(),
             model: context.model(agent).to_owned(),
@@ -241,11 +242,17 @@ fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<Agent
     context.team.agents.iter().map(of).collect()
 }
 
+/// Whose row of the ledger has a call: of one that answers for several the first.
+pub(crate) fn billed_to(role: &str) -> &str {
+    role.split(crate::merged::AND).next().unwrap_or(role)
+}
+
 /// One row an optimization.
 fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
     let row = |optimization: Optimization| {
         let rows = facts.savings.iter().filter(|saving| saving.lever == optimization.name());
-        let counted = matches!(optimization, Optimization::Digests | Optimization::Lossless);
+        let counted =
+            matches!(optimization, Optimization::Digests | Optimization::Lossless | Optimization::Merged);
         let tools = |cache: &str| facts.tools.iter().filter(|fact| fact.tool.cache == cache).count() as u64;
         let stopped = || {
             let closed = |fact: &&CallFact| fact.call.finish_reason.as_deref() == Some("word_limit");
@@ -267,12 +274,13 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
     Optimization::ALL.into_iter().map(row).collect()
 }
 
-/// Writes `run.json` whole, and the result beside it.
+/// Writes the result and the complete report, then `run.json` whole.
 fn write(folder: &Path, record: &TeamRecord) -> Result<(), String> {
     let text = serde_json::to_string_pretty(record).map_err(|error| error.to_string())?;
     if let Some(result) = &record.result {
         write_whole(&folder.join("result.md"), &result.text)?;
     }
+    write_whole(&folder.join("complete.md"), &crate::report::markdown(record))?;
     write_whole(&folder.join("run.json"), &text)
 }
 

@@ -207,6 +207,8 @@ pub(crate) struct Context {
     /// What each agent that chooses may choose.
     choices: BTreeMap<String, Vec<String>>,
     approval: Approval,
+    /// Calls that answer for several agents.
+    pub merges: Vec<crate::merged::Merge>,
 }
 
 impl Context {
@@ -317,7 +319,9 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
         ..RunOptions::new(settings.run_id, settings.client, tools, counter)
     });
     let choices = team.agents.iter().map(|agent| (agent.name.clone(), team.choices(&agent.name)));
+    let merges = crate::merged::merges(&team, &stages);
     Ok(Context {
+        merges,
         choices: choices.filter(|(_, choices)| !choices.is_empty()).collect(),
         team,
         stages,

@@ -74,6 +74,9 @@ async fn spoken(
     material: &Material,
     turn: Turn<'_>,
 ) -> Result<Text, Error> {
+    if let Some(text) = crate::merged::part(context, agent, material).await? {
+        return Ok(text);
+    }
     let tool_texts = prefetched(context, agent, turn).await;
     let request = prompt::request(context, agent, material, &tool_texts, turn);
     material.savings.iter().for_each(|(optimization, tokens)| {

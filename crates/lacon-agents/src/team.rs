@@ -22,6 +22,8 @@ pub struct Team {
     pub inputs: BTreeMap<String, Input>,
     /// The agent whose text is the result.
     pub result: String,
+    /// Agents whose texts stand under the result as they are.
+    pub attach: Vec<String>,
     /// Models by class, such as `quick` and `deep`.
     pub models: BTreeMap<String, String>,
     /// Who decides, where somebody does.
@@ -86,8 +88,10 @@ pub struct Agent {
     pub prefetch: BTreeMap<String, BTreeMap<String, String>>,
     /// Rounds of tool calls that it may ask for; 0 means 2.
     pub tool_rounds: u32,
-    /// Its word limit; 0 for none.
+    /// Its word limit; 0 for none. It gives way where figures would be lost.
     pub words: u32,
+    /// Whether the word limit holds even where figures are lost.
+    pub strict: bool,
     /// Headings that its answer must have.
     pub sections: Vec<String>,
     /// The form of its answer, where it is no plain text.
@@ -246,6 +250,9 @@ pub struct Tool {
     pub http: String,
     /// A server that speaks the Model Context Protocol; whoever runs the team has to connect it.
     pub mcp: Option<Mcp>,
+    /// The schema of its arguments, as its server tells it; made from `arguments` when absent. No part of the file.
+    #[serde(skip)]
+    pub schema: Option<Value>,
     /// A folder whose files it reads, and nothing beside it.
     pub folder: String,
     /// Whether the simulator makes up its answers.
@@ -272,14 +279,25 @@ impl Tool {
     }
 }
 
-/// A server that speaks the Model Context Protocol over standard input and output.
+/// A server that speaks the Model Context Protocol: a program over its standard input and output, or a URL.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Mcp {
     /// The program with its arguments.
     pub command: Vec<String>,
+    /// Where a server over streamable HTTP is.
+    pub url: String,
     /// The name of the tool there.
     pub tool: String,
+    /// Names of environment variables that the program is given; other than that it gets a path and a home alone.
+    pub env: Vec<String>,
+}
+
+impl Mcp {
+    /// What is started or called, as a user allows it.
+    pub fn server(&self) -> String {
+        if self.url.is_empty() { self.command.join(" ") } else { self.url.clone() }
+    }
 }
 
 /// A named variation of a team.

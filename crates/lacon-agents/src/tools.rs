@@ -51,6 +51,11 @@ impl Tools {
         self
     }
 
+    /// Whether somebody answers a tool already.
+    pub fn has(&self, name: &str) -> bool {
+        self.own.contains_key(name)
+    }
+
     /// Adds the servers and folders that the team names and nobody answers yet.
     ///
     /// Servers are not connected to before their first call.
@@ -95,7 +100,7 @@ fn server(tool: &Tool, run_id: &str) -> Result<Arc<dyn ToolSource>, String> {
         return Ok(Arc::new(folder::Folder::new(&tool.folder, tool.max_bytes())?));
     }
     Err(if tool.mcp.is_some() {
-        "is a server of the Model Context Protocol, and nothing here starts one\nhint: give its answers by Tools::with_source, or by an HTTP server: --tool NAME=http://…".into()
+        "is a server of the Model Context Protocol, and nothing has connected it\nhint: lacon run --allow-mcp NAME does; in Rust give its answers by Tools::with_source".into()
     } else if tool.simulated {
         "is simulated, and no simulator answers it\nhint: name a server: --tool NAME=http://…, or leave out --llm".into()
     } else {
@@ -105,6 +110,9 @@ fn server(tool: &Tool, run_id: &str) -> Result<Arc<dyn ToolSource>, String> {
 
 /// What a model is told of a tool.
 pub fn spec(tool: &Tool) -> ToolSpec {
+    if let Some(schema) = &tool.schema {
+        return ToolSpec::new(tool.name.clone(), tool.about.clone(), schema.clone());
+    }
     let properties: Map<String, Value> = tool
         .arguments
         .iter()

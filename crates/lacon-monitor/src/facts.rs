@@ -62,7 +62,7 @@ pub fn numbers(text: &str) -> BTreeSet<&str> {
 }
 
 /// All numbers of a text as they are written, whatever they mean.
-fn numerals(text: &str) -> impl Iterator<Item = &str> {
+pub fn numerals(text: &str) -> impl Iterator<Item = &str> {
     let within = |c: char| c.is_ascii_digit() || matches!(c, '.' | ',');
     text.split(move |c| !within(c)).map(|part| part.trim_matches(['.', ','])).filter(|part| !part.is_empty())
 }

@@ -10,16 +10,23 @@ mod waterfall;
 
 use std::fmt::Write as _;
 
+pub use parts::table;
 pub use picture::svg;
+pub use waterfall::duration;
 
-use crate::{analyze::thousands, record::Action, report::RunReport, visible::visible};
+use crate::{
+    analyze::thousands,
+    record::Action,
+    report::{Row, RunReport},
+    visible::visible,
+};
 
 /// What a page may load: nothing. Its own style is in it, with widths of bars on their elements; nothing runs.
 pub const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// A text that is safe between tags and in quoted attributes, with what would act in it made visible.
-pub(crate) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     for c in visible(text).chars() {
         match c {
@@ -34,52 +41,77 @@ pub(crate) fn escape(text: &str) -> String {
     out
 }
 
-/// The page.
-pub fn html(r: &RunReport) -> String {
-    let run = &r.run;
+/// One section of a page; without a body it is left out.
+pub struct Section {
+    /// Where links lead.
+    pub id: &'static str,
+    /// Its name in the navigation.
+    pub short: &'static str,
+    /// Its heading.
+    pub title: &'static str,
+    /// HTML.
+    pub body: String,
+}
+
+/// A whole page of a title, a head that is HTML already, sections, and one line at its end.
+pub fn page(title: &str, version: &str, head: &str, sections: &[Section], foot: &str) -> String {
     let mut page = String::with_capacity(64 << 10);
-    let title = format!("{} {}: run report", escape(&run.ticker), escape(&run.date));
     let _ = write!(
         page,
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n<meta name=\"generator\" content=\"lacon {}\">\n\
-         <link rel=\"icon\" href=\"data:,\">\n<title>{title}</title>\n<style>{}</style>\n</head>\n<body>\n\
-         <a class=\"skip\" href=\"#main\">Skip to the report</a>\n",
-        escape(&run.environment.version),
+         <link rel=\"icon\" href=\"data:,\">\n<title>{}</title>\n<style>{}</style>\n</head>\n<body>\n\
+         <a class=\"skip\" href=\"#main\">Skip to the report</a>\n{head}",
+        escape(version),
+        escape(title),
         style::CSS
     );
-    header(r, &mut page);
-    let sections: [(&str, &str, &str, String); 10] = [
-        ("advice", "Advice", "What to change first", parts::advice(r)),
-        ("waterfall", "Waterfall", "Waterfall", waterfall::section(r)),
-        ("books", "Time", "Where the time went", parts::books(r)),
-        ("tokens", "Tokens", "Token ledger", parts::tokens(r)),
-        ("matrix", "Models", "Agents and models", parts::matrix(r)),
-        ("tools", "Tools", "Tools", parts::tools(r)),
-        ("waste", "Waste", "Waste", parts::waste(r)),
-        ("rewrites", "Rewrites", "Rewritten prompts", parts::rewrites(r)),
-        ("grade", "Grade", "Grade", parts::grade(r)),
-        ("environment", "Environment", "Environment", parts::environment(r)),
-    ];
     page.push_str("<nav aria-label=\"Sections\"><ul>");
-    for (id, short, ..) in sections.iter().filter(|s| !s.3.is_empty()) {
+    for Section { id, short, .. } in sections.iter().filter(|s| !s.body.is_empty()) {
         let _ = write!(page, "<li><a href=\"#{id}\">{short}</a></li>");
     }
     page.push_str("</ul></nav>\n<main id=\"main\">\n");
-    for (id, _, title, body) in sections.iter().filter(|s| !s.3.is_empty()) {
+    for Section { id, title, body, .. } in sections.iter().filter(|s| !s.body.is_empty()) {
         let _ = write!(
             page,
             "<section id=\"{id}\" aria-labelledby=\"{id}-title\"><h2 id=\"{id}-title\">{title}</h2>\n{body}</section>\n"
         );
     }
-    let _ = write!(
-        page,
-        "</main>\n<footer>Made by lacon {} from run.json, trace.jsonl and receipts.jsonl of run <code>{}</code>. This file asks nothing of the network.</footer>\n</body>\n</html>\n",
-        escape(&run.environment.version),
+    let _ = write!(page, "</main>\n<footer>{foot}</footer>\n</body>\n</html>\n");
+    page
+}
+
+/// A waterfall of rows over so many seconds.
+pub fn waterfall(rows: &[Row], wall_s: f64) -> String {
+    waterfall::section(rows, waterfall::wall(rows, wall_s))
+}
+
+/// The page of a run's report.
+pub fn html(r: &RunReport) -> String {
+    let run = &r.run;
+    let mut head = String::new();
+    header(r, &mut head);
+    let section = |id, short, title, body| Section { id, short, title, body };
+    let sections = [
+        section("advice", "Advice", "What to change first", parts::advice(r)),
+        section("waterfall", "Waterfall", "Waterfall", waterfall(&r.rows, run.wall_s)),
+        section("books", "Time", "Where the time went", parts::books(r)),
+        section("tokens", "Tokens", "Token ledger", parts::tokens(r)),
+        section("matrix", "Models", "Agents and models", parts::matrix(r)),
+        section("tools", "Tools", "Tools", parts::tools(r)),
+        section("waste", "Waste", "Waste", parts::waste(r)),
+        section("rewrites", "Rewrites", "Rewritten prompts", parts::rewrites(r)),
+        section("grade", "Grade", "Grade", parts::grade(r)),
+        section("environment", "Environment", "Environment", parts::environment(r)),
+    ];
+    let version = &run.environment.version;
+    let foot = format!(
+        "Made by lacon {} from run.json, trace.jsonl and receipts.jsonl of run <code>{}</code>. This file asks nothing of the network.",
+        escape(version),
         escape(&run.run_id)
     );
-    page
+    page(&format!("{} {}: run report", run.ticker, run.date), version, &head, &sections, &foot)
 }
 
 fn header(r: &RunReport, page: &mut String) {

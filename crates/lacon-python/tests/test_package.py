@@ -68,6 +68,14 @@ def test_the_types_hold_where_mypy_is_installed():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_package_itself_is_typed_strictly():
+    pytest.importorskip("mypy")
+    pytest.importorskip("langgraph")
+    pytest.importorskip("langchain")
+    done = subprocess.run([sys.executable, "-m", "mypy", "--strict", "--no-incremental", str(PACKAGE)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_importing_opens_no_socket_starts_no_thread_and_loads_no_vocabulary():
     script = """
 import sys, threading

@@ -193,6 +193,9 @@ def test_awaitables_give_the_same():
         )
         assert counted == len(ids) == batch[0] == lacon.count(text)
         assert await lacon.encode_async("short") == lacon.encode("short")
+        for call in (lacon.count_async, lacon.encode_async):
+            with pytest.raises(TypeError):
+                await call(3)
 
     asyncio.run(main())
 

@@ -278,6 +278,13 @@ pub const SETTINGS: &[Setting] = &[
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "optimizations to switch off, or all"),
     setting("run.enable", Kind::List, "", "LACON_RUN_ENABLE", "optimizations to switch on"),
     setting(
+        "run.allow_mcp",
+        Kind::List,
+        "",
+        "LACON_RUN_ALLOW_MCP",
+        "MCP servers that tools of teams may use: whole command lines or URLs",
+    ),
+    setting(
         "memory.embeddings_url",
         Kind::Text,
         "",

@@ -42,24 +42,31 @@ fn text_of(messages: &[Message]) -> String {
     read.map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n")
 }
 
+/// Titles of roles, with their names.
+const NAMES: [(&str, &str); 14] = [
+    ("market analyst", "market"),
+    ("social media analyst", "social"),
+    ("news analyst", "news"),
+    ("fundamentals analyst", "fundamentals"),
+    ("bull researcher", "bull"),
+    ("bear researcher", "bear"),
+    ("debate judge", "judge"),
+    ("research manager", "plan"),
+    ("aggressive risk analyst", "risky"),
+    ("conservative risk analyst", "safe"),
+    ("neutral risk analyst", "neutral"),
+    ("risk manager", "risk_manager"),
+    ("portfolio manager", "risk_manager"),
+    ("trader", "trader"),
+];
+
+/// Whether an instruction addresses one of the roles.
+pub fn is_addressed(messages: &[Message]) -> bool {
+    wish::role_named(messages).is_some_and(|named| NAMES.iter().any(|(title, _)| *title == named))
+}
+
 /// Who answers: the role of the request, or where it has none the one that the instruction names.
 fn name_of(role: &str, messages: &[Message]) -> String {
-    const NAMES: [(&str, &str); 14] = [
-        ("market analyst", "market"),
-        ("social media analyst", "social"),
-        ("news analyst", "news"),
-        ("fundamentals analyst", "fundamentals"),
-        ("bull researcher", "bull"),
-        ("bear researcher", "bear"),
-        ("debate judge", "judge"),
-        ("research manager", "plan"),
-        ("aggressive risk analyst", "risky"),
-        ("conservative risk analyst", "safe"),
-        ("neutral risk analyst", "neutral"),
-        ("risk manager", "risk_manager"),
-        ("portfolio manager", "risk_manager"),
-        ("trader", "trader"),
-    ];
     let known = role == "signal" || NAMES.iter().any(|(_, name)| *name == role);
     let named = || {
         let named = wish::role_named(messages)?;

@@ -168,6 +168,8 @@ impl SimClient {
         let began = Instant::now();
         on_event(StreamEvent::Sent { attempt: 1 });
         let tags = &request.tags;
+        // A prompt of somebody else than the trading graph names none of its roles.
+        let generic = self.generic || tags.role.is_empty() && !analyst::is_addressed(&request.messages);
         let follow_up = request
             .messages
             .iter()
@@ -185,11 +187,8 @@ impl SimClient {
         let key = format!("{}/{}/{follow_up}/{n}", tags.ticker, tags.role);
         let wants_tools = !request.tools.is_empty() && request.tool_choice != ToolChoice::None && !follow_up;
         let (text, tool_calls) = if wants_tools {
-            (
-                String::new(),
-                if self.generic { generic_calls(request, &key) } else { calls_for(request, &key) },
-            )
-        } else if self.generic {
+            (String::new(), if generic { generic_calls(request, &key) } else { calls_for(request, &key) })
+        } else if generic {
             (generic::write(request), Vec::new())
         } else {
             let text = match &request.response_format {
@@ -220,7 +219,7 @@ impl SimClient {
             completion = limit;
             finish = Finish::Length;
         }
-        let quick = if self.generic {
+        let quick = if generic {
             ["mini", "nano", "flash", "haiku", "small", "lite"]
                 .iter()
                 .any(|word| request.model.contains(word))

@@ -37,6 +37,12 @@ pub fn write(request: &Request) -> String {
     if let Some(form) = &request.response_format {
         return fields::fill(&form.schema, &format!("{material}\n{}", wish.instruction)).to_string();
     }
+    let parts = parts(&wish.instruction);
+    if !parts.is_empty() {
+        let written =
+            parts.iter().map(|(line, own)| format!("{line}\n{}", prose(&wish_of(own.clone()), &material)));
+        return written.collect::<Vec<_>>().join("\n\n");
+    }
     let choice = wish
         .choice
         .as_ref()
@@ -76,7 +82,28 @@ fn wish(messages: &[Message]) -> Wish {
     if let Some((_, line)) = last.rsplit_once(ALONE) {
         return Wish { choice: choice(line), line_alone: true, ..Wish::default() };
     }
-    let instruction = instruction(messages);
+    wish_of(instruction(messages))
+}
+
+/// The lines that begin the parts of an answer, with the instruction of each; nothing where one answer is wanted.
+fn parts(instruction: &str) -> Vec<(String, String)> {
+    let mut parts: Vec<(String, String)> = Vec::new();
+    if !instruction.starts_with("You are several agents: ") {
+        return parts;
+    }
+    for line in instruction.lines() {
+        if line.starts_with("# ") && line.ends_with(']') {
+            let name = line[2..].split(' ').next().unwrap_or_default();
+            parts.push((line.to_owned(), format!("You are {name}.")));
+        } else if let Some((_, own)) = parts.last_mut() {
+            own.push('\n');
+            own.push_str(line);
+        }
+    }
+    parts
+}
+
+fn wish_of(instruction: String) -> Wish {
     let mut wish = Wish {
         max_words: number(&instruction, "word"),
         max_lines: number(&instruction, "line"),
@@ -176,7 +203,27 @@ fn list(instruction: &str, most: usize) -> String {
 fn material(messages: &[Message], instruction: &str) -> String {
     let read = messages.iter().filter(|m| matches!(m.role, Role::User | Role::Tool));
     let texts: Vec<String> = read.map(|m| m.content.replace(instruction, "")).collect();
-    texts.join("\n")
+    let text = texts.join("\n");
+    match instruction.split_once("What stands under ").and_then(|(_, rest)| rest.split_once(" is put below"))
+    {
+        Some((names, _)) => without(&text, &names.split(", ").collect::<Vec<_>>()),
+        None => text,
+    }
+}
+
+/// A text without what stands under these headings: what an answer must not repeat.
+fn without(text: &str, headings: &[&str]) -> String {
+    let mut kept = Vec::new();
+    let mut dropped = false;
+    for line in text.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            dropped = headings.contains(&heading.trim());
+        }
+        if !dropped {
+            kept.push(line);
+        }
+    }
+    kept.join("\n")
 }
 
 /// Sentences of the material, those with figures first, each once.

@@ -10,6 +10,8 @@ pub const INPUT: u8 = 2;
 pub const UPSTREAM: u8 = 3;
 /// Authentication.
 pub const AUTH: u8 = 4;
+/// Waits for a person's leave; the run can be gone on with.
+pub const APPROVAL: u8 = 5;
 /// Stopped by the user.
 pub const INTERRUPTED: u8 = 130;
 

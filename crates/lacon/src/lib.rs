@@ -2,7 +2,7 @@
 //! A library, so that the verification suite runs the same code without building it again.
 //!
 //! Exit codes: 0 done, 1 ran but a gate said no, 2 usage, configuration or input, 3 upstream or network,
-//! 4 authentication, 101 a bug, 130 interrupted.
+//! 4 authentication, 5 waits for a person, 101 a bug, 130 interrupted.
 
 pub mod args;
 pub mod commands;
@@ -11,6 +11,8 @@ pub mod failure;
 mod live;
 mod lock;
 mod logging;
+#[cfg_attr(not(feature = "mcp"), path = "mcp_tools/without.rs")]
+mod mcp_tools;
 mod otlp;
 mod signals;
 pub mod text;

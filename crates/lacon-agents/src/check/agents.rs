@@ -182,7 +182,10 @@ impl Checker<'_> {
                 let what = format!("prefetch of agent {:?}, {name}.{argument}", agent.name);
                 let path = format!("{path}.{argument}");
                 self.template(&path, &what, value, !agent.each.is_empty());
-                if let Some(tool) = team.tool(name).filter(|tool| !tool.arguments.contains_key(argument)) {
+                // Arguments that the file leaves out are those that the tool's server tells.
+                let declares = |tool: &&crate::team::Tool| tool.mcp.is_none() || !tool.arguments.is_empty();
+                let tool = team.tool(name).filter(declares);
+                if let Some(tool) = tool.filter(|tool| !tool.arguments.contains_key(argument)) {
                     let problem = format!("{what}: the tool has no such argument");
                     self.unknown(&path, problem, argument, tool.arguments.keys().map(String::as_str));
                 }

@@ -48,9 +48,15 @@ impl Checker<'_> {
             let problem = format!("tool {name:?}: {:?} is no URL", tool.http);
             self.fault(format!("{path}.http"), problem, "write it as http://HOST:PORT/PATH");
         }
-        if tool.mcp.as_ref().is_some_and(|mcp| mcp.command.is_empty() || mcp.tool.is_empty()) {
-            let problem = format!("tool {name:?}: mcp needs a command and a tool");
-            self.fault(format!("{path}.mcp"), problem, "mcp = { command = [\"PROGRAM\"], tool = \"NAME\" }");
+        let Some(mcp) = &tool.mcp else { return };
+        if mcp.tool.is_empty() || mcp.command.is_empty() == mcp.url.is_empty() {
+            let problem = format!("tool {name:?}: mcp needs a tool, and a command or a URL");
+            let hint = "mcp = { command = [\"PROGRAM\"], tool = \"NAME\" }, or url = \"http://…\"";
+            self.fault(format!("{path}.mcp"), problem, hint);
+        }
+        if !mcp.url.is_empty() && !["http://", "https://"].iter().any(|p| mcp.url.starts_with(p)) {
+            let problem = format!("tool {name:?}: {:?} is no URL", mcp.url);
+            self.fault(format!("{path}.mcp.url"), problem, "write it as http://HOST:PORT/PATH");
         }
     }
 

@@ -8,7 +8,7 @@ use lacon_tokens::Encoding;
 use super::{AgentPlan, Expected};
 use crate::{
     Inputs, Optimization, Optimizations, answer,
-    prompt::RULES,
+    prompt::{RULES, room},
     stages::{Kind, Stage, Stages},
     team::{Agent, Output, Read, Speaking, Team},
     template::{self, Part},
@@ -45,6 +45,10 @@ pub(super) struct Estimate<'e> {
     pub inputs: &'e Inputs,
     pub on: &'e Optimizations,
     pub encoding: &'e Encoding,
+    /// Figures of inputs that each agent hands on.
+    pub figures: &'e [usize],
+    /// Agents that one call may answer for.
+    pub groups: &'e [Vec<usize>],
 }
 
 /// What one agent takes.
@@ -166,7 +170,10 @@ impl Estimate<'_> {
             }
             Some(Output::Json { .. }) => JSON_TOKENS,
             None if agent.words > 0 && self.on.has(Optimization::WordLimits) => {
-                f64::from(agent.words).min(FREE_WORDS) * TOKENS_PER_WORD
+                let figures =
+                    self.team.agents.iter().zip(self.figures).find(|(other, _)| other.name == agent.name);
+                let words = room::words(agent, figures.map_or(0, |(_, figures)| *figures));
+                f64::from(words).min(FREE_WORDS) * TOKENS_PER_WORD
             }
             None => FREE_WORDS * TOKENS_PER_WORD,
         }
@@ -215,6 +222,19 @@ impl Estimate<'_> {
     }
 
     fn agent(&self, i: usize) -> Share {
+        let group = self.groups.iter().find(|group| group.contains(&i));
+        match group.filter(|_| self.on.has(Optimization::Merged)) {
+            // The first of them makes the call, and all have their answers when it ends.
+            Some(group) if group[0] != i => {
+                Share { seconds: self.agent(group[0]).seconds, ..Share::default() }
+            }
+            Some(group) => self.asked(i, &group[1..]),
+            None => self.asked(i, &[]),
+        }
+    }
+
+    /// An agent's calls, which answer for others too.
+    fn asked(&self, i: usize, others: &[usize]) -> Share {
         let agent = &self.team.agents[i];
         let stage = self.stages.of(i);
         let (items, rounds) = (self.items(agent), self.rounds(stage));
@@ -230,8 +250,10 @@ impl Estimate<'_> {
             let all: f64 = stage.members.iter().map(|m| self.answer(&self.team.agents[*m])).sum();
             all * (1.0 - 0.5 / rounds)
         };
-        let prompt = self.instruction(agent) + read + heard;
-        let answer = self.answer(agent);
+        let others = || others.iter().map(|other| &self.team.agents[*other]);
+        let instructions: f64 = others().map(|other| self.instruction(other)).sum();
+        let prompt = self.instruction(agent) + instructions + read + heard;
+        let answer = self.answer(agent) + others().map(|other| self.answer(other)).sum::<f64>();
         let share = agent
             .when
             .as_ref()

@@ -1,11 +1,14 @@
 //! What an agent reads: texts of others and inputs under headings, whole or as digests.
 
+use std::collections::BTreeSet;
+
 use lacon_llm::Cut;
+use lacon_monitor::facts;
 use lacon_prompt::shorten::{Policy, ShortenOptions, shorten};
 use lacon_tokens::Encoding;
 use serde_json::Value;
 
-use super::{SEPARATOR, SHARED, join};
+use super::{SEPARATOR, SHARED, join, room};
 use crate::{
     Optimization, answer,
     digest::digest,
@@ -24,6 +27,8 @@ pub struct Material {
     pub own: String,
     /// Where in the shared text prompts of other calls part from this one.
     pub(crate) cuts: Vec<Cut>,
+    /// The figures that the agent hands on, each once.
+    pub(crate) figures: BTreeSet<String>,
     /// Tokens that an optimization kept out of it.
     pub(crate) savings: Vec<(Optimization, i64)>,
 }
@@ -56,6 +61,13 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
             Some(Block { read, text, readers: readers(context, read), rank: rank(context, read) })
         })
         .collect();
+    if room::counts(context, agent) {
+        material.figures = room::given(&context.team, &context.inputs, agent);
+        let said = blocks.iter().filter(|block| block.read.agent().is_some());
+        let handed_on = said.filter(|block| room::hands_on(&context.team, agent, block.read));
+        let figures = handed_on.flat_map(|block| facts::numerals(&block.text));
+        material.figures.extend(figures.map(str::to_owned));
+    }
     if !context.has(Optimization::PrefixLayout) {
         let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
         material.own = join(&texts);

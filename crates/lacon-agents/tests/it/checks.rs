@@ -111,7 +111,7 @@ fn tools_have_one_server_and_sane_limits() {
             "\"ftp://x\" is no URL",
             "timeout_s is -1",
             "tool name \"ü\" cannot be used",
-            "mcp needs a command",
+            "mcp needs a tool, and a command or a URL",
             "nobody fills the placeholder {nothing}",
             "t.z: the tool has no such argument",
         ],

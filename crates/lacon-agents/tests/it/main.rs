@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod checks;
+mod figures;
+mod merged;
 mod optimizations;
 mod properties;
+mod reports;
 mod runs;
 mod scale;
 mod shipped;

@@ -6,7 +6,7 @@ use super::{escape, waterfall::duration};
 use crate::{analyze::thousands, render::usd, report::RunReport};
 
 /// A table: head, rows of cells that are HTML already, foot. The first `left` columns are aligned to the left.
-fn table(head: &[&str], rows: &[Vec<String>], foot: Option<Vec<String>>, left: usize) -> String {
+pub fn table(head: &[&str], rows: &[Vec<String>], foot: Option<Vec<String>>, left: usize) -> String {
     let mut out = String::from(
         "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"Table\"><table><thead><tr>",
     );

@@ -18,7 +18,7 @@ pub fn svg(r: &RunReport) -> String {
     let run = &r.run;
     let scale = run.environment.time_scale;
     let speed = if scale > 0.0 && scale < 1.0 { scale } else { 1.0 };
-    let real = wall(r) / speed;
+    let real = wall(&r.rows, run.wall_s) / speed;
     let (step, at) = ticks(real);
     let scaled: Vec<f64> = at.iter().map(|t| t * speed).collect();
     let (top, bottom) = (62, 24);
@@ -70,7 +70,7 @@ pub fn svg(r: &RunReport) -> String {
             y + 13,
             escape(&row.node)
         );
-        bars(row, wall(r), &scaled, &mut out);
+        bars(row, wall(&r.rows, run.wall_s), &scaled, &mut out);
         let _ = write!(
             out,
             "</svg><text class=\"soft\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",

@@ -3,17 +3,16 @@
 use std::fmt::Write as _;
 
 use super::escape;
-use crate::report::{Part, Row, RunReport};
+use crate::report::{Part, Row};
 
 /// The x axis runs over this many units; browsers stretch it.
 const WIDTH: f64 = 1000.0;
 
 /// Legend, axis and rows.
-pub fn section(r: &RunReport) -> String {
-    if r.rows.is_empty() {
+pub fn section(rows: &[Row], wall: f64) -> String {
+    if rows.is_empty() {
         return String::new();
     }
-    let wall = wall(r);
     let (step, ticks) = ticks(wall);
     let mut out = String::from(
         "<p class=\"soft\">Each row is a node; bars inside it are its calls. Rows on the critical path are bold and carry a line below: only they decide how long the run takes.</p>\n<ul class=\"legend\">",
@@ -28,7 +27,7 @@ pub fn section(r: &RunReport) -> String {
         let _ = write!(out, "<li><i class=\"k-{class}\"></i>{name}</li>");
     }
     out.push_str("</ul>\n<div class=\"fall\" role=\"list\" aria-label=\"Waterfall of nodes\">\n");
-    for row in &r.rows {
+    for row in rows {
         line(row, wall, &ticks, &mut out);
     }
     let grid: String = ticks
@@ -55,8 +54,8 @@ pub fn section(r: &RunReport) -> String {
 }
 
 /// The length of the x axis in seconds.
-pub(super) fn wall(r: &RunReport) -> f64 {
-    r.run.wall_s.max(r.rows.iter().map(|row| row.span.1).fold(0.0, f64::max)).max(1e-9)
+pub(super) fn wall(rows: &[Row], wall_s: f64) -> f64 {
+    wall_s.max(rows.iter().map(|row| row.span.1).fold(0.0, f64::max)).max(1e-9)
 }
 
 /// The distance of the ticks of an axis, and where they stand.

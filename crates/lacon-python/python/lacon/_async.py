@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
     _T = TypeVar("_T")
 
-_INLINE_CHARS = 8 << 10
+#: What is done at once: a hand-over takes 60 to 100 us; counting so much takes 20, and encoding ten times that. One batch for all counts
+#: that are gathered was tried: 0.9 to 1.3 times the time of a thread each.
+_INLINE_COUNT, _INLINE_ENCODE = 32 << 10, 8 << 10
 
 
 async def _in_thread(work: Callable[..., _T], *args: Any, **options: Any) -> _T:
@@ -32,7 +34,7 @@ async def _in_thread(work: Callable[..., _T], *args: Any, **options: Any) -> _T:
 
 async def count_async(text: str, *, encoding: str | None = None, model: str | None = None) -> int:
     """``count`` off the event loop; cancelling the task stops it."""
-    if len(text) <= _INLINE_CHARS:
+    if not isinstance(text, str) or len(text) <= _INLINE_COUNT:
         return _native.count(text, encoding=encoding, model=model)
     cancel = _native.Cancel()
     try:
@@ -47,7 +49,7 @@ async def count_async(text: str, *, encoding: str | None = None, model: str | No
 
 async def encode_async(text: str, *, encoding: str | None = None, model: str | None = None) -> list[int]:
     """``encode`` off the event loop."""
-    if len(text) <= _INLINE_CHARS:
+    if not isinstance(text, str) or len(text) <= _INLINE_ENCODE:
         return _native.encode(text, encoding=encoding, model=model)
     return await _in_thread(_native.encode, text, encoding=encoding, model=model)
 

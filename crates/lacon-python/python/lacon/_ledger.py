@@ -77,7 +77,7 @@ class performance_monitor:
         if inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
-            async def wrapper(*arguments: Any, **options: Any) -> Any:
+            async def awaits(*arguments: Any, **options: Any) -> Any:
                 outer, mine, failed = inside(), number(), None
                 start = now()
                 enter((mine, start, outer))
@@ -90,13 +90,14 @@ class performance_monitor:
                     note((mine, outer[0] if outer else 0, name, start, now(), failed, attributes))
                     enter(outer)
 
+            wrapper = awaits
         elif inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             # Its body runs between other code, so what is open there is not inside of it.
             wrapper = _generator(function, self, inspect.isasyncgenfunction(function))
         else:
 
             @functools.wraps(function)
-            def wrapper(*arguments: Any, **options: Any) -> Any:
+            def calls(*arguments: Any, **options: Any) -> Any:
                 outer, mine, failed = inside(), number(), None
                 start = now()
                 enter((mine, start, outer))
@@ -108,6 +109,8 @@ class performance_monitor:
                 finally:
                     note((mine, outer[0] if outer else 0, name, start, now(), failed, attributes))
                     enter(outer)
+
+            wrapper = calls
 
         wrapper.__lacon_transparent__ = True
         return wrapper  # type: ignore[no-any-return]

@@ -239,7 +239,9 @@ def middleware(*, max_tokens: int | None = None, **options: Any) -> AgentMiddlew
     shorten = compressor(max_tokens=max_tokens, **options)
 
     class Shorter(AgentMiddleware):  # type: ignore[misc, type-arg, unused-ignore]
-        name = "lacon"
+        @property
+        def name(self) -> str:
+            return "lacon"
 
         def wrap_model_call(self, request: Any, handler: Any) -> Any:
             return handler(request.override(messages=shorten.invoke(request.messages)))

@@ -13,6 +13,9 @@ pub struct GivenArgs {
     /// Server of a team's tool: NAME=URL; may be given again
     #[arg(long, value_name = "NAME=URL")]
     pub tool: Vec<String>,
+    /// Let the MCP server of this tool be started or called; may be given again
+    #[arg(long, value_name = "NAME")]
+    pub allow_mcp: Vec<String>,
 }
 
 /// Flags of `lacon check`.
@@ -78,4 +81,6 @@ pub enum GraphFormat {
     Mermaid,
     /// Graphviz DOT
     Dot,
+    /// A picture as SVG, of a team
+    Svg,
 }

@@ -21,6 +21,59 @@ pub enum TraceCommand {
     Compare(CompareArgs),
     /// Replay a run with edits and report the time and tokens it would take
     WhatIf(WhatIfArgs),
+    /// Fetch traces from LangSmith, Langfuse, Phoenix or Jaeger, one file each
+    Pull(PullArgs),
+}
+
+/// Where traces are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PullSource {
+    /// LangSmith; key in LANGSMITH_API_KEY
+    Langsmith,
+    /// Langfuse; keys in LANGFUSE_PUBLIC_KEY and LANGFUSE_SECRET_KEY
+    Langfuse,
+    /// Phoenix; key, if it wants one, in PHOENIX_API_KEY
+    Phoenix,
+    /// Jaeger's query service
+    Jaeger,
+}
+
+impl PullSource {
+    /// Its name in files and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Langsmith => "langsmith",
+            Self::Langfuse => "langfuse",
+            Self::Phoenix => "phoenix",
+            Self::Jaeger => "jaeger",
+        }
+    }
+}
+
+/// Flags of `lacon trace pull`.
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// Where the traces are
+    #[arg(value_enum, ignore_case = true)]
+    pub source: PullSource,
+    /// The project; of Jaeger the service
+    #[arg(long, value_name = "NAME")]
+    pub project: Option<String>,
+    /// How many traces, the latest ones
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub last: usize,
+    /// Only traces that began within this time: 90s, 15m, 24h, 7d
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// The server's address [default: its usual variable, else its usual address]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+    /// Folder for the files
+    #[arg(short, long, value_name = "DIR", default_value = "traces")]
+    pub output: PathBuf,
+    /// Fetch traces again that lie in the folder
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// Flags of `lacon trace analyze`.

@@ -88,6 +88,11 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         GraphFormat::Text => graph.to_text(),
         GraphFormat::Mermaid => graph.to_mermaid(),
         GraphFormat::Dot => graph.to_dot(),
+        GraphFormat::Svg => {
+            return Err(Failure::input(
+                "--format svg draws teams, not the trading graph\nhint: lacon graph TEAM --format svg, or --format dot",
+            ));
+        }
     };
     text::out(picture.trim_end());
     Ok(ExitCode::SUCCESS)
@@ -101,6 +106,7 @@ fn team(name: &str, format: GraphFormat) -> Result<ExitCode, Failure> {
         GraphFormat::Text => lacon_agents::draw::text(&team, &stages),
         GraphFormat::Mermaid => lacon_agents::draw::mermaid(&team),
         GraphFormat::Dot => lacon_agents::draw::dot(&team),
+        GraphFormat::Svg => lacon_agents::draw::svg(&team, &stages),
     };
     text::out(picture.trim_end());
     Ok(ExitCode::SUCCESS)

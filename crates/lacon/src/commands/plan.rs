@@ -15,6 +15,11 @@ use crate::{
 
 /// Prints each call with the forms of what it reads and the length of its answer.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {
+    if args.repeat.is_some() {
+        return Err(Failure::input(
+            "--repeat does nothing for a plan: nothing is sent\nhint: lacon run --repeat measures several runs",
+        ));
+    }
     let (config, resumed) = run_command::config(common, args)?;
     let settings = run_command::settings(&config, args, resumed.as_ref(), started)?;
     let began = Instant::now();

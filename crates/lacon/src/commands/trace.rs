@@ -3,6 +3,7 @@
 mod analyze;
 mod compare;
 mod packed;
+mod pull;
 mod what_if;
 
 use std::{
@@ -23,6 +24,7 @@ pub fn run(args: &TraceArgs) -> Result<ExitCode, Failure> {
         TraceCommand::Analyze(args) => analyze::run(args),
         TraceCommand::Compare(args) => compare::run(args),
         TraceCommand::WhatIf(args) => what_if::run(args),
+        TraceCommand::Pull(args) => pull::run(args),
     }
 }
 

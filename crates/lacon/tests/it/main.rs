@@ -12,8 +12,11 @@ mod eval;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
+#[cfg(feature = "mcp")]
+mod mcp_tools;
 mod models;
 mod prompt;
+mod pull;
 mod readme;
 mod report;
 mod resume;

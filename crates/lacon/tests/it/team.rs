@@ -112,7 +112,7 @@ fn a_run_that_needs_leave_waits_and_goes_on() {
         "[team]\nname = \"ask\"\ninputs = { topic = \"text\" }\n[[agent]]\nname = \"a\"\nprompt = \"{topic}\"\nwords = 20\n\
          [[agent]]\nname = \"b\"\nreads = [\"a\"]\nprompt = \"x\"\nwords = 20\napprove = true\n",
     );
-    run(&folder, &["ask.toml", "--input", "topic=x", "--run-id", "r"]).fails(4, "may agent \"b\" run?");
+    run(&folder, &["ask.toml", "--input", "topic=x", "--run-id", "r"]).fails(5, "may agent \"b\" run?");
     let done = run(&folder, &["ask.toml", "--resume", "r", "--approve", "b", "--json"]);
     let record = done.json();
     assert_eq!((&record["status"], &record["inputs"]["topic"]), (&"done".into(), &"x".into()));
@@ -120,8 +120,24 @@ fn a_run_that_needs_leave_waits_and_goes_on() {
 }
 
 #[test]
+fn a_run_is_one_page_and_never_over_its_own_files() {
+    let folder = Folder::new();
+    let args = ["debate", "--input", "question=Is it?", "--run-id", "r"];
+    assert_eq!(run(&folder, &[&args[..], &["--html", "r.html"]].concat()).code, 0);
+    let page = std::fs::read_to_string(folder.path().join("r.html")).unwrap();
+    assert!(page.contains("<h1>debate") && page.contains("The language model is simulated."));
+    let own = "results/teams/debate/runs/r/run.json";
+    let done = run(&folder, &[&args[..], &["--force", "--html", own]].concat());
+    assert_eq!(done.code, 2, "{}", done.err);
+    assert!(std::fs::read_to_string(folder.path().join(own)).unwrap().starts_with('{'));
+    folder.lacon(&["plan", "AAPL", "--repeat", "3"]).fails(2, "--repeat does nothing for a plan");
+}
+
+#[test]
 fn a_team_is_drawn_in_three_ways() {
     let folder = Folder::new();
+    assert!(folder.lacon(&["graph", "triage", "--format", "svg"]).out.starts_with("<svg "));
+    folder.lacon(&["graph", "--format", "svg"]).fails(2, "draws teams");
     let text = folder.lacon(&["graph", "research"]).out;
     assert!(text.contains("loop draft: at most 2 rounds, until critic says no gaps"), "{text}");
     assert!(folder.lacon(&["graph", "research", "--format", "mermaid"]).out.starts_with("flowchart LR"));

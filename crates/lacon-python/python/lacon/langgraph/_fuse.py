@@ -354,7 +354,7 @@ def _without(builder: Any, graph: Flow, regions: list[Region]) -> Any:
     import copy
 
     from langgraph._internal._runnable import RunnableCallable
-    from langgraph.graph.state import StateNodeSpec
+    from langgraph.graph._node import StateNodeSpec
 
     from ._region import Runner
 
@@ -364,7 +364,7 @@ def _without(builder: Any, graph: Flow, regions: list[Region]) -> Any:
     new.branches = defaultdict(dict, {start: dict(branches) for start, branches in builder.branches.items()})
     new.schemas, new.channels = dict(builder.schemas), dict(builder.channels)
     # All channels, those of private schemas included.
-    every = type("LaconRegionInput", (dict,), {})
+    every: Any = type("LaconRegionInput", (dict,), {})
     new.schemas[every] = dict(builder.channels)
     for region in regions:
         inside = region.nodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import json
 import os
@@ -12,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ._fuse import FusedGraph, find
+from ._fuse import FusedGraph
 from ._static import END, START, Flow, flow
 
 _KINDS = ("runs_more_than_once", "write_conflict", "blocking", "barrier", "undecided")
@@ -131,8 +132,7 @@ def _ends(graph: Flow, node: str) -> list[str]:
 
 def _barriers(builder: Any, graph: Flow, times: Mapping[str, float] | None) -> Iterable[Finding]:
     """Nodes that start after a step in which they read nothing of the slower others."""
-    regions, _ = find(builder, graph, frozenset())
-    fusible = {node for region in regions for node in region.nodes}
+    why = _reasons(builder)
     waits: dict[str, set[str]] = defaultdict(set)
     for before, after in graph.moves:
         for node in after.active:
@@ -149,10 +149,24 @@ def _barriers(builder: Any, graph: Flow, times: Mapping[str, float] | None) -> I
             before_it = [maker for maker in graph.writes if node in graph.after(maker)]
             own = max((times.get(maker, 0.0) for maker in before_it), default=0.0)
             seconds = max(0.0, max(times.get(other, 0.0) for other in others) - own)
-        hint = "lacon.langgraph.fuse(builder) runs it without this wait" if node in fusible else "fuse(builder).explain() says what stands in the way"
+        reason = why.get(node)
+        hint = "lacon.langgraph.compile(builder) starts it without this wait" if reason is None else f"it waits in compile(builder) too: {reason}"
         slower = sorted(others)
         found.append(Finding("barrier", (node, *slower), f"{node!r} waits for {_some(slower)} and reads nothing of what they write", hint, seconds))
     return sorted(found, key=lambda one: (-(one.seconds or 0.0), one.nodes))
+
+
+def _reasons(builder: Any) -> Mapping[str, str | None]:
+    """Of each node why it never starts early; compiles a copy, which is what `compile` decides by."""
+    from ._plan import plan
+
+    own = copy.copy(builder)
+    own.nodes = {name: copy.copy(spec) for name, spec in builder.nodes.items()}
+    try:
+        nodes = plan(own.compile(), frozenset()).nodes
+    except ValueError as error:
+        return dict.fromkeys(builder.nodes, str(error).partition("\n")[0])
+    return {name: None if node.why is None else node.why.partition("\n")[0] for name, node in nodes.items()}
 
 
 def _repeats(graph: Flow) -> Iterable[Finding]:

@@ -105,7 +105,7 @@ class Runner:
             part.left = set(part.active)
             for node in part.active:
                 work = one(part, node, self._values(part, self.reads[node]))
-                running[asyncio.get_running_loop().create_task(work, context=copy_context())  # type: ignore[call-arg]
+                running[asyncio.get_running_loop().create_task(work, context=copy_context())
                         if _TASKS_TAKE_CONTEXT else asyncio.ensure_future(work)] = (part, node)
 
         try:
@@ -224,7 +224,7 @@ class Runner:
         # Steps count from 1 inside the region, after the one that it runs in.
         metadata["lacon_region_step"] = part.step
         mine = {key: value for key, value in config.items() if key != "run_id"}
-        return {**mine, "metadata": metadata, "run_name": node}  # type: ignore[typeddict-item, return-value]
+        return {**mine, "metadata": metadata, "run_name": node}  # type: ignore[typeddict-item]
 
     def _one(self, part: _Part, node: str, values: dict[str, Any], config: RunnableConfig) -> tuple[Updates, set[str]]:
         output = self.runnables[node].invoke(values, config)

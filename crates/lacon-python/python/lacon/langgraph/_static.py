@@ -12,7 +12,7 @@ import inspect
 import itertools
 import textwrap
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def access(function: Any) -> Access:
     while function is not None:
         declared = getattr(function, "__lacon_access__", None)
         if declared is not None:
-            return declared  # type: ignore[no-any-return]
+            tree = _tree(function) if inspect.isfunction(function) else None
+            return replace(declared, names=_names(tree, function)) if tree is not None else declared  # type: ignore[no-any-return]
         # Own decorators change no argument and no result; others may.
         inner = getattr(function, "__wrapped__", None)
         if inner is None or not getattr(function, "__lacon_transparent__", False):
@@ -105,7 +106,7 @@ def _tree(function: Any) -> ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda 
             found = [node for node in found if node.name == function.__name__][:1]  # type: ignore[union-attr]
         # Several lambdas of one line cannot be told apart, and a file may have changed since it was imported.
         is_it = len(found) == 1 and _texts_of_tree(found[0]) == _texts_of_code(function.__code__)
-        return found[0] if is_it else None  # type: ignore[return-value]
+        return found[0] if is_it else None
     return None
 
 
@@ -118,21 +119,21 @@ def _texts_of_tree(tree: Any) -> set[str]:
 
 def _texts_of_code(code: Any) -> set[str]:
     texts: set[str] = set()
-    left = list(code.co_consts)
+    left: list[Any] = list(code.co_consts)
     while left:
         value = left.pop()
         if isinstance(value, str) and "<locals>" not in value and "<lambda>" not in value:
             texts.add(value)
         elif isinstance(value, (tuple, frozenset)):
             left += value
-        elif hasattr(value, "co_consts"):
+        elif inspect.iscode(value):
             left += value.co_consts
     return texts
 
 
 def _infer(tree: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, function: Any) -> Access:
     arguments = tree.args.posonlyargs + tree.args.args
-    names = frozenset(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    names = _names(tree, function)
     if isinstance(tree, ast.Lambda):
         outputs: list[ast.expr | None] = [tree.body]
         generator = False
@@ -153,6 +154,22 @@ def _infer(tree: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda, function: 
     return Access(reads, writes, "inferred", one, names)
 
 
+def _names(tree: ast.AST, function: Any) -> frozenset[str]:
+    """Names and attributes that a function mentions, and what its aliases stand for."""
+    names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    around = {**function.__globals__, **dict(zip(function.__code__.co_freevars, _cells(function), strict=False))}
+    aliased = {getattr(around.get(name), "__name__", name) for name in names}
+    return frozenset(names | aliased | {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)})
+
+
+def _cells(function: Any) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            yield None
+
+
 def _own(tree: ast.AST) -> Iterator[ast.AST]:
     """Nodes of a function, those of functions inside it left out."""
     for node in ast.iter_child_nodes(tree):
@@ -165,8 +182,9 @@ def _keys(output: ast.expr | None) -> frozenset[str] | None:
     """Keys of a dict display; of None none; anything else is not known."""
     if output is None or (isinstance(output, ast.Constant) and output.value is None):
         return frozenset()
-    if isinstance(output, ast.Dict) and all(isinstance(k, ast.Constant) and isinstance(k.value, str) for k in output.keys):
-        return frozenset(key.value for key in output.keys)  # type: ignore[union-attr, misc]
+    if isinstance(output, ast.Dict):
+        keys = [key.value for key in output.keys if isinstance(key, ast.Constant) and isinstance(key.value, str)]
+        return frozenset(keys) if len(keys) == len(output.keys) else None
     if isinstance(output, ast.IfExp):
         body, other = _keys(output.body), _keys(output.orelse)
         return None if body is None or other is None else body | other
@@ -262,12 +280,12 @@ class Flow:
             node = left.pop()
             if node not in seen:
                 seen.add(node)
-                left += self.after(node) - seen - {stop}  # type: ignore[operator]
+                left += self.after(node) - seen - {stop}
         return seen
 
 
-def flow(builder: StateGraph[Any, Any, Any, Any]) -> Flow:
-    """Reads a graph builder and walks its steps. What cannot be known is a problem of the whole."""
+def flow(builder: StateGraph[Any, Any, Any, Any], walk: bool = True) -> Flow:
+    """Reads a graph builder and walks its steps, unless told not to. What cannot be known is a problem of the whole."""
     plain: dict[str, list[str]] = defaultdict(list)
     for start, end in sorted(builder.edges):
         plain[start].append(end)
@@ -310,7 +328,7 @@ def flow(builder: StateGraph[Any, Any, Any, Any]) -> Flow:
             problem = problem or f"{name!r} is deferred until nothing else runs"
     done = Flow(dict(plain), waiting, dict(routes), reads, writes, guessed_reads, guessed_writes, route_reads, names)
     done.problem = problem
-    if problem is None:
+    if problem is None and walk:
         try:
             done.moves = _walk(done)
         except Unknown as error:

@@ -24,7 +24,7 @@ use crate::{
     commands::{Common, block_on, run::run_id},
     failure::{self, Failure},
     lock::RunLock,
-    logging, signals,
+    logging, mcp_tools, signals,
     text::{self, thousands},
     world,
 };
@@ -42,10 +42,21 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
         text::out(&heading)
     }
     logging::open(&config)?;
+    let folder = settings.folder.clone().unwrap_or_default();
+    let allowed = mcp_tools::Allowed { names: &args.given.allow_mcp, servers: &config.list("run.allow_mcp") };
     let finished = block_on(async {
-        lacon_agents::run(Settings { stop: Some(Box::pin(signals::stop())), ..settings }).await
-    })?;
+        let mut stop = Box::pin(signals::stop());
+        let settings = tokio::select! {
+            settings = mcp_tools::connect(settings, &allowed) => settings?,
+            () = &mut stop => return Err(Failure { message: "interrupted".into(), code: failure::INTERRUPTED }),
+        };
+        Ok(lacon_agents::run(Settings { stop: Some(stop), ..settings }).await)
+    })??;
     super::super::models::keep(&config);
+    if let Some(file) = &args.html {
+        let page = lacon_agents::report::html(&finished.record);
+        super::super::report::write(file, page.as_bytes(), &folder)?;
+    }
     if args.json {
         let json = serde_json::to_string_pretty(&finished.record)
             .map_err(|error| Failure::input(format!("cannot write run.json: {error}")))?;
@@ -70,7 +81,6 @@ fn refuse_foreign(args: &RunArgs) -> Result<(), Failure> {
         ("--risk-rounds", args.cast.risk_rounds.is_some()),
         ("--from", args.from.is_some()),
         ("--performance-report", args.performance_report),
-        ("--html", args.html.is_some()),
         ("--complete", args.complete.is_some()),
         ("--otlp", args.otlp.is_some()),
         ("--trace-format", !args.trace_format.is_empty()),
@@ -327,7 +337,7 @@ fn conclude(finished: &Finished, config: &Config) -> Result<ExitCode, Failure> {
     let code = match error {
         RunError::Model { kind, .. } => failure::code_of(*kind),
         RunError::Agent(_) => failure::code_of(ErrorKind::Connect),
-        RunError::NeedsApproval(_) => NEEDS_APPROVAL,
+        RunError::NeedsApproval(_) => failure::APPROVAL,
         RunError::Interrupted => failure::INTERRUPTED,
         RunError::Deadline(_) | RunError::NoDecision { .. } | RunError::NoResult { .. } => failure::GATE,
         _ => failure::INPUT,
@@ -338,6 +348,3 @@ fn conclude(finished: &Finished, config: &Config) -> Result<ExitCode, Failure> {
     }
     Err(Failure { message, code })
 }
-
-/// The run waits for a person's leave and can be gone on with.
-const NEEDS_APPROVAL: u8 = failure::AUTH;
