@@ -30,8 +30,8 @@ for part in "${parts[@]}"; do
     case $part in
     trading) "$LACON" run CRCL "${ask[@]}" --quick-model $model --deep-model $model --deadline "$DEADLINE" || echo "exit $?" ;;
     team)
-        "$LACON" run triage "${ask[@]}" --quick-model $model --deep-model $model \
-            --input message="The pump stops after 3 minutes and shows error 17. What can I do?" || echo "exit $?" ;;
+        python3 -c 'import json; print(json.dumps([f"Invoice of 2025-0{i}-1{i}. Customer {i} pays {i * 37}.50 for order {1000 + i}." for i in range(1, 5)]))' >documents.json
+        "$LACON" run extract "${ask[@]}" --quick-model $model --deep-model $model --input documents=@documents.json || echo "exit $?" ;;
     proxy)
         "$LACON" serve --listen 127.0.0.1:0 --upstream "${base%/v1}" --store memory --shorten-user >proxy.out 2>&1 & proxy=$!
         for _ in $(seq 40); do grep -q 'proxy at' proxy.out && break; sleep 0.25; done

@@ -74,7 +74,7 @@ pub enum Command {
     /// Count or compress the rows of a JSON Lines or Parquet file in parallel
     Batch(prompt::BatchArgs),
     /// Ask a model about your own texts in each form, and say what a form costs
-    Eval(eval::EvalArgs),
+    Eval(Box<eval::EvalArgs>),
     /// Report where a run's time, tokens and money went
     Report(trace::ReportArgs),
     /// Download and check offline data packs
