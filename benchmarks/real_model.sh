@@ -30,16 +30,19 @@ for part in "${parts[@]}"; do
     case $part in
     trading) "$LACON" run CRCL "${ask[@]}" --quick-model $model --deep-model $model --deadline "$DEADLINE" || echo "exit $?" ;;
     team)
-        "$LACON" run triage "${ask[@]}" --quick-model $model --deep-model $model \
-            --input message="The pump stops after 3 minutes and shows error 17. What can I do?" || echo "exit $?" ;;
+        python3 -c 'import json; print(json.dumps([f"Invoice of 2025-0{i}-1{i}. Customer {i} pays {i * 37}.50 for order {1000 + i}." for i in range(1, 5)]))' >documents.json
+        "$LACON" run extract "${ask[@]}" --quick-model $model --deep-model $model --input documents=@documents.json || echo "exit $?" ;;
     proxy)
-        "$LACON" serve --listen 127.0.0.1:0 --upstream "${base%/v1}" --store memory >proxy.out 2>&1 & proxy=$!
+        "$LACON" serve --listen 127.0.0.1:0 --upstream "${base%/v1}" --store memory --shorten-user >proxy.out 2>&1 & proxy=$!
         for _ in $(seq 40); do grep -q 'proxy at' proxy.out && break; sleep 0.25; done
         address=$(sed -n 's/^proxy at \(http[^,]*\),.*/\1/p' proxy.out)
-        rows=$(python3 -c 'import json; print(json.dumps(json.dumps([{"id": i, "city": "Lund", "rain": i * 7 % 31} for i in range(40)], indent=1)))')
-        curl -s "$address/v1/chat/completions" -H 'content-type: application/json' -d "{\"model\":\"$model\",\"max_tokens\":20,\"messages\":[
-            {\"role\":\"user\",\"content\":\"What is the rain of id 12?\"},{\"role\":\"assistant\",\"content\":\"\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"rain\",\"arguments\":\"{}\"}}]},
-            {\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":$rows}]}" | head -c 400; echo
+        python3 -c '
+import json
+rows = json.dumps([{"id": i, "city": "Lund", "rain": i * 7 % 31} for i in range(40)], indent=1)
+print(json.dumps({"model": "gemma-3-270m", "max_tokens": 20, "messages": [
+    {"role": "user", "content": rows}, {"role": "assistant", "content": "Ask."}, {"role": "user", "content": "What is the rain of id 12?"}]}))' >request.json
+        curl -si "$address/v1/chat/completions" -H 'content-type: application/json' -d @request.json |
+            grep -E '^HTTP|^x-lacon|choices' | cut -c1-300
         kill $proxy; wait $proxy 2>/dev/null || true; proxy= ;;
     eval)
         python3 -c 'import json; print(json.dumps([{"order": f"A-{1000+i*7}", "customer": ["Birch","Cedar","Alder","Maple"][i%4], "items": i*13%41, "total": i*2711%9973/4} for i in range(30)], indent=1))' >orders.json

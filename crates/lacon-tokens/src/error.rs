@@ -96,6 +96,14 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// A GGUF file's vocabulary is unusable.
+    #[error(
+        "GGUF file is not usable: {what}\nhint: vocabularies of Gemma, Llama 2 and Mistral are read; for others give the tokenizer.json"
+    )]
+    Gguf {
+        /// What is wrong or not supported.
+        what: String,
+    },
     /// A `tokenizer.json` is unusable.
     #[error(
         "tokenizer.json is not usable: {what}\nhint: byte-level BPE files of the Llama 3, Qwen, Tekken and GPT families are"

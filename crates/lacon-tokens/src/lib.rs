@@ -21,6 +21,7 @@ mod encodings;
 mod error;
 mod estimate;
 pub mod future;
+mod gguf;
 mod incremental;
 mod merge;
 mod models;
@@ -31,6 +32,7 @@ mod pretokenize;
 mod request;
 mod scan;
 mod seen;
+mod sentencepiece;
 mod simd;
 mod special;
 mod sync;
@@ -50,5 +52,6 @@ pub use request::{
     ANSWER, ChatMessage, Image, PER_MESSAGE, PER_NAME, PER_TOOL_CALL, Request, RequestCount, count_request,
     count_schema, count_tools, image_tokens, is_system, tools_text,
 };
+pub use sentencepiece::SentencePiece;
 pub use simd::Vectors;
 pub use special::SpecialSet;

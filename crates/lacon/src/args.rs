@@ -74,7 +74,7 @@ pub enum Command {
     /// Count or compress the rows of a JSON Lines or Parquet file in parallel
     Batch(prompt::BatchArgs),
     /// Ask a model about your own texts in each form, and say what a form costs
-    Eval(eval::EvalArgs),
+    Eval(Box<eval::EvalArgs>),
     /// Report where a run's time, tokens and money went
     Report(trace::ReportArgs),
     /// Download and check offline data packs
@@ -255,6 +255,9 @@ pub struct CountArgs {
     /// Count with this encoding [default: o200k_base]; repeatable
     #[arg(long, value_name = "ENCODING")]
     pub encoding: Vec<String>,
+    /// Count with a vocabulary from a file: tokenizer.json with byte-level merges, or GGUF
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["model", "encoding", "request"])]
+    pub tokenizer: Option<PathBuf>,
     /// List each file
     #[arg(long, value_enum, ignore_case = true)]
     pub by: Option<CountBy>,

@@ -1,4 +1,6 @@
-//! Tests of the reading test.
+//! Tests of the reading test, the run test and the arms of receipts.
+
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod arms;
 mod planted;

@@ -129,10 +129,12 @@ proptest! {
     }
 }
 
+/// Arm and outcome of a request.
+type Told = (Option<&'static str>, Option<String>);
+
 #[tokio::test]
 async fn a_conversation_that_is_held_out_passes_as_it_came_and_says_so() {
-    let told: std::sync::Arc<std::sync::Mutex<Vec<(Option<&str>, Option<String>)>>> =
-        std::sync::Arc::default();
+    let told: std::sync::Arc<std::sync::Mutex<Vec<Told>>> = std::sync::Arc::default();
     let body = json!({"model": "gpt-5", "messages": [{"role": "user", "content": "q"}, {"role": "tool", "content": rows(30)}]});
     let body = body.to_string();
     for (holdout, arm) in [(1000, "control"), (1, "treated"), (0, "")] {

@@ -9,4 +9,5 @@ mod oracle;
 mod recorded;
 mod requests;
 mod rivals;
+mod sentencepiece;
 mod texts;

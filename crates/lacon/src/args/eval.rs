@@ -74,7 +74,7 @@ pub struct EvalArgs {
 #[derive(Debug, Subcommand)]
 pub enum EvalWhat {
     /// Run a team with and without optimizations on the same cases, and compare the results
-    Run(EvalRunArgs),
+    Run(Box<EvalRunArgs>),
     /// Compare the arms of the proxy's receipts (`lacon serve --holdout`)
     Receipts(EvalReceiptsArgs),
 }

@@ -1,5 +1,7 @@
 //! `lacon count`: tokens of files, folders and standard input, for one or many models.
 
+mod pieces;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -14,6 +16,11 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
+    if let Some(file) = &args.tokenizer
+        && pieces::is_gguf(file)?
+    {
+        return pieces::run(args, file);
+    }
     let mut requests = Vec::new();
     for path in &args.request {
         requests.push((path, super::read_text(path)?));
@@ -100,6 +107,15 @@ fn columns<'a>(args: &CountArgs, requests: impl Iterator<Item = &'a str>) -> Res
     }
     for name in &args.model {
         columns.push(Column { name: name.clone(), model: for_model(name) });
+    }
+    if let Some(file) = &args.tokenizer {
+        let fault = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", file.display()));
+        let json = std::fs::read(file).map_err(|error| fault(&error))?;
+        let name = file.display().to_string();
+        let read =
+            lacon_tokens::Encoding::from_tokenizer_json(&name, &json).map_err(|error| fault(&error))?;
+        // One vocabulary a process, which lives as long as it.
+        columns.push(Column { name, model: ModelEncoding::from(&*Box::leak(Box::new(read))) });
     }
     if columns.is_empty() {
         // A request without a name is counted like a text.

@@ -55,7 +55,7 @@ fn a_tape_answers_for_nothing_and_a_budget_stops_early() {
     let first = test(&["--tape", "calls.tape", "--record", "--out", "a", "--json"]).json();
     let again = test(&["--tape", "calls.tape", "--model", "simulated-reader", "--out", "b", "--json"]).json();
     assert_eq!(first, again);
-    let short = test(&["--out", "c", "--budget-tokens", "20000"]);
+    let short = test(&["--out", "c", "--budget-tokens", "400000"]);
     assert!(
         short.err.contains("the budget is used up") && short.out.contains("undecided"),
         "{}{}",
