@@ -270,7 +270,7 @@ mod tests {
                 on_event(StreamEvent::Sent { attempt: 1 });
                 let open = self.open.fetch_add(1, Ordering::Relaxed) + 1;
                 self.most.fetch_max(open, Ordering::Relaxed);
-                let _slot = self.slot.acquire().await.unwrap();
+                let _slot = self.slot.acquire().await.expect("the slot is never closed");
                 // The prompt is read, then the answer is written.
                 tokio::time::sleep(Duration::from_secs(50)).await;
                 ticket.first();

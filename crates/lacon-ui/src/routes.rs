@@ -1,9 +1,10 @@
 //! The answers of the server: the page, and JSON for it.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http_body_util::{Either, Full, channel::Channel};
+use futures_util::stream::{Stream, unfold};
+use http_body_util::{Either, Full, StreamBody};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Frame},
@@ -38,7 +39,10 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 const STILL_HERE: Duration = Duration::from_secs(15);
 
 /// An answer's body.
-pub type Answer = Either<Full<Bytes>, Channel<Bytes>>;
+pub type Answer = Either<Full<Bytes>, StreamBody<Events>>;
+
+/// Events as they come.
+pub type Events = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
 
 /// What the connections share.
 pub struct Site {
@@ -175,10 +179,12 @@ fn answered(site: &Site, path: &str, a: Option<&str>, b: Option<&str>) -> Respon
             span.map_or_else(missing, |span| data(&span))
         }
         ["api", "compare"] => match (a.and_then(load), b.and_then(load)) {
-            (Some(a), Some(b)) => match compare(&[a.trace.clone()], &[b.trace.clone()]) {
-                Ok(found) => data(&json!(found)),
-                Err(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
-            },
+            (Some(a), Some(b)) => {
+                match compare(std::slice::from_ref(&a.trace), std::slice::from_ref(&b.trace)) {
+                    Ok(found) => data(&json!(found)),
+                    Err(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
+                }
+            }
             _ => missing(),
         },
         ["export", name] => {
@@ -204,38 +210,26 @@ fn answered(site: &Site, path: &str, a: Option<&str>, b: Option<&str>) -> Respon
     }
 }
 
-/// Server-sent events: `runs` when the list has changed, `proxy` with its metrics.
-fn events(site: &Arc<Site>) -> Response<Answer> {
-    let (mut sender, body) = Channel::new(4);
-    let (mut version, mut proxy) = (site.version.subscribe(), site.proxy_state.subscribe());
-    tokio::spawn(async move {
-        let mut first = true;
-        loop {
-            let text = if std::mem::take(&mut first) {
+/// Server-sent events: `runs` when the list has changed, `proxy` with its metrics. They end with the connection.
+fn events(site: &Site) -> Response<Answer> {
+    let (mut version, proxy) = (site.version.subscribe(), site.proxy_state.subscribe());
+    version.mark_changed();
+    let told = unfold((version, proxy), async |(mut version, mut proxy)| {
+        let text = tokio::select! {
+            changed = version.changed() => {
+                changed.ok()?;
                 format!("event: runs\ndata: {}\n\n", *version.borrow_and_update())
-            } else {
-                tokio::select! {
-                    changed = version.changed() => match changed {
-                        Ok(()) => format!("event: runs\ndata: {}\n\n", *version.borrow_and_update()),
-                        Err(_) => return,
-                    },
-                    changed = proxy.changed() => match changed {
-                        Ok(()) => match proxy.borrow_and_update().as_ref() {
-                            Some(state) => format!("event: proxy\ndata: {state}\n\n"),
-                            None => continue,
-                        },
-                        Err(_) => return,
-                    },
-                    () = tokio::time::sleep(STILL_HERE) => ":\n\n".to_owned(),
-                }
-            };
-            // The browser has left.
-            if sender.send(Frame::data(Bytes::from(text))).await.is_err() {
-                return;
             }
-        }
+            changed = proxy.changed() => {
+                changed.ok()?;
+                let state = proxy.borrow_and_update().clone().unwrap_or_default();
+                format!("event: proxy\ndata: {state}\n\n")
+            }
+            () = tokio::time::sleep(STILL_HERE) => ":\n\n".to_owned(),
+        };
+        Some((Ok(Frame::data(Bytes::from(text))), (version, proxy)))
     });
     let mut answer = full(StatusCode::OK, "text/event-stream", "");
-    *answer.body_mut() = Either::Right(body);
+    *answer.body_mut() = Either::Right(StreamBody::new(Box::pin(told)));
     answer
 }

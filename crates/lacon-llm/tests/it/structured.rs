@@ -107,12 +107,12 @@ async fn on_the_wire() {
         [form(0), form(1), form(2), form(3)],
         ["json_schema".into(), "json_object".into(), json!(null), json!(null)]
     );
-    for n in 0..4 {
-        let body = received[n].json();
+    for (n, request) in received.iter().take(4).enumerate() {
+        let body = request.json();
         let prompt = body["messages"][0]["content"].as_str().unwrap();
         let asks = prompt.starts_with("AAPL?\n\nAnswer with one JSON object that fits this JSON Schema");
         assert_eq!(asks, n > 0, "{prompt}");
-        assert_eq!(received[n].body.matches("enum").count(), 1, "{body}");
+        assert_eq!(request.body.matches("enum").count(), 1, "{body}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! The server as a browser sees it, and the page as a file.
 
+#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -81,6 +83,7 @@ async fn server(folder: &Path) -> String {
         proxy_token: None,
         token: TOKEN.into(),
     };
+    #[expect(clippy::disallowed_methods, reason = "it ends with the test's runtime")]
     tokio::spawn(serve(listener, options, std::future::pending()));
     address
 }

@@ -1,5 +1,7 @@
 //! MCP servers as tools of a team: the product's own, one of the official Python package, and servers that misbehave.
 
+#![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
+
 use std::{io::Read, process::Stdio, time::Duration};
 
 use serde_json::Value;

@@ -88,6 +88,7 @@ struct Server {
 }
 
 /// The first of these variables that is set.
+#[expect(clippy::disallowed_methods, reason = "variables of other tools, which are no settings")]
 fn variable(names: &[&str]) -> Option<String> {
     names.iter().find_map(|name| std::env::var(name).ok().filter(|value| !value.trim().is_empty()))
 }
