@@ -31,7 +31,7 @@ const PAGE: usize = 100;
 
 /// Fetches the last traces of a project.
 pub fn run(args: &PullArgs) -> Result<ExitCode, Failure> {
-    let since = args.since.as_deref().map(since).transpose()?;
+    let since = args.since.as_deref().map(duration).transpose()?.map(|back| Timestamp::now() - back);
     std::fs::create_dir_all(&args.output)
         .map_err(|e| Failure::input(format!("{}: cannot be made: {e}", args.output.display())))?;
     let server = Server::of(args)?;
@@ -65,8 +65,8 @@ struct Done {
     old: usize,
 }
 
-/// The moment that lies so far back: `90s`, `15m`, `24h`, `7d`.
-fn since(text: &str) -> Result<Timestamp, Failure> {
+/// A time such as `90s`, `15m`, `24h`, `7d`.
+fn duration(text: &str) -> Result<SignedDuration, Failure> {
     let bad = || Failure::input(format!("--since is {text:?}\nhint: a number and s, m, h or d, such as 24h"));
     let unit = text.chars().last().ok_or_else(bad)?;
     let n: i64 = text[..text.len() - unit.len_utf8()].parse().ok().filter(|n| *n >= 0).ok_or_else(bad)?;
@@ -77,9 +77,13 @@ fn since(text: &str) -> Result<Timestamp, Failure> {
         'd' => 86_400,
         _ => return Err(bad()),
     };
-    let back = SignedDuration::from_secs(n.checked_mul(factor).ok_or_else(bad)?);
-    Timestamp::now().checked_sub(back).map_err(|_| bad())
+    // A time before all times that can be written means all traces, and is more likely a slip.
+    let seconds = n.checked_mul(factor).filter(|seconds| *seconds < MOST_SECONDS).ok_or_else(bad)?;
+    Ok(SignedDuration::from_secs(seconds))
 }
+
+/// A hundred years.
+const MOST_SECONDS: i64 = 100 * 366 * 86_400;
 
 /// A server of traces and how to log in there.
 struct Server {
@@ -368,10 +372,10 @@ mod tests {
 
     #[test]
     fn times_back_are_read() {
-        let ago = |text: &str| Timestamp::now().duration_since(since(text).unwrap()).as_secs();
+        let ago = |text: &str| duration(text).unwrap().as_secs();
         assert_eq!(["0s", "90s", "15m", "24h", "7d"].map(ago), [0, 90, 900, 86_400, 604_800]);
         for bad in ["", "h", "-1h", "5", "5w", "99999999999999999999d", "9999999999d", "é"] {
-            assert!(since(bad).unwrap_err().message.contains("--since is"), "{bad}");
+            assert!(duration(bad).unwrap_err().message.contains("--since is"), "{bad}");
         }
     }
 }
