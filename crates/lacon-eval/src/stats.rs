@@ -30,7 +30,8 @@ pub fn wilson(right: u32, n: u32, z: f64) -> (f64, f64) {
     let middle = p + z * z / (2.0 * n);
     let half = z * (p * (1.0 - p) / n + z * z / (4.0 * n * n)).sqrt();
     let below = 1.0 + z * z / n;
-    (((middle - half) / below).max(0.0), ((middle + half) / below).min(1.0))
+    // The share lies in its interval, also where rounding would put it beside an end.
+    (((middle - half) / below).max(0.0).min(p), ((middle + half) / below).min(1.0).max(p))
 }
 
 /// Newcombe's interval for the difference of two shares that are not paired: first minus second, with its ends.

@@ -28,7 +28,8 @@ pub fn wilson(held: usize, of: usize) -> (f64, f64) {
     let (n, share) = (of as f64, held.min(of) as f64 / of as f64);
     let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
     let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    ((middle - half).max(0.0), (middle + half).min(1.0))
+    // The share lies in its interval, also where rounding would put it beside an end.
+    ((middle - half).max(0.0).min(share), (middle + half).min(1.0).max(share))
 }
 
 /// Welch's interval at 95 %; `None` with less than two values a side.
