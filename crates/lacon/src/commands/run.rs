@@ -9,9 +9,9 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use lacon_llm::{ErrorKind, Usage};
+use lacon_llm::ErrorKind;
 use lacon_market::{Dataset, Symbol};
-use lacon_monitor::{Action, RunRecord, prices};
+use lacon_monitor::{Action, RunRecord};
 use lacon_runtime::{Config, ToolCache};
 use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source::introduce};
 
@@ -35,12 +35,6 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     if let Some(times) = args.repeat {
         return super::repeat::run(common, args, times, started);
     }
-    // The tables of models and prices, with the default models, are read beside the settings. Without a thread the plan reads them.
-    let _ = std::thread::Builder::new().name("prices".into()).spawn(|| {
-        for model in ["gpt-4o-mini", "gpt-4o"] {
-            let _ = (lacon_models::cache_of(model), prices::cost(model, &Usage::default()));
-        }
-    });
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
     let lock = RunLock::of(&settings)?;
