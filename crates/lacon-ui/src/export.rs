@@ -1,6 +1,6 @@
 //! The page as one file with a run inside it: no server, no request.
 
-use lacon_monitor::{analyze::analyze, trace::Trace};
+use lacon_monitor::{analyze::analyze, html::escape, trace::Trace};
 use serde_json::{Value, json};
 
 use crate::{detail, routes::ASSETS};
@@ -44,8 +44,7 @@ pub fn with(row: &Value, detail: &Value, trace: &Trace) -> String {
             style.push_str(text);
         }
     }
-    let title = row["title"].as_str().unwrap_or_default();
-    let title = title.replace('&', "&amp;").replace('<', "&lt;");
+    let title = escape(row["title"].as_str().unwrap_or_default());
     // The page's own script is the only one in the file, and nothing may be asked of the network.
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\

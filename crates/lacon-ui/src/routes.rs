@@ -35,7 +35,7 @@ pub const ASSETS: [(&str, &str); 8] = [
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; \
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// An answer that says nothing for so long is followed by an empty line, so that both sides see who has left.
+/// Silence after which an empty event is sent: writing it shows whether the browser is still connected.
 const STILL_HERE: Duration = Duration::from_secs(15);
 
 /// An answer's body.

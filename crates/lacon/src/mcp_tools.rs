@@ -7,6 +7,8 @@
 mod http;
 mod pipe;
 
+pub use pipe::write_line;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},

@@ -9,7 +9,7 @@ use rmcp::{
     transport::Transport,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
     sync::Mutex,
 };
@@ -157,6 +157,18 @@ async fn heard(said: Option<&mut ChildStderr>, buffer: &mut [u8]) -> usize {
     }
 }
 
+/// Writes a message as one line, whole.
+pub async fn write_line(
+    write: &Mutex<impl AsyncWrite + Unpin>,
+    message: &impl serde::Serialize,
+) -> io::Result<()> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    let mut write = write.lock().await;
+    write.write_all(&line).await?;
+    write.flush().await
+}
+
 impl Transport<RoleClient> for Pipe {
     type Error = io::Error;
 
@@ -165,13 +177,7 @@ impl Transport<RoleClient> for Pipe {
         item: TxJsonRpcMessage<RoleClient>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let write = Arc::clone(&self.write);
-        async move {
-            let mut line = serde_json::to_vec(&item)?;
-            line.push(b'\n');
-            let mut write = write.lock().await;
-            write.write_all(&line).await?;
-            write.flush().await
-        }
+        async move { write_line(&write, &item).await }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleClient>> {

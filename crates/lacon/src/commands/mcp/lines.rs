@@ -15,6 +15,8 @@ use tokio::{
     sync::{Mutex, OwnedMutexGuard},
 };
 
+use crate::mcp_tools::write_line;
+
 /// Longest line that is read, as in the library's transport.
 const MAX_LINE: usize = 16 << 20;
 /// How much of a longer line is kept to find its id.
@@ -132,13 +134,7 @@ where
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = io::Result<()>> + Send + 'static {
         let write = Arc::clone(&self.write);
-        async move {
-            let mut line = serde_json::to_vec(&item)?;
-            line.push(b'\n');
-            let mut write = write.lock().await;
-            write.write_all(&line).await?;
-            write.flush().await
-        }
+        async move { write_line(&write, &item).await }
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
