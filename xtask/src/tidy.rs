@@ -1,6 +1,7 @@
-//! Checks that need no build: the layers, the map, how the documentation is written, what may not stand in the
-//! repository.
+//! Checks that need no build: the layers, circles of modules, the map, how the documentation is written, what may not
+//! stand in the repository.
 
+mod circles;
 mod voice;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
@@ -26,6 +27,7 @@ pub fn run() -> Result<()> {
         let Ok(text) = fs::read_to_string(root().join(file)) else { continue };
         source(file, &text, &mut faults);
     }
+    circles::check(&files, &mut faults);
     voice::check(&files, &mut faults)?;
     for fault in &faults {
         say(&format!("tidy: {fault}"));

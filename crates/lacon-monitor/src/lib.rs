@@ -5,6 +5,7 @@
 
 pub mod analyze;
 pub mod books;
+pub mod calls;
 pub mod compare;
 pub mod critical;
 pub mod evidence;

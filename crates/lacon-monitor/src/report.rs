@@ -194,7 +194,7 @@ pub fn report(run: &RunRecord, trace: &Trace, receipts: &[Value]) -> RunReport {
         });
     }
     report.advice.retain(|advice| {
-        let on = |name: &str| report.run.levers.get(name).is_some_and(|row| row.on);
+        let on = |name: &str| report.run.optimizations.get(name).is_some_and(|row| row.on);
         !advice.optimization.is_some_and(on)
     });
     report.advice.sort_by(|a, b| {

@@ -1,8 +1,6 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
 use crate::codec::edits::{self, Above, Search};
-use crate::codec::meter::{Meter, OVER};
-use crate::codec::steps::Steps;
 use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
@@ -10,12 +8,13 @@ use crate::offload::Store;
 use crate::passes::{Pass, PassSet};
 use crate::receipt::{Outcome, PassReport};
 use crate::span::{self, Span, SpanKind};
+use crate::work::{Meter, OVER, steps::Steps};
 use lacon_tokens::Encoding;
 use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-pub use crate::codec::meter::Budget;
+pub use crate::work::Budget;
 
 /// How to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

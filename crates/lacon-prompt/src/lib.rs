@@ -29,5 +29,6 @@ pub mod shorten;
 pub mod span;
 pub mod trim;
 mod wire;
+mod work;
 
 pub use error::{Error, Result};

@@ -21,8 +21,9 @@ use crate::{
     arms::{self, Arm},
     forward::{Timed, too_large, too_slow},
     headers,
+    options::{Figures, Served},
     refusal::invalid,
-    server::{Figures, Served, State},
+    server::State,
 };
 
 /// Answers a request.

@@ -221,7 +221,7 @@ pub struct Run {
     began: Instant,
     restored: Mutex<Vec<Record<Value>>>,
     /// Roles whose answer has begun or ended, and who waits for one.
-    heard: Mutex<BTreeSet<String>>,
+    began_to_answer: Mutex<BTreeSet<String>>,
     hearing: Notify,
 }
 
@@ -246,7 +246,7 @@ impl Run {
             ledger,
             began,
             restored: Mutex::new(earlier.nodes),
-            heard: Mutex::default(),
+            began_to_answer: Mutex::default(),
             hearing: Notify::new(),
         }
     }
@@ -258,7 +258,8 @@ impl Run {
 
     /// Notes that a role's answer has begun, or that its call is over.
     pub(crate) fn hear(&self, role: &str) {
-        let first = self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(role.to_owned());
+        let first =
+            self.began_to_answer.lock().unwrap_or_else(PoisonError::into_inner).insert(role.to_owned());
         if first {
             self.hearing.notify_waiters();
         }
@@ -267,11 +268,11 @@ impl Run {
     /// Waits until a role's answer has begun or its call is over, but no longer than `most`.
     ///
     /// Dropping the future stops the wait and nothing else.
-    pub async fn heard(&self, role: &str, most: Duration) {
+    pub async fn first_token_of(&self, role: &str, most: Duration) {
         let wait = async {
             loop {
                 let next = self.hearing.notified();
-                if self.heard.lock().unwrap_or_else(PoisonError::into_inner).contains(role) {
+                if self.began_to_answer.lock().unwrap_or_else(PoisonError::into_inner).contains(role) {
                     return;
                 }
                 next.await;

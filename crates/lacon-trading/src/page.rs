@@ -17,7 +17,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 
 use crate::{
     Role,
-    sources::{self, Mark, Shown, Sources},
+    sources::{self, Mark, Shown, Sources, read_bounded},
 };
 
 /// What a page is made of.
@@ -27,22 +27,6 @@ pub struct Material {
     texts: Vec<(String, String, String)>,
     shown: Vec<Shown>,
     sources: Sources,
-}
-
-/// Largest file that is read.
-const MOST_BYTES: u64 = 64 << 20;
-
-pub(crate) fn read_bounded(folder: &Path, name: &str) -> Result<String, String> {
-    let path = folder.join(name);
-    let failed = |e: &dyn std::fmt::Display| format!("{}: cannot be read: {e}", path.display());
-    let size = std::fs::metadata(&path).map_err(|e| failed(&e))?.len();
-    if size > MOST_BYTES {
-        return Err(format!(
-            "{}: has {size} bytes, the limit is {MOST_BYTES}\nhint: this is no file of a run",
-            path.display()
-        ));
-    }
-    std::fs::read_to_string(&path).map_err(|e| failed(&e))
 }
 
 impl Material {

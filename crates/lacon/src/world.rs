@@ -17,7 +17,7 @@ use lacon_runtime::{
 };
 use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
 use lacon_trading::{
-    Cast, CastOptions, Levers, Role,
+    Cast, CastOptions, Optimizations, Role,
     agents::{self, Agents},
     source::{DatasetSource, VendorSource},
 };
@@ -308,10 +308,10 @@ pub fn cast(config: &Config, asset: Asset) -> Result<Cast, Failure> {
     .map_err(Failure::input)
 }
 
-/// The levers of a run.
-pub fn levers(config: &Config) -> Result<Levers, Failure> {
+/// The optimizations of a run.
+pub fn optimizations(config: &Config) -> Result<Optimizations, Failure> {
     let (profile, disabled) = (config.text("run.profile"), config.list("run.disable"));
-    Levers::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
+    Optimizations::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
 }
 
 /// Puts own tools before a source.

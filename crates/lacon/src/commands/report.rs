@@ -16,7 +16,7 @@ use lacon_monitor::{
     visible::visible,
 };
 use lacon_runtime::Config;
-use lacon_trading::run::JOURNAL;
+use lacon_runtime::JOURNAL;
 use serde_json::Value;
 
 use super::{

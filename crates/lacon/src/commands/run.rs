@@ -199,7 +199,7 @@ fn settings_and_hedge(
     let (ticker, asset) = Symbol::parse(ticker).map_err(Failure::input)?.canonical();
     // Own agents first: efforts and models may name them.
     let cast = Arc::new(world::cast(config, asset)?);
-    let levers = world::levers(config)?;
+    let optimizations = world::optimizations(config)?;
     let data = world::dataset(config, &ticker)?;
     let asked = args.date.as_deref().or(resumed.map(|r| r.date.as_str()));
     let date = date(asked, data.as_ref().and_then(|d| d.date))?;
@@ -220,9 +220,9 @@ fn settings_and_hedge(
     };
     let bars = data.as_ref().map(|d| d.bars.clone()).unwrap_or_default();
     let deadline = config.number("run.deadline_s");
-    let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
+    let cache_mb = if optimizations.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
     let tape = world::tape(config)?;
-    let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
+    let (client, hedge) = world::client(config, optimizations.has("hedge"), tape.clone())?;
     let begun = resumed.map(|resumed| resumed.nonce.clone()).filter(|nonce| !nonce.is_empty());
     let nonce =
         begun.unwrap_or_else(|| tape.as_ref().map_or_else(|| world::nonce(config), |tape| tape.nonce()));
@@ -236,7 +236,7 @@ fn settings_and_hedge(
         company,
         date,
         profile: config.text("run.profile").into(),
-        levers,
+        optimizations,
         quick_model: config.text("llm.quick_model").into(),
         deep_model: config.text("llm.deep_model").into(),
         effort: world::efforts(&config.list("llm.effort"))?,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use lacon_monitor::RunRecord;
-use lacon_trading::run::JOURNAL;
+use lacon_runtime::JOURNAL;
 use serde_json::{Value, json};
 
 use super::Common;
