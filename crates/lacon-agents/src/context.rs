@@ -11,6 +11,7 @@ use crate::{
     Inputs, Optimization, Optimizations, choice,
     ladder::Ladder,
     plan::Plan,
+    scorer::Scorer,
     stages::{Kind, Stages},
     state::Text,
     team::{Agent, Read, Team},
@@ -56,6 +57,8 @@ pub(crate) struct Context {
     pub ladder: Ladder,
     /// Calls that answer for several agents.
     pub merges: Vec<Merge>,
+    /// Who judges the finished run.
+    pub scorers: Vec<Arc<dyn Scorer>>,
 }
 
 impl Context {

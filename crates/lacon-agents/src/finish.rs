@@ -15,7 +15,7 @@ use crate::{
     check::Faults,
     context::Context,
     record::{AgentRecord, Decided, Outcome, Saved, TeamRecord, billed_to},
-    report,
+    report, scorer,
     state::TeamState,
     team::Agent,
 };
@@ -154,7 +154,7 @@ pub(crate) fn finish(
     let facts = context.run.ledger.facts();
     let mut warnings = facts.warnings.clone();
     warnings.extend(journal_problem(context));
-    let record = TeamRecord {
+    let mut record = TeamRecord {
         status: failure.as_ref().map_or("done", RunError::status).into(),
         failure: failure.as_ref().map(RunError::to_string),
         result: result
@@ -175,6 +175,7 @@ pub(crate) fn finish(
         peak_rss_mb: peak_rss_mb(),
         ..head.record
     };
+    record.scores = scorer::scores(&context.scorers, &context.team, &record);
     let write_error = folder.and_then(|folder| write(folder, &record).err());
     Finished { record, state, failure, write_error }
 }

@@ -6,7 +6,7 @@ use lacon_monitor::record::{Call, Degraded, LlmInfo, PathNode, Tokens, ToolCall}
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{choice::Chosen, plan::Expected, state::Said};
+use crate::{choice::Chosen, plan::Expected, scorer::Score, state::Said};
 
 /// Version of the record's shape; 1 is the shape of the trading application.
 pub const SCHEMA_VERSION: u32 = 2;
@@ -32,6 +32,12 @@ pub struct TeamRecord {
     pub inputs: Value,
     /// The text that the team names as its result.
     pub result: Option<Outcome>,
+    /// What the run is of, by name, as the caller says.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// What the run is worth, by scorer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub scores: BTreeMap<String, Score>,
     /// What was decided, in teams that decide.
     pub decision: Option<Decided>,
     /// Every agent with its texts, in the order of the team.

@@ -3,6 +3,7 @@
 mod execute;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -25,6 +26,7 @@ use crate::{
     ladder::Ladder,
     plan,
     record::SCHEMA_VERSION,
+    scorer::{self, Scorer},
     stages,
     team::Team,
 };
@@ -72,6 +74,10 @@ pub struct Settings {
     pub approval: Approval,
     /// What the tags of choices are drawn from; random for models that read texts of strangers.
     pub nonce: String,
+    /// What the run is of, by name: stands in the record, and in a header of each request where the client sends tags.
+    pub labels: BTreeMap<String, String>,
+    /// Who judges the finished run.
+    pub scorers: Vec<Arc<dyn Scorer>>,
 }
 
 impl Settings {
@@ -95,6 +101,8 @@ impl Settings {
             on_progress: Arc::new(|_| {}),
             approval: Approval::Stop,
             nonce: "1".into(),
+            labels: BTreeMap::new(),
+            scorers: scorer::usual(),
         }
     }
 }
@@ -139,6 +147,7 @@ fn head(settings: &Settings) -> Head {
         run_id: settings.run_id.clone(),
         started_at: settings.started_at.clone(),
         inputs: settings.inputs.to_json(),
+        labels: settings.labels.clone(),
         llm: LlmInfo {
             provider: describe.provider,
             base_url: describe.base_url,
@@ -183,6 +192,7 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
         on_progress: settings.on_progress,
         journal,
         restored,
+        labels: settings.labels,
         ..RunOptions::new(settings.run_id, settings.client, tools, counter)
     });
     let choices = team.agents.iter().map(|agent| (agent.name.clone(), team.choices(&agent.name)));
@@ -191,6 +201,7 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
     let ladder = Ladder::new(near, &plan, settings.speed);
     Ok(Context {
         merges,
+        scorers: settings.scorers,
         ladder,
         choices: choices.filter(|(_, choices)| !choices.is_empty()).collect(),
         team,

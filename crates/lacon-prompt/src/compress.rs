@@ -128,9 +128,9 @@ impl Work<'_> {
 /// ```
 /// use lacon_prompt::compress::{compress, expand, Options};
 /// let encoding = lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
-/// let text = r#"[{"ticker": "AAPL", "price": 1.50}, {"ticker": "MSFT", "price": 2.25}, {"ticker": "AMD", "price": 3.00}]"#;
+/// let text = r#"[{"fruit": "pear", "price": 1.50}, {"fruit": "plum", "price": 2.25}, {"fruit": "fig", "price": 3.00}]"#;
 /// let short = compress(text, Options::default(), None, encoding).unwrap();
-/// assert_eq!(short.text, "@json p\n[#3 ticker|price\nAAPL|1.50\nMSFT|2.25\nAMD|3.00\n]");
+/// assert_eq!(short.text, "@json p\n[#3 fruit|price\npear|1.50\nplum|2.25\nfig|3.00\n]");
 /// assert_eq!(expand(&short.text, None).unwrap(), text);
 /// ```
 pub fn compress(

@@ -24,7 +24,6 @@ pub mod plan;
 pub mod prompt;
 pub mod receipt;
 pub mod request;
-pub mod response;
 pub mod shorten;
 pub mod span;
 pub mod trim;

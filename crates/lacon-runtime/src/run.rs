@@ -1,7 +1,7 @@
 //! The shared state of one run, and running a graph with it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::{Pin, pin},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
@@ -80,8 +80,8 @@ pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 pub struct RunOptions {
     /// The run's name.
     pub run_id: String,
-    /// The ticker, for the requests' tags.
-    pub ticker: String,
+    /// What the run is of, by name; requests carry it.
+    pub labels: BTreeMap<String, String>,
     /// The model client.
     pub client: Arc<dyn Client>,
     /// Where tool answers come from.
@@ -120,7 +120,7 @@ impl RunOptions {
     ) -> Self {
         Self {
             run_id: run_id.into(),
-            ticker: String::new(),
+            labels: BTreeMap::new(),
             client,
             tools,
             cache: Arc::new(ToolCache::new(0)),

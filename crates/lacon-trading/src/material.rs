@@ -6,13 +6,14 @@ use std::{
 };
 
 use lacon_llm::{Message, Request, Reuse};
-use lacon_monitor::{
-    Action,
-    signal::{self, Signal},
-};
 use lacon_tokens::Encoding;
 
-use crate::{Role, sections::Form, state::TradeState};
+use crate::{
+    Action, Role,
+    sections::Form,
+    signal::{self, Signal},
+    state::TradeState,
+};
 
 /// What was made of texts, by the place where each stands.
 pub(crate) type Cached<K, V> = BTreeMap<K, (String, V)>;

@@ -12,10 +12,9 @@ use lacon_monitor::{
     ledger::{self, Facts},
     origin_grade,
     record::{
-        DataInfo, Decision, Environment, Grade, LlmInfo, Optimization, Plan, Read, Report, RunRecord,
+        DataInfo, Decision, Environment, Grade, Labels, LlmInfo, Optimization, Plan, Read, Report, RunRecord,
         SCHEMA_VERSION, View,
     },
-    signal,
 };
 use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
@@ -23,7 +22,7 @@ use crate::{
     Cast, Optimizations, Role,
     cast::Order,
     optimizations::OPTIMIZATIONS,
-    reasons,
+    reasons, signal,
     sources::Sources,
     state::{How, TradeState, Verdict},
 };
@@ -136,7 +135,7 @@ pub fn record(
         .iter()
         .map(|(role, verdict)| View {
             role: role.name().into(),
-            action: verdict.action,
+            action: verdict.action.as_str().into(),
             confidence: verdict.confidence,
             how: verdict.how.name().into(),
         })
@@ -144,8 +143,7 @@ pub fn record(
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
         run_id: about.run_id,
-        ticker: about.ticker,
-        date: about.date,
+        labels: Labels([("ticker".to_owned(), about.ticker), ("date".to_owned(), about.date)].into()),
         profile: about.profile,
         started_at: about.started_at,
         status: about.status.into(),
@@ -286,7 +284,7 @@ fn decide(
     }
     let text = state.text(*role).map(|t| t.text.as_str()).unwrap_or_default();
     Decision {
-        action: Some(verdict.action),
+        action: Some(verdict.action.as_str().into()),
         rating: signal::rating(text).map(ToOwned::to_owned),
         confidence: verdict.confidence,
         parsed: true,
@@ -364,7 +362,7 @@ fn grades(
     let (_, origin) = origin_grade(facts.nodes.len(), failed, facts.nodes.len());
     let mut content = Content {
         expected_roles: cast.roles().iter().map(|r| r.name().into()).collect(),
-        analysts: cast.analysts().iter().map(|r| r.name().into()).collect(),
+        gatherers: cast.analysts().iter().map(|r| r.name().into()).collect(),
         data_gap,
         ..Content::default()
     };

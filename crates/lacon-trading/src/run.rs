@@ -23,7 +23,7 @@ use lacon_runtime::{
 };
 
 use crate::{
-    Cast, Optimizations, Role,
+    Action, Cast, Optimizations, Role,
     cast::Order,
     closing,
     context::RunContext,
@@ -256,7 +256,7 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let run = Arc::new(Run::new(RunOptions {
         run_id: settings.run_id.clone(),
-        ticker: settings.ticker.clone(),
+        labels: [("ticker".to_owned(), settings.ticker.clone())].into(),
         client: settings.client,
         tools: settings.tools,
         cache: settings.cache,
@@ -418,10 +418,10 @@ async fn remember(
     state: &TradeState,
     embedding: Option<memory::Embedding>,
 ) {
-    let (Some(path), Some(action)) = (path, record.decision.action) else { return };
-    let Ok(date) = record.date.parse() else { return };
+    let (Some(path), Some(action)) = (path, Action::of_run(record)) else { return };
+    let Ok(date) = record.date().parse() else { return };
     let decided = memory::Decided {
-        ticker: record.ticker.clone(),
+        ticker: record.label("ticker").to_owned(),
         date,
         action,
         run_id: record.run_id.clone(),

@@ -6,18 +6,15 @@ use std::sync::Arc;
 
 use lacon_graph::{Context, Output, Step, StepError, step};
 use lacon_llm::{Error, ErrorKind, Finish, Message, Request, whole_sentences};
-use lacon_monitor::{
-    Action,
-    signal::{self, Tagged},
-};
 use lacon_runtime::{Answer, Ask, ToolError, agent, facts};
 
 use crate::{
-    Role,
+    Action, Role,
     context::RunContext,
     forms::AnswerForm,
     prompts::{self, RoleFile},
     recall, requests,
+    signal::{self, Tagged},
     state::{How, Text, ToolResult, TradeState, TradeUpdate, Verdict, data_update, talk_update, text_update},
 };
 

@@ -332,7 +332,13 @@ fn with_own_tools(
             whole: Duration::from_secs_f64(tool.timeout_s),
             max_body: (tool.max_kb as usize) << 10,
         };
-        let source = HttpTools::new(&tool.url, run_id, ticker.as_str(), config.flag("llm.headers"), limits);
+        let source = HttpTools::new(
+            &tool.url,
+            run_id,
+            &[("Ticker", ticker.as_str())],
+            config.flag("llm.headers"),
+            limits,
+        );
         let source = source.map_err(|e| Failure::input(format!("tool {:?}: {e}", tool.name)))?;
         own.insert(tool.name.clone(), Arc::new(source));
     }
@@ -368,7 +374,8 @@ fn bare_tools(
     if !url.is_empty() {
         let connect = Duration::from_secs_f64(config.number("llm.connect_timeout_s"));
         let limits = HttpLimits { connect, ..HttpLimits::default() };
-        let tools = HttpTools::new(url, run_id, ticker.as_str(), config.flag("llm.headers"), limits);
+        let tools =
+            HttpTools::new(url, run_id, &[("Ticker", ticker.as_str())], config.flag("llm.headers"), limits);
         return Ok(Arc::new(tools.map_err(|e| Failure::model(&e, e.kind()))?));
     }
     if vendors::are_asked(config) {

@@ -459,7 +459,7 @@ pub fn environment(r: &RunReport) -> String {
                 if run.llm.simulated { " (simulated)" } else { "" }
             ),
         ),
-        ("models", format!("{} (analysts), {} (others)", run.llm.quick_model, run.llm.deep_model)),
+        ("models", format!("{} (quick), {} (deep)", run.llm.quick_model, run.llm.deep_model)),
         (
             "data",
             format!("{}{}", run.data.source, if run.data.simulated { " (not the live market)" } else { "" }),

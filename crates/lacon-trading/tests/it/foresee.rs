@@ -128,7 +128,7 @@ async fn a_runs_books_balance_and_its_trace_says_what_the_record_says() {
     assert_eq!(trace.tokens.prompt, Some(record.tokens.prompt));
     assert_eq!(trace.tokens.completion, Some(record.tokens.completion));
     assert!(record.reads.iter().any(|r| r.reader == "bull" && r.text == "market" && r.tokens > 50));
-    let analysis = lacon_monitor::analyze::analyze(&trace);
+    let analysis = lacon_monitor::analyze::analyze(&trace, lacon_trading::traces::SCORERS);
     assert!(analysis.content.passed, "{:?}", analysis.content);
     assert!(analysis.repeated.iter().any(|r| r.how == "recorded" && r.text == "plan"));
     assert_eq!(analysis.origin.error_count, 0);

@@ -230,7 +230,7 @@ async fn plan_and_risk_manager_read_what_came_of_earlier_decisions() {
     let earlier = Decided {
         ticker: "CRCL".into(),
         date: day,
-        action: lacon_monitor::Action::Sell,
+        action: lacon_trading::Action::Sell,
         run_id: "r".into(),
         situation: String::new(),
         thesis: String::new(),

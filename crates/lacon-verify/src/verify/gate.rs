@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use lacon_monitor::RunRecord;
-use lacon_trading::{Decided, decide, optimizations::OPTIMIZATIONS};
+use lacon_trading::{Action, Decided, decide, optimizations::OPTIMIZATIONS};
 use serde_json::{Value, json};
 
 use super::{
@@ -272,7 +272,7 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
 }
 
 fn decisions(runs: &[Measured]) -> Vec<&'static str> {
-    runs.iter().map(|m| m.record.decision.action.map_or("none", |action| action.as_str())).collect()
+    runs.iter().map(|m| Action::of_run(&m.record).map_or("none", Action::as_str)).collect()
 }
 
 /// Both profiles on the other bundled packs, without waiting.

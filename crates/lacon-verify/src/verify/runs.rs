@@ -72,7 +72,7 @@ pub fn child(bench: &Bench<'_>, name: &str, extra: &[&str]) -> Result<Command, F
 
 /// The folder of a run.
 pub fn folder(bench: &Bench<'_>, run: &RunRecord) -> PathBuf {
-    bench.scratch.path().join(&run.ticker).join(&run.date).join(&run.run_id)
+    bench.scratch.path().join(run.label("ticker")).join(run.date()).join(&run.run_id)
 }
 
 /// What the answered calls of a run hold; a request that lost against another one is paid for beside it.

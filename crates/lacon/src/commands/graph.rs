@@ -33,7 +33,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     // The graph's shape depends on optimizations and rounds alone; nothing here is ever called.
     let run = Run::new(RunOptions {
         run_id: String::new(),
-        ticker: String::new(),
+        labels: Default::default(),
         client: Arc::new(SimClient::new(SimOptions::default())),
         tools: Arc::new(DatasetSource::new(Arc::default(), day, lacon_market::Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(0)),

@@ -11,8 +11,9 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use lacon_llm::ErrorKind;
 use lacon_market::{Dataset, Symbol};
-use lacon_monitor::{Action, RunRecord};
+use lacon_monitor::RunRecord;
 use lacon_runtime::{Config, ToolCache};
+use lacon_trading::Action;
 use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source::introduce};
 
 use super::{
@@ -360,7 +361,7 @@ fn print(decided: &Decided) {
 /// The decision, who made it, and what is wrong with that.
 pub(in crate::commands) fn headline(run: &RunRecord, terminal: bool) -> String {
     let decision = &run.decision;
-    let Some(action) = decision.action else {
+    let Some(action) = Action::of_run(run) else {
         return format!("{}: the run ended as {}", paint("no decision", "31;1", terminal), run.status);
     };
     let color = match action {
