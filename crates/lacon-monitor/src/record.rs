@@ -333,7 +333,14 @@ pub struct Environment {
     pub time_scale: f64,
 }
 
-/// The JSON Schema of [`RunRecord`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(RunRecord).into()
+/// The JSON Schema of [`RunRecord`] for runs that carry these labels: name, and what it says.
+pub fn schema(labels: &[(&str, &str)]) -> serde_json::Value {
+    let mut schema: serde_json::Value = schemars::schema_for!(RunRecord).into();
+    for (name, about) in labels {
+        schema["properties"][*name] = serde_json::json!({ "type": "string", "description": about });
+        if let Some(required) = schema["required"].as_array_mut() {
+            required.push((*name).into());
+        }
+    }
+    schema
 }

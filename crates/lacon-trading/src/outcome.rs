@@ -27,6 +27,10 @@ use crate::{
     state::{How, TradeState, Verdict},
 };
 
+/// The labels of a run's record.
+pub const LABELS: [(&str, &str); 2] =
+    [("ticker", "The ticker."), ("date", "The date that the run decides for, `yyyy-mm-dd`.")];
+
 /// What is known of a run besides its state and facts.
 #[derive(Clone, Debug)]
 pub struct About {
@@ -143,7 +147,9 @@ pub fn record(
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
         run_id: about.run_id,
-        labels: Labels([("ticker".to_owned(), about.ticker), ("date".to_owned(), about.date)].into()),
+        labels: Labels(
+            LABELS.map(|(name, _)| name.to_owned()).into_iter().zip([about.ticker, about.date]).collect(),
+        ),
         profile: about.profile,
         started_at: about.started_at,
         status: about.status.into(),
