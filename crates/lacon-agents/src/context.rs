@@ -4,12 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use lacon_graph::StepError;
 use lacon_llm::{BoxFuture, ErrorKind};
-use lacon_runtime::Run;
+use lacon_runtime::{Ladder, Run, Stagger};
 use tokio::sync::OnceCell;
 
 use crate::{
     Inputs, Optimization, Optimizations, choice,
-    ladder::Ladder,
     plan::Plan,
     scorer::Scorer,
     stages::{Kind, Stages},
@@ -53,6 +52,8 @@ pub(crate) struct Context {
     /// What each agent that chooses may choose.
     pub choices: BTreeMap<String, Vec<String>>,
     pub approval: Approval,
+    /// Who waits for a sibling's first token.
+    pub stagger: Stagger,
     /// What is given up near the deadline.
     pub ladder: Ladder,
     /// Calls that answer for several agents.

@@ -154,6 +154,7 @@ pub(crate) fn finish(
     let facts = context.run.ledger.facts();
     let mut warnings = facts.warnings.clone();
     warnings.extend(journal_problem(context));
+    warnings.extend(context.plan.over.clone());
     let mut record = TeamRecord {
         status: failure.as_ref().map_or("done", RunError::status).into(),
         failure: failure.as_ref().map(RunError::to_string),
@@ -231,6 +232,11 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
             Optimization::ToolCache => Some(tools("hit")),
             Optimization::DeadlineLadder => Some(context.ladder.given_up().len() as u64),
             Optimization::WordLimits => Some(stopped()),
+            Optimization::Stagger => Some(context.stagger.len() as u64),
+            Optimization::PromptPlan => {
+                let shorter = |agent: &&Agent| context.plan.words(agent) < agent.words;
+                Some(context.team.agents.iter().filter(shorter).count() as u64)
+            }
             Optimization::PrefixLayout => {
                 Some(facts.calls.iter().filter(|fact| fact.call.cached.unwrap_or(0) > 0).count() as u64)
             }

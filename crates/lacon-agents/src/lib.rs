@@ -41,7 +41,6 @@ mod fan;
 pub mod file;
 mod finish;
 pub mod inputs;
-mod ladder;
 mod merged;
 pub mod optimization;
 pub mod plan;

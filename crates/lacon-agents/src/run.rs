@@ -13,7 +13,7 @@ use lacon_llm::Client;
 use lacon_monitor::record::LlmInfo;
 pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
-    Counter, Restored, Run, RunJournal, RunOptions, ToolCache,
+    Counter, DurationsFile, Ladder, Restored, Run, RunJournal, RunOptions, Stagger, ToolCache,
     run::{OnProgress, Stop},
 };
 use serde_json::{Value, json};
@@ -23,11 +23,10 @@ use crate::{
     check::{self, Faults},
     context::{Context, Merge},
     finish::{self, Head},
-    ladder::Ladder,
     plan,
     record::SCHEMA_VERSION,
     scorer::{self, Scorer},
-    stages,
+    stages::{self, Stages},
     team::Team,
 };
 pub use crate::{
@@ -74,6 +73,8 @@ pub struct Settings {
     pub approval: Approval,
     /// What the tags of choices are drawn from; random for models that read texts of strangers.
     pub nonce: String,
+    /// The file in which durations of agents are kept from run to run. Nobody waits for a sibling without it.
+    pub history: Option<PathBuf>,
     /// What the run is of, by name: stands in the record, and in a header of each request where the client sends tags.
     pub labels: BTreeMap<String, String>,
     /// Who judges the finished run.
@@ -101,6 +102,7 @@ impl Settings {
             on_progress: Arc::new(|_| {}),
             approval: Approval::Stop,
             nonce: "1".into(),
+            history: None,
             labels: BTreeMap::new(),
             scorers: scorer::usual(),
         }
@@ -115,11 +117,15 @@ pub async fn run(mut settings: Settings) -> Finished {
     let head = head(&settings);
     let limits = execute::Limits { deadline: settings.deadline, stop: settings.stop.take() };
     let folder = settings.folder.clone();
-    match prepare(settings) {
+    let durations = history(&settings);
+    match prepare(settings, durations.as_ref()) {
         Err(error) => finish::refused(head, error),
         Ok(context) => {
             let context = Arc::new(context);
             let executed = execute::execute(&context, limits).await;
+            if let (Some(durations), None) = (durations, &executed.failure) {
+                durations.write(&context.run.ledger.facts());
+            }
             finish::finish(&context, head, folder.as_deref(), executed.state, executed.failure)
         }
     }
@@ -161,7 +167,7 @@ fn head(settings: &Settings) -> Head {
 }
 
 /// Checks and plans; nothing is sent.
-fn prepare(settings: Settings) -> Result<Context, RunError> {
+fn prepare(settings: Settings, durations: Option<&DurationsFile>) -> Result<Context, RunError> {
     let team = settings.team;
     let faults = check::check(&team);
     if !faults.is_empty() {
@@ -181,7 +187,17 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
     // Prompts of one run are counted by one vocabulary: that of the agent whose text is the result.
     let model = team.result_agent().map_or(crate::team::DEFAULT_MODEL, |agent| team.model(agent));
     let counter = Counter::loaded(model);
-    let plan = plan::plan(&team, &stages, &settings.inputs, &settings.optimizations, counter.get().encoding);
+    let limits = plan::Limits {
+        tokens: (settings.budget_tokens > 0).then_some(settings.budget_tokens),
+        micro_usd: (settings.budget_micro_usd > 0).then_some(settings.budget_micro_usd),
+        time: settings
+            .deadline
+            .filter(|_| settings.speed > 0.0)
+            .and_then(|deadline| Duration::try_from_secs_f64(deadline.as_secs_f64() / settings.speed).ok()),
+    };
+    let encoding = counter.get().encoding;
+    let plan = plan::within(&team, &stages, &settings.inputs, &settings.optimizations, encoding, limits);
+    let stagger = stagger(&team, &stages, &settings.optimizations, settings.speed, durations);
     let cached = settings.optimizations.has(Optimization::ToolCache);
     let longest = team.tools.iter().map(|tool| tool.limit_s()).fold(30.0, f64::max);
     let run = Run::new(RunOptions {
@@ -198,9 +214,14 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
     let choices = team.agents.iter().map(|agent| (agent.name.clone(), team.choices(&agent.name)));
     let merges = stages.groups(&team).into_iter().map(Merge::new).collect();
     let near = settings.deadline.filter(|_| settings.optimizations.has(Optimization::DeadlineLadder));
-    let ladder = Ladder::new(near, &plan, settings.speed);
+    let way = plan.agents.iter().map(|agent| {
+        let seconds = agent.to_end * settings.speed;
+        (agent.name.clone(), Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    });
+    let ladder = Ladder::new(near, way.collect(), Vec::new());
     Ok(Context {
         merges,
+        stagger,
         scorers: settings.scorers,
         ladder,
         choices: choices.filter(|(_, choices)| !choices.is_empty()).collect(),
@@ -213,6 +234,36 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
         nonce: settings.nonce,
         approval: settings.approval,
     })
+}
+
+/// What earlier runs of the same team took at the same speed.
+fn history(settings: &Settings) -> Option<DurationsFile> {
+    let merged = if settings.optimizations.has(Optimization::Merged) { "+merged" } else { "" };
+    let kind = format!("team {}{merged}/{}", digest(&settings.team), settings.speed);
+    Some(DurationsFile::read(settings.history.clone()?, kind))
+}
+
+/// Who waits for a sibling's first token; nobody without a common prefix, or where one call answers for both.
+fn stagger(
+    team: &Team,
+    stages: &Stages,
+    optimizations: &Optimizations,
+    speed: f64,
+    durations: Option<&DurationsFile>,
+) -> Stagger {
+    let on = |optimization| optimizations.has(optimization);
+    let Some(durations) = durations.filter(|_| on(Optimization::Stagger) && on(Optimization::PrefixLayout))
+    else {
+        return Stagger::default();
+    };
+    let merged = if on(Optimization::Merged) { stages.groups(team) } else { Vec::new() };
+    let alone = |agent: &usize| !merged.iter().any(|group| group.contains(agent));
+    let names = |group: Vec<usize>| {
+        let members = group.into_iter().filter(alone);
+        members.map(|agent| team.agents[agent].name.as_str()).collect::<Vec<_>>()
+    };
+    let groups = stages.siblings(team).into_iter().map(names);
+    Stagger::new(groups, &durations.durations, plan::first_token().mul_f64(speed))
 }
 
 /// What names a team in a journal: everything that decides what is asked.

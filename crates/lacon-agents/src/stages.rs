@@ -175,6 +175,34 @@ impl Stages {
     }
 }
 
+impl Stages {
+    /// Agents that start together, ask the same model and read something in common, by their positions.
+    pub(crate) fn siblings(&self, team: &Team) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (i, agent) in team.agents.iter().enumerate() {
+            let stage = self.of(i);
+            let is_plain = stage.kind == Kind::Single
+                && agent.each.is_empty()
+                && agent.when.is_none()
+                && !agent.approve
+                && !agent.reads.is_empty();
+            let same = |group: &&mut Vec<usize>| {
+                let other = &team.agents[group[0]];
+                self.of(group[0]).after == stage.after
+                    && team.model(other) == team.model(agent)
+                    && agent.reads.iter().any(|read| other.reads.contains(read))
+            };
+            match groups.iter_mut().find(same).filter(|_| is_plain) {
+                Some(group) => group.push(i),
+                None if is_plain => groups.push(vec![i]),
+                None => {}
+            }
+        }
+        groups.retain(|group| group.len() > 1);
+        groups
+    }
+}
+
 /// Whether an agent writes one text from what it reads, and nothing else depends on how it is asked.
 fn is_plain(team: &Team, stages: &Stages, i: usize, agent: &Agent) -> bool {
     !agent.reads.is_empty()

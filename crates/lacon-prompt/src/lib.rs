@@ -10,6 +10,7 @@ pub mod chat;
 mod codec;
 pub mod compress;
 mod conversation;
+pub mod digest;
 pub mod error;
 pub mod extract;
 pub mod guard;

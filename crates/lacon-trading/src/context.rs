@@ -4,17 +4,15 @@ use std::sync::{Arc, OnceLock};
 
 use jiff::civil::Date;
 use lacon_llm::{Capabilities, Effort, Enough, Request, ToolSpec};
-use lacon_runtime::Run;
+use lacon_runtime::{Ladder, Run, Stagger};
 
 use crate::{
     Cast, Optimizations, Role,
     forms::AnswerForm,
-    ladder::Ladder,
     material::{ShortForms, StatedActions},
     plan::Plan,
     prompts::{self, RoleFile},
     recall::{Embedder, Recall},
-    stagger::Stagger,
 };
 
 /// What all steps of a run share.
@@ -80,7 +78,7 @@ impl RunContext {
 
     /// The tag of a role's decision line: it stands in that role's instruction alone.
     pub fn tag(&self, role: Role) -> String {
-        blake3::hash(format!("{}/{role}", self.nonce).as_bytes()).to_hex()[..6].to_owned()
+        lacon_runtime::choice::tag(&self.nonce, role.name())
     }
 
     /// The model that a role is asked with.
@@ -113,7 +111,11 @@ impl RunContext {
 
     /// The role's word limit in a call that is made `by` a role, whose nearness to the deadline counts.
     pub(crate) fn words_as(&self, role: Role, by: Role) -> u32 {
-        if self.optimizations.has("word_limits") { self.ladder.words(by, self.plan.words(role)) } else { 0 }
+        if self.optimizations.has("word_limits") {
+            self.ladder.words(by.name(), self.plan.words(role), self.plan.words(role))
+        } else {
+            0
+        }
     }
 
     /// Fills in what follows from the role: model limits, effort, temperature.

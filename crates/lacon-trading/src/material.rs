@@ -6,6 +6,7 @@ use std::{
 };
 
 use lacon_llm::{Message, Request, Reuse};
+use lacon_prompt::digest::Digest;
 use lacon_tokens::Encoding;
 
 use crate::{
@@ -59,7 +60,7 @@ impl ShortForms {
             let short = match form {
                 Form::Full => text.trim().to_owned(),
                 Form::Digest => digest(text, encoding),
-                Form::Figures => figures(text),
+                Form::Figures => SHORT.figures(text),
                 Form::Pointer => "(taken up in the investment plan)".to_owned(),
             };
             let saved = encoding.count(text) as i64 - encoding.count(&short) as i64;
@@ -161,68 +162,20 @@ pub fn contradictions(state: &TradeState, analysts: &[Role], read: &StatedAction
     if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(" ")) }
 }
 
-/// Every unit of a text with a figure that is no list number, and its last unit; as they stand and in their order.
-fn figures(text: &str) -> String {
-    let units = units(text);
-    let n = units.len();
-    let has_figure = |unit: &str| without_list_number(unit).bytes().any(|b| b.is_ascii_digit());
-    let kept = units.iter().enumerate().filter(|(i, unit)| i + 1 == n || has_figure(unit));
-    kept.map(|(_, unit)| *unit).collect::<Vec<_>>().join("\n")
-}
+const SHORT: Digest = Digest {
+    concludes: &["recommend", "decision", "signal:", "conclusion", "overall"],
+    headings: false,
+    // A period between digits or after a single capital is no sentence end.
+    sentence: |text| {
+        let mut ends = text.match_indices(". ").map(|(i, _)| i + 1);
+        ends.find(|end| *end > 40 && !text[..*end - 1].ends_with(|c: char| c.is_ascii_uppercase()))
+    },
+};
 
 /// The figures and conclusions of a text: its first unit, every unit with a digit that is no list number, every unit that states a
 /// decision, its last unit; as they stand and in their order. The whole text when that saves less than a fifth.
 pub fn digest(text: &str, encoding: &Encoding) -> String {
-    let units = units(text);
-    let n = units.len();
-    let keeps = |i: usize, unit: &str| {
-        let lower = unit.to_lowercase();
-        i == 0
-            || i + 1 == n
-            || without_list_number(unit).bytes().any(|b| b.is_ascii_digit())
-            || ["recommend", "decision", "signal:", "conclusion", "overall"].iter().any(|w| lower.contains(w))
-    };
-    let kept: Vec<&str> = units.iter().enumerate().filter(|(i, u)| keeps(*i, u)).map(|(_, u)| *u).collect();
-    let short = kept.join("\n");
-    if encoding.count(&short) * 5 > encoding.count(text) * 4 { text.trim().to_owned() } else { short }
-}
-
-/// A unit without the number that only counts the items of a list or the headings of a text.
-fn without_list_number(unit: &str) -> &str {
-    let text = unit.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let rest = &text[digits..];
-    if (1..=2).contains(&digits) && (rest.starts_with(". ") || rest.starts_with(") ")) {
-        &rest[1..]
-    } else {
-        text
-    }
-}
-
-/// Lines, and within long lines sentences.
-fn units(text: &str) -> Vec<&str> {
-    let mut units = Vec::new();
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
-        let mut rest = line;
-        while rest.len() > 160 {
-            // A period between digits or after a single capital is no sentence end.
-            let end = rest
-                .match_indices(". ")
-                .map(|(i, _)| i + 1)
-                .find(|i| *i > 40 && !rest[..*i - 1].ends_with(|c: char| c.is_ascii_uppercase()));
-            match end {
-                Some(end) => {
-                    units.push(rest[..end].trim());
-                    rest = rest[end..].trim_start();
-                }
-                None => break,
-            }
-        }
-        if !rest.is_empty() {
-            units.push(rest);
-        }
-    }
-    units
+    SHORT.of(text, encoding)
 }
 
 /// Puts a request together: with the layout optimization shared material first and the role's own last, so that the prompts

@@ -18,7 +18,8 @@ use lacon_monitor::{
 use lacon_prompt::{budget::MicroUsd, plan::Limits};
 pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
-    Counter, Restored, Run, RunJournal, RunOptions, SharedCache, ToolCache, ToolSource,
+    Counter, DurationsFile, Ladder, Restored, Run, RunJournal, RunOptions, SharedCache, Stagger, ToolCache,
+    ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
 
@@ -27,16 +28,13 @@ use crate::{
     cast::Order,
     closing,
     context::RunContext,
-    durations::DurationsFile,
-    graph,
-    ladder::Ladder,
+    graph, ladder,
     material::{ShortForms, StatedActions},
     memory::{self, Memory},
     outcome::{self, About},
     plan::{self, Plan, PlanOptions},
     recall::{self, Embedder, Recall, RecallOptions},
     report::{self, WriteError},
-    stagger::Stagger,
     state::TradeState,
 };
 
@@ -247,7 +245,10 @@ pub async fn decide(settings: Settings) -> Decided {
     // A plan that answers for the judge too takes longer, and such a judge no time.
     let merged = settings.cast.judge_in_plan(&settings.optimizations);
     let kind = if merged { format!("{}+merged_judge", settings.profile) } else { settings.profile.clone() };
-    let durations = DurationsFile::read(&settings.out, &kind, settings.time_scale);
+    let durations = DurationsFile::read(
+        settings.out.join(".cache/durations.json"),
+        format!("{kind}/{}", settings.time_scale),
+    );
     // Last, so that its thread does not take the processor from what the first request waits for.
     let counter = if settings.async_loading {
         Counter::new(settings.deep_model.clone())
@@ -274,11 +275,12 @@ pub async fn decide(settings: Settings) -> Decided {
     let cast = Arc::clone(&settings.cast);
     let quick_judge =
         settings.optimizations.has("slack_models") && cast.plans_unjudged(&settings.optimizations);
+    let mut roles = cast.roles();
+    roles.extend((!settings.optimizations.has("local_signal")).then_some(Role::Signal));
     let ladder = Ladder::new(
         settings.deadline.filter(|_| settings.optimizations.has("deadline_ladder")),
-        cast.order(),
-        usual(&plan, &durations),
-        if quick_judge { vec![Role::Judge] } else { Vec::new() },
+        ladder::ways(&roles, cast.order(), &usual(&plan, &durations)),
+        if quick_judge { vec![Role::Judge.name().to_owned()] } else { Vec::new() },
     );
     let memory_path = settings.memory.filter(|_| settings.optimizations.has("memory"));
     let recall = memory_path.clone().map(|path| {
@@ -314,8 +316,13 @@ pub async fn decide(settings: Settings) -> Decided {
         time_scale: settings.time_scale,
     };
     let at_once = cast.order() == Order::Lacon && cast.research_rounds() == 1;
-    let stagger =
-        if staggers && at_once { Stagger::new(&durations, first_token) } else { Stagger::default() };
+    // Roles that start together with a common prefix.
+    let siblings = [vec!["bull", "bear"], vec!["risky", "safe", "neutral"]];
+    let stagger = if staggers && at_once {
+        Stagger::new(siblings, &durations.durations, first_token)
+    } else {
+        Stagger::default()
+    };
     let context = Arc::new(RunContext {
         run: Arc::clone(&run),
         short_forms: ShortForms::default(),

@@ -253,7 +253,7 @@ pub fn analyst_report(context: &Arc<RunContext>, role: Role, prefetch: bool) -> 
                 let text = Text { failure: Some(core.text.clone()), ..Text::default() };
                 return Ok(Output::update(text_update(role, text)));
             }
-            context.ladder.step(role, context.run.now());
+            context.ladder.step(role.name(), context.run.now());
             let built = if prefetch {
                 context.run.ledger.ops.time("render prompt", || requests::analyst(&context, role, state))
             } else {
@@ -356,15 +356,15 @@ pub fn reader(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>
                 // The plan's answer had its words.
                 return Ok(Output::update(TradeUpdate::default()));
             }
-            if let Some((first, most)) = context.stagger.of(role) {
+            if let Some((first, most)) = context.stagger.of(role.name()) {
                 context
                     .run
                     .ledger
                     .ops
-                    .wrap("wait for sibling", context.run.first_token_of(first.name(), most))
+                    .wrap("wait for sibling", context.run.first_token_of(first, most))
                     .await;
             }
-            context.ladder.step(role, context.run.now());
+            context.ladder.step(role.name(), context.run.now());
             let ops = &context.run.ledger.ops;
             let built = ops.time("render prompt", || requests::reader(&context, role, state, node.visit));
             let request = built.booked(&context, role);

@@ -40,7 +40,7 @@ pub fn verify(context: &RunContext, state: &TradeState, facts: &Facts) -> Verifi
     let mut sent = Vec::new();
     let mut equal = 0;
     for role in context.cast.roles() {
-        if state.texts(role).len() > 1 && context.ladder.has_stepped(role) {
+        if state.texts(role).len() > 1 && context.ladder.has_stepped(role.name()) {
             continue;
         }
         let calls = facts.calls.iter().map(|fact| &fact.call).filter(|call| call.role == role.name());

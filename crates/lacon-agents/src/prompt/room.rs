@@ -20,7 +20,7 @@ pub(crate) fn limit(
     tool_texts: &str,
     item: &str,
 ) -> u32 {
-    let usual = context.ladder.words(&agent.name, agent.words);
+    let usual = context.ladder.words(&agent.name, agent.words, context.plan.words(agent));
     if !counts(context, agent) {
         return usual;
     }

@@ -4,6 +4,7 @@
 mod checks;
 mod figures;
 mod ladder;
+mod limits;
 mod merged;
 mod optimizations;
 mod properties;

@@ -38,6 +38,15 @@ pub struct CheckArgs {
     /// Model of the class deep
     #[arg(long, value_name = "MODEL")]
     pub deep_model: Option<String>,
+    /// Most tokens of the run: answers are planned to fit
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<u64>,
+    /// Most US dollars of the run
+    #[arg(long, value_name = "USD")]
+    pub budget_usd: Option<f64>,
+    /// Most seconds of the run, at the speed of real endpoints
+    #[arg(long, value_name = "SECONDS")]
+    pub deadline: Option<f64>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

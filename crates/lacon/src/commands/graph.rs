@@ -8,7 +8,6 @@ use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{
     context::RunContext,
     graph,
-    ladder::Ladder,
     plan::{self, PlanOptions},
     source::DatasetSource,
 };
@@ -67,7 +66,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         run: Arc::new(run),
         models: Vec::new(),
         plan,
-        ladder: Ladder::default(),
+        ladder: Default::default(),
         recall: None,
         embedder: None,
         stagger: Default::default(),

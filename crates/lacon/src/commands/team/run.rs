@@ -173,6 +173,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
         on_progress: progress(config),
         approval: approval(args),
         nonce,
+        history: Some(Path::new(config.text("run.out")).join(".cache/durations.json")),
         ..Settings::new(team, client)
     };
     Ok((settings, heading))
