@@ -43,10 +43,10 @@ fn uses(folder: &str, files: &[(&str, String)]) -> Uses {
     let mut owners = BTreeMap::new();
     for (_, text) in files.iter().filter(|(file, _)| is_root(file)) {
         for path in words::paths(text, 0) {
-            if let (true, [first, .., _]) = (path.is_use, path.names.as_slice()) {
-                if let Some(module) = modules.get(first) {
-                    owners.insert(path.alias, module.clone());
-                }
+            if let (true, [first, .., _]) = (path.is_use, path.names.as_slice())
+                && let Some(module) = modules.get(first)
+            {
+                owners.insert(path.alias, module.clone());
             }
         }
     }

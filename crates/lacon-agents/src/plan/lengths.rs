@@ -17,6 +17,9 @@ use crate::{
 /// Share of an agent's usual words, and what an answer of that length is worth.
 const LENGTHS: [(u32, u32); 4] = [(100, 1000), (75, 900), (60, 780), (45, 600)];
 
+/// What a run takes when agents have these word limits.
+type Estimating<'e> = dyn Fn(&[u32]) -> (Expected, Vec<AgentPlan>) + 'e;
+
 /// Whether an answer may be held to fewer words than the team says.
 pub(super) fn may_shrink(agent: &Agent) -> bool {
     agent.words > 0 && !agent.strict && agent.output.is_none()
@@ -28,7 +31,7 @@ pub(super) fn choose(
     stages: &Stages,
     on: &Optimizations,
     limits: Limits,
-    estimate: &dyn Fn(&[u32]) -> (Expected, Vec<AgentPlan>),
+    estimate: &Estimating<'_>,
 ) -> (Vec<u32>, Option<String>) {
     let usual: Vec<u32> = team.agents.iter().map(|agent| agent.words).collect();
     let acts = [Optimization::PromptPlan, Optimization::WordLimits].iter().all(|o| on.has(*o));
