@@ -44,7 +44,7 @@ from ._native import (
     truncate,
 )
 from ._plan import BatchPromptProcessor, PreparedPrompt, TokenizerCache
-from ._wrap import wrap
+from ._wrap import agent, wrap
 from .errors import (
     BudgetError,
     DamagedError,
@@ -64,6 +64,7 @@ __all__ = [
     "PreparedPrompt",
     "Report",
     "TokenizerCache",
+    "agent",
     "performance_monitor",
     "report",
     "save_trace",
