@@ -226,6 +226,11 @@ fn show(python: &str, seconds: &str, arguments: &[&str], folder: &Path) -> Resul
     let mut command = command(python, seconds, arguments);
     // A folder of its own: the package is a workspace of its own, and would build the same crates anew again and again.
     command.env("CARGO_TARGET_DIR", folder.join("build")).env("PYTHONDONTWRITEBYTECODE", "1");
+    // Teams are tried with the command of this workspace, where it is built.
+    let built = target()?.join("debug").join(format!("lacon{}", std::env::consts::EXE_SUFFIX));
+    if built.is_file() {
+        command.env("LACON_BINARY", built);
+    }
     let status = command.status().with_context(|| format!("cannot start {python}"))?;
     if !status.success() {
         bail!("{} failed", arguments.join(" "));
