@@ -12,8 +12,8 @@ from litellm.integrations.custom_logger import CustomLogger
 
 from . import _ledger, _native
 from ._client import Job, told
+from ._forms import Chat
 from ._savings import Savings, alimited, limited
-from .openai import Chat
 
 __all__ = ["callback", "wrap"]
 
@@ -35,7 +35,6 @@ def wrap(function: _F, **options: Any) -> _F:
         if len(given) > 2:
             raise TypeError(f"{len(given)} values without a name are given, model and messages are the only ones")
         job = Job(savings, form, body, system="litellm", stream=bool(body.get("stream")))
-        # What cannot be told apart, as clients and callbacks, is not put together either.
         if is_async:
             return job.arun(lambda sent, _: function(**sent), alimited_of)
         return job.run(lambda sent, _: function(**sent), limited_of)

@@ -10,9 +10,9 @@ from agents.run import CallModelData, ModelInputData
 
 from . import _native
 from ._client import Job
+from ._forms import Responses
 from ._savings import Savings, alimited
 from ._wrap import agent_now
-from .openai import Responses
 
 __all__ = ["input_filter", "wrap"]
 
