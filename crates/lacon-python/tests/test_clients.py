@@ -130,7 +130,17 @@ class Anthropic(OpenAI):
         return stream.get_final_message()
 
 
-@pytest.fixture(params=[OpenAI, Responses, Anthropic])
+class Beta(Anthropic):
+    """Messages of the Anthropic SDK's beta, which frameworks use."""
+
+    def create(self, client, messages=CALL, **more):
+        return client.beta.messages.create(**{"model": "sim", "messages": messages, "max_tokens": 4000, **more})
+
+    def stream(self, client):
+        return client.beta.messages.stream(model="sim", messages=CALL, max_tokens=4000)
+
+
+@pytest.fixture(params=[OpenAI, Responses, Anthropic, Beta])
 def sdk(request, there):
     return request.param(there.url)
 
@@ -233,6 +243,16 @@ def test_raw_answers_are_metered_and_streams_of_them_cut(sdk, there):
     assert row()["sums"]["output_tokens"] == 7
     stream = api.with_raw_response.create(model="sim", stream=True, **given).parse()
     assert "".join(map(sdk.piece, stream)) == SHORT
+
+
+def test_what_is_no_json_is_the_sdks_to_send(sdk, there):
+    turns = (dict(turn) for turn in sdk.turns)
+    # The beta of the SDK itself reads them before it sends them.
+    sdk.create(sdk.client(), messages=list(turns) if isinstance(sdk, Beta) else turns)
+    assert lacon.expand(sdk.result(there.asked[0][1])) == ROWS
+    more = [{"role": "user", "content": "x", "odd": lone} for lone in ("\ud800",)]
+    with pytest.raises(Exception, match="surrogate|utf-8|Connection"):
+        sdk.create(sdk.client(), messages=more)
 
 
 def test_what_is_no_client_is_named(sdk):

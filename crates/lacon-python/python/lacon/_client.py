@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -62,11 +63,16 @@ class Form:
         limit = savings.limit(agent, self.is_text(body))
         body, saved = dict(body), 0
         said = body.get(self.messages)
-        if savings.compress and said and not isinstance(said, str):
-            short = _native.compress(said)
-            saved = short.tokens_before - short.tokens_after
-            if short.changed:
-                body[self.messages] = short.messages
+        if said and not isinstance(said, (str, list)):
+            # A generator is read once.
+            said = body[self.messages] = list(said)
+        if savings.compress and isinstance(said, list):
+            # What is no JSON yet, as files are, is the SDK's to send.
+            with suppress(TypeError, ValueError):
+                short = _native.compress(said)
+                saved = short.saved
+                if short.changed:
+                    body[self.messages] = short.messages
         if limit is not None and savings.instruct:
             self.instruct(body, limit.instruction())
         most = next((body[key] for key in self.limits if isinstance(body.get(key), int)), None)
@@ -77,7 +83,10 @@ class Form:
     def count(self, body: Mapping[str, Any]) -> int:
         """The tokens of a request."""
         said, more = body.get(self.messages) or [], [body.get(key) for key in ("system", "instructions")]
-        n = _native.count(said) if isinstance(said, str) else _native.count_messages(said, tools=body.get("tools") or None).total
+        try:
+            n = _native.count(said) if isinstance(said, str) else _native.count_messages(said, tools=body.get("tools") or None).total
+        except (TypeError, ValueError):
+            n = _native.count(json.dumps([said, body.get("tools") or []], default=repr))
         return n + sum(_native.count(text if isinstance(text, str) else json.dumps(text, default=str)) for text in more if text)
 
     def seer(self, call: Call) -> Any:

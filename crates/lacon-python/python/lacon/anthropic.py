@@ -20,7 +20,8 @@ def wrap(client: _C, **options: Any) -> _C:
 
     The agent of a call is ``agent``, what ``lacon.agent`` names, or the node of LangGraph.
     """
-    return wrapped(client, Anthropic, AsyncAnthropic, {Messages.path: Messages()}, options)  # type: ignore[no-any-return]
+    forms = {path: Messages() for path in (Messages.path, f"{Messages.path}?beta=true")}
+    return wrapped(client, Anthropic, AsyncAnthropic, forms, options)  # type: ignore[no-any-return]
 
 
 class Messages(Form):
@@ -65,9 +66,9 @@ class Messages(Form):
         end = {"type": "message_delta", "delta": delta, "usage": {"output_tokens": count(call.text)}}
         return [
             event.model_copy(update={"delta": event.delta.model_copy(update={"text": kept})}),
-            types.RawContentBlockStopEvent(type="content_block_stop", index=event.index),
-            types.RawMessageDeltaEvent.model_validate(end),
-            types.RawMessageStopEvent(type="message_stop"),
+            _type(event, "RawContentBlockStopEvent").construct(type="content_block_stop", index=event.index),
+            _type(event, "RawMessageDeltaEvent").construct(**end),
+            _type(event, "RawMessageStopEvent").construct(type="message_stop"),
         ]
 
     def joined(self, events: list[Any]) -> Any:
@@ -89,4 +90,10 @@ class Messages(Form):
                 whole.update(event.delta.to_dict())
                 whole["usage"] = {**whole["usage"], **event.usage.to_dict()}
         whole["content"] = [blocks[index] for index in sorted(blocks)]
-        return types.Message.model_validate(whole)
+        return _type(events[0], "Message").construct(**whole)
+
+
+def _type(event: Any, name: str) -> Any:
+    """The class of that name among those that an event is of: the beta endpoint has its own."""
+    is_beta = type(event).__name__.startswith("Beta")
+    return getattr(types.beta, f"Beta{name}") if is_beta else getattr(types, name)
