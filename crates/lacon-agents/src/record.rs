@@ -232,7 +232,7 @@ fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<Agent
         let calls = calls.iter().filter(|fact| billed_to(&fact.call.role) == agent.name);
         let mut record = AgentRecord {
             name: agent.name.clone(),
-            model: context.model(agent).to_owned(),
+            model: if agent.by.is_empty() { context.model(agent).to_owned() } else { String::new() },
             said: state.of(&agent.name).cloned().collect(),
             ..AgentRecord::default()
         };
