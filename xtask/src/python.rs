@@ -18,8 +18,17 @@ use crate::{root, say};
 const OLDEST: &str = "(3, 10)";
 /// What the adapters are tested with: packages of the index, and the names that they are imported by.
 const ADAPTED: (&[&str], &str) = (
-    &["langgraph>=1", "langchain>=1", "langchain-core>=1", "openai>=2", "mypy>=1.15"],
-    "langgraph, langchain, langchain_core, openai, mypy",
+    &[
+        "langgraph>=1",
+        "langchain>=1",
+        "langchain-core>=1",
+        "openai>=2",
+        "mypy>=1.15",
+        "pyarrow>=20",
+        "polars>=1.30",
+        "datafusion>=50",
+    ],
+    "langgraph, langchain, langchain_core, openai, mypy, pyarrow, polars, datafusion",
 );
 const INSTALL: [&str; 8] = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
 /// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.
