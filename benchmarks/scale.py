@@ -1,6 +1,6 @@
 """Counting tokens of a table of texts: every engine, `lacon batch` and tiktoken, each in a process of its own.
 
-    scale.py ROWS... [--lacon BINARY] [--only NAME,...]
+    scale.py ROWS... [--most CHARACTERS] [--lacon BINARY] [--only NAME,...]
 
 Each reads the same Parquet file and writes one with `id` and `tokens`, which are compared: all rows, none doubled, the same sum.
 Seconds include starting the engine. Memory is the most that all processes of a run hold together (PSS, sampled).
@@ -39,7 +39,7 @@ def ray(source, target):
     import ray, lacon.arrow as arrow
     from lacon.engines.ray import map_batches
     data = ray.data.read_parquet(source)
-    map_batches(data, arrow.count, workers=2).drop_columns(["text"]).write_parquet(target)
+    map_batches(data, arrow.count).drop_columns(["text"]).write_parquet(target)
 
 
 def daft(source, target):
@@ -93,23 +93,23 @@ def lacon_batch(source, target):
 ENGINES = [lacon_batch, pyarrow, pandas, polars, datafusion, daft, ray, spark, tiktoken]
 
 
-def texts(rows):
-    """Parts of this repository's pages and sources, 100 to 1,200 characters, each behind a number of its own."""
+def texts(rows, most):
+    """Parts of this repository's pages and sources, each behind a number of its own."""
     files = sorted([*(HERE.parent / "docs").glob("*.md"), *(HERE.parent / "crates/lacon-tokens/src").glob("*.rs")])
     whole = "\n".join(file.read_text() for file in files)
     some = random.Random(7)
     for row in range(rows):
-        start = some.randrange(len(whole) - 1200)
-        yield f"{row}: {whole[start : start + some.randrange(100, 1200)]}"
+        start = some.randrange(len(whole) - most)
+        yield f"{row}: {whole[start : start + some.randrange(most // 12, most)]}"
 
 
-def made(rows, folder):
+def made(rows, most, folder):
     import pyarrow as pa, pyarrow.parquet as pq
     import lacon
     path, tokens, size = folder / f"{rows}.parquet", 0, 0
     schema = pa.schema({"id": pa.int64(), "text": pa.string()})
     with pq.ParquetWriter(path, schema, compression="snappy") as out:
-        source, start = texts(rows), 0
+        source, start = texts(rows, most), 0
         while start < rows:
             part = [text for text, _ in zip(source, range(min(20_000, rows - start)))]
             tokens += sum(lacon.count_batch(part))
@@ -171,6 +171,7 @@ def main():
     words.add_argument("rows", type=int, nargs="*", default=[1_000, 100_000])
     words.add_argument("--lacon", default=os.environ.get("LACON_BINARY"))
     words.add_argument("--only", default="")
+    words.add_argument("--most", type=int, default=1200)
     words.add_argument("--run", nargs=3)
     words = words.parse_args()
     if words.run:
@@ -181,7 +182,7 @@ def main():
     for rows in words.rows:
         with tempfile.TemporaryDirectory() as folder:
             folder = pathlib.Path(folder)
-            path, tokens, size = made(rows, folder)
+            path, tokens, size = made(rows, words.most, folder)
             (folder / "ranks").mkdir()
             os.environ["TIKTOKEN_CACHE_DIR"] = ranks(folder / "ranks")
             print(f"\n{rows:,} rows, {size / 1e6:.1f} MB of text, {tokens:,} tokens")

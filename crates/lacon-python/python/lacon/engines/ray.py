@@ -10,7 +10,7 @@ from . import Work, need
 def map_batches(
     dataset: Any, work: Work, column: str = "text", *, batch_size: int | None = 4096, workers: Any = None, **options: Any
 ) -> Any:
-    """The dataset with the new columns, worked on by a pool of actors; ``workers`` is their number or (least, most)."""
+    """The dataset with the new columns. ``workers`` is the number of actors or (least, most); leave processors for reading."""
     data = need("ray.data")
     least, most = workers if isinstance(workers, tuple) else (workers or 1, workers)
     return dataset.map_batches(
