@@ -3,7 +3,7 @@
 //! The tag is drawn for the run and for the agent, and stands in that agent's instruction alone. A text that talks of
 //! what others chose, or an input that tries to choose, has no such line.
 
-use lacon_llm::{Message, Request};
+use lacon_llm::{Capabilities, Message, Request};
 use serde::{Deserialize, Serialize};
 
 /// What was chosen, and how that was read.
@@ -65,7 +65,7 @@ pub fn question(request: &Request, text: &str, tag: &str, values: &[String]) -> 
             )),
         ],
         tools: Vec::new(),
-        max_tokens: Some(LINE_TOKENS + crate::prompt::reasoning_room(&request.model)),
+        max_tokens: Some(LINE_TOKENS + Capabilities::reasoning_room(&request.model)),
         enough: None,
         response_format: None,
         reuse: request.reuse.alone(),

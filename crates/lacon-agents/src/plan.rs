@@ -111,8 +111,8 @@ pub fn plan(
     encoding: &Encoding,
 ) -> Plan {
     let figures: Vec<usize> =
-        team.agents.iter().map(|agent| crate::prompt::room::given(team, inputs, agent).len()).collect();
-    let groups = crate::merged::groups(team, stages);
+        team.agents.iter().map(|agent| crate::room::given(team, inputs, agent).len()).collect();
+    let groups = stages.groups(team);
     let estimate = |on: &Optimizations| {
         estimate::Estimate { team, stages, inputs, on, encoding, figures: &figures, groups: &groups }.whole()
     };
@@ -177,7 +177,7 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
             let quick = team.models.get("quick");
             agent.words > 0 || quick.is_some_and(|quick| quick != team.model(agent))
         }
-        Optimization::Merged => crate::merged::groups(team, stages).iter().any(|group| group.contains(&i)),
+        Optimization::Merged => stages.groups(team).iter().any(|group| group.contains(&i)),
         Optimization::SchemaOnce => matches!(agent.output, Some(crate::team::Output::Json { .. })),
         Optimization::ToolCache => {
             // Equal calls come from equal arguments, which two agents, or two rounds, may have.
@@ -195,7 +195,7 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
 
 /// What is no fault and still looks like a slip.
 fn notes(team: &Team) -> Vec<String> {
-    let result = crate::record::result_agent(team).map(|agent| agent.name.as_str());
+    let result = team.result_agent().map(|agent| agent.name.as_str());
     let heard = |name: &str| {
         let of_rounds = |rounds: &crate::team::Rounds| rounds.agents.iter().any(|member| member == name);
         Some(name) == result

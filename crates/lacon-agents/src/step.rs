@@ -12,8 +12,8 @@ use crate::{
     Optimization,
     answer::{self, MAX_ANSWER_BYTES, bounded},
     choice::{self, Chosen, How},
+    context::Context,
     prompt::{self, Material, Turn},
-    run::Context,
     state::{TeamState, Text},
     team::{Agent, Output},
 };

@@ -26,10 +26,10 @@ pub mod plan;
 pub mod prompt;
 pub mod receipt;
 pub mod request;
-pub mod response;
 pub mod shorten;
 pub mod span;
 pub mod trim;
 mod wire;
+mod work;
 
 pub use error::{Error, Result};

@@ -18,7 +18,7 @@ pub mod tools;
 
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
-pub use journal::{Restored, RunJournal};
+pub use journal::{JOURNAL, Restored, RunJournal};
 pub use lacon_monitor::facts;
 pub use run::{Counter, Progress, Run, RunOptions};
 pub use shared_cache::SharedCache;

@@ -9,8 +9,6 @@ use std::{
 use lacon_graph::Durations;
 use lacon_monitor::ledger::Facts;
 
-use crate::report;
-
 /// The durations of one profile at one speed, and where they are kept.
 #[derive(Debug)]
 pub struct DurationsFile {
@@ -42,7 +40,7 @@ impl DurationsFile {
         }
         self.all.insert(self.key, self.durations);
         if let Ok(text) = serde_json::to_vec(&self.all) {
-            let _ = report::write_whole(&self.path, &text);
+            let _ = lacon_files::write(&self.path, &text, [], lacon_files::Flush::Later);
         }
     }
 }

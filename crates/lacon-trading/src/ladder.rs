@@ -8,7 +8,7 @@ use std::{
 
 use lacon_monitor::record::Degraded;
 
-use crate::{Role, cast::Order, steps::Desk};
+use crate::{Role, cast::Order};
 
 /// Words of an answer on the first step, in hundredths of the planned ones.
 const SHORTER: u32 = 60;
@@ -26,6 +26,7 @@ pub enum Step {
 #[derive(Debug, Default)]
 pub struct Ladder {
     deadline: Option<Duration>,
+    order: Order,
     /// Usual time of each role's call.
     usual: BTreeMap<Role, Duration>,
     /// Roles that are always asked with the quick model.
@@ -54,16 +55,22 @@ fn way(role: Role, order: Order) -> &'static [Role] {
 }
 
 impl Ladder {
-    /// A ladder for a deadline; `usual` holds what roles took in earlier runs, or are expected to.
-    pub fn new(deadline: Option<Duration>, usual: BTreeMap<Role, Duration>, quick: Vec<Role>) -> Self {
-        Self { deadline, usual, quick, taken: Mutex::default() }
+    /// A ladder for a deadline, where one is kept by it; `usual` holds what roles took in earlier runs, or are expected
+    /// to.
+    pub fn new(
+        deadline: Option<Duration>,
+        order: Order,
+        usual: BTreeMap<Role, Duration>,
+        quick: Vec<Role>,
+    ) -> Self {
+        Self { deadline, order, usual, quick, taken: Mutex::default() }
     }
 
-    /// Decides, once, how a role is asked: before its prompt is built.
-    pub fn step(&self, desk: &Desk, role: Role) {
-        let Some(deadline) = self.deadline.filter(|_| desk.levers.has("deadline_ladder")) else { return };
-        let left = deadline.saturating_sub(desk.run.now());
-        let need: Duration = way(role, desk.cast.order()).iter().filter_map(|r| self.usual.get(r)).sum();
+    /// Decides, once, how a role is asked at this time of the run: before its prompt is built.
+    pub fn step(&self, role: Role, now: Duration) {
+        let Some(deadline) = self.deadline else { return };
+        let left = deadline.saturating_sub(now);
+        let need: Duration = way(role, self.order).iter().filter_map(|r| self.usual.get(r)).sum();
         // A shorter answer takes about its share of the time; a tenth is kept in hand.
         let step = if need.mul_f64(1.1) <= left {
             return;

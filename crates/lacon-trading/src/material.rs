@@ -6,26 +6,27 @@ use std::{
 };
 
 use lacon_llm::{Message, Request, Reuse};
-use lacon_monitor::{
-    Action,
-    signal::{self, Signal},
-};
 use lacon_tokens::Encoding;
 
-use crate::{Role, plan::Form, state::TradeState};
+use crate::{
+    Action, Role,
+    sections::Form,
+    signal::{self, Signal},
+    state::TradeState,
+};
 
 /// What was made of texts, by the place where each stands.
-pub(crate) type Known<K, V> = BTreeMap<K, (String, V)>;
+pub(crate) type Cached<K, V> = BTreeMap<K, (String, V)>;
 
 /// What was made of the text at a place; it is made now where none stood there before, or another one.
-pub(crate) fn known<'k, K: Ord, V>(
-    known: &'k mut Known<K, V>,
+pub(crate) fn cached<'k, K: Ord, V>(
+    kept: &'k mut Cached<K, V>,
     place: K,
     text: &str,
     make: impl Fn() -> V,
 ) -> &'k V {
     let made = || (text.to_owned(), make());
-    let found = known.entry(place).or_insert_with(made);
+    let found = kept.entry(place).or_insert_with(made);
     if found.0 != text {
         *found = made();
     }
@@ -35,20 +36,26 @@ pub(crate) fn known<'k, K: Ord, V>(
 /// The shortened texts of a run: each text is shortened once in each form, however many roles read it and however
 /// often their prompts are built.
 #[derive(Debug, Default)]
-pub struct Shorts(Mutex<Known<(Role, usize, Form), Arc<Short>>>);
+pub struct ShortForms(Mutex<Cached<(Role, usize, Form), Arc<ShortForm>>>);
 
 #[derive(Debug)]
-struct Short {
+struct ShortForm {
     text: String,
     /// Tokens that the form saves.
     saved: i64,
 }
 
-impl Shorts {
+impl ShortForms {
     /// What a role said in its `round`th round, from 0, in a form that is not the full one.
-    fn of(&self, (role, round): (Role, usize), form: Form, text: &str, encoding: &Encoding) -> Arc<Short> {
-        let mut shorts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let short = known(&mut shorts, (role, round, form), text, || {
+    fn of(
+        &self,
+        (role, round): (Role, usize),
+        form: Form,
+        text: &str,
+        encoding: &Encoding,
+    ) -> Arc<ShortForm> {
+        let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let short = cached(&mut forms, (role, round, form), text, || {
             let short = match form {
                 Form::Full => text.trim().to_owned(),
                 Form::Digest => digest(text, encoding),
@@ -56,7 +63,7 @@ impl Shorts {
                 Form::Pointer => "(taken up in the investment plan)".to_owned(),
             };
             let saved = encoding.count(text) as i64 - encoding.count(&short) as i64;
-            Arc::new(Short { text: short, saved })
+            Arc::new(ShortForm { text: short, saved })
         });
         Arc::clone(short)
     }
@@ -76,29 +83,29 @@ impl Shorts {
 /// What the texts of a run state, each read once, however many prompts say whether they agree and however often the
 /// record is made.
 #[derive(Debug, Default)]
-pub struct Stated(Mutex<Known<Role, Option<Signal>>>);
+pub struct StatedActions(Mutex<Cached<Role, Option<Signal>>>);
 
-impl Stated {
+impl StatedActions {
     /// What a role's text states.
     pub fn by(&self, role: Role, text: &str) -> Option<Signal> {
         let mut stated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *known(&mut stated, role, text, || signal::parse(text))
+        *cached(&mut stated, role, text, || signal::parse(text))
     }
 }
 
-/// What a role said in its first `heard` rounds, under its title, in a form, and the tokens that the form saved. A role
+/// What a role said in its first `rounds` rounds, under its title, in a form, and the tokens that the form saved. A role
 /// without an answer is named, with the reason.
 pub fn block(
     state: &TradeState,
     role: Role,
     form: Form,
-    shorts: &Shorts,
+    short_forms: &ShortForms,
     encoding: &Encoding,
-    heard: usize,
+    rounds: usize,
 ) -> (String, i64) {
     let title = role.title();
     let mut texts = state.texts(role);
-    texts.truncate(heard);
+    texts.truncate(rounds);
     let Some(last) = texts.last() else { return (format!("## {title}\n(no answer)\n"), 0) };
     if let Some(failure) = &last.failure {
         return (format!("## {title}\n(no answer: {failure})\n"), 0);
@@ -112,7 +119,7 @@ pub fn block(
             if form == Form::Full {
                 return format!("{round}{}", text.text.trim());
             }
-            let short = shorts.of((role, i), form, &text.text, encoding);
+            let short = short_forms.of((role, i), form, &text.text, encoding);
             saved += short.saved;
             format!("{round}{}", short.text)
         })
@@ -123,7 +130,7 @@ pub fn block(
 
 /// One paragraph on what the reports leave open: which of them state different actions, which are missing or cut.
 /// Empty when they agree and all are there. The same text for every reader.
-pub fn contradictions(state: &TradeState, analysts: &[Role], read: &Stated) -> String {
+pub fn contradictions(state: &TradeState, analysts: &[Role], read: &StatedActions) -> String {
     let mut stated: Vec<(Action, Vec<&str>)> = Vec::new();
     let mut gaps = Vec::new();
     for role in analysts.iter().copied() {
@@ -218,7 +225,7 @@ fn units(text: &str) -> Vec<&str> {
     units
 }
 
-/// Puts a request together: with the layout lever shared material first and the role's own last, so that the prompts
+/// Puts a request together: with the layout optimization shared material first and the role's own last, so that the prompts
 /// of siblings share their beginning byte for byte; without it the role's instruction first.
 pub fn request(
     rules: &str,

@@ -7,10 +7,9 @@ use lacon_tokens::Encoding;
 
 use super::{AgentPlan, Expected};
 use crate::{
-    Inputs, Optimization, Optimizations, answer,
-    prompt::{RULES, room},
+    Inputs, Optimization, Optimizations, answer, room,
     stages::{Kind, Stage, Stages},
-    team::{Agent, Output, Read, Speaking, Team},
+    team::{Agent, Output, RULES, Read, Speaking, Team},
     template::{self, Part},
 };
 

@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::{SEPARATOR, SHARED, join, room};
 use crate::{
     Optimization, answer,
+    context::Context,
     digest::digest,
-    run::Context,
+    room::{given, hands_on},
     stages::Kind,
     state::{Said, TeamState, Text},
     team::{Agent, Output, Read},
@@ -51,9 +52,7 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
     if !agent.by.is_empty() {
         let said = |read: Read<'_>| match read {
             Read::Input(name) => Some((name.to_owned(), context.inputs.text(name)?.to_owned())),
-            Read::Whole(name) | Read::Digest(name) => {
-                Some((name.to_owned(), crate::record::text_of(state, name).ok()?))
-            }
+            Read::Whole(name) | Read::Digest(name) => Some((name.to_owned(), state.text_of(name).ok()?)),
         };
         material.reads = agent.read().filter_map(said).collect();
         return material;
@@ -74,9 +73,9 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
         })
         .collect();
     if room::counts(context, agent) {
-        material.figures = room::given(&context.team, &context.inputs, agent);
+        material.figures = given(&context.team, &context.inputs, agent);
         let said = blocks.iter().filter(|block| block.read.agent().is_some());
-        let handed_on = said.filter(|block| room::hands_on(&context.team, agent, block.read));
+        let handed_on = said.filter(|block| hands_on(&context.team, agent, block.read));
         let figures = handed_on.flat_map(|block| facts::numerals(&block.text));
         material.figures.extend(figures.map(str::to_owned));
     }

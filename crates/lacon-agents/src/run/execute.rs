@@ -8,10 +8,11 @@ use lacon_runtime::{
     run::{ExecuteOptions, Stop, execute as run_graph},
 };
 
-use super::{Context, RunError, failure};
 use crate::{
     Optimization,
+    context::Context,
     fan::fan_out,
+    finish::{RunError, failure},
     prompt::{Turn, material},
     rounds::rounds,
     stages::{Kind, Stage},

@@ -10,5 +10,6 @@ mod properties;
 mod reports;
 mod runs;
 mod scale;
+mod scorers;
 mod shipped;
 mod support;

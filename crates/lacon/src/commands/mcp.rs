@@ -237,7 +237,7 @@ impl Server {
             return Err(format!("{failure}\npartial results: {}", decided.folder.display()));
         }
         let facts = json!({
-            "run_id": record.run_id, "ticker": record.ticker, "date": record.date, "profile": record.profile,
+            "run_id": record.run_id, "ticker": record.label("ticker"), "date": record.date(), "profile": record.profile,
             "decision": record.decision, "simulated": {"llm": record.llm.simulated, "data": record.data.simulated},
             "tokens": record.tokens.total, "cost_usd": record.cost_usd, "wall_s": record.wall_s,
             "grade": record.grade.content, "warnings": record.warnings, "report": complete.display().to_string(),
