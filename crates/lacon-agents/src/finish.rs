@@ -102,7 +102,7 @@ pub struct Finished {
 impl Finished {
     /// The last text of an agent; of a fan-out all of them, with an empty line between. `None` when it wrote none.
     pub fn text(&self, agent: &str) -> Option<String> {
-        text_of(&self.state, agent).ok()
+        self.state.text_of(agent).ok()
     }
 
     /// The text of the agent that the team names as its result.
@@ -115,17 +115,6 @@ impl Finished {
 pub(crate) struct Head {
     pub record: TeamRecord,
     pub began: tokio::time::Instant,
-}
-
-/// The last text of an agent, or why there is none.
-pub(crate) fn text_of(state: &TeamState, agent: &str) -> Result<String, String> {
-    let Some(said) = state.last(agent) else { return Err("it was never asked".into()) };
-    let there: Vec<&str> =
-        said.texts.iter().filter(|text| text.is_there()).map(|text| text.text.trim()).collect();
-    if there.is_empty() {
-        return Err(said.texts.iter().find_map(|text| text.failure.clone()).unwrap_or_default());
-    }
-    Ok(there.join("\n\n"))
 }
 
 /// The record of a run that was refused before anything was sent.
@@ -143,7 +132,7 @@ pub(crate) fn finish(
     state: Arc<TeamState>,
     failure: Option<RunError>,
 ) -> Finished {
-    let result = context.team.result_agent().map(|agent| (agent, text_of(&state, &agent.name)));
+    let result = context.team.result_agent().map(|agent| (agent, state.text_of(&agent.name)));
     let decision = decided(context, &state);
     let failure = failure.or_else(|| no_decision(context, &decision)).or_else(|| match &result {
         Some((agent, Err(reason))) => {
@@ -202,7 +191,7 @@ fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<Agent
         let calls = calls.iter().filter(|fact| billed_to(&fact.call.role) == agent.name);
         let mut record = AgentRecord {
             name: agent.name.clone(),
-            model: context.model(agent).to_owned(),
+            model: if agent.by.is_empty() { context.model(agent).to_owned() } else { String::new() },
             said: state.of(&agent.name).cloned().collect(),
             ..AgentRecord::default()
         };

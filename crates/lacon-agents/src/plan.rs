@@ -210,6 +210,7 @@ fn with(optimizations: &Optimizations, one: Optimization) -> Optimizations {
 /// The agents for which an optimization has something to do.
 pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Optimization) -> Vec<String> {
     let acts = |(i, agent): (usize, &Agent)| match optimization {
+        _ if !agent.by.is_empty() && optimization != Optimization::NoBarrier => false,
         Optimization::Prefetch => !agent.prefetch.is_empty(),
         Optimization::NoBarrier => {
             let stage = stages.of(i);
@@ -266,7 +267,8 @@ fn notes(team: &Team) -> Vec<String> {
     let unread = team.agents.iter().filter(|agent| !heard(&agent.name));
     let unread =
         unread.map(|agent| format!("nobody reads agent {:?}: its calls cost and change nothing", agent.name));
-    let free = team.agents.iter().filter(|agent| agent.words == 0 && agent.output.is_none());
+    let is_free = |agent: &&Agent| agent.words == 0 && agent.output.is_none() && agent.by.is_empty();
+    let free = team.agents.iter().filter(is_free);
     let free = free.map(|agent| {
         format!(
             "agent {:?} has no word limit: words = 200 would bound its answer and those who read it",

@@ -38,12 +38,17 @@ pub(crate) struct Turn<'a> {
     pub round: u32,
 }
 
-/// The instruction of an agent with everything that its answer has to keep.
-pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, words: u32) -> String {
-    let filled = template::fill(&agent.prompt, |name| match name {
+/// An agent's own instruction with its placeholders filled.
+pub(crate) fn filled(context: &Context, agent: &Agent, turn: Turn<'_>) -> String {
+    template::fill(&agent.prompt, |name| match name {
         crate::check::ITEM if turn.item.is_some() => turn.item,
         name => context.inputs.text(name),
-    });
+    })
+}
+
+/// The instruction of an agent with everything that its answer has to keep.
+pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, words: u32) -> String {
+    let filled = filled(context, agent, turn);
     let mut lines = vec![format!("You are {}.", agent.name), filled.trim().to_owned()];
     if turn.round > 1 {
         lines.push(format!("This is round {}: take up what was said, keep what holds.", turn.round));

@@ -267,8 +267,12 @@ fn stagger(
 }
 
 /// What names a team in a journal: everything that decides what is asked.
+///
+/// Where a tool's server listens decides nothing: a run that is gone on with may have it elsewhere.
 pub fn digest(team: &Team) -> String {
-    let text = serde_json::to_string(team).unwrap_or_default();
+    let mut asked = team.clone();
+    asked.tools.iter_mut().for_each(|tool| tool.http.clear());
+    let text = serde_json::to_string(&asked).unwrap_or_default();
     blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 

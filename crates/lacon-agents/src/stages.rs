@@ -208,6 +208,7 @@ fn is_plain(team: &Team, stages: &Stages, i: usize, agent: &Agent) -> bool {
     !agent.reads.is_empty()
         && agent.each.is_empty()
         && agent.tools.is_empty()
+        && agent.by.is_empty()
         && agent.output.is_none()
         && agent.when.is_none()
         && !agent.approve

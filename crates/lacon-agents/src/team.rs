@@ -74,6 +74,8 @@ pub struct Agent {
     pub prompt: String,
     /// The class of its model, or a model's own name; `deep` when empty.
     pub model: String,
+    /// The tool that answers in place of a model; a model answers when empty.
+    pub by: String,
     /// Reasoning effort, for models that have it.
     pub effort: Option<Effort>,
     /// Whose texts it is given: `NAME`, `digest:NAME`, or `input:NAME`.

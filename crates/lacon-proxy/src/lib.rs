@@ -10,16 +10,20 @@ mod answer;
 mod arms;
 mod error;
 mod forward;
+mod gate;
 mod headers;
 mod marks;
 mod options;
 mod refusal;
 mod routes;
 mod server;
+#[cfg(feature = "shared")]
+pub mod shared;
 mod shrink;
 
 pub use access::Access;
 pub use arms::Arm;
 pub use error::Error;
+pub use gate::{Call, Gate, Pass, Refused};
 pub use options::{Figures, Policy, ProxyOptions, Served, Sessions};
 pub use server::Proxy;

@@ -1,6 +1,6 @@
 //! Options of the server, and the report of each request.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use lacon_llm::TransportOptions;
 use lacon_monitor::metrics::proxy::Route;
@@ -11,7 +11,7 @@ use lacon_prompt::{
     request::Shrunk,
 };
 
-use crate::{access::Access, arms::Arm};
+use crate::{access::Access, arms::Arm, gate::Gate};
 
 /// How far requests may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,6 +99,8 @@ pub struct ProxyOptions {
     /// Gives the store of a client that names its session, and makes it where the second argument says so. Without it,
     /// nothing of such a client is offloaded.
     pub sessions: Option<Sessions>,
+    /// Lets calls through or not; without one, all.
+    pub gate: Option<Arc<dyn Gate>>,
     /// Size of the cache of earlier texts and their results, in bytes.
     pub cache: usize,
     /// Most bytes of a request's body.
@@ -115,6 +117,8 @@ pub struct ProxyOptions {
     pub answer_timeout: Duration,
     /// Time for open requests after the stop signal.
     pub drain: Duration,
+    /// Time after the stop signal in which new requests are still served while `/readyz` refuses, so that a balancer sees it.
+    pub notice: Duration,
     /// Connections to the upstream.
     pub transport: TransportOptions,
     /// Receives the report of each request.
@@ -142,6 +146,7 @@ impl ProxyOptions {
             access: Access::default(),
             store,
             sessions: None,
+            gate: None,
             cache: 32 << 20,
             max_body: 32 << 20,
             max_connections: 1024,
@@ -150,6 +155,7 @@ impl ProxyOptions {
             work_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(600),
             drain: Duration::from_secs(30),
+            notice: Duration::ZERO,
             transport: TransportOptions::default(),
             on_served: None,
         }

@@ -1,6 +1,15 @@
 //! The loop that accepts connections.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -15,6 +24,7 @@ use crate::{
     access::Access,
     error::Error,
     forward::Upstream,
+    gate::Gate,
     options::{OnServed, ProxyOptions},
     routes,
     shrink::Shrinker,
@@ -28,9 +38,12 @@ pub(crate) struct State {
     pub(crate) body_timeout: Duration,
     pub(crate) access: Access,
     pub(crate) on_served: Option<OnServed>,
+    pub(crate) gate: Option<Arc<dyn Gate>>,
+    pub(crate) stopping: AtomicBool,
     header_timeout: Duration,
     max_connections: usize,
     drain: Duration,
+    notice: Duration,
 }
 
 /// A proxy that is ready to serve.
@@ -43,6 +56,7 @@ impl Proxy {
     /// When the upstream's address cannot be used.
     pub fn new(mut options: ProxyOptions) -> Result<Self, Error> {
         let on_served = options.on_served.take();
+        let gate = options.gate.take();
         Ok(Self(Arc::new(State {
             upstream: Upstream::new(&options.upstream, &options.transport, options.answer_timeout)?,
             metrics: Arc::default(),
@@ -52,6 +66,9 @@ impl Proxy {
             header_timeout: options.header_timeout,
             max_connections: options.max_connections.max(1),
             drain: options.drain,
+            notice: options.notice,
+            gate,
+            stopping: AtomicBool::new(false),
             on_served,
             shrinker: Arc::new(Shrinker::new(options)),
         })))
@@ -67,7 +84,11 @@ impl Proxy {
         let places = Arc::new(Semaphore::new(self.0.max_connections));
         let (closing, closed) = watch::channel(false);
         let mut connections = JoinSet::new();
-        let mut stop = pin!(stop);
+        let mut stop = pin!(async {
+            stop.await;
+            self.0.stopping.store(true, Ordering::Relaxed);
+            tokio::time::sleep(self.0.notice).await;
+        });
         loop {
             let (socket, place) = tokio::select! {
                 () = &mut stop => break,
@@ -80,6 +101,10 @@ impl Proxy {
         closing.send_replace(true);
         let rest = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(self.0.drain, rest).await;
+        drop(connections);
+        if let Some(gate) = self.0.gate.clone() {
+            let _ = tokio::task::spawn_blocking(move || gate.close()).await;
+        }
         Ok(())
     }
 }

@@ -225,7 +225,8 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             run.ledger.call(fact);
         }
     }
-    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.total_tokens() });
+    let text = result.as_ref().map(|response| response.text.clone()).unwrap_or_default();
+    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.total_tokens(), text });
     result
 }
 

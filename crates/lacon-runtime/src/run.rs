@@ -63,6 +63,8 @@ pub enum Progress {
         role: String,
         /// Tokens of the whole run so far.
         total_tokens: u64,
+        /// What it says; empty for a call that failed, or that asks for tools alone.
+        text: String,
     },
     /// A tool is called.
     ToolCalled {

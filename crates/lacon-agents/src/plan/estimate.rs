@@ -106,11 +106,12 @@ impl Estimate<'_> {
                 output: Some(answer as u64),
                 ..Usage::default()
             };
-            let cost = prices::cost(self.team.model(agent), &usage);
+            let cost =
+                if agent.by.is_empty() { prices::cost(self.team.model(agent), &usage) } else { Some(0) };
             expected.micro_usd = expected.micro_usd.zip(cost).map(|(sum, cost)| sum + cost);
             agents.push(AgentPlan {
                 name: agent.name.clone(),
-                model: self.team.model(agent).to_owned(),
+                model: if agent.by.is_empty() { self.team.model(agent).to_owned() } else { String::new() },
                 level: self.stages.of(i).level,
                 calls: part.calls.round() as u64,
                 prompt: part.prompt.round() as u64,
@@ -299,6 +300,10 @@ impl Estimate<'_> {
         let agent = &self.team.agents[i];
         let stage = self.stages.of(i);
         let (items, rounds) = (self.items(agent), self.rounds(stage));
+        let waves = if agent.each.is_empty() { 1.0 } else { (items / agent.at_once() as f64).ceil() };
+        if !agent.by.is_empty() {
+            return Share { seconds: waves * TOOL_S, ..Share::default() };
+        }
         let speaks_with = |read: &Read<'_>| {
             let other = read.agent().and_then(|name| self.team.agents.iter().position(|a| a.name == name));
             stage.kind != Kind::Single && other.is_some_and(|other| stage.members.contains(&other))
@@ -324,7 +329,6 @@ impl Estimate<'_> {
         let call_s = self.call_s(agent, prompt, answer);
         let (extra_calls, extra_s) = self.with_tools(agent, i, &mut part);
         part.calls *= 1.0 + extra_calls;
-        let waves = if agent.each.is_empty() { 1.0 } else { (items / agent.at_once() as f64).ceil() };
         part.seconds = waves * (call_s + extra_s);
         part
     }

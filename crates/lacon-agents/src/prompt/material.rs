@@ -1,6 +1,6 @@
 //! What an agent reads: texts of others and inputs under headings, whole or as digests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lacon_llm::Cut;
 use lacon_monitor::facts;
@@ -28,6 +28,8 @@ pub struct Material {
     pub own: String,
     /// Where in the shared text prompts of other calls part from this one.
     pub(crate) cuts: Vec<Cut>,
+    /// The same texts by whose they are, for an agent that a tool answers.
+    pub(crate) reads: BTreeMap<String, String>,
     /// The figures that the agent hands on, each once.
     pub(crate) figures: BTreeSet<String>,
     /// Tokens that an optimization kept out of it.
@@ -47,6 +49,14 @@ struct Block<'a> {
 /// Builds what an agent reads from what was said so far.
 pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> Material {
     let mut material = Material::default();
+    if !agent.by.is_empty() {
+        let said = |read: Read<'_>| match read {
+            Read::Input(name) => Some((name.to_owned(), context.inputs.text(name)?.to_owned())),
+            Read::Whole(name) | Read::Digest(name) => Some((name.to_owned(), state.text_of(name).ok()?)),
+        };
+        material.reads = agent.read().filter_map(said).collect();
+        return material;
+    }
     let mut blocks: Vec<Block<'_>> = agent
         .read()
         // What is said in rounds of one's own is heard there.

@@ -10,7 +10,7 @@ pub struct GivenArgs {
     /// What a team is given: NAME=VALUE, NAME=@FILE, or @FILE.json with all of it; may be given again
     #[arg(long, value_name = "NAME=VALUE")]
     pub input: Vec<String>,
-    /// Server of a team's tool: NAME=URL; may be given again
+    /// Server of a team's tool: NAME=URL, or @FILE.json with all of them; may be given again
     #[arg(long, value_name = "NAME=URL")]
     pub tool: Vec<String>,
     /// Let the MCP server of this tool be started or called; may be given again
