@@ -31,8 +31,11 @@ const ADAPTED: (&[&str], &str) = (
         "llama-index-core>=0.14.25",
         "mypy>=1.15",
         "pyright>=1.1.400",
+        "pyarrow>=20",
+        "polars>=1.30",
+        "datafusion>=50",
     ],
-    "langgraph, langchain, langchain_core, openai, anthropic, litellm, agents, pydantic_ai, llama_index.core, mypy, pyright",
+    "langgraph, langchain, langchain_core, openai, anthropic, litellm, agents, pydantic_ai, llama_index.core, mypy, pyright, pyarrow, polars, datafusion",
 );
 const INSTALL: [&str; 8] = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
 /// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.

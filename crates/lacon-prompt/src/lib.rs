@@ -4,6 +4,8 @@
 //! the same to a list of messages, and [`request::Request`] to a request as it goes over the wire. Instructions are never changed. Nothing here reads a clock or the network, and only the
 //! feature `sqlite` opens a file: the store of [`offload`] on disk.
 
+#[cfg(feature = "arrow")]
+pub mod arrow;
 pub mod batch;
 pub mod budget;
 pub mod chat;

@@ -11,12 +11,14 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use lacon_monitor::metrics::proxy::ProxyMetrics;
 
+use crate::gate::Tap;
+
 /// The body of an answer.
 pub enum Answer {
     /// Ours.
     Own(Full<Bytes>),
     /// The upstream's, passed on as it comes. Dropping it ends the call.
-    Upstream(Incoming, Arc<ProxyMetrics>),
+    Upstream(Incoming, Arc<ProxyMetrics>, Option<Box<Tap>>),
 }
 
 impl Body for Answer {
@@ -32,11 +34,16 @@ impl Body for Answer {
                 let frame = ready!(Pin::new(body).poll_frame(context));
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
-            Answer::Upstream(body, metrics) => {
+            Answer::Upstream(body, metrics, tap) => {
                 let frame = ready!(Pin::new(body).poll_frame(context));
                 // The error ends the client's connection, so that it sees the cut too and never a clean end.
                 if matches!(frame, Some(Err(_))) {
                     metrics.cut();
+                }
+                if let (Some(tap), Some(Ok(frame))) = (tap, &frame)
+                    && let Some(bytes) = frame.data_ref()
+                {
+                    tap.hear(bytes);
                 }
                 Poll::Ready(frame)
             }
@@ -46,14 +53,14 @@ impl Body for Answer {
     fn is_end_stream(&self) -> bool {
         match self {
             Answer::Own(body) => body.is_end_stream(),
-            Answer::Upstream(body, _) => body.is_end_stream(),
+            Answer::Upstream(body, ..) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Answer::Own(body) => body.size_hint(),
-            Answer::Upstream(body, _) => body.size_hint(),
+            Answer::Upstream(body, ..) => body.size_hint(),
         }
     }
 }

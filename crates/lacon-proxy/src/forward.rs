@@ -124,7 +124,7 @@ impl Upstream {
                 headers::back(&mut head.headers);
                 // The connection's own version is the server's to say.
                 head.version = hyper::Version::HTTP_11;
-                Response::from_parts(head, Answer::Upstream(body, Arc::clone(metrics)))
+                Response::from_parts(head, Answer::Upstream(body, Arc::clone(metrics), None))
             }
             Ok(Err(error)) if caused::<LengthLimitError>(&error) => too_large(limit, None),
             Ok(Err(error)) if caused::<TooSlow>(&error) => too_slow(),

@@ -12,6 +12,8 @@ pub const SESSION: HeaderName = HeaderName::from_static("x-lacon-session");
 pub const OUTCOME: HeaderName = HeaderName::from_static("x-lacon-outcome");
 /// Whether the request was compressed, where a share is held out.
 pub const ARM: HeaderName = HeaderName::from_static("x-lacon-arm");
+/// Whose budget pays.
+pub const TEAM: HeaderName = HeaderName::from_static("x-lacon-team");
 /// The server's token, for our own routes.
 pub const TOKEN: HeaderName = HeaderName::from_static("x-lacon-token");
 /// Tokens of the texts that may change, before.
@@ -53,7 +55,7 @@ pub fn onward(headers: &mut HeaderMap) {
     without_hops(headers);
     // A body of no bytes has no frame that could say its length.
     let empty = headers.get(CONTENT_LENGTH).is_some_and(|length| length.as_bytes() == b"0");
-    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, SESSION, OUTCOME, TOKEN] {
+    for name in [HOST, CONTENT_LENGTH, EXPECT, RETRIEVE, POLICY, SESSION, OUTCOME, TEAM, TOKEN] {
         headers.remove(name);
     }
     if empty {

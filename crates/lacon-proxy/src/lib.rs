@@ -10,14 +10,18 @@ mod answer;
 mod arms;
 mod error;
 mod forward;
+mod gate;
 mod headers;
 mod marks;
 mod refusal;
 mod routes;
 mod server;
+#[cfg(feature = "shared")]
+pub mod shared;
 mod shrink;
 
 pub use access::Access;
 pub use arms::Arm;
 pub use error::Error;
+pub use gate::{Call, Gate, Pass, Refused};
 pub use server::{Figures, Policy, Proxy, ProxyOptions, Served, Sessions};

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Either, Full, LengthLimitError, Limited};
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Body, Incoming},
-    header::{HeaderValue, ORIGIN},
+    header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER},
 };
 use lacon_monitor::metrics::proxy::Route;
 
@@ -20,8 +20,9 @@ use crate::{
     answer::Answer,
     arms::{self, Arm},
     forward::{Timed, too_large, too_slow},
+    gate::{Call, Refused, Tap},
     headers,
-    refusal::invalid,
+    refusal::{invalid, refuse},
     server::{Figures, Served, State},
 };
 
@@ -48,6 +49,7 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<An
     }
     match (path, request.method()) {
         ("/healthz", &Method::GET) => return status::health(),
+        ("/readyz", &Method::GET) => return status::ready(state).await,
         ("/metrics", &Method::GET) => return status::metrics(state),
         ("/v1/compress", &Method::POST) if !is_json(request.headers()) => {
             let what = "the body must be JSON\nhint: send content-type: application/json";
@@ -77,7 +79,7 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<An
         (&Method::POST, "/v1/messages") => Route::Messages,
         _ => Route::Other,
     };
-    if route == Route::Other || !state.shrinker.reads(request.headers()) {
+    if route == Route::Other || (state.gate.is_none() && !state.shrinker.reads(request.headers())) {
         return through(state, request, route).await;
     }
     shortened(state, request, route).await
@@ -120,11 +122,61 @@ async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route)
     let started = Instant::now();
     let outcome = arms::outcome(&head.headers);
     let done = state.shrinker.body(body, &head.headers).await;
+    let mut head = head;
+    let tap = match opened(state, &done.body, &mut head.headers).await {
+        Ok(tap) => tap,
+        Err(why) => return finished(state, route, refused(&why), Told::default(), started, Instant::now()),
+    };
     let sent = Instant::now();
     let body = Either::Left(Full::new(done.body));
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
+    let answer = tapped(answer, tap);
     let told = Told { figures: done.figures, unchanged: done.unchanged, arm: done.arm, outcome };
     finished(state, route, answer, told, started, sent)
+}
+
+/// Asks the gate for a call, where there is one. What is not read as a call of a model passes no gate.
+async fn opened(state: &State, body: &Bytes, headers: &mut HeaderMap) -> Result<Option<Tap>, Refused> {
+    let Some(gate) = state.gate.clone() else { return Ok(None) };
+    // Usage is read from the answer as it passes.
+    headers.remove(ACCEPT_ENCODING);
+    let (body, asked) = (body.clone(), headers.clone());
+    let opened = tokio::task::spawn_blocking(move || {
+        let call = std::str::from_utf8(&body).ok().and_then(|json| Call::read(json, &asked));
+        let unread = "the body is no request of a model, so its cost is not known";
+        let call = call.ok_or_else(|| Refused::Never(unread.to_owned()))?;
+        Ok(Tap::new(gate.open(&call)?, call.most()))
+    });
+    let opened =
+        opened.await.unwrap_or_else(|_| Err(Refused::Unknown("a bug ended the reservation".to_owned())));
+    opened.map(Some)
+}
+
+fn refused(why: &Refused) -> Response<Answer> {
+    let (status, kind, code, what) = why.parts();
+    let mut answer = refuse(status, kind, code, what);
+    if let Refused::Limit { wait, .. } = why {
+        let seconds = wait.as_millis().div_ceil(1000);
+        answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(60)));
+    }
+    answer
+}
+
+/// Listens to the answer. A provider that refuses bills nothing; a call without an answer may have been billed.
+fn tapped(answer: Response<Answer>, tap: Option<Tap>) -> Response<Answer> {
+    let Some(tap) = tap else { return answer };
+    let (head, body) = answer.into_parts();
+    let body = match body {
+        Answer::Upstream(body, metrics, _) if head.status.is_success() => {
+            Answer::Upstream(body, metrics, Some(Box::new(tap)))
+        }
+        Answer::Upstream(body, metrics, _) => {
+            tap.refused();
+            Answer::Upstream(body, metrics, None)
+        }
+        own @ Answer::Own(_) => own,
+    };
+    Response::from_parts(head, body)
 }
 
 /// A body within the limits of size and time.

@@ -1,6 +1,15 @@
 //! Options, the report of each request, and the loop that accepts connections.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -18,7 +27,9 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::{access::Access, arms::Arm, error::Error, forward::Upstream, routes, shrink::Shrinker};
+use crate::{
+    access::Access, arms::Arm, error::Error, forward::Upstream, gate::Gate, routes, shrink::Shrinker,
+};
 
 /// How far requests may be changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,6 +117,8 @@ pub struct ProxyOptions {
     /// Gives the store of a client that names its session, and makes it where the second argument says so. Without it,
     /// nothing of such a client is offloaded.
     pub sessions: Option<Sessions>,
+    /// Lets calls through or not; without one, all.
+    pub gate: Option<Arc<dyn Gate>>,
     /// Size of the cache of earlier texts and their results, in bytes.
     pub cache: usize,
     /// Most bytes of a request's body.
@@ -122,6 +135,8 @@ pub struct ProxyOptions {
     pub answer_timeout: Duration,
     /// Time for open requests after the stop signal.
     pub drain: Duration,
+    /// Time after the stop signal in which new requests are still served while `/readyz` refuses, so that a balancer sees it.
+    pub notice: Duration,
     /// Connections to the upstream.
     pub transport: TransportOptions,
     /// Receives the report of each request.
@@ -149,6 +164,7 @@ impl ProxyOptions {
             access: Access::default(),
             store,
             sessions: None,
+            gate: None,
             cache: 32 << 20,
             max_body: 32 << 20,
             max_connections: 1024,
@@ -157,6 +173,7 @@ impl ProxyOptions {
             work_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(600),
             drain: Duration::from_secs(30),
+            notice: Duration::ZERO,
             transport: TransportOptions::default(),
             on_served: None,
         }
@@ -171,9 +188,12 @@ pub(crate) struct State {
     pub(crate) body_timeout: Duration,
     pub(crate) access: Access,
     pub(crate) on_served: Option<OnServed>,
+    pub(crate) gate: Option<Arc<dyn Gate>>,
+    pub(crate) stopping: AtomicBool,
     header_timeout: Duration,
     max_connections: usize,
     drain: Duration,
+    notice: Duration,
 }
 
 /// A proxy that is ready to serve.
@@ -186,6 +206,7 @@ impl Proxy {
     /// When the upstream's address cannot be used.
     pub fn new(mut options: ProxyOptions) -> Result<Self, Error> {
         let on_served = options.on_served.take();
+        let gate = options.gate.take();
         Ok(Self(Arc::new(State {
             upstream: Upstream::new(&options.upstream, &options.transport, options.answer_timeout)?,
             metrics: Arc::default(),
@@ -195,6 +216,9 @@ impl Proxy {
             header_timeout: options.header_timeout,
             max_connections: options.max_connections.max(1),
             drain: options.drain,
+            notice: options.notice,
+            gate,
+            stopping: AtomicBool::new(false),
             on_served,
             shrinker: Arc::new(Shrinker::new(options)),
         })))
@@ -210,7 +234,11 @@ impl Proxy {
         let places = Arc::new(Semaphore::new(self.0.max_connections));
         let (closing, closed) = watch::channel(false);
         let mut connections = JoinSet::new();
-        let mut stop = pin!(stop);
+        let mut stop = pin!(async {
+            stop.await;
+            self.0.stopping.store(true, Ordering::Relaxed);
+            tokio::time::sleep(self.0.notice).await;
+        });
         loop {
             let (socket, place) = tokio::select! {
                 () = &mut stop => break,
@@ -223,6 +251,10 @@ impl Proxy {
         closing.send_replace(true);
         let rest = async { while connections.join_next().await.is_some() {} };
         let _ = tokio::time::timeout(self.0.drain, rest).await;
+        drop(connections);
+        if let Some(gate) = self.0.gate.clone() {
+            let _ = tokio::task::spawn_blocking(move || gate.close()).await;
+        }
         Ok(())
     }
 }

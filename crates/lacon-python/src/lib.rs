@@ -2,6 +2,7 @@
 //!
 //! What the package offers is listed in `python/lacon/__init__.py`; `_native.pyi` beside it types what is here.
 
+mod arrow;
 mod convert;
 mod encoding;
 mod errors;
@@ -15,6 +16,8 @@ use pyo3::prelude::*;
 /// The native half of `lacon`; use the names of the package.
 #[pymodule(gil_used = false)]
 mod _native {
+    #[pymodule_export]
+    use crate::arrow::{ArrowBatch, ArrowStream, ArrowWork};
     #[pymodule_export]
     use crate::encoding::{
         Encoding, encoding_for_model, get_encoding, list_encoding_names, loaded_encodings,

@@ -151,7 +151,7 @@ fn policy(word: &str) -> PyResult<Policy> {
 }
 
 /// How to compress, read once for one input or many.
-struct Settings {
+pub(crate) struct Settings {
     policy: Policy,
     exact: Options,
     query: String,
@@ -176,7 +176,7 @@ struct Outcome {
 
 impl Settings {
     #[expect(clippy::too_many_arguments, reason = "the keyword arguments of two functions, in one place")]
-    fn read(
+    pub(crate) fn read(
         policy: Option<&str>,
         budget: Option<usize>,
         has_store: bool,
@@ -223,6 +223,18 @@ impl Settings {
             keep_quotable: !shorten_quotable,
             encoding: chosen(encoding, model)?,
         })
+    }
+
+    /// The same for a column of texts, which has no store.
+    pub(crate) fn column(self) -> lacon_prompt::arrow::Work {
+        let options = ShortenOptions {
+            policy: self.policy,
+            exact: self.exact,
+            query: "",
+            share: self.share,
+            budget: self.budget,
+        };
+        lacon_prompt::arrow::Work::Compress(self.encoding, options, self.query)
     }
 
     fn source(&self, value: &Bound<'_, PyAny>) -> PyResult<Source> {

@@ -5,6 +5,8 @@
 mod access;
 mod compress;
 mod limits;
+#[cfg(feature = "shared")]
+mod shared;
 mod shorten;
 mod store;
 mod stream;

@@ -6,6 +6,9 @@ from ._types import Json, Policy, Side, Source
 
 __all__ = [
     "__version__",
+    "ArrowBatch",
+    "ArrowStream",
+    "ArrowWork",
     "Cancel",
     "Compressed",
     "Encoding",
@@ -246,6 +249,48 @@ class Trimmed:
     def digested(self) -> list[int]: ...
     @property
     def dropped(self) -> list[int]: ...
+
+@final
+class ArrowBatch:
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_schema__(self) -> object: ...
+    def __len__(self) -> int: ...
+
+@final
+class ArrowStream:
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+@final
+class ArrowWork:
+    @staticmethod
+    def count(encoding: str | None, model: str | None) -> ArrowWork: ...
+    @staticmethod
+    def count_messages(model: str) -> ArrowWork: ...
+    @staticmethod
+    def encode(encoding: str | None, model: str | None) -> ArrowWork: ...
+    @staticmethod
+    def truncate(most: int, side: str, encoding: str | None, model: str | None) -> ArrowWork: ...
+    @staticmethod
+    def chunk(most: int, encoding: str | None, model: str | None) -> ArrowWork: ...
+    @staticmethod
+    def compress(
+        policy: str,
+        budget: int | None,
+        query: str,
+        ratio: float | None,
+        disable: list[str],
+        enable: list[str],
+        encoding: str | None,
+        model: str | None,
+    ) -> ArrowWork: ...
+    @staticmethod
+    def expand() -> ArrowWork: ...
+    @staticmethod
+    def trim(most: int, messages: bool, encoding: str | None, model: str | None) -> ArrowWork: ...
+    def apply(
+        self, source: Any, column: str, out: str, errors: str | None, num_threads: int | None, lazy: bool
+    ) -> Any: ...
 
 @final
 class Cancel:

@@ -75,6 +75,21 @@ pub struct ServeArgs {
     /// Store for offloaded content: a file, or memory
     #[arg(long, value_name = "FILE|memory", default_value = "memory")]
     pub store: String,
+    /// Redis or Valkey that several proxies share: limits, budgets, and offloaded content in place of --store
+    #[arg(long, value_name = "URL")]
+    pub shared: Option<String>,
+    /// Most requests a minute of one provider key, over all proxies
+    #[arg(long, value_name = "N", requires = "shared", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit_requests: Option<u64>,
+    /// Most tokens a minute of one provider key, prompts and answers, over all proxies
+    #[arg(long, value_name = "N", requires = "shared", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit_tokens: Option<u64>,
+    /// USD a day by team, over all proxies; x-lacon-team names the team, else it is "default"
+    #[arg(long, value_name = "TEAM=USD,...", value_delimiter = ',', requires = "shared")]
+    pub team_budget: Vec<String>,
+    /// Seconds that shared content is kept after it was last used
+    #[arg(long, value_name = "S", default_value_t = 86_400.0)]
+    pub keep: f64,
     /// Session of the store; a marker works only in its own session
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub session: String,
@@ -102,4 +117,7 @@ pub struct ServeArgs {
     /// Seconds that open answers may take after a stop signal
     #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 30.0)]
     pub drain: f64,
+    /// Seconds after a stop signal in which /readyz refuses and requests are still served, so that a balancer sees it
+    #[arg(long, value_name = "S", allow_negative_numbers = true, default_value_t = 0.0)]
+    pub notice: f64,
 }

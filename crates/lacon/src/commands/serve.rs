@@ -26,6 +26,7 @@ use super::{compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
     args::serve::{CacheMarks, ServeArgs, ServePolicy},
     failure::Failure,
+    memory,
     signals::Signals,
     text,
 };
@@ -59,6 +60,9 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
             Ok(found.map(|store| Box::new(store) as Box<dyn Store + Send>))
         }));
     }
+    if args.shared.is_some() {
+        share(args, &mut options)?;
+    }
     options.passes =
         super::eval::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
     options.cache_marks = args.cache_marks == CacheMarks::Auto;
@@ -83,6 +87,9 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     options.header_timeout = seconds("--header-timeout", args.header_timeout)?;
     options.body_timeout = seconds("--body-timeout", args.body_timeout)?;
     options.answer_timeout = seconds("--answer-timeout", args.answer_timeout)?;
+    if args.notice > 0.0 {
+        options.notice = seconds("--notice", args.notice)?;
+    }
     options.drain = seconds("--drain", args.drain)?;
     if let Some(path) = &args.receipts {
         lacon_files::check(path, [Path::new(&args.store)])?;
@@ -102,6 +109,46 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // Work on a thread of its own may take longer than a server that is to stop may wait.
     runtime.shutdown_background();
     code
+}
+
+/// Content, limits and budgets of all proxies that name the same server.
+#[cfg(feature = "shared")]
+fn share(args: &ServeArgs, options: &mut ProxyOptions) -> Result<(), Failure> {
+    use lacon_proxy::shared::{Limits, Server, SharedContent, SharedGate, SharedOptions};
+    let server = Server::new(args.shared.as_deref().unwrap_or_default()).map_err(Failure::input)?;
+    let keep = seconds("--keep", args.keep)?;
+    options.store = Box::new(SharedContent::new(server.clone(), &args.session, keep));
+    let others = server.clone();
+    options.sessions = Some(Box::new(move |name, _| {
+        let content = SharedContent::new(others.clone(), &format!("client:{name}"), keep);
+        Ok(Some(Box::new(content) as Box<dyn Store + Send>))
+    }));
+    let budgets = args.team_budget.iter().map(|word| {
+        let parts = word.split_once('=').map(|(team, usd)| (team.trim(), usd.trim().parse::<f64>()));
+        match parts {
+            Some((team, Ok(usd))) if !team.is_empty() && usd.is_finite() && usd >= 0.0 => {
+                Ok((team.to_owned(), (usd * 1e6) as u64))
+            }
+            _ => Err(Failure::input(format!(
+                "--team-budget has {word:?}\nhint: TEAM=USD, such as research=20"
+            ))),
+        }
+    });
+    let wanted = SharedOptions {
+        requests: args.limit_requests,
+        tokens: args.limit_tokens,
+        budgets: budgets.collect::<Result<_, _>>()?,
+    };
+    if wanted.requests.is_some() || wanted.tokens.is_some() || !wanted.budgets.is_empty() {
+        options.gate =
+            Some(std::sync::Arc::new(SharedGate(Limits::new(server, wanted).map_err(Failure::input)?)));
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "shared"))]
+fn share(_: &ServeArgs, _: &mut ProxyOptions) -> Result<(), Failure> {
+    Err(Failure::input("this build of lacon shares nothing\nhint: build it with --features shared"))
 }
 
 async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
@@ -134,6 +181,8 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
         told.notified().await;
         signals.lock().await.next().await;
     };
+    let mut giving = tokio::task::JoinSet::new();
+    giving.spawn(memory::give_back());
     let (serving, again) = (std::pin::pin!(proxy.serve(listener, stop)), std::pin::pin!(again));
     if let Either::Left((Err(error), _)) = select(serving, again).await {
         return Err(Failure::input(error));
