@@ -165,7 +165,7 @@ pub fn run() -> Result<()> {
     let tests = format!("{package}/tests");
     show(
         &inside,
-        "900",
+        "1800",
         &[&inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", &package, &tests],
         &folder,
     )?;
