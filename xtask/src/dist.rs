@@ -23,7 +23,8 @@ pub fn run(given: Option<&str>) -> Result<()> {
     let built = match given {
         Some(path) => Path::new(path).to_path_buf(),
         None => {
-            let cargo = ["build", "--profile", "dist", "--locked", "--package", "lacon", "--features", "shared"];
+            let cargo =
+                ["build", "--profile", "dist", "--locked", "--package", "lacon", "--features", "shared"];
             let status = Command::new("cargo").args(cargo).current_dir(root()).status();
             ensure!(status.context("cannot start cargo")?.success(), "cargo {} failed", cargo.join(" "));
             target.join("dist").join(&binary)
