@@ -22,6 +22,7 @@ mod otlp;
 mod own;
 mod parts;
 mod protobuf;
+mod receipts;
 mod settle;
 mod skeleton;
 mod state;

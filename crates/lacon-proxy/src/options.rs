@@ -63,6 +63,10 @@ pub struct Served {
     pub unchanged: Option<&'static str>,
     /// Time between the body's last byte and the call to the upstream.
     pub overhead: Duration,
+    /// Time from that call to the first byte of its answer.
+    pub waited: Duration,
+    /// The model that the request names, where its body was read.
+    pub model: Option<String>,
     /// The arm of the request, where a share is held out.
     pub arm: Option<Arm>,
     /// The name under which the client will tell what came of it.

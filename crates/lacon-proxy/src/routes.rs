@@ -132,7 +132,8 @@ async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route)
     let body = Either::Left(Full::new(done.body));
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
     let answer = tapped(answer, tap);
-    let told = Told { figures: done.figures, unchanged: done.unchanged, arm: done.arm, outcome };
+    let told =
+        Told { figures: done.figures, unchanged: done.unchanged, arm: done.arm, outcome, model: done.model };
     finished(state, route, answer, told, started, sent)
 }
 
@@ -204,6 +205,7 @@ struct Told {
     unchanged: Option<&'static str>,
     arm: Option<Arm>,
     outcome: Option<String>,
+    model: Option<String>,
 }
 
 /// Says on the answer, in the metrics and to whoever listens what a request cost and saved.
@@ -216,7 +218,8 @@ fn finished(
     sent: Instant,
 ) -> Response<Answer> {
     let overhead = sent - started;
-    let Told { figures, unchanged, arm, outcome } = told;
+    let waited = sent.elapsed();
+    let Told { figures, unchanged, arm, outcome, model } = told;
     let tokens = figures.as_ref().map(|figures| (figures.tokens_before, figures.tokens_after));
     let headers = answer.headers_mut();
     if let Some((before, after)) = tokens {
@@ -236,6 +239,8 @@ fn finished(
             figures,
             unchanged,
             overhead,
+            waited,
+            model,
             arm,
             outcome,
         });

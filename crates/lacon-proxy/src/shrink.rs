@@ -86,11 +86,13 @@ pub struct Done {
     pub unchanged: Option<&'static str>,
     /// Its arm, where a share is held out.
     pub arm: Option<Arm>,
+    /// The model that it names.
+    pub model: Option<String>,
 }
 
 impl Done {
     fn unchanged(body: Bytes, why: &'static str) -> Self {
-        Self { body, figures: None, unchanged: Some(why), arm: None }
+        Self { body, figures: None, unchanged: Some(why), arm: None, model: None }
     }
 }
 
@@ -192,7 +194,7 @@ impl Shrinker {
 
     fn work(&self, body: Bytes, ask: &Ask, stop: &AtomicBool) -> Done {
         if ask.policy == Policy::Off {
-            return Done { body, figures: None, unchanged: None, arm: None };
+            return Done { body, figures: None, unchanged: None, arm: None, model: None };
         }
         let Ok(json) = std::str::from_utf8(&body) else {
             return Done::unchanged(body, "the body is no UTF-8");
@@ -200,7 +202,7 @@ impl Shrinker {
         let Some(request) = Request::parse(json) else {
             return Done::unchanged(body, "the body is no request");
         };
-        let arm = Arm::of(json, self.holdout);
+        let (arm, model) = (Arm::of(json, self.holdout), request.model().map(str::to_owned));
         // What is not sent is not offloaded.
         let held =
             Ask { policy: ask.policy.min(Policy::Lossless), declared: false, session: ask.session.clone() };
@@ -213,13 +215,13 @@ impl Shrinker {
             // The work was done all the same, so that both arms wait alike.
             let tokens_after = figures.tokens_before;
             let figures = Some(Figures { tokens_after, passes: Vec::new(), handles: Vec::new(), ..figures });
-            return Done { body, figures, unchanged: Some("the conversation is held out"), arm };
+            return Done { body, figures, unchanged: Some("the conversation is held out"), arm, model };
         }
         let body = match shrunk.edits.is_empty() {
             true => body,
             false => Bytes::from(splice(json, &shrunk.edits)),
         };
-        Done { body, figures: Some(figures), unchanged: None, arm }
+        Done { body, figures: Some(figures), unchanged: None, arm, model }
     }
 
     /// Shortens a request under a policy. Opaque runs are offloaded only where the model or its client can retrieve.

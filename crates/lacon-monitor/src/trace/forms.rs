@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     Problem, Trace, agents,
     batch::{Batch, by_id, join},
-    claude, codex, flat, jaeger, journal, json, langfuse, langsmith, otlp, own, parts, protobuf,
+    claude, codex, flat, jaeger, journal, json, langfuse, langsmith, otlp, own, parts, protobuf, receipts,
     settle::settle,
     swe, unread,
 };
@@ -44,6 +44,8 @@ pub enum Form {
     SweAgent,
     /// The journal of a run.
     Journal,
+    /// Receipts of a proxy.
+    Receipts,
 }
 
 impl Form {
@@ -63,6 +65,7 @@ impl Form {
             Self::Codex => "Codex session",
             Self::SweAgent => "SWE-agent trajectory",
             Self::Journal => "journal of a run",
+            Self::Receipts => "receipts of a proxy",
         }
     }
 }
@@ -172,7 +175,7 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
         let seen = problems.first().map(|p| format!(": {}", p.example)).unwrap_or_default();
         return Err(ReadError {
             message: format!(
-                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl and journal.jsonl, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
+                "no trace in {} bytes{seen}\nhint: known are our trace.jsonl, journal.jsonl and receipts of a proxy, LangSmith runs (list, lines, tree, ingest batch, analyzer file), OTLP (JSON, protobuf), Langfuse exports, Phoenix and MLflow spans, OpenTelemetry console spans, Jaeger and Zipkin JSON, OpenAI Agents SDK spans, sessions of Claude Code and Codex, SWE-agent trajectories",
                 text.len()
             ),
         });
@@ -239,9 +242,10 @@ const BY_COUNT: [(Form, Test); N_FORMS] = [
     (Form::ClaudeCode, claude::is_line),
     (Form::Codex, codex::is_line),
     (Form::SweAgent, swe::is_trajectory),
+    (Form::Receipts, receipts::is_receipt),
 ];
 
-const N_FORMS: usize = 11;
+const N_FORMS: usize = 12;
 
 impl Tally {
     /// Of one value.
@@ -290,6 +294,7 @@ impl Form {
             Self::Zipkin => jaeger::add_zipkin(&value, batch),
             Self::Agents => agents::add(&value, batch),
             Self::SweAgent => swe::add(&value, batch),
+            Self::Receipts => receipts::add(&value, batch),
             // What a line means depends on those before it.
             Self::ClaudeCode | Self::Codex => batch.lines.push(value),
             // Its lines are no JSON values: the whole file is read at once.
@@ -318,7 +323,8 @@ impl Form {
             | Self::ClaudeCode
             | Self::Codex
             | Self::SweAgent
-            | Self::Journal => {
+            | Self::Journal
+            | Self::Receipts => {
                 langfuse::finish(trace, &outer);
             }
             Self::Langsmith | Self::Analyzer => langsmith::finish(trace, &outer, only),

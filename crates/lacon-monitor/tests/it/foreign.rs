@@ -387,6 +387,23 @@ fn a_trajectory_has_sums_and_no_times_of_calls() {
 }
 
 #[test]
+fn receipts_of_a_proxy_are_calls_until_their_answers_began() {
+    let line = |at: u32, status: u32, model: Option<&str>| {
+        json!({"schema_version": 1, "at": format!("2026-11-30T10:00:{at:02}Z"), "route": "chat", "status": status,
+            "overhead_us": 2_000, "waited_us": 1_498_000, "model": model, "unchanged": null})
+        .to_string()
+    };
+    let text = [line(10, 200, Some("gpt-5-mini")), line(12, 429, Some("gpt-5-mini")), line(13, 200, None)]
+        .join("\n");
+    let (trace, found) = one(&text);
+    assert_eq!((trace.form, found.summary.n_calls, found.summary.tokens.total), (Form::Receipts, 2, None));
+    close(found.summary.wall_s, 4.5);
+    let failed: Vec<_> = trace.spans.iter().filter_map(|span| span.error.as_deref()).collect();
+    assert_eq!(failed, ["status 429"]);
+    assert!(trace.problems.iter().any(|p| p.code == "no_usage"));
+}
+
+#[test]
 fn forms_that_are_not_read_are_named_with_a_way() {
     for (bytes, name) in [
         (&b"PAR1\x15\x04"[..], "Parquet"),

@@ -211,6 +211,8 @@ impl Receipts {
             "route": served.route.as_str(),
             "status": served.status,
             "overhead_us": u64::try_from(served.overhead.as_micros()).unwrap_or(u64::MAX),
+            "waited_us": u64::try_from(served.waited.as_micros()).unwrap_or(u64::MAX),
+            "model": served.model,
             "unchanged": served.unchanged,
             "arm": served.arm.map(lacon_proxy::Arm::as_str),
             "outcome": served.outcome,

@@ -82,6 +82,16 @@ fn requests_are_shortened_on_their_way_and_told_of() {
     assert_eq!(folder.lacon(&["retrieve", handle, "--store", "kept.db"]).out, blob);
     let (_, metrics) = proxy.ask("GET", "/metrics", "", "");
     assert!(metrics.contains("lacon_proxy_requests_total{route=\"chat\"} 1"), "{metrics}");
+    // Receipts are read as a trace.
+    assert!(receipt["waited_us"].as_u64() > Some(0), "{receipt}");
+    let analysis = folder.lacon(&["trace", "analyze", "receipts.jsonl", "--json"]);
+    let analysis: Value = serde_json::from_str(&analysis.out).unwrap();
+    let summary = &analysis["summary"];
+    assert_eq!(
+        (&summary["n_calls"], &summary["models"][0]),
+        (&json!(1), &json!("gpt-5-mini")),
+        "{analysis:#}"
+    );
 }
 
 #[cfg(unix)]

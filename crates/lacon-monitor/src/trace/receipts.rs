@@ -1,0 +1,54 @@
+//! Receipts of `lacon serve --receipts`: one line for each request, with the moment in which its answer began.
+
+use serde_json::Value;
+
+use super::{
+    Kind,
+    batch::{Batch, Outer},
+    json,
+    settle::Raw,
+    when,
+};
+
+/// All lines of a file are one trace: the proxy does not know which requests belong together.
+const TRACE: &str = "receipts";
+
+/// Whether a value is a receipt.
+pub fn is_receipt(value: &Value) -> bool {
+    let number = |key: &str| json::get(value, key).is_some_and(Value::is_number);
+    number("overhead_us") && number("status") && json::get(value, "route").is_some_and(Value::is_string)
+}
+
+/// Reads a receipt.
+pub fn add(value: &Value, batch: &mut Batch) {
+    let text = |key: &str| json::get(value, key).and_then(json::text).filter(|text| !text.is_empty());
+    let seconds = |key: &str| json::get(value, key).and_then(Value::as_f64).map(|us| us / 1e6);
+    let end = json::get(value, "at").and_then(when::unix);
+    let (overhead, waited) = (seconds("overhead_us").unwrap_or(0.0), seconds("waited_us"));
+    let mut raw = Raw {
+        trace: Some(TRACE.to_owned()),
+        start: end.map(|end| end - overhead - waited.unwrap_or(0.0)),
+        end,
+        first_token: waited.and(end),
+        ..Raw::default()
+    };
+    let span = &mut raw.span;
+    span.id = format!("request {}", batch.raws.len() + 1);
+    span.name = text("route").unwrap_or_else(|| "request".to_owned());
+    span.model = text("model");
+    // Requests that are no call of a model name none.
+    span.kind = if span.model.is_some() { Kind::Model } else { Kind::Other };
+    if let Some(status) = json::get(value, "status").and_then(Value::as_u64).filter(|status| *status >= 400) {
+        span.error = Some(format!("status {status}"));
+    }
+    batch.raws.push(raw);
+    if batch.outer.is_empty() {
+        batch.outer.push(Outer {
+            id: TRACE.to_owned(),
+            name: "requests of a proxy".to_owned(),
+            ..Outer::default()
+        });
+        let what = "receipts say when an answer began, not when it ended nor what it was billed";
+        super::note(&mut batch.problems, "no_usage", what);
+    }
+}
