@@ -13,3 +13,8 @@ RANKS_DIR=$(dirname "$(cargo metadata --format-version 1 --locked --manifest-pat
   "$to/venv/bin/python" -c 'import json, sys; print([p["manifest_path"] for p in json.load(sys.stdin)["packages"] if p["name"] == "tiktoken-rs"][0])')")/assets
 export RANKS_DIR
 "$to/venv/bin/python" "$here/scale.py" ${ROWS:-1000 100000}
+# Runs of a team on Ray while workers and nodes are killed: RUNS=1000 KILLS=200 NODES=10 are the large form.
+[ -n "${LACON_BINARY:-}" ] || { echo "runs on Ray: skipped, LACON_BINARY names no command"; exit 0; }
+"$to/venv/bin/pip" install --quiet pytest
+RUNS=${RUNS:-200} KILLS=${KILLS:-20} NODES=${NODES:-4} "$to/venv/bin/python" -m pytest -q -s -p no:cacheprovider \
+  "$here/../crates/lacon-python/tests/test_ray.py" -k nothing_is_lost 2>/dev/null | grep -E "runs, |passed|failed"

@@ -62,6 +62,7 @@ class Form:
         """What is sent in place of ``body``, and the call."""
         limit = savings.limit(agent, self.is_text(body))
         body, saved = dict(body), 0
+        known: int | None = None
         said = body.get(self.messages)
         if said and not isinstance(said, (str, list)):
             # A generator is read once.
@@ -70,21 +71,25 @@ class Form:
             # What is no JSON yet, as files are, is the SDK's to send.
             with suppress(TypeError, ValueError):
                 short = _native.compress(said)
-                saved = short.saved
+                saved, known = short.saved, short.tokens_after
                 if short.changed:
                     body[self.messages] = short.messages
         if limit is not None and savings.instruct:
             self.instruct(body, limit.instruction())
+            known = None
         most = next((body[key] for key in self.limits if isinstance(body.get(key), int)), None)
         model = str(body.get("model") or "unknown")
-        call = Call(savings, model, agent, self.count(body), limit=limit, saved=saved, max_output=most, system=system)
+        call = Call(savings, model, agent, self.count(body, known), limit=limit, saved=saved, max_output=most, system=system)
         return call, body
 
-    def count(self, body: Mapping[str, Any]) -> int:
-        """The tokens of a request."""
+    def count(self, body: Mapping[str, Any], known: int | None = None) -> int:
+        """The tokens of a request; ``known`` are those of its messages, where somebody counted them."""
         said, more = body.get(self.messages) or [], [body.get(key) for key in ("system", "instructions")]
         try:
-            n = _native.count(said) if isinstance(said, str) else _native.count_messages(said, tools=body.get("tools") or None).total
+            if known is not None and not body.get("tools"):
+                n = known
+            else:
+                n = _native.count(said) if isinstance(said, str) else _native.count_messages(said, tools=body.get("tools") or None).total
         except (TypeError, ValueError):
             n = _native.count(json.dumps([said, body.get("tools") or []], default=repr))
         return n + sum(_native.count(text if isinstance(text, str) else json.dumps(text, default=str)) for text in more if text)

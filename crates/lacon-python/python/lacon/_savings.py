@@ -113,6 +113,10 @@ class Savings:
         self.lock = threading.RLock()
         self._flights: dict[str, Future[Any]] = {}
 
+    def __deepcopy__(self, memo: Any) -> Savings:
+        # Copies of a model spend from one budget.
+        return self
+
     def name(self, found: str | None = None) -> str | None:
         """For whom a call is: the agent of `wrap`, of ``lacon.agent``, of the framework, or the node of LangGraph."""
         name = self.agent or agent_now.get() or found

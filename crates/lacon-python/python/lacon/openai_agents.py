@@ -50,8 +50,8 @@ class _Form(Responses):
     def is_text(self, body: Mapping[str, Any]) -> bool:
         return not any(body[key] for key in ("tools", "handoffs", "output_schema"))
 
-    def count(self, body: Mapping[str, Any]) -> int:
-        return super().count({**body, "tools": None})
+    def count(self, body: Mapping[str, Any], known: int | None = None) -> int:
+        return super().count({**body, "tools": None}, known)
 
     def stream_options(self, body: dict[str, Any]) -> None:
         pass

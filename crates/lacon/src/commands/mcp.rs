@@ -9,10 +9,10 @@ mod prompt;
 use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
 
 use lacon_market::{Kind, Tool as MarketTool, catalog};
-use lacon_runtime::{Progress, ToolRequest, config::Origin, run::OnProgress};
+use lacon_runtime::{Progress, ToolRequest, config::Origin};
 use lacon_trading::{decide, source::introduce};
 use rmcp::{
-    ErrorData, RoleServer, ServerHandler, ServiceExt,
+    ErrorData, Peer, RoleServer, ServerHandler, ServiceExt,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
         ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken,
@@ -21,6 +21,7 @@ use rmcp::{
     service::RequestContext,
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{Common, batch_run::settings_of, block_on};
 use crate::{
@@ -59,6 +60,7 @@ struct Server {
 }
 
 /// Where results go unless somebody said so: the user's own data. The folder that a client starts its servers in is nobody's.
+#[expect(clippy::disallowed_methods, reason = "where a user's data lies is no setting of Lacon")]
 fn results(common: &Common, flags: &[String]) -> Result<Option<String>, Failure> {
     let is_said = flags.iter().any(|flag| flag == "--out" || flag.starts_with("--out="));
     if is_said || !matches!(common.settings(&[])?.origin("run.out"), Origin::Default) {
@@ -224,13 +226,24 @@ impl Server {
             settings.company = found.company.unwrap_or(settings.company);
             settings.listing = found.listing;
         }
-        if let Some(token) = context.meta.get_progress_token() {
-            settings.on_progress = progress(token, context.peer.clone());
+        let token = context.meta.get_progress_token();
+        let (steps, heard) = mpsc::unbounded_channel();
+        if token.is_some() {
+            settings.on_progress = Arc::new(move |progress| {
+                // Nobody hears it any more where the call was given up.
+                let _ = step(progress).map(|said| steps.send(said));
+            });
         }
         let cancelled = context.ct.clone();
         settings.stop = Some(Box::pin(async move { cancelled.cancelled().await }));
         let _lock = RunLock::of(&settings).map_err(|failure| failure.message)?;
-        let decided = decide(settings).await;
+        let decided = match token {
+            None => decide(settings).await,
+            Some(token) => tokio::select! {
+                decided = decide(settings) => decided,
+                () = tell(heard, token, context.peer.clone()) => unreachable!("it is never done"),
+            },
+        };
         let record = &decided.record;
         let complete = decided.folder.join("reports/complete.md");
         if let Some(failure) = &decided.failure {
@@ -262,27 +275,24 @@ fn with_facts(content: Vec<ContentBlock>, facts: Value) -> CallToolResult {
     result
 }
 
-/// Tells the client how far a run is: a notification for each step that ends.
-fn progress(token: ProgressToken, peer: rmcp::Peer<RoleServer>) -> OnProgress {
-    let (send, mut receive) = tokio::sync::mpsc::unbounded_channel::<String>();
-    tokio::spawn(async move {
-        let mut done = 0.0;
-        while let Some(message) = receive.recv().await {
-            done += 1.0;
-            let param = ProgressNotificationParam::new(token.clone(), done).with_message(message);
-            if peer.notify_progress(param).await.is_err() {
-                break;
-            }
+/// Tells the client how far a run is, by a notification for each step that ends; never done, since the run is.
+async fn tell(mut steps: UnboundedReceiver<String>, token: ProgressToken, peer: Peer<RoleServer>) {
+    let mut done = 0.0;
+    while let Some(message) = steps.recv().await {
+        done += 1.0;
+        let param = ProgressNotificationParam::new(token.clone(), done).with_message(message);
+        // A client that went away hears nothing more.
+        if peer.notify_progress(param).await.is_err() {
+            break;
         }
-    });
-    Arc::new(move |progress| {
-        if let Progress::NodeFinished { node, error } = progress {
-            let said =
-                error.map_or_else(|| format!("{node} is done"), |error| format!("{node} failed: {error}"));
-            // A client that went away hears nothing more.
-            let _ = send.send(said);
-        }
-    })
+    }
+    std::future::pending().await
+}
+
+/// What a step of a run says when it ends.
+fn step(progress: Progress) -> Option<String> {
+    let Progress::NodeFinished { node, error } = progress else { return None };
+    Some(error.map_or_else(|| format!("{node} is done"), |error| format!("{node} failed: {error}")))
 }
 
 /// An error of the command line in the words of a call: arguments have no dashes, and there is no help to ask for.
