@@ -183,6 +183,7 @@ impl Stages {
             let stage = self.of(i);
             let is_plain = stage.kind == Kind::Single
                 && agent.each.is_empty()
+                && agent.by.is_empty()
                 && agent.when.is_none()
                 && !agent.approve
                 && !agent.reads.is_empty();

@@ -22,7 +22,7 @@ type Estimating<'e> = dyn Fn(&[u32]) -> (Expected, Vec<AgentPlan>) + 'e;
 
 /// Whether an answer may be held to fewer words than the team says.
 pub(super) fn may_shrink(agent: &Agent) -> bool {
-    agent.words > 0 && !agent.strict && agent.output.is_none()
+    agent.words > 0 && !agent.strict && agent.output.is_none() && agent.by.is_empty()
 }
 
 /// The word limit of each agent, and why a limit of the run cannot be held where that is so.

@@ -271,3 +271,18 @@ async fn whoever_reads_the_reports_is_told_where_they_disagree_and_what_is_missi
     run(settings("no-contradictions", "lacon", &[], client.clone())).await;
     assert!(!prompt(&client.of("bull")[0]).contains("The reports disagree"));
 }
+
+/// Records of builds that named the optimizations otherwise are read, and labels stand where ticker and date always stood.
+#[tokio::test(start_paused = true)]
+async fn an_older_record_is_read() {
+    let record = run(settings("older", "lacon", &[], sim())).await.record;
+    assert_eq!((record.label("ticker"), record.date().len()), ("CRCL", "yyyy-mm-dd".len()));
+    let mut json = serde_json::to_value(&record).unwrap();
+    assert_eq!((json["ticker"].as_str(), json["decision"]["action"].as_str()), (Some("CRCL"), Some("SELL")));
+    let rows = json.as_object_mut().unwrap().remove("optimizations").unwrap();
+    json["levers"] = rows;
+    json["later"] = serde_json::json!({ "key": 1 });
+    let old: lacon_monitor::RunRecord = serde_json::from_value(json).unwrap();
+    assert_eq!(old.labels, record.labels);
+    assert!(old.optimizations["prefetch"].on);
+}
