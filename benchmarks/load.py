@@ -4,7 +4,7 @@
     benchmarks/load.py [BINARY] [--requests 100000] [--streams 1000]
 
 Upstream, proxy and clients are on loopback. Requests hold a tool result of 2 KiB; 64 connections send them one after
-another. All streams are open at once and bring one event each 0.1 s, 50 in all; one in ten is left by its client in the
+another. Then a burst of requests of 3 MB, 32 at once. All streams are open at once and bring one event each 0.1 s, 50 in all; one in ten is left by its client in the
 middle. A line that is not what was sent, a status other than 200 or a proxy that ends is an error.
 """
 import argparse, asyncio, json, re, subprocess, sys, time
@@ -44,8 +44,8 @@ async def upstream(reader, writer):
         writer.close()
 
 
-def request(name, stream, seed):
-    rows = [{"id": seed + i, "name": f"row {seed % 997} {i}", "value": (seed * 31 + i) % 1000} for i in range(40)]
+def request(name, stream, seed, rows=40):
+    rows = [{"id": seed + i, "name": f"row {seed % 997} {i}", "value": (seed * 31 + i) % 1000} for i in range(rows)]
     body = json.dumps({"model": "gpt-5-mini", "user": name, "stream": stream, "messages": [
         {"role": "user", "content": "What is the highest value?"},
         {"role": "assistant", "content": None, "tool_calls": [
@@ -55,11 +55,11 @@ def request(name, stream, seed):
     return head.encode() + body
 
 
-async def client(port, numbers, times):
+async def client(port, numbers, times, made=None):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     for n in numbers:
         began = time.perf_counter()
-        writer.write(request(f"r{n}", False, n))
+        writer.write(made[n] if made else request(f"r{n}", False, n))
         head, body = await message(reader)
         times.append(time.perf_counter() - began)
         assert b" 200 " in head.split(b"\r\n")[0] and json.loads(body)["id"] == f"r{n}", (head, body)
@@ -94,7 +94,7 @@ async def main():
     flags.add_argument("--requests", type=int, default=100_000)
     flags.add_argument("--streams", type=int, default=1_000)
     flags = flags.parse_args()
-    server = await asyncio.start_server(upstream, "127.0.0.1", 0, limit=1 << 20, backlog=2048)
+    server = await asyncio.start_server(upstream, "127.0.0.1", 0, limit=1 << 24, backlog=2048)
     to = server.sockets[0].getsockname()[1]
     proxy = subprocess.Popen([flags.binary, "serve", "--listen", "127.0.0.1:0", "--upstream", f"http://127.0.0.1:{to}/v1"],
                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -110,13 +110,17 @@ async def main():
         at = lambda q: times[int((len(times) - 1) * q)] * 1e3
         print(f"{len(times):,} requests in {took:.0f} s, p50 {at(.5):.1f} ms, p99 {at(.99):.1f} ms, slowest {at(1):.0f} ms")
         show("after the requests")
+        # Made beforehand: a client that computes while it sends looks like a stalled one, and the proxy closes it.
+        large = [request(f"r{n}", False, n, rows=60_000) for n in range(96)]
+        await asyncio.gather(*(client(port, range(c, 96, 32), [], large) for c in range(32)))
+        show("after 96 requests of 3 MB, 32 at once")
         opened = asyncio.gather(*(stream(port, n, n % 10 == 0) for n in range(flags.streams)))
         await asyncio.sleep(3)
         show(f"while {flags.streams:,} streams are open")
         await opened
         print(f"{flags.streams:,} streams at once: every event came once, in order, to its own client")
-        await asyncio.sleep(5)
-        show("5 s after the streams")
+        await asyncio.sleep(15)
+        show("15 s after the streams")
         assert proxy.poll() is None, "the proxy ended"
     finally:
         proxy.terminate()

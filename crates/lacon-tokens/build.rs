@@ -17,7 +17,7 @@ mod tables;
 #[path = "src/vocabulary.rs"]
 mod vocabulary;
 
-mod simd {
+mod slots {
     use crate::tables::{BUCKET, Bucket, slot};
 
     pub(crate) fn prefetch<T>(_: &T) {}

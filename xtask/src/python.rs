@@ -16,19 +16,26 @@ use crate::{root, say};
 
 /// The oldest Python that one wheel serves.
 const OLDEST: &str = "(3, 10)";
-/// What the adapters are tested with: packages of the index, and the names that they are imported by.
+/// What the adapters are tested with: packages of the index, and the names that they are imported by. With looser bounds pip looks
+/// for minutes through versions that do not go together.
 const ADAPTED: (&[&str], &str) = (
     &[
-        "langgraph>=1",
-        "langchain>=1",
-        "langchain-core>=1",
-        "openai>=2",
+        "langgraph>=1.2",
+        "langchain>=1.5",
+        "langchain-core>=1.8",
+        "openai>=3.50",
+        "anthropic>=2.10",
+        "litellm>=1.110",
+        "openai-agents>=0.24",
+        "pydantic-ai-slim[openai]>=2.68",
+        "llama-index-core>=0.14.25",
         "mypy>=1.15",
+        "pyright>=1.1.400",
         "pyarrow>=20",
         "polars>=1.30",
         "datafusion>=50",
     ],
-    "langgraph, langchain, langchain_core, openai, mypy, pyarrow, polars, datafusion",
+    "langgraph, langchain, langchain_core, openai, anthropic, litellm, agents, pydantic_ai, llama_index.core, mypy, pyright, pyarrow, polars, datafusion",
 );
 const INSTALL: [&str; 8] = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
 /// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.
@@ -66,7 +73,7 @@ fn made(python: &str, venv: &Path) -> Result<String> {
     Ok(text(&inside))
 }
 
-/// Builds the wheel that is shipped, which holds the module and the command, into a folder. Both are run in an environment that has
+/// Builds the source package, and the wheel that is shipped, which holds the module and the command, into a folder. Both are run in an environment that has
 /// nothing else. Returns the names of the files; none, with a message, where there is no Python or no maturin.
 pub fn ship(binary: &Path, into: &Path) -> Result<Vec<String>> {
     let folder = target()?.join("python");
@@ -83,26 +90,15 @@ pub fn ship(binary: &Path, into: &Path) -> Result<Vec<String>> {
     let build =
         ["-m", "maturin", "build", "--quiet", "--locked", "--release", "--out", &text(&out), "-m", &manifest];
     let wheel = show(&inside, "3600", &[&[&*inside], &build[..]].concat(), &folder);
+    let source = ["-m", "maturin", "sdist", "--quiet", "--out", &text(&out), "-m", &manifest];
+    let wheel = wheel.and_then(|()| show(&inside, "120", &[&[&*inside], &source[..]].concat(), &folder));
     // A build of the module alone holds no command.
     let _ = fs::remove_dir_all(&place);
     wheel?;
     let clean = folder.join("clean");
     let _ = fs::remove_dir_all(&clean);
     let python = made(&inside, &clean)?;
-    let install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-        "--only-binary",
-        ":all:",
-        "--find-links",
-        &text(&out),
-        "lacon",
-    ];
-    show(&python, "120", &[&[&*python], &install[..]].concat(), &folder)?;
+    install(&python, &text(&out), &folder)?;
     let script = text(&Path::new(&python).with_file_name(format!("lacon{}", std::env::consts::EXE_SUFFIX)));
     let module = "import lacon; assert lacon.count('hello') == 1 and lacon.expand(lacon.compress('text').text) == 'text'";
     for check in [
@@ -164,24 +160,12 @@ pub fn run() -> Result<()> {
         &manifest,
     ];
     show(&inside, "1800", &build, &folder)?;
-    let install = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--no-index",
-        "--no-deps",
-        "--force-reinstall",
-        "--find-links",
-        &wheels,
-        "lacon",
-    ];
-    show(&inside, "120", &[&[&*inside], &install[..]].concat(), &folder)?;
+    install(&inside, &wheels, &folder)?;
     say("== python: pytest");
     let tests = format!("{package}/tests");
     show(
         &inside,
-        "900",
+        "1800",
         &[&inside, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", &package, &tests],
         &folder,
     )?;
@@ -209,6 +193,13 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(metadata["target_directory"].as_str().context("cargo metadata names no folder")?))
 }
 
+/// Installs the wheel of a folder, and nothing beside it.
+fn install(python: &str, wheels: &str, folder: &Path) -> Result<()> {
+    let from =
+        ["--no-index", "--no-deps", "--force-reinstall", "--only-binary", ":all:", "--find-links", wheels];
+    show(python, "120", &[&[python][..], &INSTALL[..4], &from, &["lacon"]].concat(), folder)
+}
+
 fn command(python: &str, seconds: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(python);
     command.args(["-c", BOUNDED, seconds]).args(arguments).current_dir(root());
@@ -224,6 +215,11 @@ fn show(python: &str, seconds: &str, arguments: &[&str], folder: &Path) -> Resul
     let mut command = command(python, seconds, arguments);
     // A folder of its own: the package is a workspace of its own, and would build the same crates anew again and again.
     command.env("CARGO_TARGET_DIR", folder.join("build")).env("PYTHONDONTWRITEBYTECODE", "1");
+    // Teams are tried with the command of this workspace, where it is built.
+    let built = target()?.join("debug").join(format!("lacon{}", std::env::consts::EXE_SUFFIX));
+    if built.is_file() {
+        command.env("LACON_BINARY", built);
+    }
     let status = command.status().with_context(|| format!("cannot start {python}"))?;
     if !status.success() {
         bail!("{} failed", arguments.join(" "));

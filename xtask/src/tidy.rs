@@ -1,7 +1,9 @@
-//! Checks that need no build: the layers, the map, how the documentation is written, what may not stand in the
-//! repository.
+//! Checks that need no build: the layers, circles of modules, the map, how the documentation is written, what may not
+//! stand in the repository.
 
+mod circles;
 mod voice;
+mod words;
 
 use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
@@ -26,6 +28,7 @@ pub fn run() -> Result<()> {
         let Ok(text) = fs::read_to_string(root().join(file)) else { continue };
         source(file, &text, &mut faults);
     }
+    circles::check(&files, &mut faults);
     voice::check(&files, &mut faults)?;
     for fault in &faults {
         say(&format!("tidy: {fault}"));
@@ -123,10 +126,7 @@ fn source(file: &str, text: &str, faults: &mut Vec<String>) {
             faults.push(format!("{at}: a path of one machine"));
         }
     }
-    let generic = ["agents", "tokens", "graph", "proxy", "files", "models"];
-    if generic.iter().any(|name| file.starts_with(&format!("crates/lacon-{name}/src/"))) {
-        application_words(file, text, faults);
-    }
+    words::check(file, text, faults);
     let is_source = file.ends_with(".rs") && !file.contains("/tests/") && !file.starts_with("benchmarks/");
     let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or(text);
     let n = code.lines().count();
@@ -137,18 +137,5 @@ fn source(file: &str, text: &str, faults: &mut Vec<String>) {
     }
     if Path::new(file).file_name().is_some_and(|f| f == "mod.rs") && !file.contains("/tests/") {
         faults.push(format!("{file}: modules are foo.rs beside foo/"));
-    }
-}
-
-/// Words of an application, which a crate that knows none has no use for.
-const APPLICATION: [&str; 6] = ["ticker", "tickers", "stock", "stocks", "analyst", "bull"];
-
-fn application_words(file: &str, text: &str, faults: &mut Vec<String>) {
-    for (number, line) in text.lines().enumerate() {
-        let words = line.split(|c: char| !c.is_alphanumeric());
-        for word in words.filter(|word| *word == "BUY" || APPLICATION.contains(&word.to_lowercase().as_str()))
-        {
-            faults.push(format!("{file}:{}: {word:?} is a word of an application", number + 1));
-        }
     }
 }

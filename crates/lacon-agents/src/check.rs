@@ -207,7 +207,7 @@ impl Checker<'_> {
             if team.agent(name).is_none() {
                 let problem = format!("attach: {name:?} is no agent");
                 self.unknown(path, problem, name, team.agents.iter().map(|a| a.name.as_str()));
-            } else if crate::record::result_agent(team).is_some_and(|agent| agent.name == *name) {
+            } else if team.result_agent().is_some_and(|agent| agent.name == *name) {
                 self.fault(path, format!("attach: {name:?} writes the result itself"), "name whom it reads");
             }
         }

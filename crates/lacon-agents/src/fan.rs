@@ -5,8 +5,8 @@ use lacon_graph::StepError;
 use lacon_llm::BoxFuture;
 
 use crate::{
+    context::Context,
     prompt::{Material, Turn, material},
-    run::Context,
     state::{Said, TeamState, Text},
     step::speak,
     team::Agent,

@@ -47,6 +47,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "name",
             "prompt",
             "model",
+            "by",
             "effort",
             "reads",
             "each",

@@ -7,66 +7,15 @@ use std::collections::BTreeMap;
 
 use lacon_llm::{Enough, Error, ErrorKind, Finish, Request, whole_sentences};
 use lacon_runtime::{Ask, agent as runtime};
-use tokio::sync::OnceCell;
 
 use crate::{
     Optimization, answer,
+    context::Context,
     prompt::{self, Material, Turn},
-    run::Context,
-    stages::{Kind, Stages},
+    record::AND,
     state::Text,
-    team::{Agent, Team},
+    team::Agent,
 };
-
-/// Most agents that one call answers for: a long answer is written in one piece, one word after another.
-const MAX_MEMBERS: usize = 4;
-/// Between the names of a merged call in the ledger.
-pub(crate) const AND: char = '+';
-
-/// Agents that one call may answer for, by their positions.
-pub(crate) fn groups(team: &Team, stages: &Stages) -> Vec<Vec<usize>> {
-    let mut groups: Vec<Vec<usize>> = Vec::new();
-    for (i, agent) in team.agents.iter().enumerate().filter(|(i, agent)| is_plain(team, stages, *i, agent)) {
-        let same = |group: &&mut Vec<usize>| {
-            let other = &team.agents[group[0]];
-            let reads = |read: &String| other.reads.contains(read);
-            group.len() < MAX_MEMBERS
-                && team.model(other) == team.model(agent)
-                && (other.effort, other.optional) == (agent.effort, agent.optional)
-                && other.reads.len() == agent.reads.len()
-                && agent.reads.iter().all(reads)
-        };
-        match groups.iter_mut().find(same) {
-            Some(group) => group.push(i),
-            None => groups.push(vec![i]),
-        }
-    }
-    groups.retain(|group| group.len() > 1);
-    groups
-}
-
-/// Whether an agent writes one text from what it reads, and nothing else depends on how it is asked.
-fn is_plain(team: &Team, stages: &Stages, i: usize, agent: &Agent) -> bool {
-    !agent.reads.is_empty()
-        && agent.each.is_empty()
-        && agent.tools.is_empty()
-        && agent.output.is_none()
-        && agent.when.is_none()
-        && !agent.approve
-        && stages.of(i).kind == Kind::Single
-        && team.choices(&agent.name).is_empty()
-}
-
-/// The call of one group in a run, made by whichever member comes first.
-pub(crate) struct Merge {
-    members: Vec<usize>,
-    parts: OnceCell<Result<BTreeMap<String, Text>, (ErrorKind, String)>>,
-}
-
-/// The calls of a run that answer for several agents.
-pub(crate) fn merges(team: &Team, stages: &Stages) -> Vec<Merge> {
-    groups(team, stages).into_iter().map(|members| Merge { members, parts: OnceCell::new() }).collect()
-}
 
 /// What the call for several agents holds of this one; none where it has no such call, or has to be asked alone.
 ///

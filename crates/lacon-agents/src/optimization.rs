@@ -25,13 +25,17 @@ pub enum Optimization {
     ToolCache,
     /// Near the deadline answers get shorter, then come from the quick model.
     DeadlineLadder,
+    /// An agent that nearly always ends before a sibling waits for that one's first token, to read its cached prefix.
+    Stagger,
+    /// Lengths of all answers are chosen together when tokens, money or time are limited.
+    PromptPlan,
     /// One call answers for agents that read the same with the same model.
     Merged,
 }
 
 impl Optimization {
     /// All of them, in the order in which they are shown.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Prefetch,
         Self::NoBarrier,
         Self::WordLimits,
@@ -41,6 +45,8 @@ impl Optimization {
         Self::SchemaOnce,
         Self::ToolCache,
         Self::DeadlineLadder,
+        Self::Stagger,
+        Self::PromptPlan,
         Self::Merged,
     ];
 
@@ -56,6 +62,8 @@ impl Optimization {
             Self::SchemaOnce => "schema_once",
             Self::ToolCache => "tool_cache",
             Self::DeadlineLadder => "deadline_ladder",
+            Self::Stagger => "stagger",
+            Self::PromptPlan => "prompt_plan",
             Self::Merged => "merged",
         }
     }
@@ -72,6 +80,12 @@ impl Optimization {
             Self::SchemaOnce => "sends the schema of an answer once",
             Self::ToolCache => "makes equal tool calls of a run once",
             Self::DeadlineLadder => "near the deadline shortens answers, then asks the quick model",
+            Self::Stagger => {
+                "has one that nearly always ends before a sibling wait for its first token and cached prefix"
+            }
+            Self::PromptPlan => {
+                "chooses the lengths of all answers together under limits of tokens, money or time"
+            }
             Self::Merged => "has one call answer for agents that read the same with the same model",
         }
     }

@@ -4,6 +4,9 @@
 //! an optimization does is the difference between the plan with it and the plan without it.
 
 mod estimate;
+mod lengths;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use lacon_tokens::Encoding;
 use serde::{Deserialize, Serialize};
@@ -65,6 +68,9 @@ pub struct AgentPlan {
     pub cache_rule: Option<String>,
     /// Tokens of one answer.
     pub answer: u64,
+    /// The most words of its answer under the limits of the run; 0 for none.
+    #[serde(default)]
+    pub words: u32,
     /// Seconds of all its calls, those at once counted once.
     pub seconds: f64,
     /// Seconds from its start to the end of the run.
@@ -98,11 +104,37 @@ pub struct Plan {
     pub expected: Expected,
     /// Every optimization.
     pub effects: Vec<Effect>,
+    /// Why a limit of the run cannot be held by shorter answers, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over: Option<String>,
     /// What a user may want to change.
     pub notes: Vec<String>,
 }
 
-/// Plans a checked team. Nothing is sent.
+/// How long the first token of a large model usually takes.
+pub(crate) fn first_token() -> Duration {
+    Duration::from_secs_f64(estimate::FIRST_TOKEN_S.1)
+}
+
+/// What a run may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// Tokens of all calls.
+    pub tokens: Option<u64>,
+    /// Millionths of a US dollar.
+    pub micro_usd: Option<u64>,
+    /// Time of the run, at the speed of real endpoints.
+    pub time: Option<Duration>,
+}
+
+impl Plan {
+    /// The word limit of an agent's answer; 0 for none.
+    pub fn words(&self, agent: &Agent) -> u32 {
+        self.agents.iter().find(|plan| plan.name == agent.name).map_or(agent.words, |plan| plan.words)
+    }
+}
+
+/// Plans a checked team that nothing limits. Nothing is sent.
 pub fn plan(
     team: &Team,
     stages: &Stages,
@@ -110,12 +142,35 @@ pub fn plan(
     optimizations: &Optimizations,
     encoding: &Encoding,
 ) -> Plan {
+    within(team, stages, inputs, optimizations, encoding, Limits::default())
+}
+
+/// Plans a checked team under limits: where the usual lengths exceed one, answers get shorter, those first whose words are
+/// worth least. A limit that the shortest answers exceed is named in `over`. Nothing is sent.
+pub fn within(
+    team: &Team,
+    stages: &Stages,
+    inputs: &Inputs,
+    optimizations: &Optimizations,
+    encoding: &Encoding,
+    limits: Limits,
+) -> Plan {
     let figures: Vec<usize> =
-        team.agents.iter().map(|agent| crate::prompt::room::given(team, inputs, agent).len()).collect();
-    let groups = crate::merged::groups(team, stages);
-    let estimate = |on: &Optimizations| {
-        estimate::Estimate { team, stages, inputs, on, encoding, figures: &figures, groups: &groups }.whole()
+        team.agents.iter().map(|agent| crate::room::given(team, inputs, agent).len()).collect();
+    let groups = stages.groups(team);
+    let sized = team.inputs.keys().filter_map(|name| Some((name, inputs.text(name)?)));
+    let given: BTreeMap<String, estimate::Given> =
+        sized.map(|(name, text)| (name.clone(), estimate::Given::of(text, encoding))).collect();
+    let at = |on: &Optimizations, words: &[u32]| {
+        let (figures, groups) = (&figures, &groups);
+        let estimate =
+            estimate::Estimate { team, stages, inputs, on, encoding, figures, groups, words, given: &given };
+        estimate.whole()
     };
+    let usual: Vec<u32> = team.agents.iter().map(|agent| agent.words).collect();
+    let (words, over) =
+        lengths::choose(team, stages, optimizations, limits, &|words| at(optimizations, words));
+    let estimate = |on: &Optimizations| at(on, &words);
     let (expected, agents) = estimate(optimizations);
     let effect = |optimization: Optimization| {
         let acts_on = acts_on(team, stages, inputs, optimization);
@@ -131,7 +186,10 @@ pub fn plan(
             };
         }
         let with = estimate(&with(optimizations, optimization)).0;
-        let without = estimate(&optimizations.without(optimization)).0;
+        let without = match optimization {
+            Optimization::PromptPlan => at(optimizations, &usual).0,
+            other => estimate(&optimizations.without(other)).0,
+        };
         Effect {
             optimization: optimization.name().into(),
             on,
@@ -142,7 +200,7 @@ pub fn plan(
         }
     };
     let effects = Optimization::ALL.into_iter().map(effect).collect();
-    Plan { agents, expected, effects, notes: notes(team) }
+    Plan { agents, expected, effects, over, notes: notes(team) }
 }
 
 fn with(optimizations: &Optimizations, one: Optimization) -> Optimizations {
@@ -152,6 +210,7 @@ fn with(optimizations: &Optimizations, one: Optimization) -> Optimizations {
 /// The agents for which an optimization has something to do.
 pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Optimization) -> Vec<String> {
     let acts = |(i, agent): (usize, &Agent)| match optimization {
+        _ if !agent.by.is_empty() && optimization != Optimization::NoBarrier => false,
         Optimization::Prefetch => !agent.prefetch.is_empty(),
         Optimization::NoBarrier => {
             let stage = stages.of(i);
@@ -176,7 +235,9 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
             let quick = team.models.get("quick");
             agent.words > 0 || quick.is_some_and(|quick| quick != team.model(agent))
         }
-        Optimization::Merged => crate::merged::groups(team, stages).iter().any(|group| group.contains(&i)),
+        Optimization::Stagger => stages.siblings(team).iter().any(|group| group.contains(&i)),
+        Optimization::PromptPlan => lengths::may_shrink(agent),
+        Optimization::Merged => stages.groups(team).iter().any(|group| group.contains(&i)),
         Optimization::SchemaOnce => matches!(agent.output, Some(crate::team::Output::Json { .. })),
         Optimization::ToolCache => {
             // Equal calls come from equal arguments, which two agents, or two rounds, may have.
@@ -194,7 +255,7 @@ pub fn acts_on(team: &Team, stages: &Stages, inputs: &Inputs, optimization: Opti
 
 /// What is no fault and still looks like a slip.
 fn notes(team: &Team) -> Vec<String> {
-    let result = crate::record::result_agent(team).map(|agent| agent.name.as_str());
+    let result = team.result_agent().map(|agent| agent.name.as_str());
     let heard = |name: &str| {
         let of_rounds = |rounds: &crate::team::Rounds| rounds.agents.iter().any(|member| member == name);
         Some(name) == result
@@ -206,7 +267,8 @@ fn notes(team: &Team) -> Vec<String> {
     let unread = team.agents.iter().filter(|agent| !heard(&agent.name));
     let unread =
         unread.map(|agent| format!("nobody reads agent {:?}: its calls cost and change nothing", agent.name));
-    let free = team.agents.iter().filter(|agent| agent.words == 0 && agent.output.is_none());
+    let is_free = |agent: &&Agent| agent.words == 0 && agent.output.is_none() && agent.by.is_empty();
+    let free = team.agents.iter().filter(is_free);
     let free = free.map(|agent| {
         format!(
             "agent {:?} has no word limit: words = 200 would bound its answer and those who read it",

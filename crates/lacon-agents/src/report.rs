@@ -28,6 +28,11 @@ pub fn markdown(run: &TeamRecord) -> String {
     if let Some(decision) = &run.decision {
         let _ = writeln!(out, "**{}**, decided by {}.\n", decision.chosen.value, decision.agent);
     }
+    for (name, score) in &run.scores {
+        let reasons = score.reasons.iter().map(|r| format!("; -{} {}", r.points, r.evidence));
+        let reasons: String = reasons.collect();
+        let _ = writeln!(out, "Score {name}: {:.0} of 100 points{reasons}\n", score.points);
+    }
     if let Some(result) = &run.result {
         let _ = writeln!(out, "## Result\n\n{}\n", result.text.trim());
     }

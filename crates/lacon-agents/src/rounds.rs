@@ -4,8 +4,8 @@ use futures_util::future::try_join_all;
 use lacon_graph::StepError;
 
 use crate::{
+    context::Context,
     prompt::{Turn, join, material},
-    run::Context,
     stages::{Stage, Stages},
     state::{Said, TeamState, Text},
     step::speak,

@@ -1,6 +1,6 @@
 //! A run of a team: check, plan, execute, finish.
 
-pub(crate) mod execute;
+mod execute;
 
 use std::{
     collections::BTreeMap,
@@ -9,10 +9,11 @@ use std::{
     time::Duration,
 };
 
-use lacon_graph::{Status, StepError};
-use lacon_llm::{BoxFuture, Client, ErrorKind};
+use lacon_llm::Client;
+use lacon_monitor::record::LlmInfo;
+pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
-    Counter, Restored, Run, RunJournal, RunOptions, ToolCache,
+    Counter, DurationsFile, Ladder, Restored, Run, RunJournal, RunOptions, Stagger, ToolCache,
     run::{OnProgress, Stop},
 };
 use serde_json::{Value, json};
@@ -20,29 +21,21 @@ use serde_json::{Value, json};
 use crate::{
     Inputs, Optimization, Optimizations, TeamRecord, Tools,
     check::{self, Faults},
-    plan::{self, Plan},
-    record,
-    stages::{self, Kind, Stages},
-    state::TeamState,
-    team::{Agent, Read, Team},
+    context::{Context, Merge},
+    finish::{self, Head},
+    plan,
+    record::SCHEMA_VERSION,
+    scorer::{self, Scorer},
+    stages::{self, Stages},
+    team::Team,
+};
+pub use crate::{
+    context::Approval,
+    finish::{Finished, RunError},
 };
 
-/// The journal's file in a run's folder.
-pub const JOURNAL: &str = "journal.jsonl";
 /// Bytes of tool answers that a run keeps for equal calls.
 const TOOL_CACHE_BYTES: usize = 64 << 20;
-
-/// How a person is asked before an agent runs that needs leave.
-#[derive(Clone, Default)]
-pub enum Approval {
-    /// Nobody can be asked: the run stops before the agent and can be gone on with.
-    #[default]
-    Stop,
-    /// These agents may run; before others the run stops.
-    Named(Vec<String>),
-    /// Asks, and waits for the answer; true lets the agent run, false ends the run.
-    Ask(Arc<dyn Fn(String) -> BoxFuture<'static, bool> + Send + Sync>),
-}
 
 /// Everything that a run needs.
 pub struct Settings {
@@ -80,6 +73,12 @@ pub struct Settings {
     pub approval: Approval,
     /// What the tags of choices are drawn from; random for models that read texts of strangers.
     pub nonce: String,
+    /// The file in which durations of agents are kept from run to run. Nobody waits for a sibling without it.
+    pub history: Option<PathBuf>,
+    /// What the run is of, by name: stands in the record, and in a header of each request where the client sends tags.
+    pub labels: BTreeMap<String, String>,
+    /// Who judges the finished run.
+    pub scorers: Vec<Arc<dyn Scorer>>,
 }
 
 impl Settings {
@@ -103,159 +102,9 @@ impl Settings {
             on_progress: Arc::new(|_| {}),
             approval: Approval::Stop,
             nonce: "1".into(),
-        }
-    }
-}
-
-/// Why a run gave no result.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RunError {
-    /// The team has faults; nothing was sent.
-    #[error("{0}")]
-    Faults(Faults),
-    /// A tool or a journal cannot be used; nothing was sent.
-    #[error("{0}")]
-    Setup(String),
-    /// A model call failed in a way that stops the run.
-    #[error("{message}")]
-    Model {
-        /// What failed, with its hint.
-        message: String,
-        /// The kind of failure.
-        kind: ErrorKind,
-    },
-    /// An agent failed.
-    #[error("{0}")]
-    Agent(String),
-    /// A person has to agree before the run can go on.
-    #[error("{}\nhint: go on with --resume and --approve NAME", .0.join("; "))]
-    NeedsApproval(Vec<String>),
-    /// The agent that decides stated none of the values, also when asked again.
-    #[error(
-        "no decision: {agent} states none of {values}\nhint: read its text; a model that keeps no instruction may need another one"
-    )]
-    NoDecision {
-        /// Who should have decided.
-        agent: String,
-        /// What could be decided.
-        values: String,
-    },
-    /// The agent whose text is the result wrote none.
-    #[error(
-        "no result: {agent} wrote no text: {reason}\nhint: read what it waits for; a condition may have passed it over"
-    )]
-    NoResult {
-        /// The agent.
-        agent: String,
-        /// Why.
-        reason: String,
-    },
-    /// The run was stopped.
-    #[error("interrupted: finished work was saved")]
-    Interrupted,
-    /// The run took longer than it may.
-    #[error(
-        "the run took longer than its deadline of {0:.1} s: finished work was saved\nhint: raise the deadline, or go on with --resume"
-    )]
-    Deadline(f64),
-}
-
-impl RunError {
-    /// The status in the record.
-    pub fn status(&self) -> &'static str {
-        match self {
-            Self::Interrupted => "interrupted",
-            Self::Deadline(_) => "deadline",
-            Self::NeedsApproval(_) => "needs_approval",
-            _ => "failed",
-        }
-    }
-}
-
-/// What a run leaves.
-#[derive(Debug)]
-pub struct Finished {
-    /// Texts, tokens, cost and times; also of a run that gave no result.
-    pub record: TeamRecord,
-    /// What every agent said.
-    pub state: Arc<TeamState>,
-    /// Why there is no result.
-    pub failure: Option<RunError>,
-    /// The first file that could not be written.
-    pub write_error: Option<String>,
-}
-
-impl Finished {
-    /// The last text of an agent; of a fan-out all of them, with an empty line between. `None` when it wrote none.
-    pub fn text(&self, agent: &str) -> Option<String> {
-        record::text_of(&self.state, agent).ok()
-    }
-
-    /// The text of the agent that the team names as its result.
-    pub fn result(&self) -> Option<&str> {
-        self.record.result.as_ref().map(|result| result.text.as_str())
-    }
-}
-
-/// What all steps of a run share; frozen before the first of them.
-pub(crate) struct Context {
-    pub team: Arc<Team>,
-    pub stages: Stages,
-    pub inputs: Inputs,
-    pub run: Arc<Run>,
-    pub plan: Plan,
-    optimizations: Optimizations,
-    nonce: String,
-    /// What each agent that chooses may choose.
-    choices: BTreeMap<String, Vec<String>>,
-    approval: Approval,
-    /// What is given up near the deadline.
-    pub ladder: crate::ladder::Ladder,
-    /// Calls that answer for several agents.
-    pub merges: Vec<crate::merged::Merge>,
-}
-
-impl Context {
-    pub fn has(&self, optimization: Optimization) -> bool {
-        self.optimizations.has(optimization)
-    }
-
-    pub fn tag(&self, agent: &str) -> String {
-        crate::choice::tag(&self.nonce, agent)
-    }
-
-    pub fn model<'c>(&'c self, agent: &'c Agent) -> &'c str {
-        let quick = self.team.models.get("quick").filter(|_| self.ladder.is_quick(&agent.name));
-        quick.map_or_else(|| self.team.model(agent), String::as_str)
-    }
-
-    pub fn choices(&self, agent: &str) -> Option<&[String]> {
-        self.choices.get(agent).map(Vec::as_slice)
-    }
-
-    /// Whether an agent and whom it reads speak in the same rounds.
-    pub fn speaks_with(&self, agent: &Agent, read: Read<'_>) -> bool {
-        let at = |name: &str| self.team.agents.iter().position(|other| other.name == name);
-        let Some((own, other)) = at(&agent.name).zip(read.agent().and_then(at)) else { return false };
-        let stage = self.stages.of(own);
-        stage.kind != Kind::Single && stage.members.contains(&other)
-    }
-
-    /// Waits for the leave that an agent, or one of its tools, needs.
-    pub async fn approved(&self, agent: &Agent) -> Result<(), StepError> {
-        let needs = |name: &String| self.team.tool(name).is_some_and(|tool| tool.approve);
-        let tool = agent.tools.iter().find(|name| needs(name));
-        let question = match (agent.approve, tool) {
-            (true, _) => format!("may agent {:?} run?", agent.name),
-            (false, Some(tool)) => format!("may agent {:?} call tool {tool:?}?", agent.name),
-            (false, None) => return Ok(()),
-        };
-        match &self.approval {
-            Approval::Named(names) if names.contains(&agent.name) => Ok(()),
-            Approval::Stop | Approval::Named(_) => Err(StepError::interrupt(question)),
-            Approval::Ask(ask) if ask(question).await => Ok(()),
-            Approval::Ask(_) => Err(StepError::new(format!("{}: a person did not agree", agent.name))),
+            history: None,
+            labels: BTreeMap::new(),
+            scorers: scorer::usual(),
         }
     }
 }
@@ -265,15 +114,19 @@ impl Context {
 /// A run always gives a record, also when it fails. Dropping the future stops every call and leaves the journal of what
 /// was finished; a caller who wants the record of what there is resolves [`Settings::stop`] instead.
 pub async fn run(mut settings: Settings) -> Finished {
-    let head = record::Head::of(&settings);
+    let head = head(&settings);
     let limits = execute::Limits { deadline: settings.deadline, stop: settings.stop.take() };
     let folder = settings.folder.clone();
-    match prepare(settings) {
-        Err(error) => record::refused(head, error),
+    let durations = history(&settings);
+    match prepare(settings, durations.as_ref()) {
+        Err(error) => finish::refused(head, error),
         Ok(context) => {
             let context = Arc::new(context);
             let executed = execute::execute(&context, limits).await;
-            record::finish(&context, head, folder.as_deref(), executed)
+            if let (Some(durations), None) = (durations, &executed.failure) {
+                durations.write(&context.run.ledger.facts());
+            }
+            finish::finish(&context, head, folder.as_deref(), executed.state, executed.failure)
         }
     }
 }
@@ -290,8 +143,31 @@ pub fn about(folder: &Path) -> Result<Option<Value>, String> {
     RunJournal::about(&path).map_err(|error| error.to_string())
 }
 
+/// What is known of a run before it begins.
+fn head(settings: &Settings) -> Head {
+    let describe = settings.client.describe();
+    let class = |class: &str| settings.team.models.get(class).cloned().unwrap_or_default();
+    let record = TeamRecord {
+        schema_version: SCHEMA_VERSION,
+        team: settings.team.name.clone(),
+        run_id: settings.run_id.clone(),
+        started_at: settings.started_at.clone(),
+        inputs: settings.inputs.to_json(),
+        labels: settings.labels.clone(),
+        llm: LlmInfo {
+            provider: describe.provider,
+            base_url: describe.base_url,
+            quick_model: class("quick"),
+            deep_model: class("deep"),
+            simulated: describe.simulated,
+        },
+        ..TeamRecord::default()
+    };
+    Head { record, began: tokio::time::Instant::now() }
+}
+
 /// Checks and plans; nothing is sent.
-fn prepare(settings: Settings) -> Result<Context, RunError> {
+fn prepare(settings: Settings, durations: Option<&DurationsFile>) -> Result<Context, RunError> {
     let team = settings.team;
     let faults = check::check(&team);
     if !faults.is_empty() {
@@ -309,9 +185,19 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
     });
     let (journal, restored) = journal(settings.folder.as_deref(), settings.resume, &about)?;
     // Prompts of one run are counted by one vocabulary: that of the agent whose text is the result.
-    let model = record::result_agent(&team).map_or(crate::team::DEFAULT_MODEL, |agent| team.model(agent));
+    let model = team.result_agent().map_or(crate::team::DEFAULT_MODEL, |agent| team.model(agent));
     let counter = Counter::loaded(model);
-    let plan = plan::plan(&team, &stages, &settings.inputs, &settings.optimizations, counter.get().encoding);
+    let limits = plan::Limits {
+        tokens: (settings.budget_tokens > 0).then_some(settings.budget_tokens),
+        micro_usd: (settings.budget_micro_usd > 0).then_some(settings.budget_micro_usd),
+        time: settings
+            .deadline
+            .filter(|_| settings.speed > 0.0)
+            .and_then(|deadline| Duration::try_from_secs_f64(deadline.as_secs_f64() / settings.speed).ok()),
+    };
+    let encoding = counter.get().encoding;
+    let plan = plan::within(&team, &stages, &settings.inputs, &settings.optimizations, encoding, limits);
+    let stagger = stagger(&team, &stages, &settings.optimizations, settings.speed, durations);
     let cached = settings.optimizations.has(Optimization::ToolCache);
     let longest = team.tools.iter().map(|tool| tool.limit_s()).fold(30.0, f64::max);
     let run = Run::new(RunOptions {
@@ -322,14 +208,21 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
         on_progress: settings.on_progress,
         journal,
         restored,
+        labels: settings.labels,
         ..RunOptions::new(settings.run_id, settings.client, tools, counter)
     });
     let choices = team.agents.iter().map(|agent| (agent.name.clone(), team.choices(&agent.name)));
-    let merges = crate::merged::merges(&team, &stages);
+    let merges = stages.groups(&team).into_iter().map(Merge::new).collect();
     let near = settings.deadline.filter(|_| settings.optimizations.has(Optimization::DeadlineLadder));
-    let ladder = crate::ladder::Ladder::new(near, &plan, settings.speed);
+    let way = plan.agents.iter().map(|agent| {
+        let seconds = agent.to_end * settings.speed;
+        (agent.name.clone(), Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    });
+    let ladder = Ladder::new(near, way.collect(), Vec::new());
     Ok(Context {
         merges,
+        stagger,
+        scorers: settings.scorers,
         ladder,
         choices: choices.filter(|(_, choices)| !choices.is_empty()).collect(),
         team,
@@ -343,9 +236,43 @@ fn prepare(settings: Settings) -> Result<Context, RunError> {
     })
 }
 
+/// What earlier runs of the same team took at the same speed.
+fn history(settings: &Settings) -> Option<DurationsFile> {
+    let merged = if settings.optimizations.has(Optimization::Merged) { "+merged" } else { "" };
+    let kind = format!("team {}{merged}/{}", digest(&settings.team), settings.speed);
+    Some(DurationsFile::read(settings.history.clone()?, kind))
+}
+
+/// Who waits for a sibling's first token; nobody without a common prefix, or where one call answers for both.
+fn stagger(
+    team: &Team,
+    stages: &Stages,
+    optimizations: &Optimizations,
+    speed: f64,
+    durations: Option<&DurationsFile>,
+) -> Stagger {
+    let on = |optimization| optimizations.has(optimization);
+    let Some(durations) = durations.filter(|_| on(Optimization::Stagger) && on(Optimization::PrefixLayout))
+    else {
+        return Stagger::default();
+    };
+    let merged = if on(Optimization::Merged) { stages.groups(team) } else { Vec::new() };
+    let alone = |agent: &usize| !merged.iter().any(|group| group.contains(agent));
+    let names = |group: Vec<usize>| {
+        let members = group.into_iter().filter(alone);
+        members.map(|agent| team.agents[agent].name.as_str()).collect::<Vec<_>>()
+    };
+    let groups = stages.siblings(team).into_iter().map(names);
+    Stagger::new(groups, &durations.durations, plan::first_token().mul_f64(speed))
+}
+
 /// What names a team in a journal: everything that decides what is asked.
+///
+/// Where a tool's server listens decides nothing: a run that is gone on with may have it elsewhere.
 pub fn digest(team: &Team) -> String {
-    let text = serde_json::to_string(team).unwrap_or_default();
+    let mut asked = team.clone();
+    asked.tools.iter_mut().for_each(|tool| tool.http.clear());
+    let text = serde_json::to_string(&asked).unwrap_or_default();
     blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
 }
 
@@ -369,30 +296,4 @@ fn journal(
         )));
     }
     Ok((Some(journal), restored))
-}
-
-/// What an ended graph means for the run.
-fn failure(status: &Status, deadline: Option<Duration>) -> Option<RunError> {
-    match status {
-        Status::Done => None,
-        Status::Cancelled => Some(RunError::Interrupted),
-        Status::DeadlineExceeded => {
-            Some(RunError::Deadline(deadline.map_or(0.0, |deadline| deadline.as_secs_f64())))
-        }
-        Status::Interrupted(questions) => {
-            Some(RunError::NeedsApproval(questions.iter().map(|(_, question)| question.clone()).collect()))
-        }
-        Status::Failed { error, .. } => Some(failed(error)),
-    }
-}
-
-fn failed(error: &StepError) -> RunError {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(model) = inner.downcast_ref::<lacon_llm::Error>() {
-            return RunError::Model { message: error.to_string(), kind: model.kind() };
-        }
-        source = inner.source();
-    }
-    RunError::Agent(error.to_string())
 }

@@ -146,3 +146,72 @@ fn cycle(list: &[Stage], placed: &[Option<usize>]) -> Vec<String> {
     seen.reverse();
     seen.into_iter().map(|i| list[i].name.clone()).collect()
 }
+
+/// Most agents that one call answers for: a long answer is written in one piece, one word after another.
+const MAX_MEMBERS: usize = 4;
+
+impl Stages {
+    /// Agents that one call may answer for, by their positions.
+    pub(crate) fn groups(&self, team: &Team) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (i, agent) in team.agents.iter().enumerate().filter(|(i, agent)| is_plain(team, self, *i, agent))
+        {
+            let same = |group: &&mut Vec<usize>| {
+                let other = &team.agents[group[0]];
+                let reads = |read: &String| other.reads.contains(read);
+                group.len() < MAX_MEMBERS
+                    && team.model(other) == team.model(agent)
+                    && (other.effort, other.optional) == (agent.effort, agent.optional)
+                    && other.reads.len() == agent.reads.len()
+                    && agent.reads.iter().all(reads)
+            };
+            match groups.iter_mut().find(same) {
+                Some(group) => group.push(i),
+                None => groups.push(vec![i]),
+            }
+        }
+        groups.retain(|group| group.len() > 1);
+        groups
+    }
+}
+
+impl Stages {
+    /// Agents that start together, ask the same model and read something in common, by their positions.
+    pub(crate) fn siblings(&self, team: &Team) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (i, agent) in team.agents.iter().enumerate() {
+            let stage = self.of(i);
+            let is_plain = stage.kind == Kind::Single
+                && agent.each.is_empty()
+                && agent.when.is_none()
+                && !agent.approve
+                && !agent.reads.is_empty();
+            let same = |group: &&mut Vec<usize>| {
+                let other = &team.agents[group[0]];
+                self.of(group[0]).after == stage.after
+                    && team.model(other) == team.model(agent)
+                    && agent.reads.iter().any(|read| other.reads.contains(read))
+            };
+            match groups.iter_mut().find(same).filter(|_| is_plain) {
+                Some(group) => group.push(i),
+                None if is_plain => groups.push(vec![i]),
+                None => {}
+            }
+        }
+        groups.retain(|group| group.len() > 1);
+        groups
+    }
+}
+
+/// Whether an agent writes one text from what it reads, and nothing else depends on how it is asked.
+fn is_plain(team: &Team, stages: &Stages, i: usize, agent: &Agent) -> bool {
+    !agent.reads.is_empty()
+        && agent.each.is_empty()
+        && agent.tools.is_empty()
+        && agent.by.is_empty()
+        && agent.output.is_none()
+        && agent.when.is_none()
+        && !agent.approve
+        && stages.of(i).kind == Kind::Single
+        && team.choices(&agent.name).is_empty()
+}

@@ -86,4 +86,15 @@ impl TeamState {
     pub fn chosen<'s>(&'s self, agent: &'s str) -> Option<&'s str> {
         self.last(agent)?.texts.first()?.chosen.as_ref().map(|chosen| chosen.value.as_str())
     }
+
+    /// The last text of an agent, or why there is none.
+    pub(crate) fn text_of(&self, agent: &str) -> Result<String, String> {
+        let Some(said) = self.last(agent) else { return Err("it was never asked".into()) };
+        let there: Vec<&str> =
+            said.texts.iter().filter(|text| text.is_there()).map(|text| text.text.trim()).collect();
+        if there.is_empty() {
+            return Err(said.texts.iter().find_map(|text| text.failure.clone()).unwrap_or_default());
+        }
+        Ok(there.join("\n\n"))
+    }
 }

@@ -12,8 +12,8 @@ use crate::{
     Optimization,
     answer::{self, MAX_ANSWER_BYTES, bounded},
     choice::{self, Chosen, How},
+    context::Context,
     prompt::{self, Material, Turn},
-    run::Context,
     state::{TeamState, Text},
     team::{Agent, Output},
 };
@@ -75,6 +75,9 @@ async fn spoken(
     turn: Turn<'_>,
 ) -> Result<Text, Error> {
     context.ladder.step(&agent.name, context.run.now());
+    if !agent.by.is_empty() {
+        return by_tool(context, agent, material, turn).await;
+    }
     if let Some(text) = crate::merged::part(context, agent, material).await? {
         return Ok(text);
     }
@@ -99,6 +102,47 @@ async fn spoken(
         context.run.ledger.warn(format!("an answer of {} was cut at {MAX_ANSWER_BYTES} bytes", agent.name));
     }
     finish(context, agent, &request, answer, first_turn + tool_rounds + 1).await
+}
+
+/// The answer of an agent that a tool gives in place of a model: the instruction and what it reads are its arguments.
+async fn by_tool(
+    context: &Context,
+    agent: &Agent,
+    material: &Material,
+    turn: Turn<'_>,
+) -> Result<Text, Error> {
+    let prompt = prompt::filled(context, agent, turn);
+    let mut arguments = Map::from_iter([
+        ("agent".to_owned(), Value::from(agent.name.as_str())),
+        ("prompt".to_owned(), Value::from(prompt)),
+        ("reads".to_owned(), serde_json::to_value(&material.reads).unwrap_or_default()),
+        ("round".to_owned(), Value::from(turn.round.max(1))),
+    ]);
+    if let Some(item) = turn.item {
+        arguments.insert("item".into(), item.into());
+    }
+    let failed = |message: String| Error::new(ErrorKind::InvalidRequest, message);
+    let text = runtime::fetch(&context.run, &agent.name, &agent.by, arguments, false)
+        .await
+        .map_err(|error| failed(error.to_string()))?;
+    let lacks = lacking(agent, &text);
+    if text.trim().is_empty() || !lacks.is_empty() {
+        let lacks = if lacks.is_empty() { "any text".into() } else { lacks.join(", ") };
+        return Err(failed(format!("the answer of tool {:?} has not {lacks}", agent.by)));
+    }
+    let Some(values) = context.choices(&agent.name) else { return Ok(Text { text, ..Text::default() }) };
+    // Nobody else writes into its first line, so it carries no tag.
+    let line = text.lines().next().unwrap_or_default().trim();
+    let value = values.iter().find(|value| value.trim().eq_ignore_ascii_case(line)).ok_or_else(|| {
+        let values = values.join(", ");
+        failed(format!(
+            "the answer of tool {:?} begins with {line:?}\nhint: its first line is one of: {values}",
+            agent.by
+        ))
+    })?;
+    let chosen = Some(Chosen { value: value.clone(), how: How::Line });
+    let rest = text.split_once('\n').map_or("", |(_, rest)| rest).trim_start().to_owned();
+    Ok(Text { text: rest, chosen, ..Text::default() })
 }
 
 /// Makes the tool calls whose arguments are known, and writes down what they gave.

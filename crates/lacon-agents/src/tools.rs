@@ -93,7 +93,7 @@ fn server(tool: &Tool, run_id: &str) -> Result<Arc<dyn ToolSource>, String> {
         };
         let base = tool.http.trim_end_matches('/');
         let base = base.strip_suffix(&tool.name).and_then(|b| b.strip_suffix('/')).unwrap_or(base);
-        let tools = HttpTools::new(base, run_id, "", false, limits);
+        let tools = HttpTools::new(base, run_id, &[], false, limits);
         return Ok(Arc::new(tools.map_err(|error| format!("cannot be reached: {error}"))?));
     }
     if !tool.folder.is_empty() {

@@ -7,7 +7,7 @@ use lacon_monitor::{
     trace::{Trace, read_in_parts},
 };
 use lacon_runtime::Config;
-use lacon_trading::{agents, prompts};
+use lacon_trading::{agents, prompts, traces::SCORERS};
 
 /// Any text of a role, an agents file or settings is read or refused with a reason; what is read keeps its limits.
 pub fn toml(data: &[u8]) {
@@ -45,9 +45,9 @@ pub fn traces(data: &[u8]) {
     }
     let Ok(traces) = one_by_one else { return };
     for trace in &traces {
-        let analysis = analyze(trace);
+        let analysis = analyze(trace, SCORERS);
         assert!(analysis.critical_path.len() <= trace.spans.len());
         assert!(!render::analysis(&analysis).is_empty());
     }
-    let _ = compare(&traces, &traces);
+    let _ = compare(&traces, &traces, SCORERS);
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
-use crate::{Pulse, Retry, State, validate};
+use crate::{Pulse, Retry, State};
 
 /// A node's index in its graph, in the order of declaration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -338,28 +338,6 @@ impl<S: State> Builder<S> {
     pub fn back(&mut self, from: &str, label: &'static str, to: &str, bound: u32) -> &mut Self {
         self.edges.push((from.into(), to.into(), Some(label), Some(bound)));
         self
-    }
-
-    /// Checks the graph and freezes it.
-    ///
-    /// # Errors
-    /// Every fault at once: duplicate or unknown names, cycles without a bound, unreachable nodes, a field read
-    /// but never written, a last-wins field with two concurrent writers.
-    pub fn build(self) -> Result<Graph<S>, validate::Faults> {
-        let names: HashMap<&str, usize> =
-            self.nodes.iter().enumerate().map(|(i, node)| (&*node.name, i)).collect();
-        validate::check(&self, &names).map(|layout| Graph {
-            inner: Arc::new(Inner {
-                edges: layout.edges,
-                out: layout.out,
-                into: layout.into,
-                rank: layout.rank,
-                cyclic: layout.cyclic,
-                tail_us: layout.tail_us,
-                entries: layout.entries,
-                nodes: self.nodes,
-            }),
-        })
     }
 }
 

@@ -1,10 +1,10 @@
 //! Checks a graph before it may run and lists every fault at once.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, sync::Arc};
 
 use crate::{
     State,
-    spec::{Builder, Edge},
+    spec::{Builder, Edge, Graph, Inner},
 };
 
 /// One fault of a graph.
@@ -99,6 +99,30 @@ impl fmt::Display for Faults {
 }
 
 impl std::error::Error for Faults {}
+
+impl<S: State> Builder<S> {
+    /// Checks the graph and freezes it.
+    ///
+    /// # Errors
+    /// Every fault at once: duplicate or unknown names, cycles without a bound, unreachable nodes, a field read
+    /// but never written, a last-wins field with two concurrent writers.
+    pub fn build(self) -> Result<Graph<S>, Faults> {
+        let names: HashMap<&str, usize> =
+            self.nodes.iter().enumerate().map(|(i, node)| (&*node.name, i)).collect();
+        check(&self, &names).map(|layout| Graph {
+            inner: Arc::new(Inner {
+                edges: layout.edges,
+                out: layout.out,
+                into: layout.into,
+                rank: layout.rank,
+                cyclic: layout.cyclic,
+                tail_us: layout.tail_us,
+                entries: layout.entries,
+                nodes: self.nodes,
+            }),
+        })
+    }
+}
 
 /// What the executor needs to know of a valid graph.
 pub(crate) struct Layout {

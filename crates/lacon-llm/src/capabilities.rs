@@ -51,6 +51,11 @@ const PLAIN: Capabilities = Capabilities {
     reasoning_split: false,
 };
 impl Capabilities {
+    /// Room for a model's hidden reasoning, which counts against an answer's bound.
+    pub fn reasoning_room(model: &str) -> u32 {
+        if Self::of(model).reasons() { 8_192 } else { 0 }
+    }
+
     /// Returns whether the model may spend tokens on hidden reasoning, which `max_tokens` bounds too.
     pub fn reasons(&self) -> bool {
         self.effort || self.echo_reasoning || self.reasoning_split || !self.temperature

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::structured;
+use crate::form;
 
 /// How far past its limit, in words, an answer may go before the next end of a sentence or row closes it.
 const SLACK: f64 = 1.05;
@@ -104,7 +104,7 @@ impl<'r> Watcher<'r> {
     fn ends_at(&mut self, end: usize) -> bool {
         match &self.form {
             None => self.text.truncate(end),
-            Some((schema, raw)) => match structured::closed(schema, &raw[..end]) {
+            Some((schema, raw)) => match form::closed(schema, &raw[..end]) {
                 Some(closed) => self.text = closed,
                 None => return false,
             },

@@ -33,6 +33,7 @@ mod enough;
 mod error;
 #[cfg(feature = "http")]
 mod fetch;
+mod form;
 mod hedge;
 mod limit;
 #[cfg(feature = "http")]

@@ -103,7 +103,7 @@ pub struct ProviderOptions {
     pub key: Secret,
     /// More headers, such as an organization; their values are treated as secrets.
     pub headers: Vec<(String, Secret)>,
-    /// Send `X-Lacon-Run`, `X-Lacon-Role` and `X-Lacon-Ticker`.
+    /// Send `X-Lacon-Run`, `X-Lacon-Role` and a header for each label of the run.
     pub send_tags: bool,
     /// Ask for the answer as a stream.
     pub stream: bool,

@@ -1,6 +1,6 @@
 //! A request to a model, and the digest that identifies it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -51,9 +51,9 @@ pub struct Tags {
     /// The agent's role.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub role: String,
-    /// The ticker.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub ticker: String,
+    /// Labels of the run, each sent as `X-Lacon-NAME`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
 }
 
 /// One request to a model. Fill it by `Request { messages, ..Request::new(model) }`.

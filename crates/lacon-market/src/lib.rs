@@ -8,6 +8,7 @@ pub mod answer;
 pub mod bars;
 pub mod catalog;
 pub mod dataset;
+pub mod error;
 #[cfg(feature = "extended")]
 pub mod extended;
 pub mod folder;
@@ -26,6 +27,7 @@ pub mod vendor;
 pub use answer::{Answer, BadArgument, answer};
 pub use bars::Bar;
 pub use catalog::{Argument, Kind, Tool};
-pub use dataset::{DataError, Dataset, Item};
+pub use dataset::{Dataset, Item};
+pub use error::DataError;
 pub use indicators::{Indicator, Semantics};
 pub use symbol::{Asset, Symbol, SymbolError};

@@ -1,6 +1,6 @@
 //! What is known of models, as data: plain names, encodings, capabilities and cache rules.
 //!
-//! The data is `data/providers/models.json`; every row has a source and the day on which it was last compared. Prices are
+//! The data is `data/models.json`; every row has a source and the day on which it was last compared. Prices are
 //! in `lacon-monitor`, which matches names with the clauses of this crate. A row names what it covers, so that a newer
 //! family has no row rather than an older one's.
 

@@ -1,4 +1,4 @@
-//! The table of models: `data/providers/models.json`, read once.
+//! The table of models: `data/models.json`, read once.
 
 use std::sync::OnceLock;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{clause::Clause, day::Day};
 
-const DATA: &str = include_str!("../../../data/providers/models.json");
+const DATA: &str = include_str!("../data/models.json");
 
 /// Where a row comes from, and when somebody last compared it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,13 @@ pub mod flow;
 mod general;
 mod groups;
 mod origin;
-mod reading;
+pub mod reading;
 mod summary;
 mod walk;
 
 use serde::Serialize;
 
-pub use content::{ContentGrade, is_trading};
+pub use content::{ContentGrade, GENERAL, Scorer, Scorers, Sheet};
 pub use flow::{Flow, Parts};
 pub use groups::{Group, groups};
 pub use origin::{Origin, origin, thousands};
@@ -203,9 +203,11 @@ const USER: &str = "the session waited for its user";
 /// Shorter gaps are the executor's own.
 const GAP_S: f64 = 0.05;
 
-/// Analyzes one trace.
-pub fn analyze(trace: &Trace) -> Analysis {
+/// Analyzes one trace; the first of the scorers that knows such a run grades it.
+pub fn analyze(trace: &Trace, scorers: Scorers<'_>) -> Analysis {
     let flow = Flow::of(trace);
+    let content = content::grade(trace, &flow, scorers);
+    let is_known = content.scorer != GENERAL;
     let path = flow.path(trace);
     let slack = flow.slack(trace);
     let names = trace.title();
@@ -241,7 +243,7 @@ pub fn analyze(trace: &Trace) -> Analysis {
     parts.gap_s += (trace.wall_s - last).max(0.0);
     let calls = call_rows(trace, &flow);
     let barrier = barrier(trace, &flow);
-    let serial = serial(trace, &flow);
+    let serial = serial(trace, &flow, is_known);
     let repeated = reading::repeated(trace, &flow);
     let mut analysis = Analysis {
         schema_version: 1,
@@ -249,8 +251,8 @@ pub fn analyze(trace: &Trace) -> Analysis {
         form: trace.form,
         problems: trace.problems.clone(),
         summary: summary::summary(trace),
-        origin: origin(trace),
-        content: content::grade(trace, &flow),
+        origin: origin(trace, is_known),
+        content,
         wall_s: trace.wall_s,
         models: trace.models(),
         edges_known: flow.known,
@@ -372,14 +374,13 @@ fn parallel(trace: &Trace, flow: &Flow) -> Parallel {
     }
 }
 
-fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
+fn serial(trace: &Trace, flow: &Flow, is_known: bool) -> Vec<Serial> {
     let rates = rates(trace, flow);
-    let is_trading = is_trading(trace);
     flow.units
         .iter()
         .filter_map(|i| {
             let span = &trace.spans[*i];
-            let chain = in_a_row(trace, &flow.chain(trace, *i), is_trading);
+            let chain = in_a_row(trace, &flow.chain(trace, *i), is_known);
             if chain >= 2 {
                 return Some(Serial {
                     node: span.label(),
@@ -409,19 +410,19 @@ fn serial(trace: &Trace, flow: &Flow) -> Vec<Serial> {
 }
 
 /// How many calls of a chain follow each other. In an agent's loop a call needs what the tools before it gave: only calls
-/// without a tool between them could be one. The trading graph can call its tools before any model asks for them.
-fn in_a_row(trace: &Trace, chain: &[usize], is_trading: bool) -> usize {
+/// without a tool between them could be one. A graph that is known can call its tools before any model asks for them.
+fn in_a_row(trace: &Trace, chain: &[usize], is_known: bool) -> usize {
     let (mut most, mut row) = (0, 0);
     for m in chain {
         let span = &trace.spans[*m];
         match span.kind {
             Kind::Model => row += 1,
             Kind::Echo => {}
-            _ if !is_trading => row = 0,
+            _ if !is_known => row = 0,
             _ => {}
         }
         most = most.max(row);
-        if span.kind == Kind::Model && span.asks_tools > 0 && !is_trading {
+        if span.kind == Kind::Model && span.asks_tools > 0 && !is_known {
             row = 0;
         }
     }

@@ -20,7 +20,7 @@ pub use tokens::{TokenCause, TokenSplit, ToolChange};
 pub use verdict::{Cause, CauseKind};
 
 use crate::{
-    analyze::{Analysis, analyze, is_trading},
+    analyze::{Analysis, GENERAL, Scorers, analyze},
     trace::Trace,
 };
 
@@ -104,16 +104,16 @@ pub struct NodeInterval {
 ///
 /// # Errors
 /// When a side has no trace.
-pub fn compare(a: &[Trace], b: &[Trace]) -> Result<Comparison, String> {
+pub fn compare(a: &[Trace], b: &[Trace], scorers: Scorers<'_>) -> Result<Comparison, String> {
     let (Some(trace_a), Some(trace_b)) = (median(a), median(b)) else {
         return Err("a side has no trace\nhint: give at least one file for each side".into());
     };
-    let (analysis_a, analysis_b) = (analyze(trace_a), analyze(trace_b));
+    let (analysis_a, analysis_b) = (analyze(trace_a, scorers), analyze(trace_b, scorers));
     // Reports, readers and gathering nodes are known of one graph. Any other run is a row of calls.
-    let by_call = !(is_trading(trace_a) && is_trading(trace_b));
+    let by_call = [&analysis_a, &analysis_b].iter().any(|analysis| analysis.content.scorer == GENERAL);
     let time = time::split(trace_a, trace_b, by_call);
     let tokens = if by_call { calls::split(trace_a, trace_b) } else { tokens::split(trace_a, trace_b) };
-    let causes = verdict::causes(trace_a, trace_b, &time, &tokens);
+    let causes = verdict::causes(trace_a, trace_b, &time, &tokens, by_call);
     let confounded_by = verdict::confounded(&causes);
     let mut comparison = Comparison {
         schema_version: 1,

@@ -34,7 +34,7 @@ pub fn origin_letter(score: f64) -> &'static str {
 pub mod points {
     /// Fewer points than this are not good enough.
     pub const PASS: f64 = 70.0;
-    /// An analyst's report is missing or empty.
+    /// A gatherer's report is missing or empty.
     pub const REPORT_EMPTY: f64 = 45.0;
     /// Another role's answer is missing or empty.
     pub const ANSWER_EMPTY: f64 = 15.0;
@@ -42,9 +42,9 @@ pub mod points {
     pub const SECTION_MISSING: f64 = 1.0;
     /// An answer was cut by the token limit.
     pub const ANSWER_CUT: f64 = 3.0;
-    /// None of an analyst's tools gave data.
+    /// None of a gatherer's tools gave data.
     pub const NO_DATA: f64 = 10.0;
-    /// Some of an analyst's tools gave no data.
+    /// Some of a gatherer's tools gave no data.
     pub const SOME_DATA_MISSING: f64 = 1.0;
     /// The date lies outside of what the data covers.
     pub const DATE_OUTSIDE_DATA: f64 = 10.0;
@@ -87,10 +87,10 @@ pub struct Content {
     /// Roles that must answer.
     pub expected_roles: Vec<String>,
     /// Roles that must have a report of data.
-    pub analysts: Vec<String>,
+    pub gatherers: Vec<String>,
     /// For each (reader, text): the share of the text's numbers that the reader's prompt held.
     pub read: Vec<(String, String, f64)>,
-    /// For each analyst: where the figures of its report come from.
+    /// For each gatherer: where the figures of its report come from.
     pub figures: Vec<(String, Counted)>,
     /// Why the data does not fit the date, where it does not.
     pub data_gap: Option<String>,
@@ -174,17 +174,17 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
     };
     for role in &content.expected_roles {
         let report = run.reports.iter().find(|r| r.role == *role);
-        let is_analyst = content.analysts.contains(role);
+        let is_gatherer = content.gatherers.contains(role);
         match report {
             None => lose(
-                if is_analyst { "report_missing" } else { "role_missing" },
-                if is_analyst { points::REPORT_EMPTY } else { points::ANSWER_EMPTY },
+                if is_gatherer { "report_missing" } else { "role_missing" },
+                if is_gatherer { points::REPORT_EMPTY } else { points::ANSWER_EMPTY },
                 format!("{role}: no answer"),
             ),
             Some(r) if r.words == 0 => {
                 lose(
-                    if is_analyst { "report_empty" } else { "answer_empty" },
-                    if is_analyst { points::REPORT_EMPTY } else { points::ANSWER_EMPTY },
+                    if is_gatherer { "report_empty" } else { "answer_empty" },
+                    if is_gatherer { points::REPORT_EMPTY } else { points::ANSWER_EMPTY },
                     format!("{role}: {} is empty", r.path),
                 );
             }
@@ -209,7 +209,7 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
         let what = format!("{} turn {}: the answer repeats itself and was closed", call.role, call.turn);
         lose("answer_loops", points::ANSWER_CUT, what);
     }
-    for role in &content.analysts {
+    for role in &content.gatherers {
         let of_role = || run.tools.iter().filter(|t| t.role == *role);
         let named = |status: fn(&str) -> bool| -> Vec<String> {
             of_role().filter(|t| status(&t.status)).map(|t| t.name.clone()).collect()

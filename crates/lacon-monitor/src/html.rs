@@ -16,7 +16,6 @@ pub use waterfall::duration;
 
 use crate::{
     analyze::thousands,
-    record::Action,
     report::{Row, RunReport},
     visible::visible,
 };
@@ -111,12 +110,12 @@ pub fn html(r: &RunReport) -> String {
         escape(version),
         escape(&run.run_id)
     );
-    page(&format!("{} {}: run report", run.ticker, run.date), version, &head, &sections, &foot)
+    page(&format!("{}: run report", run.title()), version, &head, &sections, &foot)
 }
 
 fn header(r: &RunReport, page: &mut String) {
     let run = &r.run;
-    let (action, class) = (run.decision.word(), run.decision.action.map_or("none", Action::class));
+    let (action, class) = (escape(run.decision.word()), run.decision.class());
     let mut unreal = Vec::new();
     if run.llm.simulated {
         unreal.push("the language model is simulated");
@@ -129,8 +128,8 @@ fn header(r: &RunReport, page: &mut String) {
         "<header>\n<p class=\"kicker\">Run report · {} · profile {}</p>\n<h1>{} <span class=\"date\">{}</span> <span class=\"action {class}\">{action}</span></h1>\n",
         escape(&run.run_id),
         escape(&run.profile),
-        escape(&run.ticker),
-        escape(&run.date)
+        escape(&run.subject()),
+        escape(run.date())
     );
     if !unreal.is_empty() {
         let _ = writeln!(page, "<p class=\"banner\" role=\"note\">Not advice: {}.</p>", unreal.join(" and "));

@@ -14,10 +14,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
+    calls::{Call, Tokens, ToolCall},
     metrics::Metrics,
     ops::OpLog,
     prices,
-    record::{Call, Tokens, ToolCall},
 };
 
 /// One finished model call.
@@ -230,13 +230,14 @@ pub struct NodeFact {
     pub error: Option<String>,
 }
 
-/// Something worth counting that is neither a call nor a node: a lever's saving.
+/// Something worth counting that is neither a call nor a node: an optimization's saving.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Saving {
     /// The node whose prompt it was.
     pub node: String,
-    /// The lever.
-    pub lever: Cow<'static, str>,
+    /// The optimization.
+    #[serde(alias = "lever")]
+    pub optimization: Cow<'static, str>,
     /// Tokens not sent because of it.
     pub tokens: i64,
 }
@@ -273,7 +274,7 @@ pub struct Facts {
     pub tools: Vec<ToolFact>,
     /// Nodes in order of their end.
     pub nodes: Vec<NodeFact>,
-    /// Savings by lever.
+    /// Savings by optimization.
     pub savings: Vec<Saving>,
     /// Warnings in order, each once.
     pub warnings: Vec<String>,
@@ -316,9 +317,12 @@ impl Ledger {
         push(&mut self.locked().nodes, fact);
     }
 
-    /// Adds what a lever saved in a node's prompt.
-    pub fn saving(&self, node: &str, lever: &'static str, tokens: i64) {
-        push(&mut self.locked().savings, Saving { node: node.into(), lever: lever.into(), tokens });
+    /// Adds what an optimization saved in a node's prompt.
+    pub fn saving(&self, node: &str, optimization: &'static str, tokens: i64) {
+        push(
+            &mut self.locked().savings,
+            Saving { node: node.into(), optimization: optimization.into(), tokens },
+        );
     }
 
     /// Adds a warning unless it was given before.

@@ -5,6 +5,7 @@
 
 pub mod analyze;
 pub mod books;
+pub mod calls;
 pub mod compare;
 pub mod critical;
 pub mod evidence;
@@ -21,7 +22,6 @@ pub mod prices;
 pub mod record;
 pub mod render;
 pub mod report;
-pub mod signal;
 pub mod spans;
 pub mod trace;
 pub mod visible;
@@ -31,4 +31,4 @@ pub use books::{Books, books};
 pub use grade::{content_grade, origin_grade};
 pub use ledger::{CallFact, Ledger, NodeFact, ToolFact};
 pub use ops::{OpFact, OpLog};
-pub use record::{Action, RunRecord};
+pub use record::RunRecord;

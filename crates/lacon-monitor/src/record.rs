@@ -9,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::books::Books;
+pub use crate::calls::{Call, Tokens, ToolCall};
 
 /// The version written by this build.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -18,12 +19,11 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct RunRecord {
     /// Version of this shape.
     pub schema_version: u32,
-    /// The run's name, unique within its ticker and date.
+    /// The run's name, unique among runs with its labels.
     pub run_id: String,
-    /// The ticker.
-    pub ticker: String,
-    /// The date that the run decides for, `yyyy-mm-dd`.
-    pub date: String,
+    /// What the run is of, by name; each label is a key of its own beside the others.
+    #[serde(flatten)]
+    pub labels: Labels,
     /// The graph profile.
     pub profile: String,
     /// When the run began, RFC 3339.
@@ -67,8 +67,9 @@ pub struct RunRecord {
     /// Which texts stood in whose prompts.
     #[serde(default)]
     pub reads: Vec<Read>,
-    /// Every lever: whether it was on and what it was worth where that is known.
-    pub levers: BTreeMap<String, Lever>,
+    /// Every optimization: whether it was on and what it was worth where that is known.
+    #[serde(alias = "levers")]
+    pub optimizations: BTreeMap<String, Optimization>,
     /// The whole-run prompt plan.
     pub plan: Plan,
     /// What was given up for the deadline; empty for a run that had time.
@@ -82,6 +83,20 @@ pub struct RunRecord {
     pub environment: Environment,
 }
 
+/// What a run is of: short texts by name, such as the day that it is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Labels(pub BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Labels {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // Keys of later versions that are no texts are no labels.
+        let all = BTreeMap::<String, serde_json::Value>::deserialize(from)?;
+        let text = |(name, value): (String, serde_json::Value)| Some((name, value.as_str()?.to_owned()));
+        Ok(Self(all.into_iter().filter_map(text).collect()))
+    }
+}
+
 /// Who answered.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct LlmInfo {
@@ -89,9 +104,9 @@ pub struct LlmInfo {
     pub provider: String,
     /// The endpoint without credentials.
     pub base_url: String,
-    /// The model of the analysts.
+    /// The model of the quick agents.
     pub quick_model: String,
-    /// The model of all other roles.
+    /// The model of all others.
     pub deep_model: String,
     /// Whether the answers are made up by the simulator.
     pub simulated: bool,
@@ -106,43 +121,11 @@ pub struct DataInfo {
     pub simulated: bool,
 }
 
-/// What to do with the stock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum Action {
-    /// Buy.
-    Buy,
-    /// Sell.
-    Sell,
-    /// Hold.
-    Hold,
-}
-
-impl Action {
-    /// The word in lower case, as style sheets name it.
-    pub fn class(self) -> &'static str {
-        match self {
-            Self::Buy => "buy",
-            Self::Sell => "sell",
-            Self::Hold => "hold",
-        }
-    }
-
-    /// The word in upper case.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Buy => "BUY",
-            Self::Sell => "SELL",
-            Self::Hold => "HOLD",
-        }
-    }
-}
-
 /// What was decided and why.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Decision {
-    /// The action; null when nobody decided.
-    pub action: Option<Action>,
+    /// The value that was decided; null when nobody decided.
+    pub action: Option<String>,
     /// The rating on five steps, where the answer that decides states one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rating: Option<String>,
@@ -163,6 +146,27 @@ pub struct Decision {
 }
 
 impl RunRecord {
+    /// The text of a label; empty where the run has none of that name.
+    pub fn label(&self, name: &str) -> &str {
+        self.labels.0.get(name).map_or("", String::as_str)
+    }
+
+    /// The day that the run is for.
+    pub fn date(&self) -> &str {
+        self.label("date")
+    }
+
+    /// What the run is of, in one line.
+    pub fn title(&self) -> String {
+        [self.subject().as_str(), self.date()].join(" ").trim().to_owned()
+    }
+
+    /// What the run is of, without its day.
+    pub fn subject(&self) -> String {
+        let all = self.labels.0.iter().filter(|(name, _)| *name != "date");
+        all.map(|(_, text)| text.as_str()).collect::<Vec<_>>().join(" ")
+    }
+
     /// The grade for people. Where no language model answered there is nothing to grade: the checks of the run are named.
     pub fn grade_label(&self) -> String {
         let points = self.grade.content_points;
@@ -177,9 +181,15 @@ impl RunRecord {
 }
 
 impl Decision {
-    /// The action's word, or that there is none.
-    pub fn word(&self) -> &'static str {
-        self.action.map_or("no decision", Action::as_str)
+    /// The value as style sheets name it.
+    pub fn class(&self) -> String {
+        let word = self.action.as_deref().unwrap_or("none").to_lowercase();
+        word.chars().filter(|c| c.is_ascii_alphanumeric()).collect()
+    }
+
+    /// The value, or that there is none.
+    pub fn word(&self) -> &str {
+        self.action.as_deref().unwrap_or("no decision")
     }
 }
 
@@ -188,104 +198,12 @@ impl Decision {
 pub struct View {
     /// The role.
     pub role: String,
-    /// Its action.
-    pub action: Action,
+    /// The value.
+    pub action: String,
     /// From 0 to 1 where its answer states it.
     pub confidence: Option<f64>,
     /// How it was read, as in [`Decision::how`].
     pub how: String,
-}
-
-/// Tokens in disjoint sums.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct Tokens {
-    /// Prompt tokens, cached ones included.
-    pub prompt: u64,
-    /// Of these, read from the provider's cache; absent when never reported.
-    pub cached: Option<u64>,
-    /// Of the prompt tokens, written to the provider's cache; absent when never reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<u64>,
-    /// Completion tokens, reasoning included.
-    pub completion: u64,
-    /// Of these, hidden reasoning; absent when never reported.
-    pub reasoning: Option<u64>,
-    /// Prompt and completion.
-    pub total: u64,
-    /// Of the total, estimated because the provider reported nothing (failed and canceled attempts).
-    pub estimated: u64,
-}
-
-/// One model call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Call {
-    /// The role.
-    pub role: String,
-    /// The turn within the role, from 1.
-    pub turn: u32,
-    /// The model that answered.
-    pub model: String,
-    /// Prompt tokens as reported.
-    pub prompt: Option<u64>,
-    /// Cached prompt tokens as reported.
-    pub cached: Option<u64>,
-    /// Prompt tokens written to the provider's cache for its usual time, as reported.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write: Option<u64>,
-    /// The same for an hour.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cache_write_1h: Option<u64>,
-    /// Completion tokens as reported.
-    pub completion: Option<u64>,
-    /// Reasoning tokens as reported.
-    pub reasoning: Option<u64>,
-    /// Our own count of the prompt, before it was sent.
-    pub prompt_counted: Option<u64>,
-    /// Start in seconds.
-    pub start_s: f64,
-    /// First token in seconds.
-    pub first_token_s: Option<f64>,
-    /// End in seconds.
-    pub end_s: f64,
-    /// How many attempts were made.
-    pub attempts: u32,
-    /// Whether a second request was sent beside a slow one.
-    pub hedged: bool,
-    /// `ok` or the kind of the error.
-    pub status: String,
-    /// Seconds that it waited for a place.
-    #[serde(default)]
-    pub queue_s: f64,
-    /// Seconds of failed tries and of the waits between them.
-    #[serde(default)]
-    pub retry_s: f64,
-    /// Why the model stopped.
-    pub finish_reason: Option<String>,
-    /// Digest of what was sent.
-    pub prompt_digest: String,
-}
-
-/// One tool call.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct ToolCall {
-    /// The tool.
-    pub name: String,
-    /// The role that asked.
-    pub role: String,
-    /// Its arguments.
-    pub args: serde_json::Value,
-    /// Where the answer came from.
-    pub source: String,
-    /// Start in seconds.
-    pub start_s: f64,
-    /// End in seconds.
-    pub end_s: f64,
-    /// `hit`, `miss` or `prefetch`.
-    pub cache: String,
-    /// `ok`, `no_data` or what went wrong.
-    pub status: String,
-    /// Tokens of the answer.
-    pub tokens: Option<u64>,
 }
 
 /// One role's report.
@@ -331,9 +249,9 @@ pub struct Read {
     pub tokens: u64,
 }
 
-/// One lever.
+/// One optimization.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-pub struct Lever {
+pub struct Optimization {
     /// Whether it was on.
     pub on: bool,
     /// Tokens that it saved in this run, where that can be counted.
@@ -415,7 +333,14 @@ pub struct Environment {
     pub time_scale: f64,
 }
 
-/// The JSON Schema of [`RunRecord`].
-pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(RunRecord).into()
+/// The JSON Schema of [`RunRecord`] for runs that carry these labels: name, and what it says.
+pub fn schema(labels: &[(&str, &str)]) -> serde_json::Value {
+    let mut schema: serde_json::Value = schemars::schema_for!(RunRecord).into();
+    for (name, about) in labels {
+        schema["properties"][*name] = serde_json::json!({ "type": "string", "description": about });
+        if let Some(required) = schema["required"].as_array_mut() {
+            required.push((*name).into());
+        }
+    }
+    schema
 }

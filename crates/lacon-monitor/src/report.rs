@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    analyze::{Advice, Analysis, analyze},
+    analyze::{Advice, Analysis, Scorers, analyze},
     prices,
     record::{Call, RunRecord},
     trace::Trace,
@@ -171,8 +171,8 @@ fn cached_from(model: &str) -> u64 {
 }
 
 /// Puts the report together.
-pub fn report(run: &RunRecord, trace: &Trace, receipts: &[Value]) -> RunReport {
-    let analysis = analyze(trace);
+pub fn report(run: &RunRecord, trace: &Trace, receipts: &[Value], scorers: Scorers<'_>) -> RunReport {
+    let analysis = analyze(trace, scorers);
     let rows = rows(trace, &analysis);
     let mut report = RunReport {
         nodes: nodes(run, trace, &analysis),
@@ -194,7 +194,7 @@ pub fn report(run: &RunRecord, trace: &Trace, receipts: &[Value]) -> RunReport {
         });
     }
     report.advice.retain(|advice| {
-        let on = |name: &str| report.run.levers.get(name).is_some_and(|row| row.on);
+        let on = |name: &str| report.run.optimizations.get(name).is_some_and(|row| row.on);
         !advice.optimization.is_some_and(on)
     });
     report.advice.sort_by(|a, b| {

@@ -1,13 +1,13 @@
 //! The run's trace: one JSON object per line, with OpenTelemetry GenAI attribute names. It never holds prompt text.
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Value, json};
 
 use crate::{
     ledger::{Facts, NodeFact},
     names,
     ops::OpFact,
-    record::{Call, Grade, Read, RunRecord, Tokens, ToolCall},
+    record::{Call, Grade, Labels, Read, RunRecord, Tokens, ToolCall},
 };
 
 /// Spans of our own work that are written out; the longest ones when there are more.
@@ -136,8 +136,6 @@ fn of_run(run: &RunRecord) -> Attributes<'_> {
         (names::OPERATION, json!("invoke_workflow")),
         (names::WORKFLOW, json!(run.profile)),
         (names::CONVERSATION, json!(run.run_id)),
-        ("lacon.ticker", json!(run.ticker)),
-        ("lacon.date", json!(run.date)),
         ("lacon.profile", json!(run.profile)),
         ("lacon.started_at", json!(run.started_at)),
         ("lacon.status", json!(run.status)),
@@ -145,7 +143,8 @@ fn of_run(run: &RunRecord) -> Attributes<'_> {
         ("lacon.time_scale", json!(run.environment.time_scale)),
         ("lacon.decision", json!(run.decision.action)),
     ]);
-    map.0.extend([
+    map.labels = Some(&run.labels);
+    map.rows.extend([
         ("lacon.reports", Attribute::Reports(reports.collect())),
         ("lacon.reads", Attribute::Reads(&run.reads)),
         ("lacon.grade", Attribute::Grade(&run.grade)),
@@ -231,12 +230,16 @@ fn phases(c: &Call, attempts: &[crate::ledger::AttemptFact]) -> Vec<Phase> {
 }
 
 fn object<const N: usize>(pairs: [(&'static str, Value); N]) -> Attributes<'static> {
-    Attributes(pairs.into_iter().map(|(name, value)| (name, Attribute::Value(value))).collect())
+    let rows = pairs.into_iter().map(|(name, value)| (name, Attribute::Value(value))).collect();
+    Attributes { rows, labels: None }
 }
 
 /// A span's attributes: few enough that looking one up is a walk, and written once.
 #[derive(Default)]
-struct Attributes<'a>(Vec<(&'static str, Attribute<'a>)>);
+struct Attributes<'a> {
+    rows: Vec<(&'static str, Attribute<'a>)>,
+    labels: Option<&'a Labels>,
+}
 
 /// An attribute's value; long ones are lent by the record.
 #[derive(Serialize)]
@@ -258,17 +261,24 @@ struct Said<'a> {
 
 impl Attributes<'_> {
     fn put(&mut self, name: &'static str, value: Value) {
-        self.0.push((name, Attribute::Value(value)));
+        self.rows.push((name, Attribute::Value(value)));
     }
 
     fn drop_nulls(&mut self) {
-        self.0.retain(|(_, attribute)| !matches!(attribute, Attribute::Value(Value::Null)));
+        self.rows.retain(|(_, attribute)| !matches!(attribute, Attribute::Value(Value::Null)));
     }
 }
 
 impl Serialize for Attributes<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &self.rows {
+            map.serialize_entry(name, value)?;
+        }
+        for (name, value) in self.labels.into_iter().flat_map(|labels| &labels.0) {
+            map.serialize_entry(&format!("lacon.{name}"), value)?;
+        }
+        map.end()
     }
 }
 

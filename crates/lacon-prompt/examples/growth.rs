@@ -1,7 +1,10 @@
 //! How work grows with the text: `cargo run --release -p lacon-prompt --example growth [MAX_MIB [NAME]]`.
 //!
+//! `=2` runs the size of 2 MiB alone and once, which `benchmarks/growth.sh` counts in instructions.
+//!
 //! Each row compresses texts of one shape, and the last rows are requests of many messages. Each size is twice the one
-//! before. Times are the best of three below 4 MiB and of one above. The ratio of a row is its greatest one above 1 MiB, where
+//! before. Times are CPU time of all threads, so that other work on the machine counts less; off Linux they are wall time. They
+//! are the best of three below 4 MiB and of one above. The ratio of a row is its greatest one above 1 MiB, where
 //! fixed costs are small.
 #![expect(
     clippy::print_stdout,
@@ -9,7 +12,7 @@
     reason = "a benchmark is a command line, and ends where it fails"
 )]
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lacon_prompt::{
     compress::{Options, compress},
@@ -22,11 +25,37 @@ use serde_json::{Value, json};
 #[path = "../tests/it/generators.rs"]
 mod generators;
 
+/// CPU time of all threads since the start, as the scheduler counts it.
+fn clock() -> Duration {
+    let threads = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let spent = threads.filter_map(|thread| {
+        let line = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        line.split(' ').next()?.parse::<u64>().ok()
+    });
+    match spent.sum() {
+        0 => {
+            static START: std::sync::LazyLock<std::time::Instant> =
+                std::sync::LazyLock::new(std::time::Instant::now);
+            START.elapsed()
+        }
+        nanoseconds => Duration::from_nanos(nanoseconds),
+    }
+}
+
 fn main() {
-    let most: usize = std::env::args().nth(1).map_or(16, |n| n.parse().expect("MAX_MIB is a number"));
+    let size = std::env::args().nth(1).unwrap_or_else(|| "16".to_owned());
+    if size == "names" {
+        let names = generators::GENERATORS.iter().map(|(name, _)| *name);
+        return names.chain(["request of many messages", "trim to half"]).for_each(|name| println!("{name}"));
+    }
+    let alone = size.starts_with('=');
+    let most: usize = size.trim_start_matches('=').parse().expect("MAX_MIB is a number");
     let encoding = lacon_tokens::encoding(EncodingName::O200kBase);
-    let sizes: Vec<usize> =
-        std::iter::successors(Some(1 << 20), |n| Some(n * 2)).take_while(|n| *n <= most << 20).collect();
+    let sizes: Vec<usize> = if alone {
+        vec![most << 20]
+    } else {
+        std::iter::successors(Some(1 << 20), |n| Some(n * 2)).take_while(|n| *n <= most << 20).collect()
+    };
     println!(
         "{:<28} {} {:>7} {:>7}",
         "seconds at MiB",
@@ -36,12 +65,12 @@ fn main() {
     );
     let only = std::env::args().nth(2).unwrap_or_default();
     let row = |name: &str, run: &dyn Fn(usize) -> Duration| {
-        if !name.contains(&only) {
+        if !name.contains(&only) || (alone && name != only) {
             return;
         }
         let mut times: Vec<f64> = Vec::new();
         for size in &sizes {
-            let rounds = if *size < 4 << 20 { 3 } else { 1 };
+            let rounds = if *size < 4 << 20 && !alone { 3 } else { 1 };
             times.push((0..rounds).map(|_| run(*size)).min().unwrap().as_secs_f64());
         }
         let ratio = times.windows(2).map(|two| two[1] / two[0]).fold(0.0, f64::max);
@@ -55,9 +84,9 @@ fn main() {
     for (name, make) in generators::GENERATORS {
         row(name, &|size| {
             let text = make(size);
-            let begin = Instant::now();
+            let begin = clock();
             compress(&text, Options::default(), None, encoding).unwrap();
-            begin.elapsed()
+            clock() - begin
         });
     }
     let conversation = |size: usize| {
@@ -75,14 +104,14 @@ fn main() {
     };
     row("request of many messages", &|size| {
         let text = conversation(size);
-        let begin = Instant::now();
+        let begin = clock();
         Request::parse(&text).unwrap().shrink(&RequestOptions::default(), None, encoding).unwrap();
-        begin.elapsed()
+        clock() - begin
     });
     row("trim to half", &|size| {
         let text = conversation(size);
-        let begin = Instant::now();
-        trim_request(&text, &TrimOptions::new(size / 8), None, encoding).unwrap();
-        begin.elapsed()
+        let begin = clock();
+        trim_request(&text, &TrimOptions::new((size / 8).max(1000)), None, encoding).unwrap();
+        clock() - begin
     });
 }

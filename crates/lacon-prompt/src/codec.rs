@@ -12,14 +12,13 @@ pub(crate) mod edits;
 pub(crate) mod grid;
 pub(crate) mod hits;
 pub(crate) mod logs;
-pub(crate) mod meter;
 pub(crate) mod outline;
 pub(crate) mod progress;
 pub(crate) mod repeats;
-pub(crate) mod steps;
 
+use crate::error::Error;
 use crate::json;
-use meter::Meter;
+use crate::work::Meter;
 
 /// Words that begin a control line, after its `@`.
 const WORDS: [&str; 11] =
@@ -30,6 +29,12 @@ const WORDS: [&str; 11] =
 pub(crate) struct Fault {
     pub(crate) what: &'static str,
     pub(crate) at: usize,
+}
+
+impl From<Fault> for Error {
+    fn from(fault: Fault) -> Self {
+        Error::Damaged { at: fault.at, what: fault.what }
+    }
 }
 
 /// Whether a line reads as a control line or as one that was stuffed.

@@ -1,8 +1,6 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
 use crate::codec::edits::{self, Above, Search};
-use crate::codec::meter::{Meter, OVER};
-use crate::codec::steps::Steps;
 use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
 use crate::error::{Error, Result};
 use crate::json::{self, Style};
@@ -10,12 +8,13 @@ use crate::offload::Store;
 use crate::passes::{Pass, PassSet};
 use crate::receipt::{Outcome, PassReport};
 use crate::span::{self, Span, SpanKind};
+use crate::work::{Meter, OVER, steps::Steps};
 use lacon_tokens::Encoding;
 use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-pub use crate::codec::meter::Budget;
+pub use crate::work::Budget;
 
 /// How to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -129,9 +128,9 @@ impl Work<'_> {
 /// ```
 /// use lacon_prompt::compress::{compress, expand, Options};
 /// let encoding = lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
-/// let text = r#"[{"ticker": "AAPL", "price": 1.50}, {"ticker": "MSFT", "price": 2.25}, {"ticker": "AMD", "price": 3.00}]"#;
+/// let text = r#"[{"fruit": "pear", "price": 1.50}, {"fruit": "plum", "price": 2.25}, {"fruit": "fig", "price": 3.00}]"#;
 /// let short = compress(text, Options::default(), None, encoding).unwrap();
-/// assert_eq!(short.text, "@json p\n[#3 ticker|price\nAAPL|1.50\nMSFT|2.25\nAMD|3.00\n]");
+/// assert_eq!(short.text, "@json p\n[#3 fruit|price\npear|1.50\nplum|2.25\nfig|3.00\n]");
 /// assert_eq!(expand(&short.text, None).unwrap(), text);
 /// ```
 pub fn compress(

@@ -131,9 +131,3 @@ fn pass_names() -> String {
 
 /// A result of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
-
-impl From<crate::codec::Fault> for Error {
-    fn from(fault: crate::codec::Fault) -> Self {
-        Error::Damaged { at: fault.at, what: fault.what }
-    }
-}

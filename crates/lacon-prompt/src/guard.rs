@@ -47,7 +47,7 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     .filter(|word| !word.is_empty())
 }
 
-/// Whether a word is a number, date, id, ticker, address or placeholder.
+/// Whether a word is a number, date, id, short name in capitals, address or placeholder.
 fn is_value(word: &str) -> bool {
     let bytes = word.as_bytes();
     if bytes.is_empty() {
@@ -56,13 +56,13 @@ fn is_value(word: &str) -> bool {
     let digit = bytes.iter().any(u8::is_ascii_digit);
     let upper = bytes.iter().filter(|b| b.is_ascii_uppercase()).count();
     let lower = bytes.iter().any(u8::is_ascii_lowercase);
-    let ticker = (2..=5).contains(&word.len()) && upper == word.len();
+    let capitals = (2..=5).contains(&word.len()) && upper == word.len();
     let placeholder = word.len() > 2 && bytes[0] == b'{' && bytes.ends_with(b"}");
     let joined = word.chars().skip(1).any(|c| c == '_' || c == '@') || word.contains("://");
     let camel = lower
         && upper > 0
         && bytes.windows(2).any(|w| w[0].is_ascii_lowercase() && w[1].is_ascii_uppercase());
-    digit || ticker || placeholder || joined || camel
+    digit || capitals || placeholder || joined || camel
 }
 
 fn normal(word: &str) -> String {

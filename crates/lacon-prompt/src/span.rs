@@ -35,7 +35,7 @@ pub enum SpanKind {
     Quote,
     /// A web address.
     Url,
-    /// A template's placeholder such as `{ticker}`.
+    /// A template's placeholder such as `{name}`.
     Placeholder,
     /// Base64, hex or another opaque run.
     Blob,
@@ -77,7 +77,7 @@ pub struct Span {
 ///
 /// ```
 /// use lacon_prompt::span::{parse, print, SpanKind};
-/// let text = "Analyze {ticker}.\n{\"price\": 1.5}\n";
+/// let text = "Analyze {name}.\n{\"price\": 1.5}\n";
 /// let spans = parse(text);
 /// assert!(spans.iter().any(|span| span.kind == SpanKind::Json));
 /// assert_eq!(print(text, &spans), text);

@@ -22,8 +22,9 @@ use crate::{
     forward::{Timed, too_large, too_slow},
     gate::{Call, Refused, Tap},
     headers,
+    options::{Figures, Served},
     refusal::{invalid, refuse},
-    server::{Figures, Served, State},
+    server::State,
 };
 
 /// Answers a request.

@@ -24,7 +24,7 @@ use crate::{
     arms::Arm,
     headers,
     marks::Conversations,
-    server::{Figures, Policy, ProxyOptions, Sessions},
+    options::{Figures, Policy, ProxyOptions, Sessions},
 };
 
 /// What all requests share.

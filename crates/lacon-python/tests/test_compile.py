@@ -16,6 +16,7 @@ import pytest
 
 pytest.importorskip("langgraph", reason="langgraph is not installed")
 
+from _graphs import Log, wired
 from langgraph.channels import EphemeralValue
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphRecursionError, InvalidUpdateError
@@ -307,12 +308,6 @@ def test_random_graphs_show_what_langgraph_shows():
     assert n_used > N_CASES // 2
 
 
-class Log(TypedDict, total=False):
-    log: Annotated[list, add]
-    seen: str
-    quick: str
-
-
 #: Opens when the node after the quick one has begun: the slow one waits for that, as long as a test can take.
 GATE = threading.Event()
 
@@ -345,14 +340,9 @@ def waits(name, is_slow, reads=(), is_async=False, **more):
 
 def example(is_async=False, state=Log, **nodes):
     """A quick node and the one after it beside a slow one, then a join."""
-    builder = StateGraph(state)
     given = {"fast": waits("fast", 0, is_async=is_async, quick="q"), "after": waits("after", 0, ["quick"], is_async), "slow": waits("slow", 1, is_async=is_async),
              "join": waits("join", 0, is_async=is_async), **nodes}
-    for name, node in given.items():
-        builder.add_node(name, node)
-    for start, end in ((START, "fast"), (START, "slow"), ("fast", "after"), (["after", "slow"], "join"), ("join", END)):
-        builder.add_edge(start, end)
-    return builder
+    return wired(StateGraph(state), START, given)
 
 
 ORDER = ["fast", "slow", "afterq", "join"]

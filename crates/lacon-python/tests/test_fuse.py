@@ -14,6 +14,7 @@ import pytest
 
 pytest.importorskip("langgraph", reason="langgraph is not installed")
 
+from _graphs import Log, wired
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.message import add_messages
@@ -184,12 +185,6 @@ def test_random_graphs_end_as_langgraph_ends_them():
     assert n_fused > N_CASES // 5, n_fused
 
 
-class Log(TypedDict, total=False):
-    log: Annotated[list, operator.add]
-    seen: str
-    quick: str
-
-
 def waits(name, seconds, **more):
     @observes(reads=[], writes=["log", *more])
     def node(state):
@@ -206,14 +201,10 @@ def waits(name, seconds, **more):
 def example(fast=0.02, after=0.12, slow=0.12, is_async=False):
     """The graph of the issue: a quick node and the one after it beside a slow one, then a join."""
     builder = StateGraph(Log)
-    for name, seconds in (("source", 0), ("fast", fast), ("after", after), ("slow", slow), ("join", 0)):
-        builder.add_node(name, waits(name, seconds)[is_async])
+    builder.add_node("source", waits("source", 0)[is_async])
     builder.add_edge(START, "source")
-    builder.add_edge("source", "fast")
-    builder.add_edge("source", "slow")
-    builder.add_edge("fast", "after")
-    builder.add_edge(["after", "slow"], "join")
-    builder.add_edge("join", END)
+    seconds = {"fast": fast, "after": after, "slow": slow, "join": 0}
+    wired(builder, "source", {name: waits(name, wait)[is_async] for name, wait in seconds.items()})
     return builder
 
 

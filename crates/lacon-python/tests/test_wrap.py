@@ -1,6 +1,7 @@
 """`lacon.wrap` around chat models of LangChain, alone and in a graph of LangGraph."""
 
 import asyncio
+import copy
 import json
 import threading
 import time
@@ -96,6 +97,14 @@ def test_a_stream_ends_at_the_sentence_behind_the_limit():
     assert lacon.wrap(whole, agents={"b": 3}, agent="a").invoke([SystemMessage("s"), HumanMessage("q")]).content == LONG
 
 
+def test_required_sections_are_told_and_waited_for():
+    inner = fresh(answer="# Facts\nOne two. Three.\n# Risks\nFour five. Six.")
+    model = lacon.wrap(inner, agents={"a": {"words": 1, "sections": ["Facts", "Risks"]}}, agent="a")
+    assert model.invoke("q").content == "# Facts\nOne two. Three.\n# Risks\nFour five."
+    assert inner.asked[0][0][0].content == "Use these headings: Facts; Risks. Answer in at most 1 words."
+    assert lacon.report()["chat test"]["sums"]["missing_sections"] == 0
+
+
 def test_a_model_without_streams_is_asked_as_it_is():
     inner = fresh(Model)
     model = lacon.wrap(inner, agents={"a": 3}, agent="a")
@@ -124,6 +133,8 @@ def test_a_budget_stops_before_it_is_overspent():
     assert n == len(inner.asked) and n > 2 and 0 < model.spent_usd <= 0.001
     with pytest.raises(lacon.BudgetError):
         list(lacon.wrap(inner, budget_usd=0.0, prices=(1, 1)).stream("q"))
+    copied = copy.deepcopy(model)
+    assert copied.spent_usd == model.spent_usd and copied.savings is model.savings
     many = lacon.wrap(fresh(Model, wait=0.05), budget_usd=0.001, prices=(1.0, 10.0), max_output_tokens=50)
     done = many.batch(["q"] * 8, return_exceptions=True)
     assert sum(isinstance(one, lacon.BudgetError) for one in done) == 7 and many.spent_usd <= 0.001

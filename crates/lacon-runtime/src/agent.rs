@@ -95,7 +95,7 @@ pub async fn ask(run: &Run, ask: Ask) -> Result<Answer, Error> {
 pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Result<Response, Error> {
     let options = &run.options;
     request.tags =
-        Tags { run: options.run_id.clone(), role: role.to_owned(), ticker: options.ticker.clone() };
+        Tags { run: options.run_id.clone(), role: role.to_owned(), labels: options.labels.clone() };
     let ops = &run.ledger.ops;
     let request = &*request;
     let digested = OnceLock::new();
@@ -225,7 +225,8 @@ pub async fn call(run: &Run, role: &str, turn: u32, request: &mut Request) -> Re
             run.ledger.call(fact);
         }
     }
-    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.total_tokens() });
+    let text = result.as_ref().map(|response| response.text.clone()).unwrap_or_default();
+    run.progress(Progress::Answered { role: role.into(), total_tokens: run.ledger.total_tokens(), text });
     result
 }
 

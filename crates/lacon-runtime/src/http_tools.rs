@@ -30,7 +30,7 @@ impl Default for HttpLimits {
 pub struct HttpTools {
     fetch: Fetch,
     run_id: String,
-    ticker: String,
+    labels: Vec<(String, String)>,
     send_tags: bool,
     whole: Duration,
 }
@@ -43,7 +43,7 @@ impl HttpTools {
     pub fn new(
         url: &str,
         run_id: &str,
-        ticker: &str,
+        labels: &[(&str, &str)],
         send_tags: bool,
         limits: HttpLimits,
     ) -> Result<Self, Error> {
@@ -55,7 +55,9 @@ impl HttpTools {
             endpoint,
             FetchOptions { max_bytes: limits.max_body, ..FetchOptions::default() },
         );
-        Ok(Self { fetch, run_id: run_id.into(), ticker: ticker.into(), send_tags, whole: limits.whole })
+        let labels = labels.iter().map(|(name, value)| (format!("X-Lacon-{name}"), (*value).to_owned()));
+        let labels = labels.collect();
+        Ok(Self { fetch, run_id: run_id.into(), labels, send_tags, whole: limits.whole })
     }
 }
 
@@ -66,11 +68,9 @@ impl ToolSource for HttpTools {
             if !request.name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 return Err(ToolError::BadRequest(format!("{:?} is no tool name", request.name)));
             }
-            let tags = [
-                ("X-Lacon-Run", self.run_id.as_str()),
-                ("X-Lacon-Role", request.role.as_str()),
-                ("X-Lacon-Ticker", self.ticker.as_str()),
-            ];
+            let mut tags =
+                vec![("X-Lacon-Run", self.run_id.as_str()), ("X-Lacon-Role", request.role.as_str())];
+            tags.extend(self.labels.iter().map(|(name, value)| (name.as_str(), value.as_str())));
             let headers = if self.send_tags { &tags[..] } else { &[] };
             let body = Value::Object(request.arguments.clone()).to_string().into_bytes();
             let limit_s = self.whole.as_secs_f64();

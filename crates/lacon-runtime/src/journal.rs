@@ -29,6 +29,9 @@ use tokio::sync::Notify;
 
 use crate::ToolText;
 
+/// The journal's file in a run's folder.
+pub const JOURNAL: &str = "journal.jsonl";
+
 /// What a later process needs of an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Answer<'a> {

@@ -1,7 +1,7 @@
 //! The shared state of one run, and running a graph with it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     future::Future,
     pin::{Pin, pin},
     sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
@@ -63,6 +63,8 @@ pub enum Progress {
         role: String,
         /// Tokens of the whole run so far.
         total_tokens: u64,
+        /// What it says; empty for a call that failed, or that asks for tools alone.
+        text: String,
     },
     /// A tool is called.
     ToolCalled {
@@ -80,8 +82,8 @@ pub type OnProgress = Arc<dyn Fn(Progress) + Send + Sync>;
 pub struct RunOptions {
     /// The run's name.
     pub run_id: String,
-    /// The ticker, for the requests' tags.
-    pub ticker: String,
+    /// What the run is of, by name; requests carry it.
+    pub labels: BTreeMap<String, String>,
     /// The model client.
     pub client: Arc<dyn Client>,
     /// Where tool answers come from.
@@ -120,7 +122,7 @@ impl RunOptions {
     ) -> Self {
         Self {
             run_id: run_id.into(),
-            ticker: String::new(),
+            labels: BTreeMap::new(),
             client,
             tools,
             cache: Arc::new(ToolCache::new(0)),
@@ -221,7 +223,7 @@ pub struct Run {
     began: Instant,
     restored: Mutex<Vec<Record<Value>>>,
     /// Roles whose answer has begun or ended, and who waits for one.
-    heard: Mutex<BTreeSet<String>>,
+    began_to_answer: Mutex<BTreeSet<String>>,
     hearing: Notify,
 }
 
@@ -246,7 +248,7 @@ impl Run {
             ledger,
             began,
             restored: Mutex::new(earlier.nodes),
-            heard: Mutex::default(),
+            began_to_answer: Mutex::default(),
             hearing: Notify::new(),
         }
     }
@@ -258,7 +260,8 @@ impl Run {
 
     /// Notes that a role's answer has begun, or that its call is over.
     pub(crate) fn hear(&self, role: &str) {
-        let first = self.heard.lock().unwrap_or_else(PoisonError::into_inner).insert(role.to_owned());
+        let first =
+            self.began_to_answer.lock().unwrap_or_else(PoisonError::into_inner).insert(role.to_owned());
         if first {
             self.hearing.notify_waiters();
         }
@@ -267,11 +270,11 @@ impl Run {
     /// Waits until a role's answer has begun or its call is over, but no longer than `most`.
     ///
     /// Dropping the future stops the wait and nothing else.
-    pub async fn heard(&self, role: &str, most: Duration) {
+    pub async fn first_token_of(&self, role: &str, most: Duration) {
         let wait = async {
             loop {
                 let next = self.hearing.notified();
-                if self.heard.lock().unwrap_or_else(PoisonError::into_inner).contains(role) {
+                if self.began_to_answer.lock().unwrap_or_else(PoisonError::into_inner).contains(role) {
                     return;
                 }
                 next.await;

@@ -1,4 +1,4 @@
-//! Answers on disk that several runs share: market-wide answers are fetched once for many tickers.
+//! Answers on disk that several runs share: what does not depend on a run is fetched once.
 //!
 //! Each answer is one file, written whole and checked when read. A damaged, stale or foreign file counts as missing.
 //! The folder is bounded by bytes, oldest out first. Two processes that ask at the same moment both ask the source.

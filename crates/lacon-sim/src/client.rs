@@ -184,7 +184,8 @@ impl SimClient {
             *n
         };
         // The run's name is no part of the key: the same seed gives the same run under any name.
-        let key = format!("{}/{}/{follow_up}/{n}", tags.ticker, tags.role);
+        let key =
+            format!("{}/{}/{follow_up}/{n}", tags.labels.get("ticker").map_or("", String::as_str), tags.role);
         let wants_tools = !request.tools.is_empty() && request.tool_choice != ToolChoice::None && !follow_up;
         let (text, tool_calls) = if wants_tools {
             (String::new(), if generic { generic_calls(request, &key) } else { calls_for(request, &key) })
@@ -353,7 +354,7 @@ fn calls_for(request: &Request, key: &str) -> Vec<ToolCall> {
                     "freq" => "quarterly".to_owned(),
                     "start_date" => month_before(&date),
                     name if name.ends_with("date") => date.clone(),
-                    _ => request.tags.ticker.clone(),
+                    _ => request.tags.labels.get("ticker").cloned().unwrap_or_default(),
                 };
                 arguments.insert(name.clone(), value.into());
             }

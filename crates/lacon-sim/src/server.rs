@@ -214,7 +214,7 @@ impl State {
             let tags = Tags {
                 run: header("x-lacon-run"),
                 role: header("x-lacon-role"),
-                ticker: header("x-lacon-ticker"),
+                labels: [("ticker".to_owned(), header("x-lacon-ticker"))].into(),
             };
             return Ok(match models::read(dialect, model, stream, tags, &body) {
                 Err(message) => whole(

@@ -34,6 +34,7 @@ mod scan;
 mod seen;
 mod sentencepiece;
 mod simd;
+mod slots;
 mod special;
 mod sync;
 mod tables;

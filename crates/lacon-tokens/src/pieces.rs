@@ -24,7 +24,8 @@ use crate::seen::{
     WORD_WAYS, count_piece, encode_piece, front_known_place, front_place, near_count, near_key, near_store,
     short_count, short_key, short_known, word_key,
 };
-use crate::simd::{Vectors, count_missed, encode_missed, prefetch, scan, scan_tail};
+use crate::simd::{Vectors, count_missed, encode_missed, scan, scan_tail};
+use crate::slots::prefetch;
 use crate::vocabulary::Vocabulary;
 
 /// Caches that a thread keeps, one per encoding.

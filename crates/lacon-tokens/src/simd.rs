@@ -1,6 +1,6 @@
 //! Classes of 64 bytes in one step, with the widest vectors of the processor.
 //!
-//! This is the only file of the crate with `unsafe`: it calls functions compiled for a feature that was detected at run
+//! This file and `slots.rs` are the only ones of the crate with `unsafe`. This one calls functions compiled for a feature that was detected at run
 //! time. The loop over windows is compiled once per feature level, so that the masks stay in registers. What was tried
 //! and lost is in `OPTIMIZATIONS.md`.
 
@@ -19,7 +19,6 @@ use crate::scan::{
 #[cfg(target_arch = "x86_64")]
 use crate::scan::{Planes, REACH, below};
 use crate::seen::{KNOWN_WAYS, KnownSet, PieceCache, WORD_WAYS, WordSet};
-use crate::tables::Bucket;
 use crate::vocabulary::Vocabulary;
 
 /// What the masks are computed with.
@@ -212,43 +211,6 @@ pub(crate) fn matches_known_scalar(set: &KnownSet, key: u64) -> u32 {
         matched |= u32::from(set[2 * way] == key) << (2 * way);
     }
     matched
-}
-
-/// Asks for a value's first cache line, which will be read.
-#[inline(always)]
-pub(crate) fn prefetch<T>(value: &T) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        // SAFETY: SSE is part of x86-64, and a prefetch reads nothing.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::from_ref(value).cast()) };
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = value;
-}
-
-/// A bit for each slot that equals `fingerprint` under `mask`.
-#[inline(always)]
-pub(crate) fn same_slots(bucket: &Bucket, fingerprint: u32, mask: u32) -> u32 {
-    #[cfg(target_arch = "x86_64")]
-    {
-        use std::arch::x86_64::*;
-        // SAFETY: SSE2 is part of x86-64; the loads need no alignment and read the bucket's 32 bytes.
-        unsafe {
-            let fingerprint = _mm_set1_epi32(fingerprint as i32);
-            let half = |at: usize| {
-                let slots = _mm_loadu_si128(bucket.as_ptr().add(4 * at).cast());
-                let slots = _mm_and_si128(slots, _mm_set1_epi32(mask as i32));
-                _mm_movemask_ps(_mm_castsi128_ps(_mm_cmpeq_epi32(slots, fingerprint))) as u32
-            };
-            half(0) | half(4) << 4
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        use crate::tables::{BUCKET, slot};
-        (0..BUCKET).fold(0, |matched, at| matched | u32::from(slot(bucket, at) & mask == fingerprint) << at)
-    }
 }
 
 #[cfg(target_arch = "x86_64")]

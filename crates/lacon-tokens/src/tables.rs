@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hint::select_unpredictable;
 
-use crate::simd::{prefetch, same_slots};
+use crate::slots::{prefetch, same_slots};
 
 const EMPTY: u32 = u32::MAX;
 

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 
 pub use crate::classes::CharClass;
 use crate::error::Error;
-use crate::simd::prefetch;
+use crate::slots::prefetch;
 use crate::tables::{BytePairs, NumberTable, hash, hash_pair};
 
 const MAGIC: &[u8; 8] = b"LACONBPE";

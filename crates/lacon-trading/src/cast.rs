@@ -11,10 +11,10 @@ use lacon_runtime::config::nearest;
 use serde_json::{Map, Value};
 
 use crate::{
-    Levers, Role,
+    Optimizations, Role,
     agents::Agents,
-    plan::Piece,
     prompts::{self, RoleFile},
+    sections::Section,
 };
 
 /// The order in which the roles behind the analysts speak.
@@ -147,7 +147,7 @@ impl Cast {
     }
 
     /// The roles behind the analysts, in the order of the report.
-    pub fn desk(&self) -> &'static [Role] {
+    pub fn later_roles(&self) -> &'static [Role] {
         use Role::{Bear, Bull, Judge, Neutral, Plan, RiskManager, Risky, Safe, Trader};
         match self.order {
             Order::Lacon => &[Bull, Bear, Judge, Plan, Risky, Safe, Neutral, RiskManager, Trader],
@@ -157,7 +157,7 @@ impl Cast {
 
     /// All roles that answer, in the order of the report.
     pub fn roles(&self) -> Vec<Role> {
-        self.analysts.iter().chain(self.desk()).copied().collect()
+        self.analysts.iter().chain(self.later_roles()).copied().collect()
     }
 
     /// A role's file.
@@ -175,29 +175,29 @@ impl Cast {
     }
 
     /// Whether one call answers for plan and judge.
-    pub fn judge_in_plan(&self, levers: &Levers) -> bool {
-        self.order == Order::Lacon && levers.has("merged_judge") && self.research_rounds == 1
+    pub fn judge_in_plan(&self, optimizations: &Optimizations) -> bool {
+        self.order == Order::Lacon && optimizations.has("merged_judge") && self.research_rounds == 1
     }
 
     /// Whether judge and plan run beside each other.
-    pub fn judge_beside_plan(&self, levers: &Levers) -> bool {
+    pub fn judge_beside_plan(&self, optimizations: &Optimizations) -> bool {
         self.order == Order::Lacon
-            && levers.has("parallel_judge")
+            && optimizations.has("parallel_judge")
             && self.research_rounds == 1
-            && !self.judge_in_plan(levers)
+            && !self.judge_in_plan(optimizations)
     }
 
     /// Whether the plan does without the judge's words, so that a call to the judge alone is on nobody's way.
-    pub fn plans_unjudged(&self, levers: &Levers) -> bool {
-        self.judge_beside_plan(levers) || self.judge_in_plan(levers)
+    pub fn plans_unjudged(&self, optimizations: &Optimizations) -> bool {
+        self.judge_beside_plan(optimizations) || self.judge_in_plan(optimizations)
     }
 
     /// The texts in a role's prompt, in their order. The canonical order is: reports, plan, order, debate, risk views.
-    pub fn pieces(&self, role: Role, levers: &Levers) -> Vec<Piece> {
+    pub fn sections(&self, role: Role, optimizations: &Optimizations) -> Vec<Section> {
         let must = |roles: &[Role], shared| {
-            roles.iter().map(|r| Piece { source: *r, shared, required: true }).collect::<Vec<_>>()
+            roles.iter().map(|r| Section { source: *r, shared, required: true }).collect::<Vec<_>>()
         };
-        let unjudged = self.plans_unjudged(levers);
+        let unjudged = self.plans_unjudged(optimizations);
         let upstream = self.order == Order::Upstream;
         let mut all = match role {
             Role::Bull => self.reports(role, true),
@@ -243,13 +243,13 @@ impl Cast {
             self.analysts.contains(own) && readers.contains(&role) && !all.iter().any(|p| p.source == **own)
         });
         all.extend(
-            extra.map(|(own, _)| Piece { source: *own, shared: false, required: true }).collect::<Vec<_>>(),
+            extra.map(|(own, _)| Section { source: *own, shared: false, required: true }).collect::<Vec<_>>(),
         );
         all
     }
 
     /// The analysts' reports as a stage shares them: an own one only when all of the stage read it.
-    fn reports(&self, role: Role, required: bool) -> Vec<Piece> {
+    fn reports(&self, role: Role, required: bool) -> Vec<Section> {
         let shared = |analyst: &Role| {
             self.readers
                 .get(analyst)
@@ -257,18 +257,18 @@ impl Cast {
         };
         let piece = |source: &Role| {
             // Whoever asked for a reader wants the report read, not only seen.
-            Piece { source: *source, shared: true, required: required || matches!(source, Role::Own(_)) }
+            Section { source: *source, shared: true, required: required || matches!(source, Role::Own(_)) }
         };
         self.analysts.iter().filter(|a| shared(a)).map(piece).collect()
     }
 
     /// The texts of others that the role must read.
-    pub fn reads(&self, role: Role, levers: &Levers) -> Vec<Role> {
-        self.pieces(role, levers).into_iter().filter(|p| p.required).map(|p| p.source).collect()
+    pub fn reads(&self, role: Role, optimizations: &Optimizations) -> Vec<Role> {
+        self.sections(role, optimizations).into_iter().filter(|p| p.required).map(|p| p.source).collect()
     }
 
     /// How many rounds of `source` a reader has heard when it speaks for the `round`-th time.
-    pub fn heard(&self, reader: Role, source: Role, round: u32) -> usize {
+    pub fn rounds_read(&self, reader: Role, source: Role, round: u32) -> usize {
         let place = |role: Role| -> Option<(u8, u8)> {
             Some(match (role, self.order) {
                 (Role::Bull, _) | (Role::Bear, Order::Lacon) => (0, 0),
@@ -289,7 +289,7 @@ impl Cast {
 
     /// Those whose earlier words a role hears again when it speaks for the second time and later, in their order, without those
     /// that stand in its first prompt anyway.
-    pub fn hears_again(&self, role: Role) -> &'static [Role] {
+    pub fn reads_again(&self, role: Role) -> &'static [Role] {
         match (role, self.order) {
             (Role::Bull, Order::Lacon) => &[Role::Bear, Role::Judge],
             (Role::Bear, Order::Lacon) => &[Role::Bull, Role::Judge],

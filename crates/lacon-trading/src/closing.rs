@@ -4,35 +4,35 @@ use std::{collections::BTreeSet, path::Path};
 
 use lacon_market::provenance::Provenance;
 use lacon_monitor::{OpLog, RunRecord, ledger::Facts};
+use lacon_runtime::JOURNAL;
 
 use crate::{
+    context::RunContext,
     outcome::{self, About},
-    plan,
     report::{self, WriteError},
-    run::JOURNAL,
     sources::{Sources, shown},
     state::TradeState,
-    steps::Desk,
+    verify,
 };
 
 /// Makes the record and writes everything but `run.json`, timed in `ops`.
 pub fn close(
-    desk: &Desk,
+    context: &RunContext,
     about: About,
     state: &TradeState,
     facts: &Facts,
     ops: &OpLog,
     folder: &Path,
 ) -> (RunRecord, Option<WriteError>) {
-    let model = desk.run.options.counter.get();
+    let model = context.run.options.counter.get();
     let began = about.began;
-    let books = desk.run.options.tools.provenance();
+    let books = context.run.options.tools.provenance();
     let sources = ops.time("sources of figures", || sources(books.as_ref(), facts, folder));
     let mut record = ops.time("record", || outcome::record(about, state, facts, &sources, model));
-    let verified = ops.time("verify plan", || plan::verify(desk, state, facts));
-    record.degraded = desk.ladder.given_up();
-    record.plan.digest = ops.time("digest plan", || plan::digest(desk));
-    record.plan.segments = desk.plan.segments();
+    let verified = ops.time("verify plan", || verify::verify(context, state, facts));
+    record.degraded = context.ladder.given_up();
+    record.plan.digest = ops.time("digest plan", || verify::digest(context));
+    record.plan.segments = context.plan.segments();
     (record.plan.compared, record.plan.equal) = (verified.compared, verified.equal);
     record.plan.cached_predicted = verified.cached_predicted;
     if verified.equal < verified.compared {
@@ -42,7 +42,7 @@ pub fn close(
     record.wall_s = began.elapsed().as_secs_f64();
     let books = books.map(|books| serde_json::to_string_pretty(&books).unwrap_or_default());
     let written = ops.time("report tree", || {
-        report::write_tree(folder, &record, state, facts, &desk.run.ledger.ops.facts(), &sources, books)
+        report::write_tree(folder, &record, state, facts, &context.run.ledger.ops.facts(), &sources, books)
     });
     (record, written.err())
 }

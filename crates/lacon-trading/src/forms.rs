@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
+use crate::{Action, signal};
 use lacon_llm::JsonSchema;
-use lacon_monitor::{Action, signal};
 use serde_json::{Map, Value, json};
 
 /// The five ratings, best first.

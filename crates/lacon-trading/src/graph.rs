@@ -23,18 +23,19 @@ use lacon_graph::{Builder, Context, Graph, Output, step, validate::Faults};
 use crate::{
     Role,
     cast::Order,
+    context::RunContext,
     state::{TradeState, TradeUpdate, data_field, talk_field, text_field},
-    steps::{self, Desk},
+    steps,
 };
 
-/// Builds the graph for a desk's levers and rounds.
+/// Builds the graph for a context's optimizations and rounds.
 ///
 /// # Errors
-/// Never for the levers that exist; the faults are those of [`Builder::build`].
-pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
+/// Never for the optimizations that exist; the faults are those of [`Builder::build`].
+pub fn build(context: &Arc<RunContext>) -> Result<Graph<TradeState>, Faults> {
     let mut graph = Builder::new(&[]);
-    let levers = &desk.levers;
-    let prefetch = levers.has("prefetch");
+    let optimizations = &context.optimizations;
+    let prefetch = optimizations.has("prefetch");
     graph.node(
         "dispatcher",
         step(|_: Context<TradeState>| async { Ok(Output::update(TradeUpdate::default())) }),
@@ -42,11 +43,11 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
     graph.entry("dispatcher");
     let tools = |role: Role| format!("{role}_tools");
     let call = |role: Role| format!("{role}_call");
-    let cast = Arc::clone(&desk.cast);
+    let cast = Arc::clone(&context.cast);
     for role in cast.analysts().iter().copied() {
         if !prefetch {
             graph
-                .node(call(role), steps::analyst_call(desk, role))
+                .node(call(role), steps::analyst_call(context, role))
                 .writes(&[talk_field(role)])
                 .expected(seconds(5.0));
             graph.edge("dispatcher", &call(role)).edge(&call(role), &tools(role));
@@ -55,19 +56,19 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
         }
         let reads = if prefetch { vec![] } else { vec![talk_field(role)] };
         graph
-            .node(tools(role), steps::analyst_tools(desk, role, prefetch))
+            .node(tools(role), steps::analyst_tools(context, role, prefetch))
             .reads(&reads)
             .writes(&[data_field(role)])
             .expected(seconds(if role == Role::News { 20.0 } else { 7.0 }));
         let mut reads = reads;
         reads.push(data_field(role));
         graph
-            .node(role.name(), steps::analyst_report(desk, role, prefetch))
+            .node(role.name(), steps::analyst_report(context, role, prefetch))
             .reads(&reads)
             .writes(&[text_field(role)])
             .expected(seconds(12.0));
         graph.edge(&tools(role), role.name()).edge(role.name(), "aggregator");
-        if !levers.has("no_barrier") {
+        if !optimizations.has("no_barrier") {
             for other in cast.analysts().iter().copied().filter(|o| *o != role) {
                 if !prefetch {
                     graph.edge(&call(other), &tools(role));
@@ -77,16 +78,16 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
         }
     }
     let reports: Vec<_> = cast.analysts().iter().map(|r| text_field(*r)).collect();
-    graph.node("aggregator", steps::aggregator(desk)).reads(&reports);
-    let merged = cast.judge_in_plan(levers);
-    for role in cast.desk().iter().copied() {
-        let mut reads: Vec<_> = cast.reads(role, levers).into_iter().map(text_field).collect();
+    graph.node("aggregator", steps::aggregator(context)).reads(&reports);
+    let merged = cast.judge_in_plan(optimizations);
+    for role in cast.later_roles().iter().copied() {
+        let mut reads: Vec<_> = cast.reads(role, optimizations).into_iter().map(text_field).collect();
         reads.sort_by_key(|field| *field as u8);
         reads.dedup();
         let mut writes = vec![text_field(role)];
         writes.extend((role == Role::Plan && merged).then(|| text_field(Role::Judge)));
         let node = graph
-            .node(role.name(), steps::reader(desk, role))
+            .node(role.name(), steps::reader(context, role))
             .reads(&reads)
             .writes(&writes)
             .expected(seconds(14.0));
@@ -95,35 +96,35 @@ pub fn build(desk: &Arc<Desk>) -> Result<Graph<TradeState>, Faults> {
         }
     }
     match cast.order() {
-        Order::Lacon => at_once(&mut graph, desk),
-        Order::Upstream => in_turns(&mut graph, desk),
+        Order::Lacon => at_once(&mut graph, context),
+        Order::Upstream => in_turns(&mut graph, context),
     }
-    if desk.embedder.is_some() && desk.recall.is_some() {
-        graph.node("situation", steps::situation(desk)).reads(&reports);
+    if context.embedder.is_some() && context.recall.is_some() {
+        graph.node("situation", steps::situation(context)).reads(&reports);
         graph.edge("aggregator", "situation").edge("situation", "plan");
     }
-    if !levers.has("local_signal") {
+    if !optimizations.has("local_signal") {
         graph
-            .node("signal", steps::reader(desk, Role::Signal))
+            .node("signal", steps::reader(context, Role::Signal))
             .reads(&[text_field(Role::RiskManager)])
             .writes(&[text_field(Role::Signal)])
             .expected(seconds(1.0));
-        graph.edge(cast.desk().last().map_or("trader", |last| last.name()), "signal");
+        graph.edge(cast.later_roles().last().map_or("trader", |last| last.name()), "signal");
     }
     graph.build()
 }
 
 /// Bull and bear at once, then the judge beside the plan or before it; the risk views at once; the trader last.
-fn at_once(graph: &mut Builder<TradeState>, desk: &Desk) {
-    let rounds = desk.cast.research_rounds();
+fn at_once(graph: &mut Builder<TradeState>, context: &RunContext) {
+    let rounds = context.cast.research_rounds();
     graph.edge("aggregator", "bull").edge("aggregator", "bear");
-    let merged = desk.cast.judge_in_plan(&desk.levers);
+    let merged = context.cast.judge_in_plan(&context.optimizations);
     for debater in ["bull", "bear"] {
         graph.edge(debater, if merged { "plan" } else { "judge" });
     }
     if merged {
         graph.edge("plan", "judge").edge("judge", "risk_manager");
-    } else if desk.cast.judge_beside_plan(&desk.levers) {
+    } else if context.cast.judge_beside_plan(&context.optimizations) {
         graph.edge("bull", "plan").edge("bear", "plan").edge("judge", "risk_manager");
     } else if rounds == 1 {
         graph.edge("judge", "plan");
@@ -139,9 +140,9 @@ fn at_once(graph: &mut Builder<TradeState>, desk: &Desk) {
 }
 
 /// Bull, bear and so on in turns; plan; trader; the risk views in turns; the portfolio manager last.
-fn in_turns(graph: &mut Builder<TradeState>, desk: &Desk) {
+fn in_turns(graph: &mut Builder<TradeState>, context: &RunContext) {
     graph.edge("aggregator", "bull").edge("bull", "bear");
-    match desk.cast.research_rounds() {
+    match context.cast.research_rounds() {
         1 => {
             graph.edge("bear", "plan");
         }
@@ -151,7 +152,7 @@ fn in_turns(graph: &mut Builder<TradeState>, desk: &Desk) {
         }
     }
     graph.edge("plan", "trader").edge("trader", "risky").edge("risky", "safe").edge("safe", "neutral");
-    match desk.cast.risk_rounds() {
+    match context.cast.risk_rounds() {
         1 => {
             graph.edge("neutral", "risk_manager");
         }

@@ -1,37 +1,8 @@
-//! What a run gives up, step by step, as its deadline nears: length, then the better model, then the remaining steps.
+//! How long the way to the end is from each role on.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use lacon_monitor::record::Degraded;
-
-use crate::{Role, cast::Order, steps::Desk};
-
-/// Words of an answer on the first step, in hundredths of the planned ones.
-const SHORTER: u32 = 60;
-
-/// How far down the ladder a role was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// A shorter answer.
-    Shorter,
-    /// A shorter answer of the quick model.
-    QuickModel,
-}
-
-/// The deadline, what the rest of a run usually takes, and what was given up so far.
-#[derive(Debug, Default)]
-pub struct Ladder {
-    deadline: Option<Duration>,
-    /// Usual time of each role's call.
-    usual: BTreeMap<Role, Duration>,
-    /// Roles that are always asked with the quick model.
-    quick: Vec<Role>,
-    taken: Mutex<BTreeMap<Role, (Step, String)>>,
-}
+use crate::{Role, cast::Order};
 
 /// The roles on the longest way from a role to the end, itself included.
 fn way(role: Role, order: Order) -> &'static [Role] {
@@ -53,65 +24,8 @@ fn way(role: Role, order: Order) -> &'static [Role] {
     &WAY[at..]
 }
 
-impl Ladder {
-    /// A ladder for a deadline; `usual` holds what roles took in earlier runs, or are expected to.
-    pub fn new(deadline: Option<Duration>, usual: BTreeMap<Role, Duration>, quick: Vec<Role>) -> Self {
-        Self { deadline, usual, quick, taken: Mutex::default() }
-    }
-
-    /// Decides, once, how a role is asked: before its prompt is built.
-    pub fn step(&self, desk: &Desk, role: Role) {
-        let Some(deadline) = self.deadline.filter(|_| desk.levers.has("deadline_ladder")) else { return };
-        let left = deadline.saturating_sub(desk.run.now());
-        let need: Duration = way(role, desk.cast.order()).iter().filter_map(|r| self.usual.get(r)).sum();
-        // A shorter answer takes about its share of the time; a tenth is kept in hand.
-        let step = if need.mul_f64(1.1) <= left {
-            return;
-        } else if need.mul_f64(f64::from(SHORTER) / 100.0 + 0.1) <= left {
-            Step::Shorter
-        } else {
-            Step::QuickModel
-        };
-        let reason = format!(
-            "{:.1} s are left, the way to the end usually takes {:.1} s",
-            left.as_secs_f64(),
-            need.as_secs_f64()
-        );
-        self.lock().entry(role).or_insert((step, reason));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Role, (Step, String)>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The role's word limit after what was given up.
-    pub fn words(&self, role: Role, planned: u32) -> u32 {
-        if self.lock().contains_key(&role) { planned * SHORTER / 100 } else { planned }
-    }
-
-    /// Whether anything was given up for the role.
-    pub fn has_stepped(&self, role: Role) -> bool {
-        self.lock().contains_key(&role)
-    }
-
-    /// Whether the role is asked with the quick model although its file says otherwise.
-    pub fn is_quick(&self, role: &str) -> bool {
-        self.quick.iter().any(|r| r.name() == role)
-            || self.lock().iter().any(|(r, (step, _))| r.name() == role && *step == Step::QuickModel)
-    }
-
-    /// What was given up, for the record.
-    pub fn given_up(&self) -> Vec<Degraded> {
-        let rows = self.lock();
-        rows.iter()
-            .map(|(role, (step, reason))| Degraded {
-                role: role.name().into(),
-                step: match step {
-                    Step::Shorter => "shorter_answer".into(),
-                    Step::QuickModel => "quick_model".into(),
-                },
-                reason: reason.clone(),
-            })
-            .collect()
-    }
+/// What each of the roles and all behind it on the longest way take together; `usual` holds what one role takes.
+pub fn ways(roles: &[Role], order: Order, usual: &BTreeMap<Role, Duration>) -> BTreeMap<String, Duration> {
+    let of = |role: &Role| way(*role, order).iter().filter_map(|role| usual.get(role)).sum();
+    roles.iter().map(|role| (role.name().to_owned(), of(role))).collect()
 }

@@ -6,26 +6,28 @@ use std::{
 };
 
 use lacon_llm::{Message, Request, Reuse};
-use lacon_monitor::{
-    Action,
-    signal::{self, Signal},
-};
+use lacon_prompt::digest::Digest;
 use lacon_tokens::Encoding;
 
-use crate::{Role, plan::Form, state::TradeState};
+use crate::{
+    Action, Role,
+    sections::Form,
+    signal::{self, Signal},
+    state::TradeState,
+};
 
 /// What was made of texts, by the place where each stands.
-pub(crate) type Known<K, V> = BTreeMap<K, (String, V)>;
+pub(crate) type Cached<K, V> = BTreeMap<K, (String, V)>;
 
 /// What was made of the text at a place; it is made now where none stood there before, or another one.
-pub(crate) fn known<'k, K: Ord, V>(
-    known: &'k mut Known<K, V>,
+pub(crate) fn cached<'k, K: Ord, V>(
+    kept: &'k mut Cached<K, V>,
     place: K,
     text: &str,
     make: impl Fn() -> V,
 ) -> &'k V {
     let made = || (text.to_owned(), make());
-    let found = known.entry(place).or_insert_with(made);
+    let found = kept.entry(place).or_insert_with(made);
     if found.0 != text {
         *found = made();
     }
@@ -35,28 +37,34 @@ pub(crate) fn known<'k, K: Ord, V>(
 /// The shortened texts of a run: each text is shortened once in each form, however many roles read it and however
 /// often their prompts are built.
 #[derive(Debug, Default)]
-pub struct Shorts(Mutex<Known<(Role, usize, Form), Arc<Short>>>);
+pub struct ShortForms(Mutex<Cached<(Role, usize, Form), Arc<ShortForm>>>);
 
 #[derive(Debug)]
-struct Short {
+struct ShortForm {
     text: String,
     /// Tokens that the form saves.
     saved: i64,
 }
 
-impl Shorts {
+impl ShortForms {
     /// What a role said in its `round`th round, from 0, in a form that is not the full one.
-    fn of(&self, (role, round): (Role, usize), form: Form, text: &str, encoding: &Encoding) -> Arc<Short> {
-        let mut shorts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let short = known(&mut shorts, (role, round, form), text, || {
+    fn of(
+        &self,
+        (role, round): (Role, usize),
+        form: Form,
+        text: &str,
+        encoding: &Encoding,
+    ) -> Arc<ShortForm> {
+        let mut forms = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let short = cached(&mut forms, (role, round, form), text, || {
             let short = match form {
                 Form::Full => text.trim().to_owned(),
                 Form::Digest => digest(text, encoding),
-                Form::Figures => figures(text),
+                Form::Figures => SHORT.figures(text),
                 Form::Pointer => "(taken up in the investment plan)".to_owned(),
             };
             let saved = encoding.count(text) as i64 - encoding.count(&short) as i64;
-            Arc::new(Short { text: short, saved })
+            Arc::new(ShortForm { text: short, saved })
         });
         Arc::clone(short)
     }
@@ -76,29 +84,29 @@ impl Shorts {
 /// What the texts of a run state, each read once, however many prompts say whether they agree and however often the
 /// record is made.
 #[derive(Debug, Default)]
-pub struct Stated(Mutex<Known<Role, Option<Signal>>>);
+pub struct StatedActions(Mutex<Cached<Role, Option<Signal>>>);
 
-impl Stated {
+impl StatedActions {
     /// What a role's text states.
     pub fn by(&self, role: Role, text: &str) -> Option<Signal> {
         let mut stated = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *known(&mut stated, role, text, || signal::parse(text))
+        *cached(&mut stated, role, text, || signal::parse(text))
     }
 }
 
-/// What a role said in its first `heard` rounds, under its title, in a form, and the tokens that the form saved. A role
+/// What a role said in its first `rounds` rounds, under its title, in a form, and the tokens that the form saved. A role
 /// without an answer is named, with the reason.
 pub fn block(
     state: &TradeState,
     role: Role,
     form: Form,
-    shorts: &Shorts,
+    short_forms: &ShortForms,
     encoding: &Encoding,
-    heard: usize,
+    rounds: usize,
 ) -> (String, i64) {
     let title = role.title();
     let mut texts = state.texts(role);
-    texts.truncate(heard);
+    texts.truncate(rounds);
     let Some(last) = texts.last() else { return (format!("## {title}\n(no answer)\n"), 0) };
     if let Some(failure) = &last.failure {
         return (format!("## {title}\n(no answer: {failure})\n"), 0);
@@ -112,7 +120,7 @@ pub fn block(
             if form == Form::Full {
                 return format!("{round}{}", text.text.trim());
             }
-            let short = shorts.of((role, i), form, &text.text, encoding);
+            let short = short_forms.of((role, i), form, &text.text, encoding);
             saved += short.saved;
             format!("{round}{}", short.text)
         })
@@ -123,7 +131,7 @@ pub fn block(
 
 /// One paragraph on what the reports leave open: which of them state different actions, which are missing or cut.
 /// Empty when they agree and all are there. The same text for every reader.
-pub fn contradictions(state: &TradeState, analysts: &[Role], read: &Stated) -> String {
+pub fn contradictions(state: &TradeState, analysts: &[Role], read: &StatedActions) -> String {
     let mut stated: Vec<(Action, Vec<&str>)> = Vec::new();
     let mut gaps = Vec::new();
     for role in analysts.iter().copied() {
@@ -154,71 +162,23 @@ pub fn contradictions(state: &TradeState, analysts: &[Role], read: &Stated) -> S
     if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(" ")) }
 }
 
-/// Every unit of a text with a figure that is no list number, and its last unit; as they stand and in their order.
-fn figures(text: &str) -> String {
-    let units = units(text);
-    let n = units.len();
-    let has_figure = |unit: &str| without_list_number(unit).bytes().any(|b| b.is_ascii_digit());
-    let kept = units.iter().enumerate().filter(|(i, unit)| i + 1 == n || has_figure(unit));
-    kept.map(|(_, unit)| *unit).collect::<Vec<_>>().join("\n")
-}
+const SHORT: Digest = Digest {
+    concludes: &["recommend", "decision", "signal:", "conclusion", "overall"],
+    headings: false,
+    // A period between digits or after a single capital is no sentence end.
+    sentence: |text| {
+        let mut ends = text.match_indices(". ").map(|(i, _)| i + 1);
+        ends.find(|end| *end > 40 && !text[..*end - 1].ends_with(|c: char| c.is_ascii_uppercase()))
+    },
+};
 
 /// The figures and conclusions of a text: its first unit, every unit with a digit that is no list number, every unit that states a
 /// decision, its last unit; as they stand and in their order. The whole text when that saves less than a fifth.
 pub fn digest(text: &str, encoding: &Encoding) -> String {
-    let units = units(text);
-    let n = units.len();
-    let keeps = |i: usize, unit: &str| {
-        let lower = unit.to_lowercase();
-        i == 0
-            || i + 1 == n
-            || without_list_number(unit).bytes().any(|b| b.is_ascii_digit())
-            || ["recommend", "decision", "signal:", "conclusion", "overall"].iter().any(|w| lower.contains(w))
-    };
-    let kept: Vec<&str> = units.iter().enumerate().filter(|(i, u)| keeps(*i, u)).map(|(_, u)| *u).collect();
-    let short = kept.join("\n");
-    if encoding.count(&short) * 5 > encoding.count(text) * 4 { text.trim().to_owned() } else { short }
+    SHORT.of(text, encoding)
 }
 
-/// A unit without the number that only counts the items of a list or the headings of a text.
-fn without_list_number(unit: &str) -> &str {
-    let text = unit.trim_start_matches(|c: char| !c.is_alphanumeric());
-    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-    let rest = &text[digits..];
-    if (1..=2).contains(&digits) && (rest.starts_with(". ") || rest.starts_with(") ")) {
-        &rest[1..]
-    } else {
-        text
-    }
-}
-
-/// Lines, and within long lines sentences.
-fn units(text: &str) -> Vec<&str> {
-    let mut units = Vec::new();
-    for line in text.lines().map(str::trim).filter(|l| !l.is_empty()) {
-        let mut rest = line;
-        while rest.len() > 160 {
-            // A period between digits or after a single capital is no sentence end.
-            let end = rest
-                .match_indices(". ")
-                .map(|(i, _)| i + 1)
-                .find(|i| *i > 40 && !rest[..*i - 1].ends_with(|c: char| c.is_ascii_uppercase()));
-            match end {
-                Some(end) => {
-                    units.push(rest[..end].trim());
-                    rest = rest[end..].trim_start();
-                }
-                None => break,
-            }
-        }
-        if !rest.is_empty() {
-            units.push(rest);
-        }
-    }
-    units
-}
-
-/// Puts a request together: with the layout lever shared material first and the role's own last, so that the prompts
+/// Puts a request together: with the layout optimization shared material first and the role's own last, so that the prompts
 /// of siblings share their beginning byte for byte; without it the role's instruction first.
 pub fn request(
     rules: &str,

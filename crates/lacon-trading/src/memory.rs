@@ -10,9 +10,9 @@
 
 use std::{collections::HashMap, path::Path};
 
+use crate::Action;
 use jiff::civil::Date;
 use lacon_market::Bar;
-use lacon_monitor::Action;
 use rusqlite::{Connection, OptionalExtension, params};
 
 /// Trading days after which a decision is judged.

@@ -1,20 +1,10 @@
-//! One call for plan and judge: its request, the division of its answer, and what happens if a part is missing.
+//! One call for plan and judge: the division of its answer.
 //!
 //! The plan comes first: the risk roles wait only for it, and a cut answer then loses the end of the judgment, which is
 //! asked for again beside them. Nothing is dropped but the two headings and rules between the parts.
 
-use lacon_graph::StepError;
-use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};
-use lacon_runtime::{Answer, Ask, agent};
-
-use crate::{
-    Role, prompts, requests,
-    state::{Text, TradeState, TradeUpdate, text_update},
-    steps::{self, Desk},
-};
-
-/// The lever's name.
-pub const LEVER: &str = "merged_judge";
+/// The optimization's name.
+pub const OPTIMIZATION: &str = "merged_judge";
 
 /// One of the two parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -181,124 +171,4 @@ fn title(line: &str) -> String {
         text = bare(rest);
     }
     text
-}
-
-/// What the plan's role is asked when it answers for the judge too: both instructions, each under its heading.
-pub fn instruction(desk: &Desk) -> String {
-    let words = [Role::Plan, Role::Judge].map(|role| desk.words_as(role, Role::Plan));
-    let limit = match words.iter().sum() {
-        0 => String::new(),
-        // Each part states its own share; one limit stands for the whole answer.
-        all => format!(", at most {all} words in all"),
-    };
-    let part = |role: Role, part: Part, words: u32| {
-        let limit = if words > 0 { format!("Words of this part: {words}.") } else { String::new() };
-        format!("# {}\n{}", part.heading(), requests::instruction_with(desk, role, &limit))
-    };
-    format!(
-        "Answer in two parts, each under its heading exactly as it stands here{limit}.\n\n{}\n\n{}",
-        part(Role::Plan, Part::Plan, words[0]),
-        part(Role::Judge, Part::Judgement, words[1])
-    )
-}
-
-/// Tokens of the call for both, and of the two calls that it stands for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Sizes {
-    merged: i64,
-    plan: i64,
-    judge: i64,
-}
-
-/// Counts while the answer is under way.
-pub(crate) fn sizes(desk: &Desk, state: &TradeState, visit: u32, sent: &Request) -> Sizes {
-    let encoding = desk.run.options.counter.get();
-    let count = |request: &Request| count_prompt(request, encoding) as i64;
-    Sizes {
-        merged: count(sent),
-        plan: count(&requests::alone(desk, Role::Plan, state, visit).request),
-        judge: count(&requests::reader(desk, Role::Judge, state, visit).request),
-    }
-}
-
-/// Makes the texts of both roles of an answer. A plan that is missing is asked for here, because everybody waits for it;
-/// a judgment that is missing by the judge's own step, beside the risk roles.
-pub(crate) async fn both(
-    desk: &Desk,
-    state: &TradeState,
-    visit: u32,
-    answered: Result<Answer, Error>,
-    read: Vec<(String, f64)>,
-    sizes: Sizes,
-) -> Result<TradeUpdate, StepError> {
-    let answer = match answered {
-        Ok(answer) => Some(answer),
-        // An empty answer lacks both parts.
-        Err(error) if error.kind() == ErrorKind::Malformed(Malformed::Empty) => None,
-        Err(error) => return Ok(text_update(Role::Plan, steps::settle(Role::Plan, error)?)),
-    };
-    let mut parts = answer.as_ref().map(|answer| split(&answer.text)).unwrap_or_default();
-    let file = desk.cast.file(Role::Plan);
-    let is_plan = |text: &str| prompts::missing_sections(file, text).len() * 2 <= file.sections.len();
-    // Words before a judgment that are no plan belong to it.
-    if let (false, Some(judgement)) = (parts.titled, &parts.judgement)
-        && let Some(opening) = parts.plan.take_if(|plan| !is_plan(plan))
-    {
-        parts.judgement = Some(format!("{opening}\n\n{judgement}"));
-    }
-    let cut = answer.as_ref().is_some_and(|answer| answer.finish == Finish::Length);
-    let saved = sizes.plan - sizes.merged + if parts.judgement.is_some() { sizes.judge } else { 0 };
-    let ledger = &desk.run.ledger;
-    ledger.saving(Role::Plan.name(), LEVER, saved);
-    ledger.receipt(serde_json::json!({
-        "node": Role::Plan.name(), "pass": LEVER, "roles": [Role::Plan.name(), Role::Judge.name()],
-        "tokens_before": sizes.plan + sizes.judge, "tokens_after": sizes.plan + sizes.judge - saved,
-        "missing": { "plan": parts.plan.is_none(), "judge": parts.judgement.is_none() },
-    }));
-    let mut update = TradeUpdate::default();
-    if let Some(text) = parts.judgement
-        // A run that is gone on with may have one already.
-        && state.text(Role::Judge).is_none()
-    {
-        let reads = desk.cast.reads(Role::Judge, &desk.levers);
-        update.judge = Some(Text {
-            verdict: None,
-            failure: None,
-            cut: cut && parts.last == Some(Part::Judgement),
-            missing: prompts::missing_sections(desk.cast.file(Role::Judge), &text),
-            read: read.iter().filter(|(of, _)| reads.iter().any(|r| r.name() == of)).cloned().collect(),
-            text,
-        });
-    }
-    let finished = match parts.plan {
-        Some(text) => {
-            let request = requests::alone(desk, Role::Plan, state, visit).request;
-            let cut = cut && parts.last == Some(Part::Plan);
-            let answer = Answer {
-                text,
-                finish: if cut { Finish::Length } else { Finish::Stop },
-                messages: request.messages.clone(),
-                open_calls: Vec::new(),
-            };
-            steps::finish(desk, Role::Plan, &request, answer, visit + 1, read).await
-        }
-        None => {
-            let request = desk.booked(Role::Plan, requests::alone(desk, Role::Plan, state, visit));
-            let ask = Ask {
-                role: Role::Plan.name().into(),
-                request: request.clone(),
-                tool_rounds: 0,
-                first_turn: visit + 1,
-            };
-            match agent::ask(&desk.run, ask).await {
-                Ok(answer) => steps::finish(desk, Role::Plan, &request, answer, visit + 2, read).await,
-                Err(error) => Err(error),
-            }
-        }
-    };
-    let text = match finished {
-        Ok(text) => text,
-        Err(error) => steps::settle(Role::Plan, error)?,
-    };
-    Ok(TradeUpdate { plan: Some(text), ..update })
 }

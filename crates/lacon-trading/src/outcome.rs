@@ -12,21 +12,24 @@ use lacon_monitor::{
     ledger::{self, Facts},
     origin_grade,
     record::{
-        DataInfo, Decision, Environment, Grade, Lever, LlmInfo, Plan, Read, Report, RunRecord,
+        DataInfo, Decision, Environment, Grade, Labels, LlmInfo, Optimization, Plan, Read, Report, RunRecord,
         SCHEMA_VERSION, View,
     },
-    signal,
 };
 use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
 use crate::{
-    Cast, Levers, Role,
+    Cast, Optimizations, Role,
     cast::Order,
-    levers::LEVERS,
-    reasons,
+    optimizations::OPTIMIZATIONS,
+    reasons, signal,
     sources::Sources,
     state::{How, TradeState, Verdict},
 };
+
+/// The labels of a run's record.
+pub const LABELS: [(&str, &str); 2] =
+    [("ticker", "The ticker."), ("date", "The date that the run decides for, `yyyy-mm-dd`.")];
 
 /// What is known of a run besides its state and facts.
 #[derive(Clone, Debug)]
@@ -47,8 +50,8 @@ pub struct About {
     pub llm: LlmInfo,
     /// Where the data came from.
     pub data: DataInfo,
-    /// Which levers were on.
-    pub levers: Levers,
+    /// Which optimizations were on.
+    pub optimizations: Optimizations,
     /// When it began.
     pub began: Instant,
     /// Who took part.
@@ -136,7 +139,7 @@ pub fn record(
         .iter()
         .map(|(role, verdict)| View {
             role: role.name().into(),
-            action: verdict.action,
+            action: verdict.action.as_str().into(),
             confidence: verdict.confidence,
             how: verdict.how.name().into(),
         })
@@ -144,8 +147,9 @@ pub fn record(
     let mut run = RunRecord {
         schema_version: SCHEMA_VERSION,
         run_id: about.run_id,
-        ticker: about.ticker,
-        date: about.date,
+        labels: Labels(
+            LABELS.map(|(name, _)| name.to_owned()).into_iter().zip([about.ticker, about.date]).collect(),
+        ),
         profile: about.profile,
         started_at: about.started_at,
         status: about.status.into(),
@@ -166,7 +170,7 @@ pub fn record(
         critical_path: critical::path(&facts.nodes),
         books: Books::default(),
         reads: reads(&roles, state, &lengths),
-        levers: levers(&about.levers, &about.cast, facts),
+        optimizations: optimizations(&about.optimizations, &about.cast, facts),
         plan: Plan { tokens_planned: planned, tokens_sent: sent, ..Plan::default() },
         degraded: Vec::new(),
         grade: Grade::default(),
@@ -286,7 +290,7 @@ fn decide(
     }
     let text = state.text(*role).map(|t| t.text.as_str()).unwrap_or_default();
     Decision {
-        action: Some(verdict.action),
+        action: Some(verdict.action.as_str().into()),
         rating: signal::rating(text).map(ToOwned::to_owned),
         confidence: verdict.confidence,
         parsed: true,
@@ -297,7 +301,11 @@ fn decide(
     }
 }
 
-fn levers(levers: &Levers, cast: &Cast, facts: &Facts) -> BTreeMap<String, Lever> {
+fn optimizations(
+    optimizations: &Optimizations,
+    cast: &Cast,
+    facts: &Facts,
+) -> BTreeMap<String, Optimization> {
     let span = |name: &str| {
         let node =
             facts.nodes.iter().filter(|n| n.node == name).max_by(|a, b| a.end_s.total_cmp(&b.end_s))?;
@@ -320,26 +328,30 @@ fn levers(levers: &Levers, cast: &Cast, facts: &Facts) -> BTreeMap<String, Lever
             cast.analysts().iter().filter_map(|r| span(r.name())).map(|s| s.1).max_by(f64::total_cmp)?;
         Some((with - (end - begin)).max(0.0))
     };
-    LEVERS
+    OPTIMIZATIONS
         .iter()
-        .map(|lever| {
-            let on = levers.has(lever.name);
-            let saved: Vec<i64> =
-                facts.savings.iter().filter(|s| s.lever == lever.name).map(|s| s.tokens).collect();
-            let saved_s = match lever.name {
+        .map(|optimization| {
+            let on = optimizations.has(optimization.name);
+            let saved: Vec<i64> = facts
+                .savings
+                .iter()
+                .filter(|s| s.optimization == optimization.name)
+                .map(|s| s.tokens)
+                .collect();
+            let saved_s = match optimization.name {
                 "no_barrier" if on => barrier(),
-                "parallel_judge" if cast.judge_beside_plan(levers) => {
+                "parallel_judge" if cast.judge_beside_plan(optimizations) => {
                     length("judge").zip(length("plan")).map(|(a, b)| a.min(b))
                 }
                 _ => None,
             };
-            let row = Lever {
+            let row = Optimization {
                 on,
                 saved_tokens: (!saved.is_empty()).then(|| saved.iter().sum()),
                 saved_s,
-                note: lever.note.into(),
+                note: optimization.note.into(),
             };
-            (lever.name.to_owned(), row)
+            (optimization.name.to_owned(), row)
         })
         .collect()
 }
@@ -356,7 +368,7 @@ fn grades(
     let (_, origin) = origin_grade(facts.nodes.len(), failed, facts.nodes.len());
     let mut content = Content {
         expected_roles: cast.roles().iter().map(|r| r.name().into()).collect(),
-        analysts: cast.analysts().iter().map(|r| r.name().into()).collect(),
+        gatherers: cast.analysts().iter().map(|r| r.name().into()).collect(),
         data_gap,
         ..Content::default()
     };

@@ -9,15 +9,15 @@ mod chart;
 use std::{fmt::Write as _, ops::Range, path::Path};
 
 use lacon_monitor::{
-    Action, RunRecord,
+    RunRecord,
     analyze::thousands,
     evidence::{Counted, Found},
 };
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 
 use crate::{
-    Role,
-    sources::{self, Mark, Shown, Sources},
+    Action, Role,
+    sources::{self, Mark, Shown, Sources, read_bounded},
 };
 
 /// What a page is made of.
@@ -27,22 +27,6 @@ pub struct Material {
     texts: Vec<(String, String, String)>,
     shown: Vec<Shown>,
     sources: Sources,
-}
-
-/// Largest file that is read.
-const MOST_BYTES: u64 = 64 << 20;
-
-pub(crate) fn read_bounded(folder: &Path, name: &str) -> Result<String, String> {
-    let path = folder.join(name);
-    let failed = |e: &dyn std::fmt::Display| format!("{}: cannot be read: {e}", path.display());
-    let size = std::fs::metadata(&path).map_err(|e| failed(&e))?.len();
-    if size > MOST_BYTES {
-        return Err(format!(
-            "{}: has {size} bytes, the limit is {MOST_BYTES}\nhint: this is no file of a run",
-            path.display()
-        ));
-    }
-    std::fs::read_to_string(&path).map_err(|e| failed(&e))
 }
 
 impl Material {
@@ -110,8 +94,8 @@ impl Material {
     /// The page.
     pub fn html(&self) -> String {
         let run = &self.run;
-        let class = run.decision.action.map_or("none", Action::class);
-        let (ticker, date) = (escape(&run.ticker), escape(&run.date));
+        let class = run.decision.class();
+        let (ticker, date) = (escape(run.label("ticker")), escape(run.date()));
         let mut page = String::with_capacity(128 << 10);
         let _ = write!(
             page,
@@ -184,7 +168,7 @@ impl Material {
                 "<tr><td>{}{}</td><td><span class=\"action {}\">{}</span></td><td>{}</td><td>{}</td></tr>",
                 escape(title),
                 if decides { " (decides)" } else { "" },
-                view.action.class(),
+                Action::of(&view.action).map_or("none", Action::class),
                 view.action.as_str(),
                 view.confidence.map_or_else(|| "–".to_owned(), |c| format!("{:.0} %", c * 100.0)),
                 match view.how.as_str() {
@@ -212,7 +196,7 @@ impl Material {
         match chart::Series::read(&self.shown) {
             None => page.push_str("<p class=\"soft\">No chart: the run keeps no prices (it had none, or its journal was switched off).</p>\n"),
             Some(series) => {
-                page.push_str(&series.svg(&self.run.ticker, self.run.decision.word()));
+                page.push_str(&series.svg(self.run.label("ticker"), self.run.decision.word()));
                 let from = self.sources.of_tools(&series.tools);
                 let _ = writeln!(page, "<p class=\"soft\">Sources: {}</p>", escape(&from.join("; ")));
                 page.push_str(&series.table());
@@ -352,7 +336,7 @@ impl Material {
     /// The same as Markdown: a figure is followed by the number of its source, the sources stand at the end.
     pub fn markdown(&self) -> String {
         let run = &self.run;
-        let mut out = format!("# {}: {}, {}\n\n", decision_word(run), run.ticker, run.date);
+        let mut out = format!("# {}: {}, {}\n\n", decision_word(run), run.label("ticker"), run.date());
         let unreal = unreal(run);
         if !unreal.is_empty() {
             let _ = writeln!(out, "> {unreal}\n");

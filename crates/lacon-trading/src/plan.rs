@@ -1,8 +1,8 @@
 //! The prompt plan of a run: the form of every text in every prompt, and the length of every answer, decided before the
 //! first call.
 //!
-//! The plan is what the agents send: [`crate::requests`] builds each prompt from it alone. After the run, [`verify`]
-//! builds all of them again and compares their digests with the sent ones. Choices are made per stage, not per reader,
+//! The plan is what the agents send: `requests` builds each prompt from it alone. After the run, `verify` builds all of
+//! them again and compares their digests with the sent ones. Choices are made per stage, not per reader,
 //! so that siblings keep a common prefix. Unknown lengths are estimated from word limits; only limits on tokens, money
 //! or time make a choice depend on them.
 
@@ -16,72 +16,24 @@ use std::{
 };
 
 use lacon_llm::Usage;
-use lacon_monitor::{ledger::Facts, prices};
+use lacon_monitor::prices;
 use lacon_prompt::{
     budget::MicroUsd,
     plan::{self as solver, Call, Choice, Cost, Group, Limits, PlanError, Prices, Problem, Solution},
 };
 
 use crate::{
-    Cast, Levers, Role,
+    Cast, Optimizations, Role,
     cast::{Order, stage},
     prompts::RoleFile,
-    requests,
-    state::TradeState,
-    steps::Desk,
+    sections::{Form, Section},
 };
-
-/// The form that a text takes in a reader's prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Form {
-    /// As it was written.
-    Full,
-    /// Its figures and conclusions.
-    Digest,
-    /// Its figures and its last line.
-    Figures,
-    /// Its title, and that the plan has taken it up.
-    Pointer,
-}
-
-impl Form {
-    /// The name in plans and reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Digest => "digest",
-            Self::Figures => "figures",
-            Self::Pointer => "pointer",
-        }
-    }
-
-    /// Worth of a text that must be read, of one that is only to be seen, and the expected share of its tokens.
-    fn weight(self) -> (u32, u32, f64) {
-        match self {
-            Self::Full => (1000, 400, 1.0),
-            Self::Digest => (930, 390, 0.55),
-            Self::Figures => (820, 330, 0.45),
-            Self::Pointer => (0, 60, 0.05),
-        }
-    }
-}
-
-/// A text in a prompt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Who wrote it.
-    pub source: Role,
-    /// Whether it stands in the part that siblings share.
-    pub shared: bool,
-    /// Whether the role must read it; otherwise it may shrink to a pointer.
-    pub required: bool,
-}
 
 /// What a plan is made for, and all that it follows from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanOptions {
-    /// Which levers are on.
-    pub levers: Levers,
+    /// Which optimizations are on.
+    pub optimizations: Optimizations,
     /// Who takes part.
     pub cast: Arc<Cast>,
     /// The model of the analysts.
@@ -107,8 +59,8 @@ impl PlanOptions {
 /// A whole run's choices.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    forms: BTreeMap<(Role, Role), Form>,
-    words: BTreeMap<Role, u32>,
+    pub(crate) forms: BTreeMap<(Role, Role), Form>,
+    pub(crate) words: BTreeMap<Role, u32>,
     /// Whether the plan's call answers for the judge too.
     judge_in_plan: bool,
     /// The problem that was solved.
@@ -161,24 +113,24 @@ pub fn compiled(options: &PlanOptions) -> Result<Arc<Plan>, PlanError> {
     Ok(plan)
 }
 
-/// Makes the plan. Without limits it follows from the levers alone.
+/// Makes the plan. Without limits it follows from the optimizations alone.
 ///
 /// # Errors
 /// When a limit cannot be held even with the smallest forms and the shortest answers; the error names the least.
 pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
-    let levers = &options.levers;
+    let optimizations = &options.optimizations;
     let cast = &options.cast;
     let mut roles = cast.roles();
-    roles.extend((!levers.has("local_signal")).then_some(Role::Signal));
-    let all_pieces: BTreeMap<Role, Vec<Piece>> =
-        roles.iter().map(|r| (*r, cast.pieces(*r, levers))).collect();
+    roles.extend((!optimizations.has("local_signal")).then_some(Role::Signal));
+    let all_pieces: BTreeMap<Role, Vec<Section>> =
+        roles.iter().map(|r| (*r, cast.sections(*r, optimizations))).collect();
     let millis = |seconds: f64| (seconds * 1e3 * options.time_scale) as u64;
     let money = |role: Role, input: u64, output: u64| {
         let usage = Usage { input: Some(input), output: Some(output), ..Usage::default() };
         MicroUsd(prices::cost(options.model(role), &usage).unwrap_or(0))
     };
 
-    let judge_in_plan = cast.judge_in_plan(levers);
+    let judge_in_plan = cast.judge_in_plan(optimizations);
     // Who answers in a call of another one has none of its own, and reads there.
     let asked: Vec<Role> = roles.iter().copied().filter(|r| !(judge_in_plan && *r == Role::Judge)).collect();
     let call_of = |role: Role| {
@@ -206,7 +158,7 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
     let mut lengths: Vec<(Role, Vec<u32>)> = Vec::new();
     for role in &roles {
         let Some(call) = call_of(*role) else { continue };
-        let words = word_choices(cast.file(*role), levers);
+        let words = word_choices(cast.file(*role), optimizations);
         let readers: Vec<Role> =
             asked.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
         let choices = words.iter().map(|(words, worth)| {
@@ -215,7 +167,11 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
             let read = readers.len() as u64 * tokens / 2;
             let read_usd: u64 = readers.iter().map(|r| money(*r, tokens / 2, 0).0).sum();
             Choice {
-                form: if levers.has("word_limits") { format!("{words} words") } else { "no limit".into() },
+                form: if optimizations.has("word_limits") {
+                    format!("{words} words")
+                } else {
+                    "no limit".into()
+                },
                 worth: *worth,
                 cost: Cost {
                     tokens: tokens + read,
@@ -243,8 +199,8 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
                     .filter(|r| roles.contains(r) && all_pieces[r].iter().any(|p| p.source == piece.source))
                     .collect(),
             };
-            let forms = form_choices(*piece, levers, options.limits);
-            let words = word_choices(cast.file(piece.source), levers)[0].0;
+            let forms = form_choices(*piece, optimizations, options.limits);
+            let words = word_choices(cast.file(piece.source), optimizations)[0].0;
             let tokens = f64::from(words) * TOKENS_PER_WORD / 2.0;
             let choices = forms.iter().map(|form| {
                 let (must, view, share) = form.weight();
@@ -286,24 +242,24 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
 }
 
 /// The lengths that an answer may have, the usual one first, with their worth.
-fn word_choices(file: &RoleFile, levers: &Levers) -> Vec<(u32, u32)> {
-    if file.words == 0 || !levers.has("word_limits") {
+fn word_choices(file: &RoleFile, optimizations: &Optimizations) -> Vec<(u32, u32)> {
+    if file.words == 0 || !optimizations.has("word_limits") {
         return vec![(if file.words == 0 { 0 } else { FREE_WORDS }, 1000)];
     }
     // The trader's order is short already and restates the decision: cutting it could lose that.
     if file.role == Role::Trader.name() {
         return vec![(file.words, 1000)];
     }
-    let first = usize::from(levers.has("concise") && file.model == "deep");
-    let lengths = &LENGTHS[first..if levers.has("prompt_plan") { LENGTHS.len() } else { first + 1 }];
+    let first = usize::from(optimizations.has("concise") && file.model == "deep");
+    let lengths = &LENGTHS[first..if optimizations.has("prompt_plan") { LENGTHS.len() } else { first + 1 }];
     lengths.iter().map(|(share, worth)| (file.words * share / 100, *worth)).collect()
 }
 
 /// The forms that a text may take, the fullest first.
-fn form_choices(piece: Piece, levers: &Levers, limits: Limits) -> Vec<Form> {
+fn form_choices(piece: Section, optimizations: &Optimizations, limits: Limits) -> Vec<Form> {
     // A digest costs nothing to a role that only looks; what must be read shrinks where a limit asks for it alone.
-    let limited = levers.has("prompt_plan") && limits != Limits::default();
-    match (piece.required, levers.has("digests")) {
+    let limited = optimizations.has("prompt_plan") && limits != Limits::default();
+    match (piece.required, optimizations.has("digests")) {
         (true, _) if limited => vec![Form::Full, Form::Digest, Form::Figures],
         (true, _) => vec![Form::Full],
         (false, true) if limited => vec![Form::Full, Form::Digest, Form::Figures, Form::Pointer],
@@ -333,109 +289,13 @@ impl Plan {
     }
 }
 
-/// How many first prompts of roles were sent as the plan says.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
-    /// Prompts that were compared.
-    pub compared: u64,
-    /// Those whose digest on the wire is the plan's.
-    pub equal: u64,
-    /// Prompt tokens of them that begin like a prompt whose answer had begun before.
-    pub cached_predicted: u64,
-}
-
-struct Prompt {
-    digest: String,
-    text: String,
-}
-
-/// Builds a role's first prompt from the plan and the state; nothing for one that the plan does not know before its call.
-fn rebuild(desk: &Desk, role: Role, state: &TradeState) -> Option<Prompt> {
-    let planned = if !role.is_analyst() {
-        requests::reader(desk, role, state, 1).request
-    } else if desk.levers.has("prefetch") {
-        requests::analyst(desk, role, state).request
-    } else {
-        return None;
-    };
-    let text = planned.messages.iter().map(|m| format!("{:?}\n{}\n", m.role, m.content)).collect();
-    Some(Prompt { digest: planned.digest(), text })
-}
-
-/// Builds every role's first prompt again from the plan and the final state, and compares it with what was sent.
-///
-/// Who speaks in several rounds is left out when a later round was asked for shorter: its first prompt is then another.
-pub fn verify(desk: &Desk, state: &TradeState, facts: &Facts) -> Verified {
-    let mut sent = Vec::new();
-    let mut equal = 0;
-    for role in desk.cast.roles() {
-        if state.texts(role).len() > 1 && desk.ladder.has_stepped(role) {
-            continue;
-        }
-        let calls = facts.calls.iter().map(|fact| &fact.call).filter(|call| call.role == role.name());
-        let Some(call) = calls.min_by(|a, b| a.start_s.total_cmp(&b.start_s)) else { continue };
-        let Some(prompt) = rebuild(desk, role, state) else { continue };
-        equal += u64::from(prompt.digest == call.prompt_digest);
-        sent.push(Sent {
-            text: prompt.text,
-            start_s: call.start_s,
-            answered_s: call.first_token_s.unwrap_or(call.end_s),
-        });
-    }
-    let encoding = desk.run.options.counter.get().encoding;
-    Verified { compared: sent.len() as u64, equal, cached_predicted: predicted(&sent, encoding) }
-}
-
-/// A first prompt with the seconds of the run when it was sent and when its answer began.
-struct Sent {
-    text: String,
-    start_s: f64,
-    answered_s: f64,
-}
-
-/// Cached tokens by the rule of the providers that cache by themselves: prefixes of every prompt whose answer had begun when
-/// the next one was sent.
-fn predicted(sent: &[Sent], encoding: &lacon_tokens::Encoding) -> u64 {
-    let Some(rule) = lacon_models::cache_rule("openai-5.5") else { return 0 };
-    let (least, step) = (rule.least as usize, rule.step as usize);
-    let of = |prompt: &Sent| {
-        let earlier = sent.iter().filter(|earlier| earlier.answered_s <= prompt.start_s);
-        let longest = earlier.map(|earlier| shared(prompt.text.as_bytes(), earlier.text.as_bytes())).max();
-        // A token has at least a byte: most pairs end here, uncounted.
-        let longest = longest.filter(|longest| *longest >= least)?;
-        let tokens = encoding.count(&prompt.text[..prompt.text.floor_char_boundary(longest)]);
-        (tokens >= least).then_some((tokens - tokens % step) as u64)
-    };
-    sent.iter().filter_map(of).sum()
-}
-
-/// Bytes that two texts begin with alike.
-fn shared(a: &[u8], b: &[u8]) -> usize {
-    const STEP: usize = 64;
-    let steps = a.chunks_exact(STEP).zip(b.chunks_exact(STEP)).take_while(|(a, b)| a == b).count() * STEP;
-    steps + a[steps..].iter().zip(&b[steps..]).take_while(|(a, b)| a == b).count()
-}
-
-/// The digest of a plan: every choice and every text that is known before the run.
-pub fn digest(desk: &Desk) -> String {
-    let mut parts: Vec<String> = vec![desk.cast.rules().into_owned(), desk.identity().to_owned()];
-    for role in desk.plan.words.keys() {
-        let file = desk.cast.file(*role);
-        parts.push(format!("{role} {} {}", desk.model(file), requests::instruction(desk, *role)));
-    }
-    parts.extend(
-        desk.plan.forms.iter().map(|((reader, source), form)| format!("{reader} {source} {}", form.name())),
-    );
-    lacon_runtime::run::digest(&parts.iter().map(String::as_str).collect::<Vec<_>>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn options(disabled: &[&str], limits: Limits) -> PlanOptions {
         PlanOptions {
-            levers: Levers::new("lacon", disabled, &[]).unwrap(),
+            optimizations: Optimizations::new("lacon", disabled, &[]).unwrap(),
             cast: Arc::new(Cast::new(crate::CastOptions::default()).unwrap()),
             quick_model: "gpt-4o-mini".into(),
             deep_model: "gpt-4o".into(),
@@ -461,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn without_limits_the_levers_decide() {
+    fn without_limits_the_optimizations_decide() {
         let plan = compile(&options(&[], Limits::default())).unwrap();
         assert_eq!(plan.form(Role::Bull, Role::Market), Form::Full);
         assert_eq!(plan.form(Role::Safe, Role::Market), Form::Digest);
@@ -487,7 +347,7 @@ mod tests {
             assert!(plan.solution.used.tokens <= whole.tokens * share / 100);
             let given = options(&[], limits);
             for reader in Role::ANSWERING {
-                for source in given.cast.reads(reader, &given.levers) {
+                for source in given.cast.reads(reader, &given.optimizations) {
                     assert_ne!(plan.form(reader, source), Form::Pointer, "{reader} must read {source}");
                 }
             }

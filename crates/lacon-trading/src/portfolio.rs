@@ -3,9 +3,9 @@
 //! A decision of a day is acted on at the next trading day's first price, never at a price that was known when it was
 //! made. BUY puts all cash into the stock, SELL sells all of it, HOLD changes nothing; there is no short selling.
 
+use crate::Action;
 use jiff::civil::Date;
 use lacon_market::Bar;
-use lacon_monitor::Action;
 use serde::Serialize;
 
 /// What a portfolio starts with and pays.

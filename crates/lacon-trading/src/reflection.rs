@@ -26,7 +26,11 @@ pub fn request(model: &str, logged: &Logged, situation: &str) -> Request {
     Request {
         messages: vec![Message::user(task)],
         max_tokens: Some(220),
-        tags: Tags { run: logged.run_id.clone(), role: ROLE.into(), ticker: logged.ticker.clone() },
+        tags: Tags {
+            run: logged.run_id.clone(),
+            role: ROLE.into(),
+            labels: [("ticker".to_owned(), logged.ticker.clone())].into(),
+        },
         ..Request::new(model)
     }
 }

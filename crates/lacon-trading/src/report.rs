@@ -127,7 +127,7 @@ fn role_report(text: &mut String, run: &RunRecord, state: &TradeState, role: Rol
     if texts.is_empty() {
         return;
     }
-    let _ = write!(text, "# {}: {}, {}\n\n", role.title(), run.ticker, run.date);
+    let _ = write!(text, "# {}: {}, {}\n\n", role.title(), run.label("ticker"), run.date());
     push_banner(text, run);
     for (i, part) in texts.iter().enumerate() {
         if texts.len() > 1 {
@@ -146,7 +146,7 @@ fn push_body(out: &mut String, text: &crate::state::Text) {
 
 fn decision(run: &RunRecord, marked: &mut dyn FnMut(&str) -> String) -> String {
     let d = &run.decision;
-    let mut text = format!("# Decision: {}, {}\n\n", run.ticker, run.date);
+    let mut text = format!("# Decision: {}, {}\n\n", run.label("ticker"), run.date());
     push_banner(&mut text, run);
     let _ = writeln!(text, "**{}**\n", d.word());
     if let Some(missing) = &d.stands_in_for {

@@ -16,27 +16,26 @@ use lacon_monitor::{
     record::{DataInfo, LlmInfo},
 };
 use lacon_prompt::{budget::MicroUsd, plan::Limits};
+pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
-    Counter, Restored, Run, RunJournal, RunOptions, SharedCache, ToolCache, ToolSource,
+    Counter, DurationsFile, Ladder, Restored, Run, RunJournal, RunOptions, SharedCache, Stagger, ToolCache,
+    ToolSource,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
 
 use crate::{
-    Cast, Levers, Role,
+    Action, Cast, Optimizations, Role,
     cast::Order,
     closing,
-    durations::DurationsFile,
-    graph,
-    ladder::Ladder,
-    material::{Shorts, Stated},
+    context::RunContext,
+    graph, ladder,
+    material::{ShortForms, StatedActions},
     memory::{self, Memory},
     outcome::{self, About},
     plan::{self, Plan, PlanOptions},
     recall::{self, Embedder, Recall, RecallOptions},
     report::{self, WriteError},
-    stagger::Stagger,
     state::TradeState,
-    steps::Desk,
 };
 
 /// Everything that a run needs; put together by the front.
@@ -53,8 +52,8 @@ pub struct Settings {
     pub date: Date,
     /// The profile's name.
     pub profile: String,
-    /// Which levers are on.
-    pub levers: Levers,
+    /// Which optimizations are on.
+    pub optimizations: Optimizations,
     /// The model client with its layers.
     pub client: Arc<dyn Client>,
     /// Where tool answers come from.
@@ -129,9 +128,9 @@ impl Settings {
     /// What the run's prompt plan is made for.
     pub fn plan_options(&self) -> PlanOptions {
         // Limits that a run keeps anyway need not be planned for.
-        let limited = self.levers.has("prompt_plan");
+        let limited = self.optimizations.has("prompt_plan");
         PlanOptions {
-            levers: self.levers.clone(),
+            optimizations: self.optimizations.clone(),
             cast: Arc::clone(&self.cast),
             quick_model: self.quick_model.clone(),
             deep_model: self.deep_model.clone(),
@@ -218,10 +217,11 @@ pub async fn decide(settings: Settings) -> Decided {
     let describe = settings.client.describe();
     let folder = settings.out.join(&settings.ticker).join(settings.date.to_string()).join(&settings.run_id);
     // What a simulated world says is no news for a later run.
-    // A source that keeps books of where figures come from has a cache of its own, which the books know of.
-    let keeps_books = settings.tools.provenance().is_some();
-    let shared = (settings.levers.has("shared_news") && !settings.tools.simulated() && !keeps_books)
-        .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
+    // A source that records where figures come from has a cache of its own, which its records know of.
+    let has_provenance = settings.tools.provenance().is_some();
+    let shared =
+        (settings.optimizations.has("shared_news") && !settings.tools.simulated() && !has_provenance)
+            .then(|| SharedCache::new(settings.out.join(".cache/tools"), SHARED_BYTES, is_market_wide));
     let plan_options = settings.plan_options();
     let (plan, plan_error) = match plan::compiled(&plan_options) {
         Ok(plan) => (plan, None),
@@ -243,9 +243,12 @@ pub async fn decide(settings: Settings) -> Decided {
     let (journal, restored, journal_problem) =
         open_journal(&folder, settings.journal, settings.resume, &settings.about);
     // A plan that answers for the judge too takes longer, and such a judge no time.
-    let merged = settings.cast.judge_in_plan(&settings.levers);
+    let merged = settings.cast.judge_in_plan(&settings.optimizations);
     let kind = if merged { format!("{}+merged_judge", settings.profile) } else { settings.profile.clone() };
-    let durations = DurationsFile::read(&settings.out, &kind, settings.time_scale);
+    let durations = DurationsFile::read(
+        settings.out.join(".cache/durations.json"),
+        format!("{kind}/{}", settings.time_scale),
+    );
     // Last, so that its thread does not take the processor from what the first request waits for.
     let counter = if settings.async_loading {
         Counter::new(settings.deep_model.clone())
@@ -254,7 +257,7 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let run = Arc::new(Run::new(RunOptions {
         run_id: settings.run_id.clone(),
-        ticker: settings.ticker.clone(),
+        labels: [("ticker".to_owned(), settings.ticker.clone())].into(),
         client: settings.client,
         tools: settings.tools,
         cache: settings.cache,
@@ -270,13 +273,16 @@ pub async fn decide(settings: Settings) -> Decided {
         began: clock,
     }));
     let cast = Arc::clone(&settings.cast);
-    let quick_judge = settings.levers.has("slack_models") && cast.plans_unjudged(&settings.levers);
+    let quick_judge =
+        settings.optimizations.has("slack_models") && cast.plans_unjudged(&settings.optimizations);
+    let mut roles = cast.roles();
+    roles.extend((!settings.optimizations.has("local_signal")).then_some(Role::Signal));
     let ladder = Ladder::new(
-        settings.deadline,
-        usual(&plan, &durations),
-        if quick_judge { vec![Role::Judge] } else { Vec::new() },
+        settings.deadline.filter(|_| settings.optimizations.has("deadline_ladder")),
+        ladder::ways(&roles, cast.order(), &usual(&plan, &durations)),
+        if quick_judge { vec![Role::Judge.name().to_owned()] } else { Vec::new() },
     );
-    let memory_path = settings.memory.filter(|_| settings.levers.has("memory"));
+    let memory_path = settings.memory.filter(|_| settings.optimizations.has("memory"));
     let recall = memory_path.clone().map(|path| {
         Recall::start(RecallOptions {
             path,
@@ -287,8 +293,9 @@ pub async fn decide(settings: Settings) -> Decided {
             benchmark: settings.benchmark,
         })
     });
-    // Without the layout siblings have no common prefix; with several rounds a role is heard of once only.
-    let staggers = ["stagger", "prefix_layout"].iter().all(|lever| settings.levers.has(lever));
+    // Without the layout siblings have no common prefix; with several rounds a role's first token is waited for once only.
+    let staggers =
+        ["stagger", "prefix_layout"].iter().all(|optimization| settings.optimizations.has(optimization));
     let first_token = Duration::from_secs_f64(plan::FIRST_TOKEN_S * settings.time_scale);
     let about = About {
         run_id: settings.run_id,
@@ -299,7 +306,7 @@ pub async fn decide(settings: Settings) -> Decided {
         status: "done",
         llm,
         data,
-        levers: settings.levers.clone(),
+        optimizations: settings.optimizations.clone(),
         cast: Arc::clone(&cast),
         began,
         before_s,
@@ -309,12 +316,17 @@ pub async fn decide(settings: Settings) -> Decided {
         time_scale: settings.time_scale,
     };
     let at_once = cast.order() == Order::Lacon && cast.research_rounds() == 1;
-    let stagger =
-        if staggers && at_once { Stagger::new(&durations, first_token) } else { Stagger::default() };
-    let desk = Arc::new(Desk {
+    // Roles that start together with a common prefix.
+    let siblings = [vec!["bull", "bear"], vec!["risky", "safe", "neutral"]];
+    let stagger = if staggers && at_once {
+        Stagger::new(siblings, &durations.durations, first_token)
+    } else {
+        Stagger::default()
+    };
+    let context = Arc::new(RunContext {
         run: Arc::clone(&run),
-        shorts: Shorts::default(),
-        stated: Stated::default(),
+        short_forms: ShortForms::default(),
+        stated_actions: StatedActions::default(),
         nonce: settings.nonce,
         keep_text: settings.keep_text,
         models: settings.models,
@@ -323,7 +335,7 @@ pub async fn decide(settings: Settings) -> Decided {
         recall,
         embedder: settings.embedder,
         stagger,
-        levers: settings.levers,
+        optimizations: settings.optimizations,
         ticker: settings.ticker,
         company: settings.company,
         listing: settings.listing,
@@ -342,7 +354,7 @@ pub async fn decide(settings: Settings) -> Decided {
         one_at_a_time: !settings.parallel,
         expected: durations.durations.medians(),
     };
-    let (state, failure) = match graph::build(&desk) {
+    let (state, failure) = match graph::build(&context) {
         _ if plan_error.is_some() => {
             let message = plan_error.map(|e| e.to_string()).unwrap_or_default();
             (Arc::new(TradeState::default()), Some(DecideError::Plan(message)))
@@ -387,7 +399,7 @@ pub async fn decide(settings: Settings) -> Decided {
     }
     let facts = ops.time("collect facts", || run.ledger.facts());
     let about = About { status, ..about };
-    let (mut record, mut write_error) = closing::close(&desk, about, &state, &facts, ops, &folder);
+    let (mut record, mut write_error) = closing::close(&context, about, &state, &facts, ops, &folder);
     // Writing is our own time too: the record, written last, says what all of it took.
     record.wall_s = began.elapsed().as_secs_f64();
     record.own_ms = (record.wall_s - record.model_s).max(0.0) * 1e3;
@@ -399,7 +411,7 @@ pub async fn decide(settings: Settings) -> Decided {
     }
     if failure.is_none() {
         durations.write(&facts);
-        let embedding = desk.recall.as_ref().and_then(Recall::embedding).cloned();
+        let embedding = context.recall.as_ref().and_then(Recall::embedding).cloned();
         remember(memory_path, &mut record, &state, embedding).await;
     }
     Decided { record, folder, failure, write_error }
@@ -413,10 +425,10 @@ async fn remember(
     state: &TradeState,
     embedding: Option<memory::Embedding>,
 ) {
-    let (Some(path), Some(action)) = (path, record.decision.action) else { return };
-    let Ok(date) = record.date.parse() else { return };
+    let (Some(path), Some(action)) = (path, Action::of_run(record)) else { return };
+    let Ok(date) = record.date().parse() else { return };
     let decided = memory::Decided {
-        ticker: record.ticker.clone(),
+        ticker: record.label("ticker").to_owned(),
         date,
         action,
         run_id: record.run_id.clone(),
@@ -433,9 +445,6 @@ async fn remember(
     };
     record.warnings.extend(problem.map(|problem| format!("the decision is not remembered: {problem}")));
 }
-
-/// The file of finished calls and nodes in a run's folder.
-pub const JOURNAL: &str = "journal.jsonl";
 
 /// Opens the journal; without one the run goes on, and the reason becomes a warning.
 fn open_journal(

@@ -14,9 +14,26 @@ use lacon_monitor::{
     evidence::{Counted, Evidence, Found},
     record::ToolCall,
 };
+use lacon_runtime::JOURNAL;
 use serde_json::{Map, Value};
 
-use crate::{page::read_bounded, prompts, run::JOURNAL};
+use crate::prompts;
+
+/// Largest file that is read.
+const MOST_BYTES: u64 = 64 << 20;
+
+pub(crate) fn read_bounded(folder: &Path, name: &str) -> Result<String, String> {
+    let path = folder.join(name);
+    let failed = |e: &dyn std::fmt::Display| format!("{}: cannot be read: {e}", path.display());
+    let size = std::fs::metadata(&path).map_err(|e| failed(&e))?.len();
+    if size > MOST_BYTES {
+        return Err(format!(
+            "{}: has {size} bytes, the limit is {MOST_BYTES}\nhint: this is no file of a run",
+            path.display()
+        ));
+    }
+    std::fs::read_to_string(&path).map_err(|e| failed(&e))
+}
 
 /// A tool's answer as a model read it.
 #[derive(Clone, Debug, Default, PartialEq)]

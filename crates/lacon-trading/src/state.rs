@@ -1,8 +1,8 @@
 //! The state of a run: one field per text, each with its reducer.
 
+use crate::Action;
 use lacon_graph::{Append, LastWins};
 use lacon_llm::Message;
-use lacon_monitor::Action;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 

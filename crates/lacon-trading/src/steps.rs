@@ -1,168 +1,22 @@
 //! The work of each node: what the role reads, what it is asked, and what becomes of its answer.
 
-use std::sync::{Arc, OnceLock};
+mod merged;
 
-use jiff::civil::Date;
+use std::sync::Arc;
+
 use lacon_graph::{Context, Output, Step, StepError, step};
-use lacon_llm::{
-    Capabilities, Effort, Enough, Error, ErrorKind, Finish, Message, Request, ToolSpec, whole_sentences,
-};
-use lacon_monitor::{
-    Action,
-    signal::{self, Tagged},
-};
-use lacon_runtime::{Answer, Ask, Run, ToolError, agent, facts};
+use lacon_llm::{Error, ErrorKind, Finish, Message, Request, whole_sentences};
+use lacon_runtime::{Answer, Ask, ToolError, agent, facts};
 
 use crate::{
-    Cast, Levers, Role,
+    Action, Role,
+    context::RunContext,
     forms::AnswerForm,
-    ladder::Ladder,
-    material::{Shorts, Stated},
-    merged,
-    plan::Plan,
     prompts::{self, RoleFile},
-    recall::{self, Embedder, Recall},
-    requests::{self, Built},
-    stagger::Stagger,
+    recall, requests,
+    signal::{self, Tagged},
     state::{How, Text, ToolResult, TradeState, TradeUpdate, Verdict, data_update, talk_update, text_update},
 };
-
-/// What all steps of a run share.
-pub struct Desk {
-    /// The run.
-    pub run: Arc<Run>,
-    /// Which levers are on.
-    pub levers: Levers,
-    /// The ticker.
-    pub ticker: String,
-    /// The company's name, or the ticker.
-    pub company: String,
-    /// Sector and exchange as whole sentences; empty where they are not known.
-    pub listing: String,
-    /// The run's date.
-    pub date: Date,
-    /// Who it is about, once it was put together.
-    pub identity: OnceLock<String>,
-    /// The model of the analysts.
-    pub quick_model: String,
-    /// The model of all other roles.
-    pub deep_model: String,
-    /// Reasoning effort by role.
-    pub effort: Vec<(Role, Effort)>,
-    /// Sampling temperature.
-    pub temperature: Option<f32>,
-    /// Rounds of tool calls that an analyst may ask for.
-    pub tool_rounds: u32,
-    /// Who takes part and who reads whom.
-    pub cast: Arc<Cast>,
-    /// Models of single roles; they go before the other two.
-    pub models: Vec<(Role, String)>,
-    /// What every prompt holds.
-    pub plan: Arc<Plan>,
-    /// What is given up when the deadline nears.
-    pub ladder: Ladder,
-    /// What earlier decisions teach.
-    pub recall: Option<Recall>,
-    /// Who turns the situation into a vector; without one its words are compared.
-    pub embedder: Option<Arc<dyn Embedder>>,
-    /// Who waits for a sibling's first token.
-    pub stagger: Stagger,
-    /// Whether receipts hold the texts before and after a rewrite.
-    pub keep_text: bool,
-    /// The texts that prompts hold in a shorter form.
-    pub shorts: Shorts,
-    /// What the reports state.
-    pub stated: Stated,
-    /// What the tags of decision lines are drawn from; no text from outside may hold it.
-    pub nonce: String,
-}
-
-impl Desk {
-    /// Who it is about.
-    pub fn identity(&self) -> &str {
-        self.identity.get_or_init(|| {
-            let name =
-                if self.company == self.ticker { String::new() } else { format!(" ({})", self.company) };
-            let listing = if self.listing.is_empty() { String::new() } else { format!(" {}", self.listing) };
-            format!("{}: {}{name}.{listing} Date: {}.", self.cast.label(), self.ticker, self.date)
-        })
-    }
-
-    /// The tag of a role's decision line: it stands in that role's instruction alone.
-    pub fn tag(&self, role: Role) -> String {
-        blake3::hash(format!("{}/{role}", self.nonce).as_bytes()).to_hex()[..6].to_owned()
-    }
-
-    /// The model that a role is asked with.
-    pub fn model(&self, file: &RoleFile) -> &str {
-        let own =
-            self.models.iter().find(|(role, _)| role.name() == file.role).map(|(_, model)| model.as_str());
-        let quick = file.model == "quick" || self.ladder.is_quick(&file.role);
-        own.unwrap_or(if quick { &self.quick_model } else { &self.deep_model })
-    }
-
-    /// The form of the role's answer: that of its file, else a field for its decision where the endpoint binds answers
-    /// to a schema.
-    pub(crate) fn form(&self, role: Role) -> Option<AnswerForm> {
-        let file = self.cast.file(role);
-        let of_file = file.form.as_deref().and_then(AnswerForm::find);
-        // Two answers in one call keep their headings.
-        let is_merged = role == Role::Plan && self.cast.judge_in_plan(&self.levers);
-        let takes_field = || {
-            file.decides.is_some()
-                && !is_merged
-                && Capabilities::enforces_schema(&self.run.options.client.describe(), self.model(file))
-        };
-        of_file.or_else(|| takes_field().then_some(AnswerForm::Verdict))
-    }
-
-    /// The role's word limit; 0 for none.
-    pub fn words(&self, role: Role) -> u32 {
-        self.words_as(role, role)
-    }
-
-    /// The role's word limit in a call that is made `by` a role, whose nearness to the deadline counts.
-    pub(crate) fn words_as(&self, role: Role, by: Role) -> u32 {
-        if self.levers.has("word_limits") { self.ladder.words(by, self.plan.words(role)) } else { 0 }
-    }
-
-    /// Fills in what follows from the role: model limits, effort, temperature.
-    pub(crate) fn prepare(&self, role: Role, request: &mut Request) {
-        let file = self.cast.file(role);
-        request.model = self.model(file).to_owned();
-        request.temperature = self.temperature;
-        request.effort = self.effort.iter().find(|(r, _)| *r == role).map(|(_, e)| *e);
-        let words = self.words(role);
-        if words > 0 {
-            // The names of a form's fields and its quotes are no words of the answer.
-            let frame = if self.form(role).is_some() { FORM_TOKENS } else { 0 };
-            request.max_tokens = Some(prompts::max_tokens(words) + frame + reasoning_room(&request.model));
-            let needs = file.sections.iter().map(|s| s.split('|').map(str::to_owned).collect()).collect();
-            request.enough = Some(Enough { words, needs });
-        }
-    }
-
-    pub(crate) fn tool_specs(&self, names: &[String]) -> Vec<ToolSpec> {
-        names.iter().filter_map(|name| self.cast.agents().spec(name)).collect()
-    }
-
-    /// Enters in the ledger what was saved in a role's prompt, and hands the prompt on.
-    pub(crate) fn booked(&self, role: Role, built: Built) -> Request {
-        for (lever, tokens) in built.savings {
-            self.run.ledger.saving(role.name(), lever, tokens);
-        }
-        built.receipts.into_iter().for_each(|receipt| self.run.ledger.receipt(receipt));
-        built.request
-    }
-}
-
-/// Room for hidden reasoning, which counts against an answer's bound.
-pub(crate) fn reasoning_room(model: &str) -> u32 {
-    if Capabilities::of(model).reasons() { 8_192 } else { 0 }
-}
-
-/// Tokens of a form's own signs in an answer.
-const FORM_TOKENS: u32 = 80;
 
 /// What an error of a role means for the run.
 ///
@@ -185,29 +39,29 @@ pub(crate) fn settle(role: Role, error: Error) -> Result<Text, StepError> {
 /// Checks an answer against what was asked: asks once more when most of it is missing, and for the decision alone when
 /// the role that decides states none.
 pub(crate) async fn finish(
-    desk: &Desk,
+    context: &RunContext,
     role: Role,
     request: &Request,
     answer: Answer,
     turn: u32,
     read: Vec<(String, f64)>,
 ) -> Result<Text, Error> {
-    let file = desk.cast.file(role);
+    let file = context.cast.file(role);
     let mut turn = turn;
-    let form = desk.form(role);
+    let form = context.form(role);
     let mut written = Written::new(file, form, &answer.text, answer.finish == Finish::Length);
     let most_missing = written.missing.len() * 2 > file.sections.len();
-    if desk.levers.has("repair") && most_missing {
+    if context.optimizations.has("repair") && most_missing {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(answer.text.clone()));
-        let words = desk.words(role);
+        let words = context.words(role);
         let limit = if words > 0 { format!(" in at most {words} words") } else { String::new() };
         again.messages.push(Message::user(format!(
             "The answer lacks: {}. Write it again with these parts{limit}.",
             written.missing.join(", ")
         )));
         // A failed repair leaves the first answer in place.
-        if let Ok(second) = agent::call(&desk.run, role.name(), turn, &mut again).await {
+        if let Ok(second) = agent::call(&context.run, role.name(), turn, &mut again).await {
             let second = Written::new(file, form, &second.text, second.finish == Finish::Length);
             if second.missing.len() < written.missing.len() && !second.text.trim().is_empty() {
                 written = second;
@@ -220,9 +74,9 @@ pub(crate) async fn finish(
         Some(action) => {
             Some(Verdict { action, confidence: signal::stated_confidence(&text), how: How::Field })
         }
-        None => verdict(desk, role, &text, request, turn).await,
+        None => verdict(context, role, &text, request, turn).await,
     };
-    let text = signal::without_tag(&text, &desk.tag(role));
+    let text = signal::without_tag(&text, &context.tag(role));
     if (file.decides.is_some() || file.form.is_some()) && verdict.is_none() {
         missing.push("decision".into());
     }
@@ -251,8 +105,14 @@ impl Written {
 }
 
 /// What a role's text decides: its tagged line, else for the role that decides the answer to one question, else its own words.
-async fn verdict(desk: &Desk, role: Role, text: &str, request: &Request, turn: u32) -> Option<Verdict> {
-    let file = desk.cast.file(role);
+async fn verdict(
+    context: &RunContext,
+    role: Role,
+    text: &str,
+    request: &Request,
+    turn: u32,
+) -> Option<Verdict> {
+    let file = context.cast.file(role);
     if role == Role::Signal {
         let action = signal::action_of(text.trim())?;
         return Some(Verdict { action, confidence: None, how: How::Asked });
@@ -260,15 +120,15 @@ async fn verdict(desk: &Desk, role: Role, text: &str, request: &Request, turn: u
     if file.decides.is_none() && file.form.is_none() {
         return None;
     }
-    let tag = desk.tag(role);
+    let tag = context.tag(role);
     let confidence = signal::stated_confidence(text);
     if let Tagged::States(action) = signal::tagged(text, &tag) {
         return Some(Verdict { action, confidence, how: How::Line });
     }
     if role == Role::RiskManager && !text.trim().is_empty() {
-        let mut question = requests::decision(desk, role, text, request);
+        let mut question = requests::decision(context, role, text, request);
         // A failed question leaves the words of the text.
-        if let Ok(answer) = agent::call(&desk.run, role.name(), turn, &mut question).await {
+        if let Ok(answer) = agent::call(&context.run, role.name(), turn, &mut question).await {
             let own_line =
                 || signal::parse(&answer.text).filter(|_| answer.text.lines().count() <= 2).map(|s| s.action);
             let said = match signal::tagged(&answer.text, &tag) {
@@ -285,24 +145,29 @@ async fn verdict(desk: &Desk, role: Role, text: &str, request: &Request, turn: u
 }
 
 /// How much of what a role reads stands in its prompt: each text's share of its numbers.
-fn shares_read(desk: &Desk, role: Role, state: &TradeState, request: &Request) -> Vec<(String, f64)> {
+fn shares_read(
+    context: &RunContext,
+    role: Role,
+    state: &TradeState,
+    request: &Request,
+) -> Vec<(String, f64)> {
     let prompts: Vec<&str> = request.messages.iter().map(|m| m.content.as_str()).collect();
     let said = |of: Role| state.text(of).filter(|text| text.failure.is_none());
-    let reads = desk.cast.reads(role, &desk.levers).into_iter();
+    let reads = context.cast.reads(role, &context.optimizations).into_iter();
     reads
         .filter_map(|of| Some((of.name().to_owned(), facts::share_held(&said(of)?.text, &prompts))))
         .collect()
 }
 
 /// Asks the analyst which tools to call; the calls stay open.
-pub fn analyst_call(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
-    let desk = Arc::clone(desk);
+pub fn analyst_call(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>> {
+    let context = Arc::clone(context);
     step(move |_: Context<TradeState>| {
-        let desk = Arc::clone(&desk);
+        let context = Arc::clone(&context);
         async move {
-            let request = requests::analyst_call(&desk, role);
+            let request = requests::analyst_call(&context, role);
             let ask = Ask { role: role.name().into(), request, tool_rounds: 0, first_turn: 1 };
-            match agent::ask(&desk.run, ask).await {
+            match agent::ask(&context.run, ask).await {
                 Ok(answer) => {
                     let mut talk = answer.messages;
                     talk.push(Message::assistant_calls(answer.text, answer.open_calls));
@@ -330,20 +195,20 @@ const FAILED: &str = "\u{1}failed: ";
 type OpenCall = (String, Result<serde_json::Map<String, serde_json::Value>, String>);
 
 /// Makes the analyst's open tool calls, or with `prefetch` the usual ones.
-pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
-    let desk = Arc::clone(desk);
-    step(move |context: Context<TradeState>| {
-        let desk = Arc::clone(&desk);
+pub fn analyst_tools(context: &Arc<RunContext>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
+    let context = Arc::clone(context);
+    step(move |node: Context<TradeState>| {
+        let context = Arc::clone(&context);
         async move {
             let calls: Vec<OpenCall> = if prefetch {
-                desk.cast
-                    .calls(role, &desk.ticker, &desk.company, desk.date)
+                context
+                    .cast
+                    .calls(role, &context.ticker, &context.company, context.date)
                     .into_iter()
                     .map(|(name, arguments)| (name, Ok(arguments)))
                     .collect()
             } else {
-                context
-                    .state
+                node.state
                     .talk(role)
                     .and_then(|talk| talk.last())
                     .map(|m| m.tool_calls.as_slice())
@@ -356,7 +221,7 @@ pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn St
                     })
                     .collect()
             };
-            let run = &desk.run;
+            let run = &context.run;
             let pending = calls.into_iter().map(|(name, arguments)| async move {
                 let fetched = match &arguments {
                     Ok(arguments) => agent::fetch(run, role.name(), &name, arguments.clone(), prefetch).await,
@@ -377,20 +242,20 @@ pub fn analyst_tools(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn St
 }
 
 /// Has the analyst write its report from its data; it may ask for more.
-pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
-    let desk = Arc::clone(desk);
-    step(move |context: Context<TradeState>| {
-        let desk = Arc::clone(&desk);
+pub fn analyst_report(context: &Arc<RunContext>, role: Role, prefetch: bool) -> Arc<dyn Step<TradeState>> {
+    let context = Arc::clone(context);
+    step(move |node: Context<TradeState>| {
+        let context = Arc::clone(&context);
         async move {
-            let state = &context.state;
+            let state = &node.state;
             let core = state.data(role).into_iter().flatten().find(|r| r.unavailable);
             if let Some(core) = core {
                 let text = Text { failure: Some(core.text.clone()), ..Text::default() };
                 return Ok(Output::update(text_update(role, text)));
             }
-            desk.ladder.step(&desk, role);
+            context.ladder.step(role.name(), context.run.now());
             let built = if prefetch {
-                desk.run.ledger.ops.time("render prompt", || requests::analyst(&desk, role, state))
+                context.run.ledger.ops.time("render prompt", || requests::analyst(&context, role, state))
             } else {
                 let talk = state.talk(role).cloned().unwrap_or_default();
                 if let Some(reason) = talk.first().and_then(|m| m.content.strip_prefix(FAILED)) {
@@ -398,20 +263,27 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
                     return Ok(Output::update(text_update(role, text)));
                 }
                 let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
-                requests::analyst_continued(&desk, role, talk, results)
+                requests::analyst_continued(&context, role, talk, results)
             };
-            let request = desk.booked(role, built);
+            let request = built.booked(&context, role);
             let first_turn = if prefetch { 1 } else { 2 };
             let ask = Ask {
                 role: role.name().into(),
                 request: request.clone(),
-                tool_rounds: desk.tool_rounds,
+                tool_rounds: context.tool_rounds,
                 first_turn,
             };
-            let text = match agent::ask(&desk.run, ask).await {
+            let text = match agent::ask(&context.run, ask).await {
                 Ok(answer) => {
-                    match finish(&desk, role, &request, answer, first_turn + desk.tool_rounds + 1, vec![])
-                        .await
+                    match finish(
+                        &context,
+                        role,
+                        &request,
+                        answer,
+                        first_turn + context.tool_rounds + 1,
+                        vec![],
+                    )
+                    .await
                     {
                         Ok(text) => text,
                         Err(error) => settle(role, error)?,
@@ -425,23 +297,23 @@ pub fn analyst_report(desk: &Arc<Desk>, role: Role, prefetch: bool) -> Arc<dyn S
 }
 
 /// The join of the analysts: stops the run when none of them has anything.
-pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
-    let desk = Arc::clone(desk);
-    step(move |context: Context<TradeState>| {
-        let desk = Arc::clone(&desk);
+pub fn aggregator(context: &Arc<RunContext>) -> Arc<dyn Step<TradeState>> {
+    let context = Arc::clone(context);
+    step(move |node: Context<TradeState>| {
+        let context = Arc::clone(&context);
         async move {
-            let cast = &desk.cast;
+            let cast = &context.cast;
             let failures: Vec<String> = cast
                 .analysts()
                 .iter()
                 .filter_map(|r| {
-                    context.state.text(*r).and_then(|t| t.failure.clone()).map(|f| format!("{r}: {f}"))
+                    node.state.text(*r).and_then(|t| t.failure.clone()).map(|f| format!("{r}: {f}"))
                 })
                 .collect();
             if failures.len() == cast.analysts().len() {
                 return Err(StepError::new(format!("no analyst gave a report: {}", failures.join("; "))));
             }
-            let asked = desk.run.ledger.facts().tools;
+            let asked = context.run.ledger.facts().tools;
             if !asked.is_empty() && !asked.iter().any(|tool| tool.tool.status == "ok") {
                 return Err(StepError::new(format!(
                     "no report rests on data: none of {} tool calls gave any\nhint: see the tools in run.json; --data names another source",
@@ -454,16 +326,16 @@ pub fn aggregator(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
 }
 
 /// Turns the reports into a vector for the memory, beside the debate; the plan is the first to read lessons.
-pub fn situation(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
-    let desk = Arc::clone(desk);
-    step(move |context: Context<TradeState>| {
-        let desk = Arc::clone(&desk);
+pub fn situation(context: &Arc<RunContext>) -> Arc<dyn Step<TradeState>> {
+    let context = Arc::clone(context);
+    step(move |node: Context<TradeState>| {
+        let context = Arc::clone(&context);
         async move {
-            if let (Some(recall), Some(embedder)) = (&desk.recall, &desk.embedder) {
-                match embedder.embed(&recall::situation(&context.state)).await {
+            if let (Some(recall), Some(embedder)) = (&context.recall, &context.embedder) {
+                match embedder.embed(&recall::situation(&node.state)).await {
                     Ok(embedding) => recall.know(embedding),
                     Err(why) => {
-                        desk.run.ledger.warn(format!("situations are compared by their words: {why}"));
+                        context.run.ledger.warn(format!("situations are compared by their words: {why}"));
                     }
                 }
             }
@@ -473,60 +345,63 @@ pub fn situation(desk: &Arc<Desk>) -> Arc<dyn Step<TradeState>> {
 }
 
 /// A role that reads other roles' texts and answers in one call.
-pub fn reader(desk: &Arc<Desk>, role: Role) -> Arc<dyn Step<TradeState>> {
-    let desk = Arc::clone(desk);
-    step(move |context: Context<TradeState>| {
-        let desk = Arc::clone(&desk);
+pub fn reader(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>> {
+    let context = Arc::clone(context);
+    step(move |node: Context<TradeState>| {
+        let context = Arc::clone(&context);
         async move {
-            let state = &context.state;
-            let merged = role == Role::Plan && desk.cast.judge_in_plan(&desk.levers);
-            if role == Role::Judge && desk.cast.research_rounds() == 1 && state.text(role).is_some() {
+            let state = &node.state;
+            let merged = role == Role::Plan && context.cast.judge_in_plan(&context.optimizations);
+            if role == Role::Judge && context.cast.research_rounds() == 1 && state.text(role).is_some() {
                 // The plan's answer had its words.
                 return Ok(Output::update(TradeUpdate::default()));
             }
-            if let Some((first, most)) = desk.stagger.of(role) {
-                desk.run.ledger.ops.wrap("wait for sibling", desk.run.heard(first.name(), most)).await;
+            if let Some((first, most)) = context.stagger.of(role.name()) {
+                context
+                    .run
+                    .ledger
+                    .ops
+                    .wrap("wait for sibling", context.run.first_token_of(first, most))
+                    .await;
             }
-            desk.ladder.step(&desk, role);
-            let ops = &desk.run.ledger.ops;
-            let request = desk.booked(
-                role,
-                ops.time("render prompt", || requests::reader(&desk, role, state, context.visit)),
-            );
+            context.ladder.step(role.name(), context.run.now());
+            let ops = &context.run.ledger.ops;
+            let built = ops.time("render prompt", || requests::reader(&context, role, state, node.visit));
+            let request = built.booked(&context, role);
             let ask = Ask {
                 role: role.name().into(),
                 request: request.clone(),
                 tool_rounds: 0,
-                first_turn: context.visit,
+                first_turn: node.visit,
             };
             // Polled after the call, whose request is under way by then.
             let meanwhile = async {
                 // Behind the siblings' requests too.
                 tokio::task::yield_now().await;
-                ops.time("prompts ahead", || requests::ahead(&desk, state));
+                ops.time("prompts ahead", || requests::ahead(&context, state));
                 let sizes = merged.then(|| {
-                    ops.time("count parts", || merged::sizes(&desk, state, context.visit, &request))
+                    ops.time("count parts", || merged::sizes(&context, state, node.visit, &request))
                 });
-                (ops.time("trace numbers", || shares_read(&desk, role, state, &request)), sizes)
+                (ops.time("trace numbers", || shares_read(&context, role, state, &request)), sizes)
             };
             let (answer, (read, sizes)) =
-                futures_util::future::join(agent::ask(&desk.run, ask), meanwhile).await;
+                futures_util::future::join(agent::ask(&context.run, ask), meanwhile).await;
             if let Some(sizes) = sizes {
-                let update = merged::both(&desk, state, context.visit, answer, read, sizes).await?;
+                let update = merged::both(&context, state, node.visit, answer, read, sizes).await?;
                 return Ok(Output::update(update));
             }
             let text = match answer {
-                Ok(answer) => match finish(&desk, role, &request, answer, context.visit + 1, read).await {
+                Ok(answer) => match finish(&context, role, &request, answer, node.visit + 1, read).await {
                     Ok(text) => text,
                     Err(error) => settle(role, error)?,
                 },
                 Err(error) => settle(role, error)?,
             };
             let update = text_update(role, text.clone());
-            if let Some(rounds) = desk.cast.ends_round(role).filter(|rounds| *rounds > 1) {
+            if let Some(rounds) = context.cast.ends_round(role).filter(|rounds| *rounds > 1) {
                 // A judge may end the debate before its last round; where nobody judges all rounds are spoken.
                 let agreed = role == Role::Judge && text.text.to_lowercase().contains("consensus: yes");
-                let route = if agreed || context.visit >= rounds { "enough" } else { "again" };
+                let route = if agreed || node.visit >= rounds { "enough" } else { "again" };
                 return Ok(Output::route(update, route));
             }
             Ok(Output::update(update))

@@ -1,6 +1,10 @@
 //! The page as one file with a run inside it: no server, no request.
 
-use lacon_monitor::{analyze::analyze, html::escape, trace::Trace};
+use lacon_monitor::{
+    analyze::{Scorers, analyze},
+    html::escape,
+    trace::Trace,
+};
 use serde_json::{Value, json};
 
 use crate::{detail, routes::ASSETS};
@@ -11,8 +15,8 @@ const MOST_TEXTS: usize = 32 << 20;
 /// Writes the page with one run inside it. The file holds what the trace holds: names, times, tokens, and the beginnings
 /// of recorded texts.
 #[must_use]
-pub fn page(trace: &Trace) -> String {
-    let analysis = analyze(trace);
+pub fn page(trace: &Trace, scorers: Scorers<'_>) -> String {
+    let analysis = analyze(trace, scorers);
     let row = detail::row(trace, &analysis);
     with(&row, &detail::run(&row, trace, &analysis, &[]), trace)
 }

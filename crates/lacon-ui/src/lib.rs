@@ -23,7 +23,7 @@ use std::{
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use lacon_monitor::trace::Trace;
+use lacon_monitor::{analyze::Scorers, trace::Trace};
 use tokio::{net::TcpListener, task::JoinSet};
 
 pub use export::page;
@@ -37,6 +37,8 @@ pub struct Options {
     pub folder: PathBuf,
     /// Reads a file of the folder.
     pub read: ReadTraces,
+    /// Who grades runs of known applications.
+    pub scorers: Scorers<'static>,
     /// The address of a `lacon serve` whose metrics are shown, such as `127.0.0.1:8787`.
     pub proxy: Option<SocketAddr>,
     /// The token of that server's own routes.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use lacon_monitor::{
-    analyze::{Analysis, analyze, groups},
+    analyze::{Analysis, Scorers, analyze, groups},
     trace::{Form, Kind, Shown, Span, Trace},
 };
 use serde_json::{Value, json};
@@ -60,6 +60,7 @@ pub struct Loaded {
 pub struct Library {
     folder: PathBuf,
     read: ReadTraces,
+    pub(crate) scorers: Scorers<'static>,
     files: Mutex<BTreeMap<PathBuf, File>>,
     recent: Mutex<Vec<(String, Arc<Loaded>)>>,
 }
@@ -70,8 +71,8 @@ fn open<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Library {
     /// An empty one; [`refresh`](Self::refresh) fills it.
-    pub fn new(folder: PathBuf, read: ReadTraces) -> Self {
-        Self { folder, read, files: Mutex::default(), recent: Mutex::default() }
+    pub fn new(folder: PathBuf, read: ReadTraces, scorers: Scorers<'static>) -> Self {
+        Self { folder, read, scorers, files: Mutex::default(), recent: Mutex::default() }
     }
 
     /// Looks through the folder and reads what is new or has changed; `told` is called after each file that was. Blocks
@@ -108,7 +109,7 @@ impl Library {
     }
 
     fn run(&self, path: &Path, i: usize, stamp: Stamp, trace: &Trace) -> Run {
-        let mut analysis = analyze(trace);
+        let mut analysis = analyze(trace, self.scorers);
         let id = id_of(path, i);
         let row = self.row(&id, path, stamp, trace, &analysis);
         analysis.calls = Vec::new();
@@ -214,7 +215,7 @@ impl Library {
         }
         let mut trace = (self.read)(&path).ok()?.into_iter().nth(i)?;
         self.texts_of_journal(&path, &mut trace);
-        let loaded = Arc::new(Loaded { analysis: analyze(&trace), file: path, trace, stamp });
+        let loaded = Arc::new(Loaded { analysis: analyze(&trace, self.scorers), file: path, trace, stamp });
         let mut recent = open(&self.recent);
         recent.retain(|(known, _)| known != id);
         recent.insert(0, (id.to_owned(), Arc::clone(&loaded)));

@@ -64,7 +64,7 @@ impl Site {
     /// The state of a server that listens on `address`.
     pub fn new(options: Options, address: SocketAddr) -> Self {
         Self {
-            library: Arc::new(Library::new(options.folder, options.read)),
+            library: Arc::new(Library::new(options.folder, options.read, options.scorers)),
             version: watch::Sender::new(0),
             proxy: options.proxy,
             proxy_token: options.proxy_token,
@@ -180,7 +180,8 @@ fn answered(site: &Site, path: &str, a: Option<&str>, b: Option<&str>) -> Respon
         }
         ["api", "compare"] => match (a.and_then(load), b.and_then(load)) {
             (Some(a), Some(b)) => {
-                match compare(std::slice::from_ref(&a.trace), std::slice::from_ref(&b.trace)) {
+                let [a, b] = [&a, &b].map(|run| std::slice::from_ref(&run.trace));
+                match compare(a, b, site.library.scorers) {
                     Ok(found) => data(&json!(found)),
                     Err(why) => error(StatusCode::UNPROCESSABLE_ENTITY, &why),
                 }

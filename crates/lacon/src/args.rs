@@ -239,6 +239,9 @@ pub struct RunArgs {
     /// Print run.json
     #[arg(long)]
     pub json: bool,
+    /// Print what goes on in a team's run as lines of JSON, its record last
+    #[arg(long, conflicts_with = "json")]
+    pub events: bool,
 }
 
 /// Flags of `lacon count`.

@@ -13,6 +13,7 @@ mod lock;
 mod logging;
 #[cfg_attr(not(feature = "mcp"), path = "mcp_tools/without.rs")]
 mod mcp_tools;
+mod memory;
 mod otlp;
 mod signals;
 pub mod text;

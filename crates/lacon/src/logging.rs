@@ -75,7 +75,7 @@ fn line(progress: &Progress) {
         Progress::Calling { role, turn } => debug!(target: "lacon_llm", role, turn, "call sent"),
         Progress::Streaming { role, bytes } => trace!(target: "lacon_llm", role, bytes, "answer grows"),
         Progress::Retrying { role, reason } => info!(target: "lacon_llm", role, reason, "call tried again"),
-        Progress::Answered { role, total_tokens } => {
+        Progress::Answered { role, total_tokens, .. } => {
             info!(target: "lacon_llm", role, total_tokens, "call answered")
         }
         Progress::ToolCalled { role, tool } => debug!(target: "lacon_market", role, tool, "tool called"),

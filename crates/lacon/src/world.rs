@@ -17,7 +17,7 @@ use lacon_runtime::{
 };
 use lacon_sim::{Faults, SimClient, SimOptions, client::draw, tool_seconds};
 use lacon_trading::{
-    Cast, CastOptions, Levers, Role,
+    Cast, CastOptions, Optimizations, Role,
     agents::{self, Agents},
     source::{DatasetSource, VendorSource},
 };
@@ -308,10 +308,10 @@ pub fn cast(config: &Config, asset: Asset) -> Result<Cast, Failure> {
     .map_err(Failure::input)
 }
 
-/// The levers of a run.
-pub fn levers(config: &Config) -> Result<Levers, Failure> {
+/// The optimizations of a run.
+pub fn optimizations(config: &Config) -> Result<Optimizations, Failure> {
     let (profile, disabled) = (config.text("run.profile"), config.list("run.disable"));
-    Levers::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
+    Optimizations::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
 }
 
 /// Puts own tools before a source.
@@ -332,7 +332,13 @@ fn with_own_tools(
             whole: Duration::from_secs_f64(tool.timeout_s),
             max_body: (tool.max_kb as usize) << 10,
         };
-        let source = HttpTools::new(&tool.url, run_id, ticker.as_str(), config.flag("llm.headers"), limits);
+        let source = HttpTools::new(
+            &tool.url,
+            run_id,
+            &[("Ticker", ticker.as_str())],
+            config.flag("llm.headers"),
+            limits,
+        );
         let source = source.map_err(|e| Failure::input(format!("tool {:?}: {e}", tool.name)))?;
         own.insert(tool.name.clone(), Arc::new(source));
     }
@@ -368,7 +374,8 @@ fn bare_tools(
     if !url.is_empty() {
         let connect = Duration::from_secs_f64(config.number("llm.connect_timeout_s"));
         let limits = HttpLimits { connect, ..HttpLimits::default() };
-        let tools = HttpTools::new(url, run_id, ticker.as_str(), config.flag("llm.headers"), limits);
+        let tools =
+            HttpTools::new(url, run_id, &[("Ticker", ticker.as_str())], config.flag("llm.headers"), limits);
         return Ok(Arc::new(tools.map_err(|e| Failure::model(&e, e.kind()))?));
     }
     if vendors::are_asked(config) {

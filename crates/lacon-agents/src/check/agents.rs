@@ -37,7 +37,7 @@ impl Checker<'_> {
         let what = format!("prompt of agent {:?}", agent.name);
         let path = format!("{path}.prompt");
         let n = agent.prompt.len();
-        if agent.prompt.trim().is_empty() {
+        if agent.prompt.trim().is_empty() && agent.by.is_empty() {
             self.fault(&path, format!("{what} is empty"), "say what the agent is to do");
         } else if n > MAX_PROMPT_BYTES {
             let problem = format!("{what} has {n} bytes, at most {MAX_PROMPT_BYTES} are possible");
@@ -162,9 +162,36 @@ impl Checker<'_> {
         }
     }
 
+    /// An agent that a tool answers has nothing that a model alone can keep to.
+    fn by(&mut self, path: &str, agent: &Agent) {
+        let (team, name) = (self.team, &agent.name);
+        if agent.by.is_empty() {
+            return;
+        }
+        if team.tool(&agent.by).is_none() {
+            let problem = format!("agent {name:?} is answered by tool {:?}, which is not declared", agent.by);
+            let known = team.tools.iter().map(|tool| tool.name.as_str());
+            self.unknown(format!("{path}.by"), problem, &agent.by, known);
+        }
+        for (key, is_there) in [
+            ("model", !agent.model.is_empty()),
+            ("effort", agent.effort.is_some()),
+            ("tools", !agent.tools.is_empty()),
+            ("prefetch", !agent.prefetch.is_empty()),
+            ("words", agent.words > 0),
+            ("sections", !agent.sections.is_empty()),
+        ] {
+            if is_there {
+                let problem = format!("agent {name:?} has {key}, and a tool answers it");
+                self.fault(format!("{path}.{key}"), problem, "remove it, or by");
+            }
+        }
+    }
+
     fn calls(&mut self, path: &str, agent: &Agent) {
         let team = self.team;
         let known = || team.tools.iter().map(|tool| tool.name.as_str());
+        self.by(path, agent);
         for (i, name) in agent.tools.iter().enumerate() {
             if team.tool(name).is_none() {
                 let problem = format!("agent {:?} uses tool {name:?}, which is not declared", agent.name);

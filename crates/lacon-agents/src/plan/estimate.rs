@@ -1,5 +1,7 @@
 //! The arithmetic behind a plan.
 
+use std::collections::BTreeMap;
+
 use lacon_llm::Usage;
 use lacon_models::{CacheKind, CacheRow, cache_of, plain_name};
 use lacon_monitor::prices;
@@ -7,15 +9,17 @@ use lacon_tokens::Encoding;
 
 use super::{AgentPlan, Expected};
 use crate::{
-    Inputs, Optimization, Optimizations, answer,
-    prompt::{RULES, room},
+    Inputs, Optimization, Optimizations, answer, room,
     stages::{Kind, Stage, Stages},
-    team::{Agent, Output, Read, Speaking, Team},
+    team::{Agent, Output, RULES, Read, Speaking, Team},
     template::{self, Part},
 };
 
 /// Tokens a word, in English prose.
 const TOKENS_PER_WORD: f64 = 1.35;
+/// So many words of an input say how dense it is; a table of figures has more tokens a word than what is said of it.
+const ENOUGH_WORDS: f64 = 100.0;
+const DENSEST: f64 = 2.5;
 /// Words of an answer without a limit: the median of recorded reports.
 const FREE_WORDS: f64 = 320.0;
 /// Tokens of a list's line, and of a JSON answer.
@@ -34,7 +38,7 @@ const SCHEMA_TOKENS: f64 = 120.0;
 const FRAME_TOKENS: f64 = 40.0;
 /// Seconds to the first token of small and of large models, seconds per thousand prompt tokens, tokens a second, seconds of
 /// a tool call: medians of recorded runs.
-const FIRST_TOKEN_S: (f64, f64) = (1.011, 1.757);
+pub(crate) const FIRST_TOKEN_S: (f64, f64) = (1.011, 1.757);
 const PROMPT_S_PER_1K: f64 = 0.0264;
 const TOKENS_PER_S: f64 = 45.0;
 const TOOL_S: f64 = 0.6;
@@ -49,6 +53,24 @@ pub(super) struct Estimate<'e> {
     pub figures: &'e [usize],
     /// Agents that one call may answer for.
     pub groups: &'e [Vec<usize>],
+    /// The word limit of each agent.
+    pub words: &'e [u32],
+    /// The size of each input, counted once.
+    pub given: &'e BTreeMap<String, Given>,
+}
+
+/// The size of an input.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given {
+    pub tokens: f64,
+    pub words: f64,
+}
+
+impl Given {
+    pub fn of(text: &str, encoding: &Encoding) -> Self {
+        let words = text.split_whitespace().count() as f64;
+        Self { tokens: encoding.count(text) as f64, words }
+    }
 }
 
 /// What one agent takes.
@@ -84,11 +106,12 @@ impl Estimate<'_> {
                 output: Some(answer as u64),
                 ..Usage::default()
             };
-            let cost = prices::cost(self.team.model(agent), &usage);
+            let cost =
+                if agent.by.is_empty() { prices::cost(self.team.model(agent), &usage) } else { Some(0) };
             expected.micro_usd = expected.micro_usd.zip(cost).map(|(sum, cost)| sum + cost);
             agents.push(AgentPlan {
                 name: agent.name.clone(),
-                model: self.team.model(agent).to_owned(),
+                model: if agent.by.is_empty() { self.team.model(agent).to_owned() } else { String::new() },
                 level: self.stages.of(i).level,
                 calls: part.calls.round() as u64,
                 prompt: part.prompt.round() as u64,
@@ -96,6 +119,7 @@ impl Estimate<'_> {
                 written: part.written.round() as u64,
                 cache_rule: self.rule(agent).map(|rule| rule.rule.clone()),
                 answer: part.answer.round() as u64,
+                words: self.words[i],
                 seconds: part.seconds,
                 to_end: ways[i],
             });
@@ -188,19 +212,39 @@ impl Estimate<'_> {
             }
             Some(Output::Json { .. }) => JSON_TOKENS,
             None if agent.words > 0 && self.on.has(Optimization::WordLimits) => {
-                let figures =
-                    self.team.agents.iter().zip(self.figures).find(|(other, _)| other.name == agent.name);
-                let words = room::words(agent, agent.words, figures.map_or(0, |(_, figures)| *figures));
-                f64::from(words).min(FREE_WORDS) * TOKENS_PER_WORD
+                let i = self.team.agents.iter().position(|other| other.name == agent.name).unwrap_or(0);
+                let words = room::words(agent, self.words[i], self.figures[i]);
+                f64::from(words).min(FREE_WORDS) * self.tokens_per_word(agent)
             }
             None => FREE_WORDS * TOKENS_PER_WORD,
+        }
+    }
+
+    fn given(&self, name: &str) -> Given {
+        self.given.get(name).copied().unwrap_or_default()
+    }
+
+    /// Tokens a word of an answer: those of prose, or of what it is about where that is denser, such as code.
+    fn tokens_per_word(&self, agent: &Agent) -> f64 {
+        let inputs = agent.read().filter_map(|read| match read {
+            Read::Input(name) => Some(self.given(name)),
+            _ => None,
+        });
+        let all = inputs.fold(Given::default(), |all, one| Given {
+            tokens: all.tokens + one.tokens,
+            words: all.words + one.words,
+        });
+        if all.words < ENOUGH_WORDS {
+            TOKENS_PER_WORD
+        } else {
+            (all.tokens / all.words).clamp(TOKENS_PER_WORD, DENSEST)
         }
     }
 
     /// Tokens of one thing that is read.
     fn read(&self, read: Read<'_>) -> f64 {
         let (name, short) = match read {
-            Read::Input(name) => return self.inputs.text(name).map_or(0.0, |text| self.count(text)),
+            Read::Input(name) => return self.given(name).tokens,
             Read::Whole(name) => (name, false),
             Read::Digest(name) => (name, true),
         };
@@ -225,7 +269,7 @@ impl Estimate<'_> {
             tokens += match part {
                 Part::Text(text) => self.count(&text),
                 Part::Name(name) if name == crate::check::ITEM => self.item(agent),
-                Part::Name(name) => self.inputs.text(&name).map_or(0.0, |text| self.count(text)),
+                Part::Name(name) => self.given(&name).tokens,
             };
         }
         let json = matches!(agent.output, Some(Output::Json { .. }));
@@ -235,8 +279,8 @@ impl Estimate<'_> {
     /// Tokens of an item: of a list that is given their mean.
     fn item(&self, agent: &Agent) -> f64 {
         let given = self.inputs.list(&agent.each).filter(|items| !items.is_empty());
-        let text = given.and_then(|items| Some((self.inputs.text(&agent.each)?, items.len())));
-        text.map_or(LINE_TOKENS, |(text, n)| self.count(text) / n as f64)
+        let text = given.map(<[_]>::len);
+        text.map_or(LINE_TOKENS, |n| self.given(&agent.each).tokens / n as f64)
     }
 
     fn agent(&self, i: usize) -> Share {
@@ -256,6 +300,10 @@ impl Estimate<'_> {
         let agent = &self.team.agents[i];
         let stage = self.stages.of(i);
         let (items, rounds) = (self.items(agent), self.rounds(stage));
+        let waves = if agent.each.is_empty() { 1.0 } else { (items / agent.at_once() as f64).ceil() };
+        if !agent.by.is_empty() {
+            return Share { seconds: waves * TOOL_S, ..Share::default() };
+        }
         let speaks_with = |read: &Read<'_>| {
             let other = read.agent().and_then(|name| self.team.agents.iter().position(|a| a.name == name));
             stage.kind != Kind::Single && other.is_some_and(|other| stage.members.contains(&other))
@@ -281,7 +329,6 @@ impl Estimate<'_> {
         let call_s = self.call_s(agent, prompt, answer);
         let (extra_calls, extra_s) = self.with_tools(agent, i, &mut part);
         part.calls *= 1.0 + extra_calls;
-        let waves = if agent.each.is_empty() { 1.0 } else { (items / agent.at_once() as f64).ceil() };
         part.seconds = waves * (call_s + extra_s);
         part
     }

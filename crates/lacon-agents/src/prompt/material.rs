@@ -1,6 +1,6 @@
 //! What an agent reads: texts of others and inputs under headings, whole or as digests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use lacon_llm::Cut;
 use lacon_monitor::facts;
@@ -11,8 +11,9 @@ use serde_json::Value;
 use super::{SEPARATOR, SHARED, join, room};
 use crate::{
     Optimization, answer,
+    context::Context,
     digest::digest,
-    run::Context,
+    room::{given, hands_on},
     stages::Kind,
     state::{Said, TeamState, Text},
     team::{Agent, Output, Read},
@@ -27,6 +28,8 @@ pub struct Material {
     pub own: String,
     /// Where in the shared text prompts of other calls part from this one.
     pub(crate) cuts: Vec<Cut>,
+    /// The same texts by whose they are, for an agent that a tool answers.
+    pub(crate) reads: BTreeMap<String, String>,
     /// The figures that the agent hands on, each once.
     pub(crate) figures: BTreeSet<String>,
     /// Tokens that an optimization kept out of it.
@@ -46,6 +49,14 @@ struct Block<'a> {
 /// Builds what an agent reads from what was said so far.
 pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> Material {
     let mut material = Material::default();
+    if !agent.by.is_empty() {
+        let said = |read: Read<'_>| match read {
+            Read::Input(name) => Some((name.to_owned(), context.inputs.text(name)?.to_owned())),
+            Read::Whole(name) | Read::Digest(name) => Some((name.to_owned(), state.text_of(name).ok()?)),
+        };
+        material.reads = agent.read().filter_map(said).collect();
+        return material;
+    }
     let mut blocks: Vec<Block<'_>> = agent
         .read()
         // What is said in rounds of one's own is heard there.
@@ -62,9 +73,9 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
         })
         .collect();
     if room::counts(context, agent) {
-        material.figures = room::given(&context.team, &context.inputs, agent);
+        material.figures = given(&context.team, &context.inputs, agent);
         let said = blocks.iter().filter(|block| block.read.agent().is_some());
-        let handed_on = said.filter(|block| room::hands_on(&context.team, agent, block.read));
+        let handed_on = said.filter(|block| hands_on(&context.team, agent, block.read));
         let figures = handed_on.flat_map(|block| facts::numerals(&block.text));
         material.figures.extend(figures.map(str::to_owned));
     }

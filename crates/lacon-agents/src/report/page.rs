@@ -118,7 +118,7 @@ fn agents(run: &TeamRecord) -> String {
 fn rows(run: &TeamRecord) -> Vec<Row> {
     let row = |agent: &crate::record::AgentRecord| {
         let is_of = |role: &str, agent: &crate::record::AgentRecord| {
-            role.split(crate::merged::AND).any(|name| name == agent.name)
+            role.split(crate::record::AND).any(|name| name == agent.name)
         };
         let calls = run.calls.iter().filter(|call| is_of(&call.role, agent)).map(|call| Part {
             kind: "model",

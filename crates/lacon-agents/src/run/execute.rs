@@ -8,10 +8,11 @@ use lacon_runtime::{
     run::{ExecuteOptions, Stop, execute as run_graph},
 };
 
-use super::{Context, RunError, failure};
 use crate::{
     Optimization,
+    context::Context,
     fan::fan_out,
+    finish::{RunError, failure},
     prompt::{Turn, material},
     rounds::rounds,
     stages::{Kind, Stage},
@@ -141,6 +142,9 @@ async fn perform(context: &Context, stage: &Stage, state: &TeamState) -> Result<
     context.approved(agent).await?;
     if !agent.each.is_empty() {
         return Ok(vec![fan_out(context, agent, state).await?]);
+    }
+    if let Some((first, most)) = context.stagger.of(&agent.name) {
+        context.run.ledger.ops.wrap("wait for sibling", context.run.first_token_of(first, most)).await;
     }
     let material = material(context, agent, state);
     let text = speak(context, agent, &material, Turn { item: None, round: 1 }).await?;

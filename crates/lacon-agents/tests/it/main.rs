@@ -4,11 +4,13 @@
 mod checks;
 mod figures;
 mod ladder;
+mod limits;
 mod merged;
 mod optimizations;
 mod properties;
 mod reports;
 mod runs;
 mod scale;
+mod scorers;
 mod shipped;
 mod support;

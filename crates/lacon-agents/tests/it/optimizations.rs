@@ -46,6 +46,15 @@ fn teams(optimization: Optimization) -> (String, &'static [&'static str], String
             (agent("a", "output = { json = '{\"type\": \"object\"}' }"), &["a"], plain)
         }
         Optimization::DeadlineLadder => (agent("a", "words = 400"), &["a"], plain),
+        Optimization::Stagger => {
+            let reads = "reads = [\"a\"]";
+            let apart =
+                agent("a", "") + &agent("b", reads) + &agent("c", "model = \"gpt-4o\"\nreads = [\"a\"]");
+            (agent("a", "") + &agent("b", reads) + &agent("c", reads), &["b", "c"], apart)
+        }
+        Optimization::PromptPlan => {
+            (agent("a", "words = 400"), &["a"], agent("a", "words = 400\nstrict = true"))
+        }
         Optimization::Merged => {
             let reads = "reads = [\"a\"]";
             (agent("a", "") + &agent("b", reads) + &agent("c", reads), &["b", "c"], plain)
@@ -116,10 +125,24 @@ async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>
         async { Ok("found 17".to_owned()) }
     });
     let all = Optimizations::all().switched(&[], &[optimization.name()]).unwrap();
+    // A plan that fits the deadline would leave the ladder nothing to do.
+    let all = if optimization == Optimization::DeadlineLadder {
+        all.without(Optimization::PromptPlan)
+    } else {
+        all
+    };
     let optimizations = if on { all } else { all.without(optimization) };
+    let budget_tokens = if optimization == Optimization::PromptPlan { 480 } else { 0 };
     // Only the ladder minds a deadline: a run that should take 11 s has 10.
     let deadline = (optimization == Optimization::DeadlineLadder).then(|| std::time::Duration::from_secs(10));
-    done(Settings { tools, optimizations, deadline, ..Settings::new(team(text), Arc::new(client)) }).await;
+    done(Settings {
+        tools,
+        optimizations,
+        deadline,
+        budget_tokens,
+        ..Settings::new(team(text), Arc::new(client))
+    })
+    .await;
     let requests = requests.lock().unwrap().clone();
     let calls = *calls.lock().unwrap();
     (requests, calls)
@@ -155,6 +178,11 @@ async fn each_switch_changes_what_is_sent() {
             Optimization::Lossless => text(&on).len() < text(&off).len() && has(&off, "\"long\":\"b\""),
             Optimization::SchemaOnce => !has(&on, "fit this schema") && has(&off, "fit this schema"),
             Optimization::DeadlineLadder => has(&on, "at most 240 words") && has(&off, "at most 400 words"),
+            // Who waits sends the same later; `limits.rs` tests who does.
+            Optimization::Stagger => text(&on) == text(&off),
+            Optimization::PromptPlan => {
+                !has(&on, "at most 400 words") && has(&on, " words.") && has(&off, "at most 400 words")
+            }
             Optimization::Merged => on.len() < off.len() + 2 && has(&on, "You are several agents: b, c."),
             Optimization::ToolCache => calls_on == 1 && calls_off == 2,
         };

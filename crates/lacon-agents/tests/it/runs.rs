@@ -291,3 +291,77 @@ async fn progress_and_ledger_name_the_agents() {
     assert_eq!(finished.record.critical_path.len(), 2);
     assert!(finished.record.expected.calls == 2 && finished.record.cost_usd.is_some());
 }
+
+#[tokio::test]
+async fn a_tool_answers_in_place_of_a_model() {
+    let team = team(
+        r#"
+        inputs = { topic = "text" }
+        decision = { agent = "judge", values = ["yes", "no"] }
+        [[tool]]
+        name = "own"
+        code = true
+        [[agent]]
+        name = "writer"
+        prompt = "Write of {topic}."
+        words = 50
+        [[agent]]
+        name = "lines"
+        by = "own"
+        reads = ["writer", "input:topic"]
+        prompt = "Split {topic}."
+        output = { list = "parts" }
+        [[agent]]
+        name = "part"
+        by = "own"
+        each = "parts"
+        [[agent]]
+        name = "judge"
+        by = "own"
+        reads = ["part"]
+        "#,
+    );
+    let client = scripted(|request| format!("about {}", request.messages.len()));
+    let tools = Tools::new().with("own", |given: serde_json::Map<String, serde_json::Value>| async move {
+        Ok(match given["agent"].as_str().unwrap() {
+            "lines" => {
+                assert_eq!(given["prompt"], "Split tea.");
+                assert_eq!(given["reads"], json!({"writer": "about 2", "topic": "tea"}));
+                "one\ntwo".into()
+            }
+            "part" => given["item"].as_str().unwrap().to_uppercase(),
+            _ => format!("Yes\nbecause {}", given["reads"]["part"].as_str().unwrap().replace('\n', " ")),
+        })
+    });
+    let inputs = inputs(&team, &[("topic", json!("tea"))]);
+    let finished = done(Settings { inputs, tools, ..Settings::new(team, client) }).await;
+    let record = &finished.record;
+    assert_eq!(record.failure, None);
+    assert_eq!(record.decision.as_ref().unwrap().chosen.value, "yes");
+    assert_eq!(finished.text("judge").as_deref(), Some("because ONE  TWO"));
+    assert_eq!((record.calls.len(), record.tools.len(), record.expected.calls), (1, 4, 1));
+}
+
+#[tokio::test]
+async fn what_a_tool_says_in_place_of_a_model_is_checked() {
+    let text = |key: &str| {
+        format!("{key}\n[[tool]]\nname = \"own\"\ncode = true\n[[agent]]\nname = \"a\"\nby = \"own\"")
+    };
+    for (key, answer, said) in [
+        ("", "", "has not any text"),
+        ("decision = { agent = \"a\", values = [\"buy\", \"sell\"] }", "hold\nit", "begins with \"hold\""),
+    ] {
+        let team = team(&text(key));
+        let tools = Tools::new().with("own", move |_| async move { Ok(answer.to_owned()) });
+        let finished = run(Settings { tools, ..Settings::new(team, scripted(|_| "x".into())) }).await;
+        assert!(finished.record.failure.as_deref().unwrap().contains(said), "{:?}", finished.record.failure);
+    }
+    let faults = crate::support::faults(
+        "[team]\nname = \"t\"\n[[tool]]\nname = \"own\"\ncode = true\n[[agent]]\nname = \"a\"\nby = \"oen\"\nwords = 5\nmodel = \"m\"",
+    );
+    for said in
+        ["answered by tool \"oen\"", "did you mean \"own\"?", "has words, and a tool", "has model, and"]
+    {
+        assert!(faults.contains(said), "{faults}");
+    }
+}

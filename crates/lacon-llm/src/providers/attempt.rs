@@ -199,10 +199,16 @@ impl Provider {
         }
         if self.options.send_tags {
             let tags = &request.tags;
-            let pairs =
-                [("x-lacon-run", &tags.run), ("x-lacon-role", &tags.role), ("x-lacon-ticker", &tags.ticker)];
-            for (name, value) in pairs.into_iter().filter(|(_, value)| !value.is_empty()) {
-                headers.insert(HeaderName::from_static(name), tag_value(value));
+            for (name, value) in [("x-lacon-run", &tags.run), ("x-lacon-role", &tags.role)] {
+                if !value.is_empty() {
+                    headers.insert(HeaderName::from_static(name), tag_value(value));
+                }
+            }
+            for (name, value) in &tags.labels {
+                // A label whose name is no header's is not sent.
+                if let Ok(name) = HeaderName::try_from(format!("x-lacon-{name}")) {
+                    headers.insert(name, tag_value(value));
+                }
             }
         }
         for (name, value) in &self.headers {

@@ -98,7 +98,11 @@ async fn the_request_on_the_wire() {
             schema: json!({"type": "object"}),
             strict: true,
         }),
-        tags: Tags { run: "r 1".into(), role: "bull".into(), ticker: "A\u{e9}".into() },
+        tags: Tags {
+            run: "r 1".into(),
+            role: "bull".into(),
+            labels: [("ticker".to_owned(), "A\u{e9}".to_owned())].into(),
+        },
         ..Request::new("gpt-4o-mini")
     };
     let response = provider.complete(&request, &ignore_events).await.unwrap();
@@ -147,8 +151,14 @@ async fn tags_can_be_turned_off_and_no_key_sends_no_header() {
         options.send_tags = false;
         options.key = "".into();
     });
-    let request =
-        Request { tags: Tags { run: "r".into(), role: "bull".into(), ticker: "A".into() }, ..request() };
+    let request = Request {
+        tags: Tags {
+            run: "r".into(),
+            role: "bull".into(),
+            labels: [("ticker".to_owned(), "A".to_owned())].into(),
+        },
+        ..request()
+    };
     provider.complete(&request, &ignore_events).await.unwrap();
     let received = &server.received()[0];
     assert!(!received.head.to_lowercase().contains("x-lacon") && received.header("authorization").is_none());

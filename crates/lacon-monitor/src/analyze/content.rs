@@ -3,20 +3,16 @@
 //! It judges what the trace holds and lists what it could not judge. A run without one of its reports fails, however
 //! good the rest is.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    flow::{Flow, family},
-    general, reading,
-};
+use super::{flow::Flow, general};
 use crate::{
-    grade::{Answers, content_letter, points},
+    grade::{content_letter, points},
     record::Reason,
-    signal,
-    trace::{Form, Kind, Span, Trace},
+    trace::{Form, Trace},
 };
 
 /// The grade and what it stands on.
@@ -32,7 +28,7 @@ pub struct ContentGrade {
     /// Whether it was judged and is good enough.
     #[serde(skip)]
     pub passed: bool,
-    /// By whose measure: `trading` knows what the trading graph must leave, `general` any run.
+    /// By whose measure: the name of a [`Scorer`], or [`GENERAL`].
     pub scorer: &'static str,
     /// Every point lost.
     pub reasons: Vec<Reason>,
@@ -50,298 +46,86 @@ pub fn reasons_in_secret(model: &str) -> bool {
         || model.contains("reasoning")
 }
 
-/// Whether a run is one of the trading graph, whose reports, debate and decision can be judged: by what it was asked, by
-/// the state that it left, or by the roles that ran.
-pub fn is_trading(trace: &Trace) -> bool {
-    let is_own = trace.form == Form::Lacon && trace.attributes.keys().any(|key| key.starts_with("lacon."));
-    let asked = trace.inputs.contains_key("company_of_interest") && trace.inputs.contains_key("trade_date");
-    let state = trace.flags.contains_key("aggregation_ready") || trace.flags.contains_key("report_readiness");
-    let named = |words: &[&str]| {
-        words.iter().filter(|w| trace.spans.iter().any(|s| s.is_unit() && s.name.starts_with(**w))).count()
-    };
-    let roles = named(&["market_", "social_", "news_", "fundamentals_"]) >= 2
-        && named(&["bull_", "bear_", "research_manager", "trader", "risk_"]) >= 2;
-    is_own || trace.form == Form::Analyzer || asked || state || roles
+/// Judges runs of one application by their traces.
+///
+/// A run that no scorer knows is judged by what holds for any run: failures, cut and empty answers.
+pub trait Scorer: Send + Sync {
+    /// Its name in reports.
+    fn name(&self) -> &'static str;
+
+    /// Whether a run is one of those that it judges: by what the run was asked, by what it left, or by who spoke.
+    fn knows(&self, trace: &Trace) -> bool;
+
+    /// Enters what a run lacks.
+    fn judge(&self, trace: &Trace, flow: &Flow, sheet: &mut Sheet);
+}
+
+/// Scorers of applications; the first that knows a run judges it.
+pub type Scorers<'s> = &'s [&'s dyn Scorer];
+
+/// The name of the measure that holds for any run.
+pub const GENERAL: &str = "general";
+
+/// What was found of a run.
+#[derive(Clone, Debug, Default)]
+pub struct Sheet {
+    /// Points lost.
+    pub reasons: Vec<Reason>,
+    /// What could not be judged.
+    pub not_judged: Vec<String>,
+}
+
+impl Sheet {
+    /// Takes points for a fault.
+    pub fn lose(&mut self, code: &str, points: f64, evidence: String) {
+        self.reasons.push(Reason { code: code.into(), evidence, points });
+    }
 }
 
 /// Grades a trace.
-pub fn grade(trace: &Trace, flow: &Flow) -> ContentGrade {
-    let mut grade = ContentGrade::default();
-    let mut reasons: Vec<Reason> = Vec::new();
-    let mut lose = |code: &str, points: f64, evidence: String| {
-        reasons.push(Reason { code: code.into(), evidence, points })
-    };
-
-    let is_trading = is_trading(trace);
-    grade.scorer = if is_trading { "trading" } else { "general" };
-    let mut judged = true;
+pub(super) fn grade(trace: &Trace, flow: &Flow, scorers: Scorers<'_>) -> ContentGrade {
+    let mut sheet = Sheet::default();
+    let scorer = scorers.iter().find(|scorer| scorer.knows(trace));
     let recorded = trace.flags.get("lacon.grade").filter(|_| trace.form == Form::Lacon);
-    if !is_trading {
-        judged = general::judge(trace, &mut lose, &mut grade.not_judged);
-    } else if let Some(recorded) = recorded {
-        for reason in recorded.get("reasons").and_then(Value::as_array).into_iter().flatten() {
-            let text = |key: &str| reason.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-            lose(
-                &text("code"),
-                reason.get("points").and_then(Value::as_f64).unwrap_or(0.0),
-                text("evidence"),
-            );
+    let judged = match (scorer, recorded) {
+        (None, _) => general::judge(trace, &mut sheet),
+        (Some(_), Some(recorded)) => {
+            for reason in recorded.get("reasons").and_then(Value::as_array).into_iter().flatten() {
+                let text = |key: &str| reason.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+                let points = reason.get("points").and_then(Value::as_f64).unwrap_or(0.0);
+                sheet.lose(&text("code"), points, text("evidence"));
+            }
+            true
         }
-    } else {
-        let has_texts = !trace.texts.is_empty() || trace.spans.iter().any(|s| !s.wrote.is_empty());
-        if has_texts {
-            texts(trace, flow, &mut lose);
-            decision(trace, flow, &mut lose, &mut grade.not_judged);
-        } else {
-            grade.not_judged.push("reports, debate and decision: the trace holds no text".into());
+        (Some(scorer), None) => {
+            scorer.judge(trace, flow, &mut sheet);
+            true
         }
-        tools(trace, flow, &mut lose, &mut grade.not_judged);
-        numbers(trace, &mut lose, &mut grade.not_judged);
-        state_flags(trace, &mut lose, &mut grade.not_judged);
-        let failed: Vec<&Span> = trace
-            .spans
-            .iter()
-            .filter(|s| s.error.is_some() && !matches!(s.kind, Kind::Attempt | Kind::Own))
-            .collect();
-        for span in failed.iter().take(4) {
-            lose(
-                "span_failed",
-                points::SPAN_FAILED,
-                format!("{}: {}", span.label(), span.error.as_deref().unwrap_or_default()),
-            );
+    };
+    let Sheet { mut reasons, not_judged } = sheet;
+    let judged = match scorer {
+        None => judged,
+        Some(_) => {
+            reasoning(trace, flow, &mut reasons);
+            !trace.spans.is_empty() && (not_judged.len() < 4 || !reasons.is_empty())
         }
-        if !matches!(trace.status.as_str(), "success" | "done" | "ok") {
-            lose("not_finished", points::NOT_FINISHED, format!("the run ended as {:?}", trace.status));
-        }
-        let cut = |s: &&Span| {
-            s.attributes
-                .get("gen_ai.response.finish_reasons")
-                .is_some_and(|f| f.to_string().contains("length"))
-        };
-        for span in trace.spans.iter().filter(cut).take(4) {
-            lose("answer_cut", points::ANSWER_CUT, format!("{}: cut by the token limit", span.name));
-        }
-    }
-    if is_trading {
-        reasoning(trace, flow, &mut lose);
-        judged = !trace.spans.is_empty() && (grade.not_judged.len() < 4 || !reasons.is_empty());
-    }
+    };
     let points = (100.0 - reasons.iter().map(|r| r.points).sum::<f64>()).max(0.0);
-    grade.points = judged.then_some(points);
-    grade.letter = if judged { content_letter(points) } else { "-" }.into();
-    grade.passed = judged && points >= points::PASS;
-    grade.verdict = judged.then_some(grade.passed);
+    let passed = judged && points >= points::PASS;
     reasons.sort_by(|a, b| b.points.total_cmp(&a.points));
-    grade.reasons = reasons;
-    grade
-}
-
-/// Reports that are there and say something.
-fn texts(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
-    let mut empty: BTreeSet<String> = BTreeSet::new();
-    for text in
-        trace.texts.iter().filter(|t| t.key.ends_with("_report") && !t.key.contains('.') && t.chars < 50)
-    {
-        empty.insert(text.key.clone());
-    }
-    for (name, of_family) in reading::by_family(trace, flow) {
-        let asks_models = of_family
-            .iter()
-            .any(|i| trace.spans[*i].hidden_calls > 0 || flow.models_in(trace, *i).next().is_some());
-        let wrote = of_family.iter().any(|i| {
-            trace.spans[*i]
-                .wrote
-                .iter()
-                .chain(flow.models_in(trace, *i).flat_map(|m| &trace.spans[m].wrote))
-                .any(|t| t.chars >= 50)
-        });
-        // A key that begins like this family sorts behind it.
-        let known = empty.range(name.to_owned()..).next().is_some_and(|key| key.starts_with(name));
-        if asks_models && !wrote && !known {
-            empty.insert(format!("{name}: its report"));
-        }
-    }
-    let called = |s: &Span| s.hidden_calls > 0 || s.tokens.sum().is_some_and(|t| t > 0);
-    let last_calls: HashMap<&str, usize> = flow
-        .units
-        .iter()
-        .filter(|i| called(&trace.spans[**i]))
-        .map(|i| (family(&trace.spans[*i].name), *i))
-        .collect();
-    for key in empty {
-        let stem = family(&key).to_owned();
-        let last = last_calls.get(stem.as_str()).map(|i| &trace.spans[*i]);
-        let how = match last {
-            Some(span) if span.asks_tools > 0 => {
-                format!("; {} asked for {} tools instead and the run went on", span.label(), span.asks_tools)
-            }
-            Some(span) => format!(
-                "; {} took {} tokens and {:.1} s, left no text, and the run went on",
-                span.label(),
-                span.tokens.sum().unwrap_or(0),
-                span.seconds()
-            ),
-            None => String::new(),
-        };
-        lose("report_empty", points::REPORT_EMPTY, format!("{key} is empty{how}"));
-    }
-}
-
-/// Tools that gave data.
-fn tools(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
-    let mut seen = 0_usize;
-    for (name, of_family) in reading::by_family(trace, flow) {
-        let mut answers = Answers::default();
-        for i in &of_family {
-            let inside = flow.tools_in(trace, *i).collect::<Vec<_>>();
-            for span in inside.iter().map(|m| &trace.spans[*m]) {
-                match (span.no_data.first(), &span.error) {
-                    (Some(says), _) => answers.without.push(format!("{}: {says}", span.name)),
-                    (None, Some(error)) => answers.lost.push(format!("{}: {error}", span.name)),
-                    (None, None) => answers.with_data += 1,
-                }
-            }
-            if inside.is_empty() {
-                answers.without.extend(trace.spans[*i].no_data.iter().cloned());
-                let with = trace.spans[*i].attributes.get("n_with_data").and_then(Value::as_u64);
-                answers.with_data += with.unwrap_or(0) as usize;
-            }
-        }
-        seen += answers.len();
-        answers.grade(name, lose);
-    }
-    if seen == 0 {
-        not_judged.push("tools: the trace holds none of their answers".into());
-    }
-}
-
-/// Numbers of an answer that stand in what it was written from.
-fn numbers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
-    let mut judged = 0;
-    for (i, span) in trace.spans.iter().enumerate() {
-        let Some(share) = span.traceable else { continue };
-        judged += 1;
-        if let Some(points) = points::of_figures(share) {
-            let node = trace.node_of(i).map_or(span.name.as_str(), |n| trace.spans[n].name.as_str());
-            let evidence =
-                format!("{node}: {:.0} % of the figures of its answer stand in what it read", share * 100.0);
-            lose("figures_without_source", points, evidence);
-        }
-    }
-    if judged == 0 {
-        not_judged.push("numbers: the trace holds no whole prompt beside its answer".into());
-    }
-}
-
-/// What the run's own state says about itself: readiness, and how much of the debate the judge was given.
-fn state_flags(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) {
-    if trace.flags.get("aggregation_ready") == Some(&Value::Bool(false)) {
-        let not_ready: Vec<&str> = trace
-            .flags
-            .get("report_readiness")
-            .and_then(Value::as_object)
-            .into_iter()
-            .flatten()
-            .filter(|(_, r)| r.get("ready") == Some(&Value::Bool(false)))
-            .map(|(name, _)| name.as_str())
-            .collect();
-        lose(
-            "not_ready",
-            points::NOT_READY,
-            format!("aggregation_ready is false ({}) and the run went on", not_ready.join(", ")),
-        );
-    }
-    let rounds = trace.flags.get("research_debate_state").and_then(|s| s.get("debate_history"));
-    let rounds = rounds.and_then(|h| h.get("sample").or(Some(h))).and_then(Value::as_array);
-    let mut judged = false;
-    for round in rounds.into_iter().flatten() {
-        for side in ["bull", "bear"] {
-            let given = match round.get(side) {
-                Some(Value::String(text)) => text.chars().count() as u64,
-                Some(other) => other.get("full_length").and_then(Value::as_u64).unwrap_or(0),
-                None => continue,
-            };
-            let spoken = trace
-                .spans
-                .iter()
-                .filter(|s| s.name.starts_with(side))
-                .flat_map(|s| &s.wrote)
-                .map(|t| t.chars)
-                .max()
-                .unwrap_or(0);
-            judged |= spoken > 0;
-            if spoken > 0 && (given as f64) < 0.9 * spoken as f64 {
-                let evidence = format!(
-                    "the judge was given {given} of the {spoken} characters of {side} ({:.0} %)",
-                    100.0 * given as f64 / spoken as f64
-                );
-                lose("not_read", points::NOT_READ, evidence);
-            }
-        }
-    }
-    if !judged {
-        not_judged.push("debate: the trace does not hold what its reader was given".into());
-    }
-}
-
-/// One decision from the plan to the trader.
-fn decision(
-    trace: &Trace,
-    flow: &Flow,
-    lose: &mut impl FnMut(&str, f64, String),
-    not_judged: &mut Vec<String>,
-) {
-    let since = reading::gathered_at(trace, flow);
-    let deciding =
-        |name: &str| ["plan", "manager", "trader", "decision", "judge"].iter().any(|w| name.contains(w));
-    let mut stated: Vec<(String, &'static str)> = Vec::new();
-    let mut last: Option<(String, bool)> = None;
-    for i in &flow.units {
-        let span = &trace.spans[*i];
-        let texts = span
-            .wrote
-            .iter()
-            .chain(flow.models_in(trace, *i).filter(|m| *m != *i).flat_map(|m| &trace.spans[m].wrote));
-        if span.start_s + 1e-3 < since || !deciding(&span.name) {
-            continue;
-        }
-        for text in texts.filter(|t| !t.start.is_empty() && !t.key.ends_with("judge_feedback")) {
-            match signal::parse(&text.start) {
-                // The end of a text that is kept in part may say otherwise: prose in its beginning is no decision.
-                Some(found) if found.labelled || text.whole => {
-                    stated.push((span.label(), found.action.as_str()));
-                    last = Some((span.label(), true));
-                }
-                _ if text.whole => last = Some((span.label(), false)),
-                _ => {}
-            }
-        }
-    }
-    if let Some((node, false)) = &last
-        && stated.is_empty()
-    {
-        lose(
-            "decision_unparsed",
-            points::DECISION_UNPARSED,
-            format!("{node} states neither BUY, SELL nor HOLD"),
-        );
-    }
-    if stated.is_empty() && last.is_none() {
-        not_judged.push("decision: no deciding text is whole enough to be read".into());
-    }
-    if let Some((first, rest)) = stated.split_first()
-        && let Some((node, action)) = rest.iter().find(|(_, a)| *a != first.1)
-    {
-        lose(
-            "decision_changes",
-            points::DECISION_CHANGES,
-            format!("{} says {}, {node} says {action}", first.0, first.1),
-        );
+    ContentGrade {
+        letter: if judged { content_letter(points) } else { "-" }.into(),
+        points: judged.then_some(points),
+        verdict: judged.then_some(passed),
+        passed,
+        scorer: scorer.map_or(GENERAL, |scorer| scorer.name()),
+        reasons,
+        not_judged,
     }
 }
 
 /// Hidden reasoning that nobody counted.
-fn reasoning(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String)) {
+fn reasoning(trace: &Trace, flow: &Flow, reasons: &mut Vec<Reason>) {
     let mut uncounted: Vec<&str> = Vec::new();
     let mut known: HashSet<&str> = HashSet::new();
     for i in &flow.units {
@@ -360,13 +144,13 @@ fn reasoning(trace: &Trace, flow: &Flow, lose: &mut impl FnMut(&str, f64, String
     if !uncounted.is_empty() {
         let names = uncounted[..uncounted.len().min(4)].join(", ");
         let more = if uncounted.len() > 4 { ", …" } else { "" };
-        lose(
-            "reasoning_not_counted",
-            points::REASONING,
-            format!(
+        reasons.push(Reason {
+            code: "reasoning_not_counted".into(),
+            points: points::REASONING,
+            evidence: format!(
                 "{} nodes ({names}{more}): the model is not written or thinks in secret, and no reasoning tokens are reported",
                 uncounted.len()
             ),
-        );
+        });
     }
 }

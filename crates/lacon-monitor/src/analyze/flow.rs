@@ -2,7 +2,7 @@
 //!
 //! If a trace names the inputs of its nodes, they are used. Otherwise a node is assumed to wait for the node that ended
 //! last before it started, and for all that ran beside that one. Of these, nodes of another family (`news_tools` before
-//! `market_analyst`) are a barrier, not inputs, if a whole step of families follows a whole step of the same ones.
+//! `market_agent`) are a barrier, not inputs, if a whole step of families follows a whole step of the same ones.
 
 use std::collections::HashMap;
 

@@ -1,7 +1,10 @@
 //! The content grade of a run of any kind: failures, cut and empty answers. It knows nothing of what the run was for, and
 //! says what it could not judge.
 
-use super::{content::reasons_in_secret, summary::calls};
+use super::{
+    content::{Sheet, reasons_in_secret},
+    summary::calls,
+};
 use crate::{
     grade::points,
     trace::{Answer, Span, Trace},
@@ -11,25 +14,25 @@ use crate::{
 const MOST: usize = 4;
 
 /// Judges a run; whether there was anything to judge.
-pub fn judge(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) -> bool {
+pub(super) fn judge(trace: &Trace, sheet: &mut Sheet) -> bool {
     let failed: Vec<&Span> = trace.spans.iter().filter(|s| s.is_work() && s.error.is_some()).collect();
     for span in failed.iter().take(MOST) {
         let why = span.error.as_deref().unwrap_or_default();
-        lose("span_failed", points::SPAN_FAILED, format!("{}: {why}", span.label()));
+        sheet.lose("span_failed", points::SPAN_FAILED, format!("{}: {why}", span.label()));
     }
     let finished = matches!(trace.status.to_lowercase().as_str(), "success" | "done" | "ok" | "completed");
     if !finished {
-        lose("not_finished", points::NOT_FINISHED, format!("the run ended as {:?}", trace.status));
+        sheet.lose("not_finished", points::NOT_FINISHED, format!("the run ended as {:?}", trace.status));
     }
     let cut: Vec<&Span> = calls(trace).map(|(_, s)| s).filter(|s| is_cut(s)).collect();
     for span in cut.iter().take(MOST) {
-        lose("answer_cut", points::ANSWER_CUT, format!("{}: cut by the token limit", span.label()));
+        sheet.lose("answer_cut", points::ANSWER_CUT, format!("{}: cut by the token limit", span.label()));
     }
     let asked = calls(trace).count();
     if asked > 0 && calls(trace).all(|(_, s)| s.error.is_some()) {
-        lose("answer_missing", points::ANSWER_EMPTY, format!("all {asked} model calls failed"));
+        sheet.lose("answer_missing", points::ANSWER_EMPTY, format!("all {asked} model calls failed"));
     }
-    let found = answers(trace, lose, not_judged);
+    let found = answers(trace, sheet);
     found || !failed.is_empty() || !finished || !cut.is_empty()
 }
 
@@ -50,7 +53,7 @@ fn is_cut(span: &Span) -> bool {
     })
 }
 
-fn answers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: &mut Vec<String>) -> bool {
+fn answers(trace: &Trace, sheet: &mut Sheet) -> bool {
     let (mut judged, mut unknown, mut absent, mut lost, mut secret) = (0, 0, 0, 0, 0);
     let mut empty: Vec<String> = Vec::new();
     let n_calls = calls(trace).count();
@@ -74,24 +77,24 @@ fn answers(trace: &Trace, lose: &mut impl FnMut(&str, f64, String), not_judged: 
         let silent = call.model.as_deref().is_some_and(reasons_in_secret);
         secret += usize::from(silent && t.reasoning.is_none() && trace.tokens.reasoning.is_none());
     }
-    empty.into_iter().take(MOST).for_each(|what| lose("answer_empty", points::ANSWER_EMPTY, what));
+    empty.into_iter().take(MOST).for_each(|what| sheet.lose("answer_empty", points::ANSWER_EMPTY, what));
     for (n, what) in [
         (absent, "not recorded"),
         (unknown, "recorded in a form that is not understood"),
         (lost, "recorded empty, though they took tokens"),
     ] {
         if n > 0 {
-            not_judged.push(format!("answers, {n} of {n_calls}: {what}"));
+            sheet.not_judged.push(format!("answers, {n} of {n_calls}: {what}"));
         }
     }
     if secret > 0 {
-        not_judged.push(format!(
+        sheet.not_judged.push(format!(
             "reasoning, {secret} of {n_calls}: the model thinks unseen, and no tokens of it are reported"
         ));
     }
     let run_said = !matches!(trace.answer, Answer::NotRecorded | Answer::NotUnderstood);
     if calls(trace).next().is_none() {
-        not_judged.push("answers: no model call is recorded".into());
+        sheet.not_judged.push("answers: no model call is recorded".into());
     }
     judged > 0 || run_said
 }

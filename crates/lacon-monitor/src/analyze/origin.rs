@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::content;
 use crate::{
     grade::origin_letter,
     trace::{Kind, Trace},
@@ -120,7 +119,7 @@ impl Origin {
 }
 
 /// Computes the original system's figures.
-pub fn origin(trace: &Trace) -> Origin {
+pub fn origin(trace: &Trace, applies: bool) -> Origin {
     // Tries of a call and our own work are no runs in the original system's sense.
     let runs: Vec<_> = trace.spans.iter().filter(|s| s.is_work()).collect();
     let ended = runs.iter().filter(|s| s.ended).count();
@@ -141,7 +140,7 @@ pub fn origin(trace: &Trace) -> Origin {
     let score =
         0.5 * percent(good) + 0.3 * (100.0 - percent(failed + own_failed)) + 0.2 * percent(ended + own_ended);
     let mut origin = Origin {
-        applies: content::is_trading(trace),
+        applies,
         name: trace.name.clone(),
         status: trace.status.clone(),
         total_runs: runs.len(),

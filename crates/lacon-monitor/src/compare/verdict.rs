@@ -3,10 +3,7 @@
 use serde::Serialize;
 
 use super::{Comparison, TimeCause, TimeSplit, TokenCause, TokenSplit};
-use crate::{
-    analyze::{is_trading, thousands},
-    trace::Trace,
-};
+use crate::{analyze::thousands, trace::Trace};
 
 /// What can change between two runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -77,7 +74,7 @@ const TIME_SHARE: f64 = 0.03;
 const SPEED: f64 = 1.2;
 
 /// All changes, the most seconds first.
-pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Vec<Cause> {
+pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit, by_call: bool) -> Vec<Cause> {
     let mut causes = Vec::new();
     let worth = (a.wall_s * TIME_SHARE).max(0.5f64.min(a.wall_s * 0.1));
     model(a, b, time, worth, &mut causes);
@@ -158,7 +155,7 @@ pub fn causes(a: &Trace, b: &Trace, time: &TimeSplit, tokens: &TokenSplit) -> Ve
             kind: CauseKind::History,
             evidence: format!(
                 "later prompts{} hold {} tokens {}",
-                if is_trading(a) { " of gathering nodes" } else { "" },
+                if !by_call { " of gathering nodes" } else { "" },
                 thousands(history.unsigned_abs()),
                 more(history)
             ),
@@ -325,7 +322,7 @@ pub fn findings(c: &Comparison) -> Vec<String> {
         let deciding = c.time.deciding_model_s;
         if !c.by_call && percent(deciding, c.delta_s) >= 50.0 {
             list.push(format!(
-                "{:.1} % of the {word} time ({}) lies in the model calls after the data was gathered (after the analysts)",
+                "{:.1} % of the {word} time ({}) lies in the model calls after the data was gathered",
                 percent(deciding, c.delta_s),
                 signed_s(deciding)
             ));

@@ -445,8 +445,8 @@ pub fn grade(r: &RunReport) -> String {
 pub fn environment(r: &RunReport) -> String {
     let run = &r.run;
     let e = &run.environment;
-    let on: Vec<&str> = run.levers.iter().filter(|(_, l)| l.on).map(|(n, _)| n.as_str()).collect();
-    let off: Vec<&str> = run.levers.iter().filter(|(_, l)| !l.on).map(|(n, _)| n.as_str()).collect();
+    let on: Vec<&str> = run.optimizations.iter().filter(|(_, l)| l.on).map(|(n, _)| n.as_str()).collect();
+    let off: Vec<&str> = run.optimizations.iter().filter(|(_, l)| !l.on).map(|(n, _)| n.as_str()).collect();
     let rows = [
         ("lacon", e.version.clone()),
         ("started", run.started_at.clone()),
@@ -459,7 +459,7 @@ pub fn environment(r: &RunReport) -> String {
                 if run.llm.simulated { " (simulated)" } else { "" }
             ),
         ),
-        ("models", format!("{} (analysts), {} (others)", run.llm.quick_model, run.llm.deep_model)),
+        ("models", format!("{} (quick), {} (deep)", run.llm.quick_model, run.llm.deep_model)),
         (
             "data",
             format!("{}{}", run.data.source, if run.data.simulated { " (not the live market)" } else { "" }),

@@ -29,9 +29,8 @@ pub fn svg(r: &RunReport) -> String {
         .filter(|l| [":root", "@media(prefers-color-scheme", ".k-", ".grid"].iter().any(|p| l.starts_with(p)))
         .collect();
     let title = format!(
-        "{} {}, profile {}: {}{}, {} tokens in {} calls",
-        run.ticker,
-        run.date,
+        "{}, profile {}: {}{}, {} tokens in {} calls",
+        run.title(),
         run.profile,
         duration(real),
         if speed < 1.0 { " at recorded speed" } else { "" },

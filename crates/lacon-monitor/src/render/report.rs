@@ -17,8 +17,8 @@ pub fn report(r: &RunReport) -> String {
     let _ = writeln!(
         out,
         "{} on {}: {} ({}), run {}, profile {}",
-        run.ticker,
-        run.date,
+        run.subject(),
+        run.date(),
         run.decision.word(),
         run.status,
         run.run_id,

@@ -1,8 +1,9 @@
 //! Small traces of other tools beside the checkout, with the figures that must be said about them.
 
+use crate::support::{analyze, compare};
 use lacon_monitor::{
-    analyze::{Analysis, analyze},
-    compare::{CauseKind, compare},
+    analyze::Analysis,
+    compare::CauseKind,
     render,
     trace::{Trace, read},
 };

@@ -1,6 +1,7 @@
 //! Twins that differ in one planted cause, which must be named, and in two, which must be called confounded.
 
-use lacon_monitor::compare::{CauseKind, Comparison, TimeCause, TokenCause, compare};
+use crate::support::compare;
+use lacon_monitor::compare::{CauseKind, Comparison, TimeCause, TokenCause};
 
 use crate::support::{Plan, twin};
 
@@ -152,7 +153,7 @@ fn many_traces_a_side_give_intervals_of_each_node() {
             })
             .collect()
     };
-    let found = lacon_monitor::compare::compare(&side(0.0), &side(1.0)).unwrap();
+    let found = compare(&side(0.0), &side(1.0)).unwrap();
     let [writer, reader] = found.nodes.as_slice() else { panic!("{:?}", found.nodes) };
     assert_eq!((writer.node.as_str(), writer.n_a, writer.n_b), ("writer", 5, 5));
     assert!(

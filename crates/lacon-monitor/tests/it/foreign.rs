@@ -1,7 +1,8 @@
 //! Runs that other tools recorded: what a span is, what is judged, and forms that only some tools write.
 
+use crate::support::analyze;
 use lacon_monitor::{
-    analyze::{Analysis, analyze},
+    analyze::Analysis,
     render,
     trace::{Form, Kind, Trace, read},
 };

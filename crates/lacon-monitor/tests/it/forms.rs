@@ -1,9 +1,7 @@
 //! The forms that are read, each with its own spelling of the same things.
 
-use lacon_monitor::{
-    analyze::analyze,
-    trace::{Form, Kind, Trace, read},
-};
+use crate::support::analyze;
+use lacon_monitor::trace::{Form, Kind, Trace, read};
 use serde_json::{Value, json};
 
 use crate::support::{Plan, runs};

@@ -1,9 +1,7 @@
 //! Files read in parts at the same time give what the reader that takes one value after the other gives.
 
-use lacon_monitor::{
-    analyze::analyze,
-    trace::{Trace, read_in_parts},
-};
+use crate::support::analyze;
+use lacon_monitor::trace::{Trace, read_in_parts};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! The two recorded runs, of 106 s and of 215 s: every figure that must be said about them.
 
+use crate::support::{analyze, compare};
 use lacon_monitor::{
-    analyze::analyze,
-    compare::{CauseKind, TimeCause, TokenCause, compare},
+    compare::{CauseKind, TimeCause, TokenCause},
     trace::{Trace, read},
 };
 

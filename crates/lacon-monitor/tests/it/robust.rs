@@ -1,8 +1,7 @@
 //! Files that are cut off, mixed up or wrong: a partial analysis with its problems listed, never a crash.
 
+use crate::support::{analyze, compare};
 use lacon_monitor::{
-    analyze::analyze,
-    compare::compare,
     render,
     trace::{Trace, read},
 };

@@ -1,6 +1,10 @@
 //! A run of the original system's graph made from a plan, as LangSmith exports it; and the recorded files where they are.
 
-use lacon_monitor::trace::{Trace, read};
+use lacon_monitor::{
+    analyze::Analysis,
+    compare::Comparison,
+    trace::{Trace, read},
+};
 use serde_json::{Value, json};
 
 /// The folder of recorded data beside the checkout.
@@ -253,4 +257,14 @@ pub fn runs(plan: &Plan) -> Vec<Value> {
 pub fn twin(plan: &Plan) -> Trace {
     let bytes = serde_json::to_vec(&runs(plan)).unwrap();
     read(&bytes).unwrap().remove(0)
+}
+
+/// Analyzed as the command does it: runs of the trading graph have their scorer.
+pub fn analyze(trace: &Trace) -> Analysis {
+    lacon_monitor::analyze::analyze(trace, lacon_trading::traces::SCORERS)
+}
+
+/// Compared as the command does it.
+pub fn compare(a: &[Trace], b: &[Trace]) -> Result<Comparison, String> {
+    lacon_monitor::compare::compare(a, b, lacon_trading::traces::SCORERS)
 }

@@ -1,9 +1,10 @@
 //! A true run, told in every form that is read: by one to three instrumentations, with missing parents, other services and
 //! clocks that differ. The same figures must come back from each.
 
+use crate::support::{analyze, compare};
 use lacon_monitor::{
-    analyze::{Analysis, analyze},
-    compare::{CauseKind, compare},
+    analyze::Analysis,
+    compare::CauseKind,
     trace::{Trace, read},
     whatif,
 };

@@ -3,11 +3,12 @@
 //! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`. A `[blob` of the input gets a `!` (`[blob!`), so only
 //! markers written here are ever followed.
 
-use super::{meter::Meter, outline, progress};
+use super::{outline, progress};
 use crate::error::{Error, Result};
 use crate::marker::{Marker, OPEN};
 use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
+use crate::work::Meter;
 use memchr::memmem;
 use std::collections::HashSet;
 

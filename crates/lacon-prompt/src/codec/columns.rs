@@ -6,7 +6,7 @@
 //!
 //! Cost: one pass to cut, one per column to choose its heading.
 
-use super::meter::Meter;
+use crate::work::Meter;
 use foldhash::{HashMap, HashMapExt as _};
 
 /// Marks of a heading that must not be part of a name.

@@ -12,7 +12,7 @@
 //! A file that is added begins with `+`, one that is deleted with `-`. The counts of a hunk say where it ends, so no line
 //! of it can be taken for anything else. Renames, changed modes and binary files are left as they are.
 
-use super::meter::Meter;
+use crate::work::Meter;
 use std::fmt::Write as _;
 
 /// Hunks of more lines than this are no text that anyone reads.

@@ -18,11 +18,8 @@
 //! Cost: a hash a line; where a line stood before, the two places are walked side by side and brought into step again
 //! within [`REACH`] lines. A shortest edit list (Myers) would be found in quadratic time and save a line now and then.
 
-use super::{
-    Fault,
-    meter::{Meter, OVER},
-    steps::Share,
-};
+use super::Fault;
+use crate::work::{Meter, OVER, steps::Share};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
@@ -487,7 +484,7 @@ impl<'a> List<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::codec::steps::{MIN_STEPS, Steps};
+    use crate::work::steps::{MIN_STEPS, Steps};
 
     fn steps(text: &str) -> usize {
         let steps = Steps::default();

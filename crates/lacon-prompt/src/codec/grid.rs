@@ -1,6 +1,6 @@
 //! Markdown tables without their padding and outer bars.
 
-use super::meter::Meter;
+use crate::work::Meter;
 
 /// How the rows of a table are padded and its ruler drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,7 @@
 //! A line that begins with digits and a colon is a hit, any other one is the path of the hits below it; no path has a
 //! colon, so none can be taken for a hit.
 
-use super::meter::Meter;
+use crate::work::Meter;
 
 /// The path of a line and what follows its colon, where that begins with a line number and a colon.
 pub(crate) fn split(line: &str) -> Option<(&str, &str)> {

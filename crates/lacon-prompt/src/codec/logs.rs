@@ -9,7 +9,7 @@
 //! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
 //! prefixes (as in Drain) was not needed: the joined groups find the same templates.
 
-use super::{meter::Meter, steps::Share};
+use crate::work::{Meter, steps::Share};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 

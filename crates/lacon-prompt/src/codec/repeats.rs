@@ -7,7 +7,7 @@
 //! Cost: one hash of 24 bytes at each start and one table of positions, then a comparison per candidate. A suffix array
 //! finds slightly longer matches for several times the time.
 
-use super::{meter::Meter, steps::Share};
+use crate::work::{Meter, steps::Share};
 use foldhash::{HashMap, HashMapExt as _};
 
 /// Shortest passage worth a number: its own label and one reference cost about seven tokens.

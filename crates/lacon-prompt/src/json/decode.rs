@@ -2,7 +2,7 @@
 
 use super::encode::{MAX_NESTED, looks_literal};
 use super::{MAX_DEPTH, Style, escape_into, unescape};
-use crate::codec::meter::Meter;
+use crate::work::Meter;
 
 /// What is wrong with an encoded text: where, and what was expected there.
 pub(crate) type Fault = &'static str;

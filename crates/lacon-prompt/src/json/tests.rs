@@ -1,5 +1,5 @@
 use super::*;
-use crate::codec::meter::{Budget, Meter};
+use crate::work::{Budget, Meter};
 
 fn check(text: &str, expected: &str) {
     let node = parse(text).expect("the test's input is JSON");

@@ -5,6 +5,10 @@ and importing loads none. Functions take a keyword ``encoding`` or ``model`` (``
 threads run while they work on long texts. What they raise is listed in ``lacon.errors``.
 """
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._team import Team, TeamEvent, TeamResult
+
 from ._async import (
     compress_async,
     compress_batch_async,
@@ -44,7 +48,7 @@ from ._native import (
     truncate,
 )
 from ._plan import BatchPromptProcessor, PreparedPrompt, TokenizerCache
-from ._wrap import wrap
+from ._wrap import agent, wrap
 from .errors import (
     BudgetError,
     DamagedError,
@@ -55,6 +59,7 @@ from .errors import (
     ModelError,
     StoreError,
     StoreFullError,
+    TeamError,
     UnknownEncodingError,
     UnknownTokenError,
 )
@@ -64,6 +69,7 @@ __all__ = [
     "PreparedPrompt",
     "Report",
     "TokenizerCache",
+    "agent",
     "performance_monitor",
     "report",
     "save_trace",
@@ -82,6 +88,10 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreFullError",
+    "Team",
+    "TeamError",
+    "TeamEvent",
+    "TeamResult",
     "Trimmed",
     "UnknownEncodingError",
     "UnknownTokenError",
@@ -119,3 +129,12 @@ __all__ = [
 def encoding_name_for_model(model_name: str) -> str:
     """The name of the encoding that counts exactly for this model. Others raise ModelError, a KeyError."""
     return encoding_for_model(model_name).name
+
+
+def __getattr__(name: str) -> object:
+    # Teams need asyncio, whose import takes longer than all of this package.
+    if name in ("Team", "TeamEvent", "TeamResult"):
+        from . import _team
+
+        return getattr(_team, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,6 +12,7 @@ __all__ = [
     "ModelError",
     "StoreError",
     "StoreFullError",
+    "TeamError",
     "UnknownEncodingError",
     "UnknownTokenError",
 ]
@@ -84,6 +85,18 @@ class StoreError(LaconError, OSError):
 
 class StoreFullError(StoreError):
     """The store's limit would be passed; nothing was stored."""
+
+
+class TeamError(LaconError, RuntimeError):
+    """A run of a team gave no result. ``code`` is the command's exit code, ``record`` the run as far as it came.
+
+    Codes: 1 a deadline or a missing decision, 2 the input, 3 the model or the network, 4 a key, 5 a person has to agree, 130 stopped.
+    """
+
+    def __init__(self, message: str, code: int = 2, record: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.record = record
 
 
 class InternalError(LaconError, RuntimeError):

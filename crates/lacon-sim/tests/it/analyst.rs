@@ -11,7 +11,7 @@ use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Finish, Request, Response,
 use lacon_market::{Semantics, Symbol, pack};
 use lacon_runtime::ToolCache;
 use lacon_sim::{SimClient, SimOptions};
-use lacon_trading::{Cast, CastOptions, Levers, Settings, decide, source::DatasetSource};
+use lacon_trading::{Cast, CastOptions, Optimizations, Settings, decide, source::DatasetSource};
 
 /// The simulated model, with all that it was asked and answered.
 struct Watched {
@@ -59,7 +59,7 @@ async fn run(ticker: &str, profile: &str, seed: u64, disabled: &[&str], enabled:
         company: data.name.clone().unwrap(),
         date: day,
         profile: profile.into(),
-        levers: Levers::new(profile, disabled, enabled).unwrap(),
+        optimizations: Optimizations::new(profile, disabled, enabled).unwrap(),
         client: client.clone(),
         tools: Arc::new(DatasetSource::new(Arc::new(data), day, Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(1 << 20)),

@@ -6,7 +6,11 @@ use lacon_sim::{Faults, SimClient, SimOptions};
 fn request(role: &str, prompt: &str) -> Request {
     Request {
         messages: vec![Message::user(prompt)],
-        tags: Tags { run: "r".into(), role: role.into(), ticker: "CRCL".into() },
+        tags: Tags {
+            run: "r".into(),
+            role: role.into(),
+            labels: [("ticker".to_owned(), "CRCL".to_owned())].into(),
+        },
         ..Request::new("simulated")
     }
 }

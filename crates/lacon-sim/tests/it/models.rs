@@ -38,7 +38,11 @@ fn request(model: &str) -> Request {
             Message::system("Answer from the data."),
             Message::user(format!("{long}Write at most 80 words.")),
         ],
-        tags: Tags { run: "r".into(), role: "bull".into(), ticker: "CRCL".into() },
+        tags: Tags {
+            run: "r".into(),
+            role: "bull".into(),
+            labels: [("ticker".to_owned(), "CRCL".to_owned())].into(),
+        },
         max_tokens: Some(400),
         ..Request::new(model)
     }

@@ -2,8 +2,8 @@
 
 use lacon_models::{CacheKind, CacheRow, cache_of, plain_name};
 
-use super::{Form, Plan, PlanOptions, TOKENS_PER_WORD};
-use crate::Role;
+use super::{Plan, PlanOptions, TOKENS_PER_WORD};
+use crate::{Role, sections::Form};
 
 /// Tokens that every prompt begins with: the rules, and who it is about.
 const OPENING_TOKENS: u64 = 150;
@@ -25,11 +25,12 @@ pub struct Caching {
 ///
 /// Lengths are the plan's, so this is an estimate; what a run was billed is compared by `lacon layout` on its tape.
 pub fn caching(plan: &Plan, options: &PlanOptions) -> Vec<Caching> {
-    if !options.levers.has("prefix_layout") {
+    if !options.optimizations.has("prefix_layout") {
         return Vec::new();
     }
     let beginning = |role: Role| -> Vec<(Role, Form)> {
-        let pieces = options.cast.pieces(role, &options.levers).into_iter().filter(|piece| piece.shared);
+        let pieces =
+            options.cast.sections(role, &options.optimizations).into_iter().filter(|piece| piece.shared);
         pieces.map(|piece| (piece.source, plan.form(role, piece.source))).collect()
     };
     let tokens = |pieces: &[(Role, Form)]| {

@@ -1,7 +1,7 @@
 //! Profiles, subsets of analysts, own agents, languages.
 
 use lacon_llm::Response;
-use lacon_monitor::Action;
+use lacon_trading::Action;
 use lacon_trading::{Role, agents, forms::RATINGS};
 
 use crate::support::{Scripted, cast, prompt, run, says, settings, sim};
@@ -80,7 +80,7 @@ async fn upstream_reads_free_text_where_no_form_comes() {
         })
     });
     let decided = run(settings("upstream-free", "upstream", &[], client)).await;
-    assert_eq!(decided.record.decision.action, Some(Action::Sell));
+    assert_eq!(Action::of_run(&decided.record), Some(Action::Sell));
     assert_eq!(decided.record.decision.rating.as_deref(), Some("Underweight"));
 }
 

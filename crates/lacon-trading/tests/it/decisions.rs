@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Finish, Request, Response, StreamEvent};
-use lacon_monitor::Action;
+use lacon_trading::Action;
 use lacon_trading::{DecideError, decide};
 
 use crate::support::{Scripted, label, prompt, run, says, settings, settings_for, sim};
@@ -30,8 +30,8 @@ async fn the_tagged_line_decides_and_its_tag_reaches_nobody_else() {
     let decided = run(settings("tagged", "lacon", &[], client.clone())).await;
     let decision = &decided.record.decision;
     assert_eq!(
-        (decision.action, decision.how.as_deref()),
-        (Some(Action::Sell), Some("line")),
+        (decision.action.as_deref(), decision.how.as_deref()),
+        (Some("SELL"), Some("line")),
         "{decision:?}"
     );
     assert_eq!(decision.stands_in_for, None);
@@ -95,7 +95,10 @@ async fn the_decision_is_a_field_where_the_endpoint_binds_answers() {
     });
     let decided = decide(settings("field-cut", "lacon", &[], Arc::new(At(client.clone())))).await;
     let record = &decided.record;
-    assert_eq!((record.decision.action, record.decision.how.as_deref()), (Some(Action::Sell), Some("field")));
+    assert_eq!(
+        (record.decision.action.as_deref(), record.decision.how.as_deref()),
+        (Some("SELL"), Some("field"))
+    );
     let asked = client.of("risk_manager");
     assert_eq!(asked.len(), 1, "a cut answer still holds its decision");
     assert!(prompt(&asked[0]).contains("Decision: BUY"), "readers get text");
@@ -120,8 +123,8 @@ async fn a_missing_decision_is_asked_for_with_a_small_request() {
     let decided = run(settings("asked", "lacon", &[], client.clone())).await;
     let decision = &decided.record.decision;
     assert_eq!(
-        (decision.action, decision.how.as_deref()),
-        (Some(Action::Sell), Some("asked")),
+        (decision.action.as_deref(), decision.how.as_deref()),
+        (Some("SELL"), Some("asked")),
         "{decision:?}"
     );
     assert_eq!(decision.confidence, Some(0.7), "the trader's confidence is not the risk manager's");
@@ -141,7 +144,7 @@ async fn a_stand_in_is_named_and_costs_a_grade() {
     });
     let decided = run(settings("stand-in", "lacon", &[], client.clone())).await;
     let decision = &decided.record.decision;
-    assert_eq!(decision.action, Some(Action::Hold));
+    assert_eq!(decision.word(), "HOLD");
     assert_eq!(
         (decision.source.as_deref(), decision.stands_in_for.as_deref()),
         (Some("trader"), Some("risk_manager"))
@@ -157,7 +160,7 @@ async fn a_run_in_which_nobody_decides_fails_without_an_action() {
     let decided = run(settings("undecided", "lacon", &["repair"], client)).await;
     assert!(matches!(decided.failure, Some(DecideError::NoDecision)), "{:?}", decided.failure);
     let record = &decided.record;
-    assert_eq!((record.decision.action, record.decision.parsed, &*record.status), (None, false, "failed"));
+    assert_eq!((&record.decision.action, record.decision.parsed, &*record.status), (&None, false, "failed"));
     assert!(serde_json::to_value(&record.decision).unwrap()["action"].is_null());
     assert!(record.grade.reasons.iter().any(|r| r.code == "decision_unparsed"));
 }
@@ -175,7 +178,7 @@ async fn two_tagged_lines_that_differ_are_asked_about() {
         })
     });
     let decided = run(settings("two-lines", "lacon", &[], client)).await;
-    assert_eq!(decided.record.decision.action, Some(Action::Hold));
+    assert_eq!(Action::of_run(&decided.record), Some(Action::Hold));
 }
 
 /// An interrupted run has no stand-in: what the plan says is no decision.
@@ -191,7 +194,7 @@ async fn an_overdue_run_shows_no_action() {
     let mut settings = settings("overdue", "lacon", &["deadline_ladder"], client);
     settings.deadline = Some(std::time::Duration::from_secs(350));
     let decided = run(settings).await;
-    assert_eq!((&*decided.record.status, decided.record.decision.action), ("deadline", None));
+    assert_eq!((&*decided.record.status, &decided.record.decision.action), ("deadline", &None));
     assert_eq!(decided.record.views.len(), 1, "what the plan says is kept as its view");
     // Under a paused clock nothing but the calls takes time, the one in flight included.
     assert!(decided.record.own_ms < 1_000.0, "{} ms", decided.record.own_ms);

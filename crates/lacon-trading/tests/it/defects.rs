@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Duration};
 
 use lacon_llm::{Error, ErrorKind, Malformed, Response, Role};
-use lacon_monitor::Action;
+use lacon_trading::Action;
 
 use crate::support::{Scripted, asks_for, cast, prompt, run, says, settings};
 
@@ -97,7 +97,7 @@ async fn defect_13_the_trader_does_not_overrule_the_risk_manager() {
         })
     });
     let decided = run(settings("defect-13", "lacon", &[], client.clone())).await;
-    assert_eq!(decided.record.decision.action, Some(Action::Sell));
+    assert_eq!(Action::of_run(&decided.record), Some(Action::Sell));
     assert_eq!(decided.record.decision.source.as_deref(), Some("risk_manager"));
     assert!(decided.record.warnings.iter().any(|w| w.contains("the trader proposes BUY")));
     assert!(client.asked.lock().unwrap().iter().all(|r| !prompt(r).contains("trader plan")));

@@ -1,4 +1,4 @@
-//! A run's own trace foretells what the run would take with a lever switched on; the run then made agrees.
+//! A run's own trace foretells what the run would take with an optimization switched on; the run then made agrees.
 //!
 //! The clock is paused: what a run takes is what its calls and tools take, to the microsecond.
 
@@ -12,7 +12,7 @@ use lacon_monitor::{
     whatif::{self, CallModel, Latency, Options, Source},
 };
 use lacon_sim::{Profile, SimClient, SimOptions, latency, tool_seconds};
-use lacon_trading::{Levers, Settings, decide, source::DatasetSource};
+use lacon_trading::{Optimizations, Settings, decide, source::DatasetSource};
 
 use crate::support::settings;
 
@@ -65,30 +65,30 @@ fn took(record: &RunRecord) -> f64 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_lever_is_foretold_within_five_percent() {
+async fn a_optimization_is_foretold_within_five_percent() {
     for noise in [false, true] {
         let (on, _) = run("foresee-on", &[], noise).await;
-        for (lever, edit) in [
+        for (optimization, edit) in [
             ("no_barrier", "barrier=off"),
             ("parallel_judge", "parallel=judge+plan"),
             ("prefetch", "prefetch=on"),
         ] {
-            let (off, trace) = run(&format!("foresee-{lever}"), &[lever], noise).await;
+            let (off, trace) = run(&format!("foresee-{optimization}"), &[optimization], noise).await;
             let foretold =
                 whatif::what_if(&trace, &[whatif::parse(edit).unwrap()], &built_in(), &Options::default());
             let (before, after) = (took(&off), took(&on));
             let error = |found: f64, real: f64| (found - real).abs() / real;
             assert!(
                 error(foretold.before.replayed_s, before) < 0.01,
-                "{lever}: {} {before}",
+                "{optimization}: {} {before}",
                 foretold.before.replayed_s
             );
             assert!(
                 error(foretold.after.replayed_s, after) < 0.05,
-                "{lever}, noise {noise}: foretold {:.2} s, took {after:.2} s (before {before:.2} s)",
+                "{optimization}, noise {noise}: foretold {:.2} s, took {after:.2} s (before {before:.2} s)",
                 foretold.after.replayed_s
             );
-            assert!(foretold.edits[0].touches > 0, "{lever}");
+            assert!(foretold.edits[0].touches > 0, "{optimization}");
         }
     }
 }
@@ -98,7 +98,7 @@ async fn a_lever_is_foretold_within_five_percent() {
 async fn what_one_call_for_two_roles_takes_is_foretold() {
     let (apart, trace) = run("foresee-apart", &[], false).await;
     let mut merged = settings("foresee-merged", "lacon", &[], sim(false));
-    merged.levers = Levers::new("lacon", &[], &["merged_judge"]).unwrap();
+    merged.optimizations = Optimizations::new("lacon", &[], &["merged_judge"]).unwrap();
     let (merged, _) = run_of(merged).await;
     let answer = |record: &RunRecord| {
         record.calls.iter().find(|c| c.role == "plan").and_then(|c| c.completion).unwrap() as f64
@@ -128,7 +128,7 @@ async fn a_runs_books_balance_and_its_trace_says_what_the_record_says() {
     assert_eq!(trace.tokens.prompt, Some(record.tokens.prompt));
     assert_eq!(trace.tokens.completion, Some(record.tokens.completion));
     assert!(record.reads.iter().any(|r| r.reader == "bull" && r.text == "market" && r.tokens > 50));
-    let analysis = lacon_monitor::analyze::analyze(&trace);
+    let analysis = lacon_monitor::analyze::analyze(&trace, lacon_trading::traces::SCORERS);
     assert!(analysis.content.passed, "{:?}", analysis.content);
     assert!(analysis.repeated.iter().any(|r| r.how == "recorded" && r.text == "plan"));
     assert_eq!(analysis.origin.error_count, 0);

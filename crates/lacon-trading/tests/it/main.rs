@@ -7,6 +7,7 @@ mod casts;
 mod decisions;
 mod defects;
 mod foresee;
+mod golden;
 mod merged;
 mod pages;
 mod runs;

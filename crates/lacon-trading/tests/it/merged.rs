@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use lacon_llm::{Client, Error, ErrorKind, Finish, Response};
 use lacon_trading::{
-    Levers, Role, Settings, decide,
+    Optimizations, Role, Settings, decide,
     merged::{Part, Parts, split},
 };
 use proptest::prelude::*;
@@ -16,7 +16,7 @@ const JUDGEMENT: &str = "Bull 7 of 10, bear 6 of 10.\nConsensus: yes";
 
 fn merged(name: &str, client: Arc<dyn Client>) -> Settings {
     let mut merged = settings(name, "lacon", &[], client);
-    merged.levers = Levers::new("lacon", &[], &["merged_judge"]).unwrap();
+    merged.optimizations = Optimizations::new("lacon", &[], &["merged_judge"]).unwrap();
     merged
 }
 
@@ -35,7 +35,9 @@ fn both() -> String {
 #[tokio::test(start_paused = true)]
 async fn one_call_answers_for_both_roles_and_the_books_say_so() {
     let apart = run(settings("merged-off", "lacon", &[], sim())).await.record;
-    assert!(!apart.levers["merged_judge"].on && apart.levers["parallel_judge"].saved_s.is_some());
+    assert!(
+        !apart.optimizations["merged_judge"].on && apart.optimizations["parallel_judge"].saved_s.is_some()
+    );
     let on = merged("merged-on", sim());
     let out = on.out.clone();
     let decided = decide(on).await;
@@ -50,11 +52,11 @@ async fn one_call_answers_for_both_roles_and_the_books_say_so() {
     assert!(record.reads.iter().any(|r| r.reader == "judge" && r.text == "bear" && r.share > 0.99));
     assert!(record.reads.iter().any(|r| r.reader == "risk_manager" && r.text == "judge" && r.share > 0.99));
     // What was saved is the judge's prompt less what the longer instruction costs.
-    let saved = record.levers["merged_judge"].saved_tokens.unwrap();
+    let saved = record.optimizations["merged_judge"].saved_tokens.unwrap();
     let judge = apart.calls.iter().find(|call| call.role == "judge").unwrap().prompt.unwrap() as i64;
-    assert!(record.levers["merged_judge"].on && saved > 0 && saved < judge, "{saved} of {judge}");
+    assert!(record.optimizations["merged_judge"].on && saved > 0 && saved < judge, "{saved} of {judge}");
     assert!(record.tokens.prompt < apart.tokens.prompt);
-    assert_eq!(record.levers["parallel_judge"].saved_s, None);
+    assert_eq!(record.optimizations["parallel_judge"].saved_s, None);
     for role in [Role::Plan, Role::Judge] {
         let text = std::fs::read_to_string(decided.folder.join(role.path())).unwrap();
         let other = if role == Role::Plan { "Judgement of the debate" } else { "Recommendation" };
@@ -97,7 +99,7 @@ async fn the_call_asks_for_both_parts_with_the_limits_of_both() {
     // Without the plan's own limits nothing is limited.
     let client = planning(|| Ok(Response::new("m", both())));
     let mut free = merged("merged-free", client.clone());
-    free.levers = Levers::new("lacon", &["word_limits"], &["merged_judge"]).unwrap();
+    free.optimizations = Optimizations::new("lacon", &["word_limits"], &["merged_judge"]).unwrap();
     run(free).await;
     let request = client.of("plan").remove(0);
     assert!(request.max_tokens.is_none() && !prompt(&request).contains("words"), "{}", prompt(&request));
@@ -125,7 +127,7 @@ async fn a_missing_judgement_is_asked_for_beside_the_risk_roles() {
         assert!(prompt(&client.of("risky").remove(0)).contains(PLAN));
         assert_eq!((record.plan.compared, record.plan.equal), (13, 13));
         assert!(
-            record.levers["merged_judge"].saved_tokens.unwrap() < 0,
+            record.optimizations["merged_judge"].saved_tokens.unwrap() < 0,
             "the longer instruction saved nothing"
         );
     }
@@ -206,7 +208,7 @@ async fn where_a_further_round_can_follow_and_in_other_orders_nothing_is_merged(
         let client = Scripted::new(|role, _, _| Ok(says(role, "x")));
         let mut several =
             settings(&format!("merged-{profile}-{rounds}-{}", enabled.len()), profile, &[], client.clone());
-        several.levers = Levers::new(profile, &[], enabled).unwrap();
+        several.optimizations = Optimizations::new(profile, &[], enabled).unwrap();
         several.cast = cast(profile, |options| options.research_rounds = rounds);
         let record = run(several).await.record;
         let mut sent: Vec<String> =

@@ -1,6 +1,6 @@
-//! Whole runs: profiles, levers, what they leave.
+//! Whole runs: profiles, optimizations, what they leave.
 
-use lacon_trading::{Levers, Role, decide, levers::LEVERS};
+use lacon_trading::{Optimizations, Role, decide, optimizations::OPTIMIZATIONS};
 
 use crate::support::{Scripted, folder, prompt, run, says, settings, sim};
 
@@ -28,25 +28,26 @@ async fn the_lacon_profile_takes_half_the_tokens_and_much_less_time() {
     assert!(span(&ours) < 0.7 * span(&seed), "{} {}", span(&ours), span(&seed));
 }
 
-/// Each lever alone can be switched off, or on where it is off by itself; the run still answers in full.
+/// Each optimization alone can be switched off, or on where it is off by itself; the run still answers in full.
 #[tokio::test(start_paused = true)]
-async fn every_lever_has_a_switch() {
-    for (lever, usual) in LEVERS.iter().map(|l| (l.name, l.usual)).chain([("all", true)]) {
-        let mut switched = settings(&format!("lever-{lever}"), "lacon", &[], sim());
-        let (off, on): (&[&str], &[&str]) = if usual { (&[lever], &[]) } else { (&[], &[lever]) };
-        switched.levers = Levers::new("lacon", off, on).unwrap();
+async fn every_optimization_has_a_switch() {
+    for (optimization, usual) in OPTIMIZATIONS.iter().map(|l| (l.name, l.usual)).chain([("all", true)]) {
+        let mut switched = settings(&format!("optimization-{optimization}"), "lacon", &[], sim());
+        let (off, on): (&[&str], &[&str]) =
+            if usual { (&[optimization], &[]) } else { (&[], &[optimization]) };
+        switched.optimizations = Optimizations::new("lacon", off, on).unwrap();
         let decided = run(switched).await;
-        assert!(decided.failure.is_none(), "{lever}: {:?}", decided.failure);
-        assert_eq!(decided.record.reports.len(), 13, "{lever}");
-        if lever != "all" {
-            assert_eq!(decided.record.levers[lever].on, !usual, "{lever}");
+        assert!(decided.failure.is_none(), "{optimization}: {:?}", decided.failure);
+        assert_eq!(decided.record.reports.len(), 13, "{optimization}");
+        if optimization != "all" {
+            assert_eq!(decided.record.optimizations[optimization].on, !usual, "{optimization}");
         }
     }
 }
 
-/// Levers that change when things happen, not what is sent, leave every prompt as it is.
+/// Optimizations that change when things happen, not what is sent, leave every prompt as it is.
 #[tokio::test(start_paused = true)]
-async fn timing_levers_change_no_prompt() {
+async fn timing_optimizations_change_no_prompt() {
     let prompts = |disabled: &'static [&'static str]| async move {
         let client = Scripted::new(|role, _, _| Ok(says(role, "the same 12.50")));
         let decided =
@@ -137,8 +138,8 @@ async fn a_full_disk_is_reported_with_its_file() {
 }
 
 #[test]
-fn an_unknown_lever_is_an_error() {
-    assert!(Levers::new("lacon", &["prefetsh"], &[]).unwrap_err().contains("did you mean prefetch?"));
+fn an_unknown_optimization_is_an_error() {
+    assert!(Optimizations::new("lacon", &["prefetsh"], &[]).unwrap_err().contains("did you mean prefetch?"));
 }
 
 /// The origin prepared prompts in a batch whose results no agent ever saw.
@@ -229,7 +230,7 @@ async fn plan_and_risk_manager_read_what_came_of_earlier_decisions() {
     let earlier = Decided {
         ticker: "CRCL".into(),
         date: day,
-        action: lacon_monitor::Action::Sell,
+        action: lacon_trading::Action::Sell,
         run_id: "r".into(),
         situation: String::new(),
         thesis: String::new(),

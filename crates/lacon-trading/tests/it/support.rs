@@ -1,4 +1,4 @@
-//! A scripted model and a desk around it.
+//! A scripted model and a run around it.
 
 use std::{
     path::PathBuf,
@@ -16,7 +16,7 @@ use lacon_llm::{
 use lacon_market::{Semantics, Symbol, pack};
 use lacon_runtime::ToolCache;
 use lacon_sim::{SimClient, SimOptions};
-use lacon_trading::{Cast, CastOptions, Decided, Levers, Settings, decide, source::DatasetSource};
+use lacon_trading::{Cast, CastOptions, Decided, Optimizations, Settings, decide, source::DatasetSource};
 
 /// Decides what a role answers: role, number of its call from 1, the request.
 pub type Script = dyn Fn(&str, usize, &Request) -> Result<Response, Error> + Send + Sync;
@@ -114,7 +114,7 @@ pub fn folder(name: &str) -> PathBuf {
 
 pub fn settings(name: &str, profile: &str, disabled: &[&str], client: Arc<dyn Client>) -> Settings {
     let settings = settings_for("CRCL", name, profile, client);
-    Settings { levers: Levers::new(profile, disabled, &[]).unwrap(), ..settings }
+    Settings { optimizations: Optimizations::new(profile, disabled, &[]).unwrap(), ..settings }
 }
 
 /// Of any bundled pack, on its own date.
@@ -128,7 +128,7 @@ pub fn settings_for(ticker: &str, name: &str, profile: &str, client: Arc<dyn Cli
         company: data.name.clone().unwrap(),
         date: day,
         profile: profile.into(),
-        levers: Levers::new(profile, &[], &[]).unwrap(),
+        optimizations: Optimizations::new(profile, &[], &[]).unwrap(),
         client,
         tools: Arc::new(DatasetSource::new(Arc::new(data), day, Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(1 << 20)),

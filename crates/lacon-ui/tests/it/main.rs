@@ -79,6 +79,7 @@ async fn server(folder: &Path) -> String {
     let options = Options {
         folder: folder.to_owned(),
         read: Box::new(read_file),
+        scorers: &[],
         proxy: None,
         proxy_token: None,
         token: TOKEN.into(),
@@ -205,7 +206,7 @@ async fn a_run_that_goes_on_is_told_of() {
 #[test]
 fn a_page_holds_its_run_and_nothing_in_it_acts() {
     let found = read(trace(2.0).as_bytes()).unwrap().remove(0);
-    let page = page(&found);
+    let page = page(&found, &[]);
     assert_eq!(page.matches("</script>").count(), 2, "text of the trace ended a script");
     assert!(!page.contains("<img") && !page.contains("<b>node"));
     for outside in ["http://", "https://"] {

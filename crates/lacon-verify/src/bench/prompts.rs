@@ -8,7 +8,7 @@ use lacon_prompt::{
 };
 use lacon_tokens::{EncodingName, encoding};
 use lacon_trading::{
-    Cast, CastOptions, Levers,
+    Cast, CastOptions, Optimizations,
     plan::{PlanOptions, compile},
 };
 use serde_json::json;
@@ -51,7 +51,7 @@ pub fn run(args: &BenchPromptsArgs) -> Result<ExitCode, Failure> {
         rows.push((name.clone(), input.len(), saved, p50, p99));
     }
     let options = PlanOptions {
-        levers: Levers::new("lacon", &[], &[]).map_err(Failure::input)?,
+        optimizations: Optimizations::new("lacon", &[], &[]).map_err(Failure::input)?,
         cast: Arc::new(Cast::new(CastOptions::default()).map_err(Failure::input)?),
         quick_model: "gpt-4o-mini".into(),
         deep_model: "gpt-4o".into(),

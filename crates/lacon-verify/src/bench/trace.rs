@@ -57,7 +57,8 @@ fn measure(file: &Path, rounds: usize) -> Result<Value, Failure> {
         drop(bytes);
         let read_s = began.elapsed().as_secs_f64();
         let n_spans: usize = traces.iter().map(|t| t.spans.len()).sum();
-        let analyses: Vec<_> = traces.iter().map(analyze).collect();
+        let analyses: Vec<_> =
+            traces.iter().map(|trace| analyze(trace, lacon_trading::traces::SCORERS)).collect();
         let analysed_s = began.elapsed().as_secs_f64();
         let n_chars: usize = analyses.iter().map(|a| render::analysis(a).len()).sum();
         drop((analyses, traces));

@@ -2,7 +2,7 @@
 
 use futures_util::StreamExt;
 use lacon_monitor::RunRecord;
-use lacon_trading::{Decided, decide, levers::LEVERS};
+use lacon_trading::{Action, Decided, decide, optimizations::OPTIMIZATIONS};
 use serde_json::{Value, json};
 
 use super::{
@@ -99,9 +99,9 @@ pub fn judge(seed: &[Measured], ours: &[Measured], again: &[Measured]) -> Vec<St
             r.plan.equal == r.plan.compared,
             format!("plan: run {i} sent {} of {} prompts as planned", r.plan.equal, r.plan.compared),
         );
-        for lever in LEVERS.iter().filter(|l| l.usual) {
-            let on = r.levers.get(lever.name).is_some_and(|row| row.on);
-            require(on, format!("optimization: {} is off in run {i}", lever.name));
+        for optimization in OPTIMIZATIONS.iter().filter(|l| l.usual) {
+            let on = r.optimizations.get(optimization.name).is_some_and(|row| row.on);
+            require(on, format!("optimization: {} is off in run {i}", optimization.name));
         }
     }
     if let (Some((seed_s, _)), Some((seed_tokens, _))) = (
@@ -272,7 +272,7 @@ pub fn gate(bench: &Bench<'_>) -> Result<Outcome, Failure> {
 }
 
 fn decisions(runs: &[Measured]) -> Vec<&'static str> {
-    runs.iter().map(|m| m.record.decision.action.map_or("none", |action| action.as_str())).collect()
+    runs.iter().map(|m| Action::of_run(&m.record).map_or("none", Action::as_str)).collect()
 }
 
 /// Both profiles on the other bundled packs, without waiting.
@@ -356,7 +356,7 @@ mod tests {
         };
         check("report_empty", |runs| runs[1].record.reports[0].words = 0);
         check("report_missing", |runs| drop(runs[1].record.reports.pop()));
-        check("optimization", |runs| runs[2].record.levers.get_mut("prefetch").unwrap().on = false);
+        check("optimization", |runs| runs[2].record.optimizations.get_mut("prefetch").unwrap().on = false);
         check("optimization", |runs| runs.iter_mut().for_each(|r| r.seconds = 139.0));
         check("count", |runs| runs[0].record.plan.tokens_sent += 1);
         check("count", |runs| runs[0].record.tokens.total = runs::answered_tokens(&runs[0].record) - 1);

@@ -300,7 +300,7 @@ pub fn kill(bench: &Bench<'_>) -> Result<Outcome, Failure> {
             format!("{at}: a finished call was repeated or lost")
         });
         outcome.require(after == expected, || format!("{at}: other calls than in a run that was not killed"));
-        let decided = |run: &RunRecord| (run.decision.action, run.decision.reasons.clone());
+        let decided = |run: &RunRecord| (run.decision.action.clone(), run.decision.reasons.clone());
         outcome.require(decided(&run) == decided(&reference), || format!("{at}: the decision differs"));
         let (ours, whole) = (runs::answered_tokens(&run), runs::answered_tokens(&reference));
         outcome.require(ours == whole, || format!("{at}: answers hold {ours} tokens, not {whole}"));

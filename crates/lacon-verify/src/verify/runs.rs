@@ -10,7 +10,7 @@ use clap::Parser;
 use lacon_llm::{Client, Secret, Tape, TapeMode, TapeOptions, Taped};
 use lacon_monitor::RunRecord;
 use lacon_runtime::tape_tools::TapedTools;
-use lacon_trading::{Decided, Settings, decide, levers::LEVERS};
+use lacon_trading::{Decided, Settings, decide, optimizations::OPTIMIZATIONS};
 use serde_json::json;
 
 use super::{Bench, Outcome};
@@ -72,7 +72,7 @@ pub fn child(bench: &Bench<'_>, name: &str, extra: &[&str]) -> Result<Command, F
 
 /// The folder of a run.
 pub fn folder(bench: &Bench<'_>, run: &RunRecord) -> PathBuf {
-    bench.scratch.path().join(&run.ticker).join(&run.date).join(&run.run_id)
+    bench.scratch.path().join(run.label("ticker")).join(run.date()).join(&run.run_id)
 }
 
 /// What the answered calls of a run hold; a request that lost against another one is paid for beside it.
@@ -255,14 +255,14 @@ pub fn without_parallel(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     switched(bench, "disable-parallel", Some(("parallel", "false")), &[])
 }
 
-/// Every lever off, or on that is off by itself, one by one and all off together, on one tape: equal, or what differs is said.
+/// Every optimization off, or on that is off by itself, one by one and all off together, on one tape: equal, or what differs is said.
 pub fn rollback(bench: &Bench<'_>) -> Result<Outcome, Failure> {
     let mut outcome = Outcome::default();
     let path = bench.scratch.path().join("rollback.tape");
     let text = path.display().to_string();
     let first = simulated(bench, "rollback", &["--tape", &text, "--record"])?.record;
     let mut rows = Vec::new();
-    for (name, usual) in LEVERS.iter().map(|l| (l.name, l.usual)).chain([("all", true)]) {
+    for (name, usual) in OPTIMIZATIONS.iter().map(|l| (l.name, l.usual)).chain([("all", true)]) {
         let (flag, with) = if usual { ("--disable", "without") } else { ("--enable", "with") };
         let mut run = settings(bench, &format!("rollback-{name}"), &[flag, name])?;
         // What the tape does not hold, because the switch changes a prompt, the simulator answers.

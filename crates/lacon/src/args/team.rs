@@ -10,7 +10,7 @@ pub struct GivenArgs {
     /// What a team is given: NAME=VALUE, NAME=@FILE, or @FILE.json with all of it; may be given again
     #[arg(long, value_name = "NAME=VALUE")]
     pub input: Vec<String>,
-    /// Server of a team's tool: NAME=URL; may be given again
+    /// Server of a team's tool: NAME=URL, or @FILE.json with all of them; may be given again
     #[arg(long, value_name = "NAME=URL")]
     pub tool: Vec<String>,
     /// Let the MCP server of this tool be started or called; may be given again
@@ -38,6 +38,15 @@ pub struct CheckArgs {
     /// Model of the class deep
     #[arg(long, value_name = "MODEL")]
     pub deep_model: Option<String>,
+    /// Most tokens of the run: answers are planned to fit
+    #[arg(long, value_name = "N")]
+    pub budget_tokens: Option<u64>,
+    /// Most US dollars of the run
+    #[arg(long, value_name = "USD")]
+    pub budget_usd: Option<f64>,
+    /// Most seconds of the run, at the speed of real endpoints
+    #[arg(long, value_name = "SECONDS")]
+    pub deadline: Option<f64>,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,

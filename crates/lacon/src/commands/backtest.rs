@@ -4,7 +4,8 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use jiff::civil::Date;
 use lacon_market::Bar;
-use lacon_monitor::{Action, RunRecord};
+use lacon_monitor::RunRecord;
+use lacon_trading::Action;
 use lacon_trading::{
     DecideError, decide,
     portfolio::{PaperOptions, Performance, play},
@@ -73,7 +74,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
                 simulated |= record.llm.simulated;
                 made.push(Made {
                     date: day,
-                    action: record.decision.action,
+                    action: Action::of_run(&record),
                     tokens: record.tokens.total,
                     reused: true,
                     error: None,
@@ -106,7 +107,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
             failed += usize::from(decided.failure.is_some());
             made.push(Made {
                 date: day,
-                action: decided.record.decision.action,
+                action: Action::of_run(&decided.record),
                 tokens: decided.record.tokens.total,
                 reused: false,
                 error: decided.failure.map(|f| f.to_string()),

@@ -84,7 +84,7 @@ impl Purse {
         }
         // The solver leaves a margin of its own.
         options.limits.tokens = Some(left);
-        (settings.levers.has("prompt_plan") && plan::compiled(&options).is_ok()).then_some(left)
+        (settings.optimizations.has("prompt_plan") && plan::compiled(&options).is_ok()).then_some(left)
     }
 
     /// Takes what a run used, and gives back what it reserved and did not use.

@@ -1,10 +1,10 @@
 //! `lacon check`: a team's faults, what each optimization will do for it, and what it will take; nothing is sent.
 
-use std::{collections::BTreeMap, process::ExitCode};
+use std::{collections::BTreeMap, process::ExitCode, time::Duration};
 
 use lacon_agents::{
     Inputs, Optimizations, Plan, Team,
-    plan::plan,
+    plan::{AgentPlan, Limits, plan, within},
     stages::{self, Stages},
     team::InputKind,
 };
@@ -29,7 +29,7 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let stages = stages::stages(&team).map_err(|cycle| Failure::input(cycle.join(" -> ")))?;
     let model = team.agents.last().map_or(lacon_agents::team::DEFAULT_MODEL, |agent| team.model(agent));
     let encoding = lacon_tokens::for_model(model).encoding;
-    let planned = plan(&team, &stages, &inputs, &on, encoding);
+    let planned = within(&team, &stages, &inputs, &on, encoding, limits(args)?);
     let none = plan(&team, &stages, &inputs, &Optimizations::none(), encoding);
     if args.json {
         let found = json!({ "schema_version": 1, "team": team.name, "made_up_inputs": made_up, "plan": planned,
@@ -39,6 +39,22 @@ pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     print(&team, &stages, &planned, &none, &made_up);
     Ok(ExitCode::SUCCESS)
+}
+
+fn limits(args: &CheckArgs) -> Result<Limits, Failure> {
+    let positive = |flag: &str, value: Option<f64>| match value {
+        Some(value) if !(value.is_finite() && value > 0.0) => {
+            Err(Failure::input(format!("{flag} is {value}\nhint: give a number above 0")))
+        }
+        value => Ok(value),
+    };
+    let usd = positive("--budget-usd", args.budget_usd)?;
+    let seconds = positive("--deadline", args.deadline)?;
+    Ok(Limits {
+        tokens: args.budget_tokens,
+        micro_usd: usd.map(|usd| (usd * 1e6).round() as u64),
+        time: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+    })
 }
 
 /// Inputs for a plan: those that are given, and a sample in place of each that is missing.
@@ -139,5 +155,10 @@ fn print(team: &Team, stages: &Stages, planned: &Plan, none: &Plan, made_up: &[S
     for (rule, cached, written) in rules {
         text::out(&cache_line(rule, cached, written));
     }
+    let usual = |plan: &AgentPlan| team.agent(&plan.name).map_or(0, |agent| agent.words);
+    for agent in planned.agents.iter().filter(|plan| plan.words < usual(plan)) {
+        text::out(&format!("plan       {} is held to {} of {} words", agent.name, agent.words, usual(agent)));
+    }
+    planned.over.iter().for_each(|over| text::out(&format!("plan       {over}")));
     planned.notes.iter().for_each(|note| text::out(&format!("note: {note}")));
 }

@@ -11,10 +11,10 @@ use lacon_prompt::{
     compress::{Options, held_out},
     offload::Handle,
     passes::PassSet,
-    response::{role_limit, word_limit_line},
     shorten::{Policy, ShortenOptions, shorten},
 };
 use lacon_tokens::Encoding;
+use lacon_trading::limits::{role_limit, word_limit_line};
 use serde_json::{Value, json};
 
 use super::prompt_input::{self as input, Input};

@@ -3,11 +3,10 @@
 use std::{path::Path, process::ExitCode};
 
 use lacon_monitor::{
-    Action, RunRecord,
+    RunRecord,
     evidence::{Evidence, Found},
-    signal,
 };
-use lacon_trading::{Role, sources};
+use lacon_trading::{Action, Role, signal, sources};
 use serde_json::json;
 
 use super::{
@@ -84,7 +83,7 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
         .collect();
     let against: Vec<&View> = views
         .iter()
-        .filter(|v| Some(v.action) != record.decision.action && v.role.name() != decider)
+        .filter(|v| Some(v.action) != Action::of_run(&record) && v.role.name() != decider)
         .collect();
     let traced = figures.iter().filter(|(_, _, tool, _)| tool.is_some()).count();
     if args.json {
@@ -97,7 +96,7 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
             })
             .collect();
         let report = json!({
-            "schema_version": 1, "run_id": record.run_id, "ticker": record.ticker, "date": record.date, "decision": record.decision,
+            "schema_version": 1, "run_id": record.run_id, "ticker": record.label("ticker"), "date": record.date(), "decision": record.decision,
             "views": views.iter().map(view).collect::<Vec<_>>(), "against": against.iter().map(|v| view(v)).collect::<Vec<_>>(),
             "figures": figures, "traced": traced, "simulated": record.llm.simulated,
         });
@@ -111,8 +110,8 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
         record.decision.confidence.map(|c| format!(", confidence {:.0} %", c * 100.0)).unwrap_or_default();
     text::out(&format!(
         "{} on {}: {} by {decider}{confidence}",
-        record.ticker,
-        record.date,
+        record.label("ticker"),
+        record.date(),
         record.decision.word()
     ));
     record.decision.reasons.iter().for_each(|reason| text::out(&format!("  - {reason}")));

@@ -6,11 +6,10 @@ use jiff::civil::date;
 use lacon_runtime::{Counter, Restored, Run, RunOptions, ToolCache};
 use lacon_sim::{SimClient, SimOptions};
 use lacon_trading::{
+    context::RunContext,
     graph,
-    ladder::Ladder,
     plan::{self, PlanOptions},
     source::DatasetSource,
-    steps::Desk,
 };
 
 use super::Common;
@@ -28,12 +27,12 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     let mut flags = vec![("run.disable", args.disable.as_ref()), ("run.enable", args.enable.as_ref())];
     flags.extend(args.cast.flags());
     let config = common.settings(&flags)?;
-    let levers = crate::world::levers(&config)?;
+    let optimizations = crate::world::optimizations(&config)?;
     let day = date(2025, 1, 1);
-    // The graph's shape depends on levers and rounds alone; nothing here is ever called.
+    // The graph's shape depends on optimizations and rounds alone; nothing here is ever called.
     let run = Run::new(RunOptions {
         run_id: String::new(),
-        ticker: String::new(),
+        labels: Default::default(),
         client: Arc::new(SimClient::new(SimOptions::default())),
         tools: Arc::new(DatasetSource::new(Arc::default(), day, lacon_market::Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(0)),
@@ -50,7 +49,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     });
     let cast = Arc::new(crate::world::cast(&config, lacon_market::Asset::Equity)?);
     let plan = plan::compiled(&PlanOptions {
-        levers: levers.clone(),
+        optimizations: optimizations.clone(),
         cast: Arc::clone(&cast),
         quick_model: String::new(),
         deep_model: String::new(),
@@ -58,20 +57,20 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         time_scale: 1.0,
     })
     .map_err(Failure::input)?;
-    let desk = Desk {
+    let context = RunContext {
         keep_text: false,
         nonce: String::new(),
-        stated: Default::default(),
+        stated_actions: Default::default(),
         identity: Default::default(),
-        shorts: lacon_trading::material::Shorts::default(),
+        short_forms: lacon_trading::material::ShortForms::default(),
         run: Arc::new(run),
         models: Vec::new(),
         plan,
-        ladder: Ladder::default(),
+        ladder: Default::default(),
         recall: None,
         embedder: None,
         stagger: Default::default(),
-        levers,
+        optimizations,
         ticker: String::new(),
         listing: String::new(),
         company: String::new(),
@@ -83,7 +82,7 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
         tool_rounds: 1,
         cast,
     };
-    let graph = graph::build(&Arc::new(desk)).map_err(Failure::input)?;
+    let graph = graph::build(&Arc::new(context)).map_err(Failure::input)?;
     let picture = match args.format {
         GraphFormat::Text => graph.to_text(),
         GraphFormat::Mermaid => graph.to_mermaid(),

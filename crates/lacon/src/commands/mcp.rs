@@ -6,20 +6,22 @@
 mod lines;
 mod prompt;
 
-use std::{process::ExitCode, sync::Arc, time::Instant};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Instant};
 
 use lacon_market::{Kind, Tool as MarketTool, catalog};
-use lacon_runtime::ToolRequest;
+use lacon_runtime::{Progress, ToolRequest, config::Origin};
 use lacon_trading::{decide, source::introduce};
 use rmcp::{
-    ErrorData, RoleServer, ServerHandler, ServiceExt,
+    ErrorData, Peer, RoleServer, ServerHandler, ServiceExt,
     model::{
         CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, ProgressToken,
+        ServerCapabilities, ServerConfig, Tool, ToolAnnotations,
     },
     service::RequestContext,
 };
 use serde_json::{Map, Value, json};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 use super::{Common, batch_run::settings_of, block_on};
 use crate::{
@@ -35,7 +37,10 @@ const RUN: &str = "run";
 pub fn run(common: Common, args: &McpArgs, started: Instant) -> Result<ExitCode, Failure> {
     // A wrong flag must show before a client waits for an answer.
     settings_of(&common, &args.run_flags, &["CRCL"], started)?;
-    let server = Server { common, flags: args.run_flags.clone(), store: args.store.clone(), started };
+    let tools = offered(&args.tools)?;
+    let mut flags = args.run_flags.clone();
+    flags.extend(results(&common, &flags)?);
+    let server = Server { common, flags, store: args.store.clone(), started, tools };
     block_on(async {
         let failed = |e: &dyn std::fmt::Display| Failure::input(format!("the client cannot be served: {e}"));
         let (read, write) = rmcp::transport::stdio();
@@ -50,6 +55,57 @@ struct Server {
     flags: Vec<String>,
     store: StoreArgs,
     started: Instant,
+    /// Every definition costs tokens in every conversation of the client, so those that nobody wants are not offered.
+    tools: Vec<Tool>,
+}
+
+/// Where results go unless somebody said so: the user's own data. The folder that a client starts its servers in is nobody's.
+#[expect(clippy::disallowed_methods, reason = "where a user's data lies is no setting of Lacon")]
+fn results(common: &Common, flags: &[String]) -> Result<Option<String>, Failure> {
+    let is_said = flags.iter().any(|flag| flag == "--out" || flag.starts_with("--out="));
+    if is_said || !matches!(common.settings(&[])?.origin("run.out"), Origin::Default) {
+        return Ok(None);
+    }
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let data = absolute("XDG_DATA_HOME")
+        .or_else(|| absolute("LOCALAPPDATA"))
+        .or_else(|| Some(absolute("HOME")?.join(".local/share")));
+    Ok(data.map(|data| format!("--out={}", data.join("lacon/results").display())))
+}
+
+/// The tools that were asked for; all of them where none was.
+fn offered(names: &[String]) -> Result<Vec<Tool>, Failure> {
+    let market = || {
+        catalog::TOOLS.iter().map(|tool| {
+            Tool::new(tool.name, tool.description, Arc::new(schema(tool)))
+                .annotate(looks_up().open_world(true))
+        })
+    };
+    let all: Vec<Tool> = market().chain([run_tool()]).chain(prompt::tools()).collect();
+    if names.is_empty() {
+        return Ok(all);
+    }
+    let meant = |name: &str, tool: &Tool| match name {
+        "market" => catalog::find(&tool.name).is_some(),
+        "prompt" => prompt::NAMES.contains(&&*tool.name),
+        name => tool.name == name,
+    };
+    for name in names.iter().map(|name| name.trim()) {
+        if !all.iter().any(|tool| meant(name, tool)) {
+            let known = all.iter().map(|tool| &*tool.name).chain(["market", "prompt"]);
+            let near = lacon_runtime::config::nearest(name, known);
+            let hint = near.map_or("market, run, prompt, or a tool's name".into(), |near| {
+                format!("did you mean {near}?")
+            });
+            return Err(Failure::input(format!("--tools: {name:?} is no tool\nhint: {hint}")));
+        }
+    }
+    Ok(all.into_iter().filter(|tool| names.iter().any(|name| meant(name.trim(), tool))).collect())
+}
+
+/// What a tool that changes nothing says of itself.
+fn looks_up() -> ToolAnnotations {
+    ToolAnnotations::new().read_only(true).open_world(false)
 }
 
 impl ServerHandler for Server {
@@ -57,8 +113,9 @@ impl ServerHandler for Server {
         ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
             .with_server_info(Implementation::new("lacon", env!("CARGO_PKG_VERSION")))
             .with_instructions(
-                "Market data as it was known on a day, and a decision by a graph of agents. Nothing dated after \"as_of\" is shown. Not advice. \
-                 Texts and messages in fewer tokens, and back: what a marker [blob …, ref=…] stands for, \"retrieve\" gives.",
+                "Market data as it was known on a day, and a decision by a graph of agents. Nothing dated after \"as_of\" is shown; without it \
+                 the last day among the arguments counts. Not advice. Texts and messages in fewer tokens, and back: what a marker \
+                 [blob …, ref=…] stands for, \"retrieve\" gives.",
             )
     }
 
@@ -67,21 +124,11 @@ impl ServerHandler for Server {
         _: Option<PaginatedRequestParams>,
         _: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        let market = catalog::TOOLS.iter().map(|tool| {
-            let schema = schema(tool);
-            Tool::new(tool.name, tool.description, Arc::new(schema))
-        });
-        Ok(ListToolsResult::with_all_items(market.chain([run_tool()]).chain(prompt::tools()).collect()))
+        Ok(ListToolsResult::with_all_items(self.tools.clone()))
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        if name == RUN {
-            return Some(run_tool());
-        }
-        if let Some(tool) = prompt::tools().into_iter().find(|tool| tool.name == name) {
-            return Some(tool);
-        }
-        catalog::find(name).map(|tool| Tool::new(tool.name, tool.description, Arc::new(schema(tool))))
+        self.tools.iter().find(|tool| tool.name == name).cloned()
     }
 
     async fn call_tool(
@@ -90,21 +137,23 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let arguments = request.arguments.unwrap_or_default();
+        if self.get_tool(&request.name).is_none() {
+            let near =
+                lacon_runtime::config::nearest(&request.name, self.tools.iter().map(|tool| &*tool.name));
+            let hint = near.map(|n| format!(", did you mean {n}?")).unwrap_or_default();
+            return Err(ErrorData::invalid_params(format!("unknown tool {:?}{hint}", request.name), None));
+        }
         let answered = match (request.name.as_ref(), catalog::find(&request.name)) {
             (RUN, _) => self.decide(&arguments, context).await,
             (name, _) if prompt::NAMES.contains(&name) => {
                 prompt::call(name.to_owned(), arguments, self.store.clone()).await
             }
             (_, Some(tool)) => self.look_up(tool, arguments).await,
-            (name, None) => {
-                let known = catalog::TOOLS.iter().map(|t| t.name).chain([RUN]).chain(prompt::NAMES);
-                let near = lacon_runtime::config::nearest(name, known);
-                let hint = near.map(|n| format!(", did you mean {n}?")).unwrap_or_default();
-                return Err(ErrorData::invalid_params(format!("unknown tool {name:?}{hint}"), None));
-            }
+            (name, None) => Err(format!("unknown tool {name:?}")),
         };
         // What the caller can mend is told as the tool's answer, so that a model sees it and asks again.
-        Ok(answered.unwrap_or_else(|why| CallToolResult::error(vec![ContentBlock::text(why)])).into())
+        let failed = |why: String| CallToolResult::error(vec![ContentBlock::text(without_flags(&why))]);
+        Ok(answered.unwrap_or_else(failed).into())
     }
 }
 
@@ -177,22 +226,38 @@ impl Server {
             settings.company = found.company.unwrap_or(settings.company);
             settings.listing = found.listing;
         }
+        let token = context.meta.get_progress_token();
+        let (steps, heard) = mpsc::unbounded_channel();
+        if token.is_some() {
+            settings.on_progress = Arc::new(move |progress| {
+                // Nobody hears it any more where the call was given up.
+                let _ = step(progress).map(|said| steps.send(said));
+            });
+        }
         let cancelled = context.ct.clone();
         settings.stop = Some(Box::pin(async move { cancelled.cancelled().await }));
         let _lock = RunLock::of(&settings).map_err(|failure| failure.message)?;
-        let decided = decide(settings).await;
+        let decided = match token {
+            None => decide(settings).await,
+            Some(token) => tokio::select! {
+                decided = decide(settings) => decided,
+                () = tell(heard, token, context.peer.clone()) => unreachable!("it is never done"),
+            },
+        };
         let record = &decided.record;
         let complete = decided.folder.join("reports/complete.md");
         if let Some(failure) = &decided.failure {
             return Err(format!("{failure}\npartial results: {}", decided.folder.display()));
         }
-        Ok(CallToolResult::structured(json!({
-            "run_id": record.run_id, "ticker": record.ticker, "date": record.date, "profile": record.profile,
+        let facts = json!({
+            "run_id": record.run_id, "ticker": record.label("ticker"), "date": record.date(), "profile": record.profile,
             "decision": record.decision, "simulated": {"llm": record.llm.simulated, "data": record.data.simulated},
             "tokens": record.tokens.total, "cost_usd": record.cost_usd, "wall_s": record.wall_s,
-            "grade": record.grade.content, "warnings": record.warnings,
-            "report": complete.display().to_string(), "text": std::fs::read_to_string(&complete).unwrap_or_default(),
-        })))
+            "grade": record.grade.content, "warnings": record.warnings, "report": complete.display().to_string(),
+        });
+        // The report is a text of its own: inside of JSON its line ends and quotes would be escaped, which costs tokens.
+        let report = std::fs::read_to_string(&complete).unwrap_or_default();
+        Ok(with_facts(vec![ContentBlock::text(facts.to_string()), ContentBlock::text(report)], facts))
     }
 
     fn settings(&self, own: &[&str]) -> Result<lacon_trading::Settings, String> {
@@ -201,6 +266,68 @@ impl Server {
         }
         settings_of(&self.common, &self.flags, own, self.started).map_err(|failure| failure.message)
     }
+}
+
+/// Texts for the model, with the same facts for a program.
+fn with_facts(content: Vec<ContentBlock>, facts: Value) -> CallToolResult {
+    let mut result = CallToolResult::success(content);
+    result.structured_content = Some(facts);
+    result
+}
+
+/// Tells the client how far a run is, by a notification for each step that ends; never done, since the run is.
+async fn tell(mut steps: UnboundedReceiver<String>, token: ProgressToken, peer: Peer<RoleServer>) {
+    let mut done = 0.0;
+    while let Some(message) = steps.recv().await {
+        done += 1.0;
+        let param = ProgressNotificationParam::new(token.clone(), done).with_message(message);
+        // A client that went away hears nothing more.
+        if peer.notify_progress(param).await.is_err() {
+            break;
+        }
+    }
+    std::future::pending().await
+}
+
+/// What a step of a run says when it ends.
+fn step(progress: Progress) -> Option<String> {
+    let Progress::NodeFinished { node, error } = progress else { return None };
+    Some(error.map_or_else(|| format!("{node} is done"), |error| format!("{node} failed: {error}")))
+}
+
+/// An error of the command line in the words of a call: arguments have no dashes, and there is no help to ask for.
+fn without_flags(message: &str) -> String {
+    let lines = message
+        .lines()
+        .filter(|line| !line.starts_with("For more information") && !line.starts_with("Usage:"));
+    let mut said = String::new();
+    for line in lines {
+        let line = line.strip_prefix("error: ").unwrap_or(line);
+        let mut before = ' ';
+        let mut rest = line;
+        while let Some(c) = rest.chars().next() {
+            let named = rest.strip_prefix("--").filter(|name| {
+                name.starts_with(|c: char| c.is_ascii_lowercase())
+                    && (before.is_whitespace() || before == '\'' || before == '`')
+            });
+            if let Some(flag) = named {
+                let end = flag.find(|c: char| !c.is_ascii_lowercase() && c != '-').unwrap_or(flag.len());
+                said.push_str(&flag[..end].replace('-', "_"));
+                rest = &flag[end..];
+                // What the command line calls its value.
+                if let Some(value) = rest.strip_prefix(" <").and_then(|value| value.split_once('>')) {
+                    rest = value.1;
+                }
+                before = 'x';
+                continue;
+            }
+            said.push(c);
+            before = c;
+            rest = &rest[c.len_utf8()..];
+        }
+        said.push('\n');
+    }
+    said.trim_end().to_owned()
 }
 
 /// An argument as text; numbers are taken as they are written.
@@ -220,7 +347,7 @@ fn schema(tool: &MarketTool) -> JsonObject {
         if !names_ticker {
             properties.insert("ticker".into(), json!({"type": "string", "description": "the symbol"}));
         }
-        let what = "yyyy-mm-dd: nothing later is shown; the last day among the arguments when left out";
+        let what = "yyyy-mm-dd: nothing later is shown";
         properties.insert("as_of".into(), json!({"type": "string", "description": what}));
     }
     if let (false, Some(Value::Array(required))) = (names_ticker, schema.get_mut("required")) {
@@ -247,4 +374,5 @@ fn run_tool() -> Tool {
         "Decides on a ticker with the whole agent graph; returns the decision and its report.",
         Arc::new(schema),
     )
+    .annotate(ToolAnnotations::new().read_only(false).destructive(false).idempotent(false).open_world(true))
 }

@@ -68,7 +68,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         let Ok(role) = call.name.parse::<lacon_trading::Role>() else { continue };
         let reads: Vec<String> = settings
             .cast
-            .pieces(role, &settings.levers)
+            .sections(role, &settings.optimizations)
             .iter()
             .map(|piece| format!("{} {}", piece.source, plan.form(role, piece.source).name()))
             .collect();

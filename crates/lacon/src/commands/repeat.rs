@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use futures_util::{FutureExt, StreamExt};
 use lacon_monitor::compare::wilson;
-use lacon_trading::{Decided, Settings, decide};
+use lacon_trading::{Action, Decided, Settings, decide};
 use serde_json::json;
 
 use super::{Common, block_on, run as run_command};
@@ -80,7 +80,7 @@ pub fn run(common: &Common, args: &RunArgs, times: u32, started: Instant) -> Res
 fn counted(all: &[Decided]) -> Vec<(&'static str, usize)> {
     let mut rows: Vec<(&'static str, usize)> = Vec::new();
     for run in all {
-        let word = run.record.decision.action.map_or("none", |action| action.as_str());
+        let word = Action::of_run(&run.record).map_or("none", Action::as_str);
         match rows.iter_mut().find(|(of, _)| *of == word) {
             Some((_, n)) => *n += 1,
             None => rows.push((word, 1)),

@@ -16,7 +16,8 @@ use lacon_monitor::{
     visible::visible,
 };
 use lacon_runtime::Config;
-use lacon_trading::run::JOURNAL;
+use lacon_runtime::JOURNAL;
+use lacon_trading::traces::SCORERS;
 use serde_json::Value;
 
 use super::{
@@ -104,7 +105,7 @@ pub fn load(folder: &Path) -> Result<Loaded, Failure> {
 
 /// The report of a loaded run.
 pub fn of(loaded: &Loaded) -> RunReport {
-    report(&loaded.run, &loaded.trace, &loaded.receipts)
+    report(&loaded.run, &loaded.trace, &loaded.receipts, SCORERS)
 }
 
 /// The trace, or the metrics, in a form that others read.

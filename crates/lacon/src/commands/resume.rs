@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeMap, path::Path};
 
+use lacon_runtime::JOURNAL;
 use lacon_runtime::{
     Config, Origin, RunJournal,
     settings::{Kind, SETTINGS},
 };
-use lacon_trading::run::JOURNAL;
 use serde_json::{Value, json};
 
 use super::runs::{self, Needs};

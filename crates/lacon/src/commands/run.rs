@@ -11,8 +11,9 @@ use std::{
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use lacon_llm::ErrorKind;
 use lacon_market::{Dataset, Symbol};
-use lacon_monitor::{Action, RunRecord};
+use lacon_monitor::RunRecord;
 use lacon_runtime::{Config, ToolCache};
+use lacon_trading::Action;
 use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source::introduce};
 
 use super::{
@@ -199,7 +200,7 @@ fn settings_and_hedge(
     let (ticker, asset) = Symbol::parse(ticker).map_err(Failure::input)?.canonical();
     // Own agents first: efforts and models may name them.
     let cast = Arc::new(world::cast(config, asset)?);
-    let levers = world::levers(config)?;
+    let optimizations = world::optimizations(config)?;
     let data = world::dataset(config, &ticker)?;
     let asked = args.date.as_deref().or(resumed.map(|r| r.date.as_str()));
     let date = date(asked, data.as_ref().and_then(|d| d.date))?;
@@ -220,9 +221,9 @@ fn settings_and_hedge(
     };
     let bars = data.as_ref().map(|d| d.bars.clone()).unwrap_or_default();
     let deadline = config.number("run.deadline_s");
-    let cache_mb = if levers.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
+    let cache_mb = if optimizations.has("tool_cache") { config.integer("data.cache_mb") } else { 0 };
     let tape = world::tape(config)?;
-    let (client, hedge) = world::client(config, levers.has("hedge"), tape.clone())?;
+    let (client, hedge) = world::client(config, optimizations.has("hedge"), tape.clone())?;
     let begun = resumed.map(|resumed| resumed.nonce.clone()).filter(|nonce| !nonce.is_empty());
     let nonce =
         begun.unwrap_or_else(|| tape.as_ref().map_or_else(|| world::nonce(config), |tape| tape.nonce()));
@@ -236,7 +237,7 @@ fn settings_and_hedge(
         company,
         date,
         profile: config.text("run.profile").into(),
-        levers,
+        optimizations,
         quick_model: config.text("llm.quick_model").into(),
         deep_model: config.text("llm.deep_model").into(),
         effort: world::efforts(&config.list("llm.effort"))?,
@@ -360,7 +361,7 @@ fn print(decided: &Decided) {
 /// The decision, who made it, and what is wrong with that.
 pub(in crate::commands) fn headline(run: &RunRecord, terminal: bool) -> String {
     let decision = &run.decision;
-    let Some(action) = decision.action else {
+    let Some(action) = Action::of_run(run) else {
         return format!("{}: the run ended as {}", paint("no decision", "31;1", terminal), run.status);
     };
     let color = match action {

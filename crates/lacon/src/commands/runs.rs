@@ -7,7 +7,7 @@ use std::{
 };
 
 use lacon_monitor::RunRecord;
-use lacon_trading::run::JOURNAL;
+use lacon_runtime::JOURNAL;
 use serde_json::{Value, json};
 
 use super::Common;
@@ -127,7 +127,7 @@ impl Row {
         let r = self.record.as_ref();
         json!({
             "run_id": self.part(0), "date": self.part(1), "ticker": self.part(2), "folder": self.folder,
-            "state": r.map_or("cut off", |r| &r.status), "action": r.and_then(|r| r.decision.action),
+            "state": r.map_or("cut off", |r| &r.status), "action": r.and_then(|r| r.decision.action.clone()),
             "grade": r.map(|r| &r.grade.content), "cost_usd": r.and_then(|r| r.cost_usd.as_ref()), "tokens": r.map(|r| r.tokens.total),
         })
     }

@@ -26,6 +26,7 @@ use super::{compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
     args::serve::{CacheMarks, ServeArgs, ServePolicy},
     failure::Failure,
+    memory,
     signals::Signals,
     text,
 };
@@ -180,6 +181,8 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
         told.notified().await;
         signals.lock().await.next().await;
     };
+    let mut giving = tokio::task::JoinSet::new();
+    giving.spawn(memory::give_back());
     let (serving, again) = (std::pin::pin!(proxy.serve(listener, stop)), std::pin::pin!(again));
     if let Either::Left((Err(error), _)) = select(serving, again).await {
         return Err(Failure::input(error));

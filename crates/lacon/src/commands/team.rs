@@ -93,22 +93,40 @@ pub fn set_models(team: &mut Team, quick: Option<&str>, deep: Option<&str>) {
 }
 
 /// Puts servers that were named by `--tool` into a team.
+///
+/// A URL that holds a secret stands in a file: everybody on the machine can read what a process was started with.
 pub fn set_tools(team: &mut Team, flags: &[String]) -> Result<(), Failure> {
+    let mut servers: Vec<(String, String)> = Vec::new();
     for flag in flags {
+        if let Some(path) = flag.strip_prefix('@') {
+            let urls: BTreeMap<String, String> =
+                serde_json::from_str(&read_text(Path::new(path))?).map_err(|error| {
+                    Failure::input(format!(
+                        "{path}: no JSON object of URLs: {error}\nhint: {{\"NAME\": \"http://…\"}}"
+                    ))
+                })?;
+            servers.extend(urls);
+            continue;
+        }
         let (name, url) = flag.split_once('=').ok_or_else(|| {
-            Failure::input(format!("tool {flag:?} has no URL\nhint: write NAME=http://HOST:PORT/PATH"))
+            Failure::input(format!(
+                "tool {flag:?} has no URL\nhint: write NAME=http://HOST:PORT/PATH or @FILE.json"
+            ))
         })?;
+        servers.push((name.to_owned(), url.to_owned()));
+    }
+    for (name, url) in &servers {
         if !["http://", "https://"].iter().any(|scheme| url.starts_with(scheme)) {
             return Err(Failure::input(format!(
                 "tool {name:?}: {url:?} is no URL\nhint: http://HOST:PORT/PATH"
             )));
         }
         let known: Vec<String> = team.tools.iter().map(|tool| tool.name.clone()).collect();
-        let tool = team.tools.iter_mut().find(|tool| tool.name == name).ok_or_else(|| {
+        let tool = team.tools.iter_mut().find(|tool| tool.name == *name).ok_or_else(|| {
             Failure::input(format!("the team has no tool {name:?}\nhint: there are: {}", known.join(", ")))
         })?;
         *tool = Tool {
-            http: url.into(),
+            http: url.clone(),
             mcp: None,
             folder: String::new(),
             simulated: false,

@@ -25,6 +25,7 @@ pub fn run(common: &Common, args: &UiArgs) -> Result<ExitCode, Failure> {
     let token: String = secret.iter().map(|byte| format!("{byte:02x}")).collect();
     let options = Options {
         folder,
+        scorers: lacon_trading::traces::SCORERS,
         read: Box::new(|path| read_file(path).map_err(|failure| failure.message)),
         proxy: args.proxy,
         proxy_token: args.proxy_token.clone(),

@@ -19,10 +19,14 @@ struct Client {
 impl Client {
     /// Starts the server and shakes hands.
     fn start(folder: &Folder, flags: &[&str]) -> Self {
-        let mut args = vec!["mcp", "--"];
-        args.extend(flags);
+        Self::offering(folder, &[], flags)
+    }
+
+    fn offering(folder: &Folder, own: &[&str], flags: &[&str]) -> Self {
+        let args = [&["mcp"], own, &["--"], flags].concat();
         let mut child = folder
             .command(&args)
+            .env("XDG_DATA_HOME", folder.path().join("data"))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -47,12 +51,16 @@ impl Client {
     fn ask(&mut self, method: &str, params: Value) -> Value {
         self.id += 1;
         self.send(&json!({"jsonrpc": "2.0", "id": self.id, "method": method, "params": params}));
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        // Every line on standard output is of the protocol.
-        let answer: Value = serde_json::from_str(&line).unwrap();
+        let answer = self.line();
         assert_eq!(answer["id"], self.id, "{answer}");
         answer
+    }
+
+    /// The next message; every line on standard output is of the protocol.
+    fn line(&mut self) -> Value {
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
     }
 
     fn call(&mut self, name: &str, arguments: Value) -> Value {
@@ -97,6 +105,47 @@ fn market_tools_and_run_over_pipes() {
     let decision = &run["result"]["structuredContent"]["decision"];
     assert_eq!(decision["parsed"], true, "{run}");
     assert!(decision["rating"].is_string() && run["result"]["structuredContent"]["simulated"]["llm"] == true);
+    // The report is a text of its own, and lies in the user's data rather than where the client was started.
+    assert!(run["result"]["content"][1]["text"].as_str().unwrap().starts_with("# Decision: CRCL"), "{run}");
+    let report = run["result"]["structuredContent"]["report"].as_str().unwrap();
+    assert!(report.starts_with(folder.path().join("data/lacon/results").to_str().unwrap()), "{report}");
+    assert!(!folder.path().join("results").exists());
+    client.close();
+}
+
+#[test]
+fn a_client_chooses_tools_and_hears_how_far_a_run_is() {
+    let folder = Folder::new();
+    let mut client = Client::offering(&folder, &["--tools", "compress,count"], &["--time-scale", "0"]);
+    let listed = client.ask("tools/list", json!({}));
+    let tools = listed["result"]["tools"].as_array().unwrap();
+    let hints: Vec<(&str, bool)> = tools
+        .iter()
+        .map(|t| (t["name"].as_str().unwrap(), t["annotations"]["readOnlyHint"].as_bool().unwrap()))
+        .collect();
+    assert_eq!(hints, [("compress", false), ("count", true)]);
+    let bytes = tools.iter().map(|tool| tool.to_string().len()).sum::<usize>();
+    assert!(bytes < 2_400, "{bytes} bytes of definitions");
+    assert_eq!(client.call("run", json!({"ticker": "CRCL"}))["error"]["code"], -32602);
+    client.close();
+    folder.lacon(&["mcp", "--tools", "compres"]).fails(2, "did you mean compress?");
+
+    let mut client = Client::offering(&folder, &["--tools", "run"], &["--time-scale", "0"]);
+    let params = json!({"name": "run", "arguments": {"ticker": "CRCL"}, "_meta": {"progressToken": "p"}});
+    client.id += 1;
+    client.send(&json!({"jsonrpc": "2.0", "id": client.id, "method": "tools/call", "params": params}));
+    let mut last = 0.0;
+    let answer = loop {
+        let line = client.line();
+        if line["method"] != "notifications/progress" {
+            break line;
+        }
+        assert_eq!(line["params"]["progressToken"], "p");
+        let now = line["params"]["progress"].as_f64().unwrap();
+        assert!(now > last && line["params"]["message"].is_string(), "{line}");
+        last = now;
+    };
+    assert!(last >= 5.0 && answer["result"]["isError"] != true, "{last} {answer}");
     client.close();
 }
 
@@ -158,13 +207,19 @@ fn prompts_are_compressed_retrieved_and_expanded() {
     let rows: Vec<Value> = (0..30).map(|i| json!({"ticker": format!("T{i}"), "price": i})).collect();
     let text = format!("Attached: {blob}\nand {}\n", json!(rows));
 
-    let short = client.call("compress", json!({"text": text}))["result"]["structuredContent"].clone();
-    let handle = short["handles"][0].as_str().unwrap_or_else(|| panic!("{short}"));
+    let answer = client.call("compress", json!({"text": text}))["result"].clone();
+    // The model reads the text as it is; what a program wants to know is metadata.
+    let short = answer["_meta"]["lacon/compress"].clone();
+    let written = &answer["content"][0]["text"];
+    let handle = short["handles"][0].as_str().unwrap_or_else(|| panic!("{answer}"));
+    assert!(answer["structuredContent"].is_null() && written.as_str().unwrap().contains("\n"), "{answer}");
+    let line = answer["content"][1]["text"].as_str().unwrap();
+    assert!(line.contains(" tokens before, ") && line.contains(handle), "{line}");
     assert!(short["tokens_after"].as_u64() < short["tokens_before"].as_u64(), "{short}");
     assert_eq!(said(&client.call("retrieve", json!({"handle": handle}))), blob);
     // What the tools store, the commands find.
     assert_eq!(folder.lacon(&["retrieve", handle]).out, blob);
-    assert_eq!(said(&client.call("expand", json!({"text": short["text"]}))), text);
+    assert_eq!(said(&client.call("expand", json!({"text": written}))), text);
 
     let messages = json!([
         {"role": "system", "content": text}, {"role": "user", "content": "What is the price of T7?"},
@@ -181,7 +236,7 @@ fn prompts_are_compressed_retrieved_and_expanded() {
     for (name, arguments, expected) in [
         ("compress", json!({}), "needs either a text or messages"),
         ("compress", json!({"text": "a", "store": "/etc/passwd"}), "has no argument \"store\""),
-        ("compress", json!({"text": "a", "policy": "best"}), "possible values"),
+        ("compress", json!({"text": "a", "policy": "best"}), "invalid value 'best' for 'policy'"),
         ("compress", json!({"messages": messages, "policy": "lossy"}), "not compressed with loss"),
         ("expand", json!({"messages": messages, "changed": ["/9"]}), "no text at \"/9\""),
         ("retrieve", json!({"handle": "0123456789abcdef"}), "has no content for 0123456789abcdef"),

@@ -288,10 +288,10 @@ fn a_recorded_run_replays_without_network() {
         assert_eq!(record[key], again[key], "{key}");
     }
     assert_eq!(record["plan"]["digest"], again["plan"]["digest"]);
-    // Levers that only move calls in time replay from the same tape; one that changes a prompt is a miss, and named.
-    for lever in ["no_barrier", "tool_cache", "hedge"] {
-        let without = replay(&["--disable", lever]);
-        assert_eq!(without.json()["decision"], record["decision"], "{lever}");
+    // Optimizations that only move calls in time replay from the same tape; one that changes a prompt is a miss, and named.
+    for optimization in ["no_barrier", "tool_cache", "hedge"] {
+        let without = replay(&["--disable", optimization]);
+        assert_eq!(without.json()["decision"], record["decision"], "{optimization}");
     }
     let miss = replay(&["--disable", "word_limits"]);
     assert_ne!(miss.code, 0);
@@ -328,8 +328,8 @@ fn plan_and_judge_in_one_call_replay_with_and_without_a_second_one() {
             assert_eq!(record[key], again[key], "{name}: {key}");
         }
         assert_eq!(record["plan"]["digest"], again["plan"]["digest"]);
-        assert_eq!(record["levers"]["merged_judge"]["on"], true);
-        // Without the lever the plan is asked for alone, which is another prompt.
+        assert_eq!(record["optimizations"]["merged_judge"]["on"], true);
+        // Without the optimization the plan is asked for alone, which is another prompt.
         let miss = tape(&replayed, &[]);
         assert!(miss.code != 0 && miss.err.contains("tape"), "{}", miss.err);
     }
@@ -340,8 +340,8 @@ fn a_settings_file_enables_and_a_flag_takes_it_back() {
     let folder = Folder::new();
     folder.write("lacon.toml", "[run]\nenable = [\"merged_judge\"]\n");
     let on = |extra: &[&str]| fast(&folder, &[&["CRCL", "--json"], extra].concat()).json();
-    assert_eq!(on(&[])["levers"]["merged_judge"]["on"], true);
-    assert_eq!(on(&["--enable", ""])["levers"]["merged_judge"]["on"], false);
+    assert_eq!(on(&[])["optimizations"]["merged_judge"]["on"], true);
+    assert_eq!(on(&["--enable", ""])["optimizations"]["merged_judge"]["on"], false);
     fast(&folder, &["CRCL", "--disable", "merged_judge"]).fails(2, "--enable \"\"");
     let picture = folder.lacon(&["graph", "--format", "mermaid"]);
     assert!(picture.out.contains("n13 --> n12") && !picture.out.contains("n11 --> n12"), "{}", picture.out);

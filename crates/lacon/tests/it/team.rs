@@ -192,6 +192,29 @@ fn servers_of_tools_that_lie_or_flood_cost_their_own_answer() {
 }
 
 #[test]
+fn a_program_reads_what_goes_on_and_names_servers_by_a_file() {
+    let folder = Folder::new();
+    let tool = "[[tool]]\nname = \"good\"\ncode = true\n";
+    folder.write(
+        "own.toml",
+        &format!("[team]\nname = \"own\"\n{tool}[[agent]]\nname = \"a\"\nby = \"good\"\n"),
+    );
+    folder.write("urls.json", &format!("{{\"good\": \"{}/good\"}}", tool_server()));
+    folder.write("wrong.json", "[1]");
+    let done = run(&folder, &["own.toml", "--events", "--tool", "@urls.json", "--run-id", "one"]);
+    let lines: Vec<Value> = done.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["started", "tool", "finished", "record"], "{}", done.err);
+    assert_eq!(lines[3]["record"]["result"]["text"], "The pump lifts 41 liters.");
+    // Elsewhere and gone on with, it is the same run.
+    let url = format!("good={}/good", tool_server());
+    let done = run(&folder, &["own.toml", "--json", "--tool", &url, "--resume", "one"]);
+    assert_eq!(done.json()["status"], "done");
+    run(&folder, &["own.toml", "--tool", "@wrong.json"]).fails(2, "no JSON object of URLs");
+    run(&folder, &["own.toml"]).fails(2, "has no code that answers it");
+}
+
+#[test]
 fn a_team_runs_against_a_provider_and_its_faults_have_their_codes() {
     let folder = Folder::new();
     folder.write(

@@ -12,7 +12,7 @@ use lacon_prompt::{
     receipt::PassReport,
     request::{Edit, Request, RequestOptions, splice},
 };
-use rmcp::model::{CallToolResult, ContentBlock, JsonObject, Tool};
+use rmcp::model::{CallToolResult, ContentBlock, JsonObject, MetaObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
 use crate::{
@@ -46,7 +46,13 @@ pub fn tools() -> [Tool; 4] {
     let encoding = word("encoding to count with [default: o200k_base]");
     let tool = |name: &'static str, about: &'static str, schema: Value| {
         let Value::Object(schema) = schema else { unreachable!("an object was written") };
-        Tool::new(name, about, Arc::new(schema))
+        // Only compress may write: what it moves out of view goes to the store.
+        let reads = ToolAnnotations::new()
+            .open_world(false)
+            .idempotent(true)
+            .destructive(false)
+            .read_only(name != "compress");
+        Tool::new(name, about, Arc::new(schema)).annotate(reads)
     };
     [
         tool(
@@ -129,10 +135,28 @@ fn compress(arguments: &mut JsonObject, store: &StoreArgs) -> Result<CallToolRes
     }
     none_left("compress", arguments, &COMPRESS_FLAGS)?;
     let Command::Compress(args) = parsed("compress", &flags)? else { unreachable!("compress was named") };
-    Ok(CallToolResult::structured(match source {
-        Source::Text(text) => compressed(&text, &args)?.to_json(),
-        Source::Messages(json) => compressed_messages(&json, &args, user_texts)?,
-    }))
+    match source {
+        Source::Text(text) => Ok(plain(compressed(&text, &args)?.to_json())),
+        Source::Messages(json) => {
+            Ok(CallToolResult::structured(compressed_messages(&json, &args, user_texts)?))
+        }
+    }
+}
+
+/// The compressed text as it is, then a line of facts. Inside of JSON it would be escaped, which costs what was saved.
+/// The whole record is metadata, which clients show no model.
+fn plain(mut facts: Value) -> CallToolResult {
+    let text = facts.as_object_mut().and_then(|facts| facts.remove("text")).unwrap_or_default();
+    let handles: Vec<&str> =
+        facts["handles"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let mut line = format!("{} tokens before, {} after", facts["tokens_before"], facts["tokens_after"]);
+    if !handles.is_empty() {
+        line.push_str(&format!("; handles: {}", handles.join(", ")));
+    }
+    let text = text.as_str().unwrap_or_default().to_owned();
+    let mut result = CallToolResult::success(vec![ContentBlock::text(text), ContentBlock::text(line)]);
+    result.meta = Some(MetaObject(JsonObject::from_iter([("lacon/compress".to_owned(), facts)])));
+    result
 }
 
 fn compressed_messages(json: &str, args: &CompressArgs, user_texts: bool) -> Result<Value, Failure> {

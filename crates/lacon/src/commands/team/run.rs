@@ -16,7 +16,7 @@ use lacon_agents::{
 use lacon_llm::{BoxFuture, ErrorKind, TapeMode};
 use lacon_runtime::{Config, Progress, run::OnProgress};
 use lacon_sim::{client::draw, generic::passages, tool_seconds};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{given, load, profile, set_models, set_tools};
 use crate::{
@@ -36,7 +36,7 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
     let (settings, heading) = settings(&config, args)?;
     // Held until the record is written: one folder has one writer.
     let _lock = settings.folder.as_deref().map(RunLock::take).transpose()?;
-    if args.json {
+    if args.json || args.events {
         text::note(&heading)
     } else {
         text::out(&heading)
@@ -61,6 +61,8 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
         let json = serde_json::to_string_pretty(&finished.record)
             .map_err(|error| Failure::input(format!("cannot write run.json: {error}")))?;
         text::out(&json);
+    } else if args.events {
+        text::out(&json!({"event": "record", "record": finished.record}).to_string());
     } else {
         print(&finished, world::time_scale(&config));
     }
@@ -170,9 +172,10 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
         budget_micro_usd: (config.number("run.budget_usd") * 1e6).round() as u64,
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
         speed: world::time_scale(config),
-        on_progress: progress(config),
+        on_progress: if args.events { Arc::new(event) } else { progress(config) },
         approval: approval(args),
         nonce,
+        history: Some(Path::new(config.text("run.out")).join(".cache/durations.json")),
         ..Settings::new(team, client)
     };
     Ok((settings, heading))
@@ -250,6 +253,22 @@ pub(in crate::commands) fn simulated(team: &Team, config: &Config) -> Tools {
             }
         })
     })
+}
+
+/// One line of JSON for whatever a program that started the run may want to know.
+fn event(progress: Progress) {
+    let line = match progress {
+        Progress::NodeStarted(node) => json!({"event": "started", "node": node}),
+        Progress::NodeFinished { node, error } => json!({"event": "finished", "node": node, "error": error}),
+        Progress::Calling { role, turn } => json!({"event": "calling", "agent": role, "turn": turn}),
+        Progress::Retrying { role, reason } => json!({"event": "retrying", "agent": role, "reason": reason}),
+        Progress::Answered { role, total_tokens, text } => {
+            json!({"event": "answered", "agent": role, "text": text, "tokens": total_tokens})
+        }
+        Progress::ToolCalled { role, tool } => json!({"event": "tool", "agent": role, "tool": tool}),
+        _ => return,
+    };
+    text::out(&line.to_string());
 }
 
 /// One line an agent that is done, where somebody watches.

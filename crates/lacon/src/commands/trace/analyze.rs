@@ -10,6 +10,8 @@ use lacon_monitor::{
     render,
 };
 
+use lacon_trading::traces::SCORERS;
+
 use super::traces;
 use crate::{
     args::trace::AnalyzeArgs,
@@ -42,7 +44,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
     let (mut found, mut unread): (Vec<Analysis>, Vec<Unread>) = (Vec::new(), Vec::new());
     for file in &files {
         match traces(file) {
-            Ok(traces) => found.extend(traces.iter().map(analyze)),
+            Ok(traces) => found.extend(traces.iter().map(|trace| analyze(trace, SCORERS))),
             Err(failure) if files.len() == 1 => return Err(failure),
             Err(failure) => unread.push(Unread { file: file.display().to_string(), why: failure.message }),
         }
@@ -103,7 +105,12 @@ fn html(page: &Path, files: &[PathBuf]) -> Result<ExitCode, Failure> {
     let found = traces(file)?;
     let longest = found.iter().max_by(|a, b| a.wall_s.total_cmp(&b.wall_s));
     let trace = longest.ok_or_else(|| Failure::input(format!("{}: holds no trace", file.display())))?;
-    lacon_files::write(page, lacon_ui::page(trace).as_bytes(), [file.as_path()], lacon_files::Flush::Later)?;
+    lacon_files::write(
+        page,
+        lacon_ui::page(trace, SCORERS).as_bytes(),
+        [file.as_path()],
+        lacon_files::Flush::Later,
+    )?;
     text::note(&format!("{} shows {}", page.display(), trace.title()));
     Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 use std::{path::Path, process::ExitCode};
 
 use lacon_monitor::{compare::compare, render, trace::Trace};
+use lacon_trading::traces::SCORERS;
 
 use super::traces;
 use crate::{
@@ -32,7 +33,7 @@ pub fn run(args: &CompareArgs) -> Result<ExitCode, Failure> {
     let [a, b] = args.sides.as_slice() else {
         return Err(Failure::input("two sides are needed\nhint: lacon trace compare A.json B.json"));
     };
-    let found = compare(&side(a, &args.more_a)?, &side(b, &args.more_b)?).map_err(Failure::input)?;
+    let found = compare(&side(a, &args.more_a)?, &side(b, &args.more_b)?, SCORERS).map_err(Failure::input)?;
     if args.json {
         let json = serde_json::to_string_pretty(&found);
         text::out(&json.map_err(|e| Failure::input(format!("cannot write the comparison: {e}")))?);

@@ -3,12 +3,13 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use lacon_monitor::{
-    analyze::is_trading,
+    analyze::Scorer,
     render,
     trace::Trace,
     whatif::{self, CallModel, Latency, Options, Source},
 };
 use lacon_sim::{Profile, latency};
+use lacon_trading::traces::TradingTraces;
 
 use super::traces;
 use crate::{args::trace::WhatIfArgs, failure::Failure, text};
@@ -28,7 +29,7 @@ pub fn run(args: &WhatIfArgs) -> Result<ExitCode, Failure> {
     // Recorded runs of the trading graph say nothing about the speed of another one.
     let latency = match () {
         () if args.fit => whatif::fit(&found, &latency),
-        () if !is_trading(trace) && args.profile == "auto" => whatif::fit(&found[..1], &latency),
+        () if !TradingTraces.knows(trace) && args.profile == "auto" => whatif::fit(&found[..1], &latency),
         () => latency,
     };
     let options = Options { draws: args.draws.clamp(1, 100_000), seed: args.seed };

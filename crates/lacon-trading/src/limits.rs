@@ -46,7 +46,7 @@ const ROLE_LIMITS: [RoleLimit; 15] = [
 /// The limits of a role by any of its names; the default's for a name that is not known.
 ///
 /// ```
-/// use lacon_prompt::response::role_limit;
+/// use lacon_trading::limits::role_limit;
 /// assert_eq!(role_limit("market_analyst").words, 300);
 /// assert_eq!(role_limit("someone_else").role, "default");
 /// ```
@@ -61,7 +61,7 @@ pub fn role_limit(role: &str) -> &'static RoleLimit {
 /// The one line that states a role's limit; at most 25 tokens, to be placed after material that requests share.
 ///
 /// ```
-/// use lacon_prompt::response::{role_limit, word_limit_line};
+/// use lacon_trading::limits::{role_limit, word_limit_line};
 /// assert_eq!(word_limit_line(role_limit("trader")), "Answer in at most 150 words; end with BUY, SELL or HOLD.");
 /// ```
 #[must_use]

@@ -6,11 +6,52 @@
 
 use std::borrow::Cow;
 
+use lacon_monitor::RunRecord;
 use serde::{Deserialize, Serialize};
 
-use crate::Action;
-
 mod own;
+
+/// What to do with the stock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Action {
+    /// Buy.
+    Buy,
+    /// Sell.
+    Sell,
+    /// Hold.
+    Hold,
+}
+
+impl Action {
+    /// What a run decided.
+    pub fn of_run(run: &RunRecord) -> Option<Self> {
+        Self::of(run.decision.action.as_deref()?)
+    }
+
+    /// The action that a record holds.
+    pub fn of(word: &str) -> Option<Self> {
+        [Self::Buy, Self::Sell, Self::Hold].into_iter().find(|action| action.as_str() == word)
+    }
+
+    /// The word in lower case, as style sheets name it.
+    pub fn class(self) -> &'static str {
+        match self {
+            Self::Buy => "buy",
+            Self::Sell => "sell",
+            Self::Hold => "hold",
+        }
+    }
+
+    /// The word in upper case.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Buy => "BUY",
+            Self::Sell => "SELL",
+            Self::Hold => "HOLD",
+        }
+    }
+}
 
 /// What an answer decides.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -1,5 +1,4 @@
-//! What a run gives up as its deadline nears: length first, then the better model. Figures are kept: the shorter limit
-//! has room for those that the answer hands on.
+//! What a run gives up as its deadline nears: length first, then the better model.
 
 use std::{
     collections::BTreeMap,
@@ -8,8 +7,6 @@ use std::{
 };
 
 use lacon_monitor::record::Degraded;
-
-use crate::plan::Plan;
 
 /// Words of an answer on the first step, in hundredths of the usual ones.
 const SHORTER: u32 = 60;
@@ -25,44 +22,53 @@ enum Step {
 
 /// The deadline, what the way to the end should take from each agent on, and what was given up.
 #[derive(Debug, Default)]
-pub(crate) struct Ladder {
+pub struct Ladder {
     deadline: Option<Duration>,
-    way_s: BTreeMap<String, f64>,
+    way: BTreeMap<String, Duration>,
+    /// Agents that are always asked with the quick model.
+    quick: Vec<String>,
     taken: Mutex<BTreeMap<String, (Step, String)>>,
 }
 
 impl Ladder {
-    /// A ladder for a run; without a deadline nothing is ever given up. `speed` is wall time as a share of real time.
-    pub fn new(deadline: Option<Duration>, plan: &Plan, speed: f64) -> Self {
-        let way = plan.agents.iter().map(|agent| (agent.name.clone(), agent.to_end * speed));
-        Self { deadline, way_s: way.collect(), taken: Mutex::default() }
+    /// A ladder for a run; without a deadline nothing is ever given up. `way` is what each agent and all behind it on the
+    /// longest way should take together.
+    pub fn new(deadline: Option<Duration>, way: BTreeMap<String, Duration>, quick: Vec<String>) -> Self {
+        Self { deadline, way, quick, taken: Mutex::default() }
     }
 
-    /// Decides, once, how an agent is asked: before its first prompt is built.
+    /// Decides, once, how an agent is asked at this time of the run: before its first prompt is built.
     pub fn step(&self, agent: &str, now: Duration) {
         let Some(deadline) = self.deadline else { return };
-        let Some(way) = self.way_s.get(agent) else { return };
-        let left = deadline.saturating_sub(now).as_secs_f64();
+        let Some(way) = self.way.get(agent) else { return };
+        let left = deadline.saturating_sub(now);
         // A shorter answer takes about its share of the time.
-        let step = if way * (1.0 + IN_HAND) <= left {
+        let step = if way.mul_f64(1.0 + IN_HAND) <= left {
             return;
-        } else if way * (f64::from(SHORTER) / 100.0 + IN_HAND) <= left {
+        } else if way.mul_f64(f64::from(SHORTER) / 100.0 + IN_HAND) <= left {
             Step::Shorter
         } else {
             Step::QuickModel
         };
+        let (left, way) = (left.as_secs_f64(), way.as_secs_f64());
         let reason = format!("{left:.1} s are left, the way to the end should take {way:.1} s");
         self.lock().entry(agent.into()).or_insert((step, reason));
     }
 
-    /// An agent's word limit after what was given up.
-    pub fn words(&self, agent: &str, usual: u32) -> u32 {
-        if self.lock().contains_key(agent) { usual * SHORTER / 100 } else { usual }
+    /// Whether anything was given up for an agent.
+    pub fn has_stepped(&self, agent: &str) -> bool {
+        self.lock().contains_key(agent)
+    }
+
+    /// An agent's word limit after what was given up; a plan that has shortened it already is not shortened again.
+    pub fn words(&self, agent: &str, usual: u32, planned: u32) -> u32 {
+        if self.lock().contains_key(agent) { planned.min(usual * SHORTER / 100) } else { planned }
     }
 
     /// Whether an agent is asked with the quick model whatever its own is.
     pub fn is_quick(&self, agent: &str) -> bool {
-        self.lock().get(agent).is_some_and(|(step, _)| *step == Step::QuickModel)
+        self.quick.iter().any(|quick| quick == agent)
+            || self.lock().get(agent).is_some_and(|(step, _)| *step == Step::QuickModel)
     }
 
     /// What was given up, for the record.

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-/// A lever's name and what it does.
+/// An optimization's name and what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LeverInfo {
+pub struct OptimizationInfo {
     /// The name in `--disable`, `--enable` and `run.json`.
     pub name: &'static str,
     /// What it does.
@@ -14,77 +14,83 @@ pub struct LeverInfo {
     pub usual: bool,
 }
 
-const fn lever(name: &'static str, note: &'static str) -> LeverInfo {
-    LeverInfo { name, note, usual: true }
+const fn optimization(name: &'static str, note: &'static str) -> OptimizationInfo {
+    OptimizationInfo { name, note, usual: true }
 }
 
-/// A lever that is off until it is asked for: it gives up something that a run otherwise promises.
-const fn on_demand(name: &'static str, note: &'static str) -> LeverInfo {
-    LeverInfo { name, note, usual: false }
+/// An optimization that is off until it is asked for: it gives up something that a run otherwise promises.
+const fn on_demand(name: &'static str, note: &'static str) -> OptimizationInfo {
+    OptimizationInfo { name, note, usual: false }
 }
 
-/// All levers, in the order in which a run meets them.
-pub const LEVERS: &[LeverInfo] = &[
-    lever("no_barrier", "a node starts when its own inputs are ready, not when a whole step is"),
-    lever("prefetch", "tools with known arguments are called at the start; no model call asks for them"),
-    lever("condense", "tool results reach the model without empty days, indicators as one table"),
-    lever("word_limits", "each role is told its word limit, and max_tokens follows from it"),
-    lever("parallel_judge", "judge and plan run beside each other when no further round can follow"),
+/// All optimizations, in the order in which a run meets them.
+pub const OPTIMIZATIONS: &[OptimizationInfo] = &[
+    optimization("no_barrier", "a node starts when its own inputs are ready, not when a whole step is"),
+    optimization(
+        "prefetch",
+        "tools with known arguments are called at the start; no model call asks for them",
+    ),
+    optimization("condense", "tool results reach the model without empty days, indicators as one table"),
+    optimization("word_limits", "each role is told its word limit, and max_tokens follows from it"),
+    optimization("parallel_judge", "judge and plan run beside each other when no further round can follow"),
     on_demand(
         "merged_judge",
         "one call answers for plan and judge when no further round can follow; an answer that lacks one has it asked for",
     ),
-    lever("digests", "risk roles read each report as its figures and conclusions"),
-    lever(
+    optimization("digests", "risk roles read each report as its figures and conclusions"),
+    optimization(
         "contradictions",
         "who reads the reports is told where they state different actions, and which are missing or cut",
     ),
-    lever(
+    optimization(
         "prefix_layout",
         "shared material first, the role's own last, so that prefixes repeat byte for byte",
     ),
-    lever(
+    optimization(
         "stagger",
         "a sibling that ended well before the slowest one in nine of ten earlier runs waits for that one's first token, to read its cached prefix",
     ),
-    lever("repair", "one further call when most of an answer's required parts are missing"),
-    lever("local_signal", "the decision is read by a parser, not by a model call"),
-    lever("hedge", "a second request beside one that is slower than usual; the first valid answer wins"),
-    lever(
+    optimization("repair", "one further call when most of an answer's required parts are missing"),
+    optimization("local_signal", "the decision is read by a parser, not by a model call"),
+    optimization(
+        "hedge",
+        "a second request beside one that is slower than usual; the first valid answer wins",
+    ),
+    optimization(
         "concise",
         "roles behind the analysts, the trader excepted, are held to three quarters of their usual words",
     ),
-    lever(
+    optimization(
         "prompt_plan",
         "forms and lengths of all prompts are chosen together when tokens, money or time are limited",
     ),
-    lever("deadline_ladder", "when the deadline nears: shorter answers, then the quick model"),
-    lever(
+    optimization("deadline_ladder", "when the deadline nears: shorter answers, then the quick model"),
+    optimization(
         "slack_models",
         "the judge, which nobody waits for when it runs beside the plan, is asked with the quick model",
     ),
-    lever(
+    optimization(
         "memory",
         "plan and risk manager read what came of earlier decisions, of this ticker and of like ones",
     ),
-    lever("shared_news", "market-wide news is fetched once for many runs"),
-    lever("tool_cache", "equal tool calls are made once"),
+    optimization("shared_news", "market-wide news is fetched once for many runs"),
+    optimization("tool_cache", "equal tool calls are made once"),
 ];
 
-/// Which levers are on.
+/// Which optimizations are on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Levers {
+pub struct Optimizations {
     on: BTreeSet<&'static str>,
 }
 
-impl Levers {
-    /// The levers of a profile, less the disabled ones, and the enabled ones; `all` disables every one that is not
+impl Optimizations {
+    /// The optimizations of a profile, less the disabled ones, and the enabled ones; `all` disables every one that is not
     /// enabled by name.
     ///
     /// # Errors
-    /// For a name that is no lever, with the nearest one; for a lever that is both disabled and enabled.
+    /// For a name that is no optimization, with the nearest one; for an optimization that is both disabled and enabled.
     pub fn new(profile: &str, disabled: &[&str], enabled: &[&str]) -> Result<Self, String> {
-        let usual = LEVERS.iter().filter(|l| l.usual).map(|l| l.name);
+        let usual = OPTIMIZATIONS.iter().filter(|l| l.usual).map(|l| l.name);
         let mut on: BTreeSet<&'static str> = match profile {
             // The original system had a tool cache and none of the others. `seed` is the profile's old name.
             "baseline" | "seed" => ["tool_cache"].into(),
@@ -108,27 +114,27 @@ impl Levers {
                         .into(),
                 );
             }
-            let lever = known(name)?;
-            if disabled.contains(&lever) {
+            let optimization = known(name)?;
+            if disabled.contains(&optimization) {
                 return Err(format!(
-                    "optimization {lever:?} is both disabled and enabled\nhint: name it once; --enable \"\" or --disable \"\" leaves out what a settings file says"
+                    "optimization {optimization:?} is both disabled and enabled\nhint: name it once; --enable \"\" or --disable \"\" leaves out what a settings file says"
                 ));
             }
-            on.insert(lever);
+            on.insert(optimization);
         }
         Ok(Self { on })
     }
 
-    /// Whether a lever is on.
+    /// Whether an optimization is on.
     pub fn has(&self, name: &str) -> bool {
-        debug_assert!(LEVERS.iter().any(|l| l.name == name), "{name} is no optimization");
+        debug_assert!(OPTIMIZATIONS.iter().any(|l| l.name == name), "{name} is no optimization");
         self.on.contains(name)
     }
 }
 
-/// The lever of that name.
+/// The optimization of that name.
 fn known(name: &str) -> Result<&'static str, String> {
-    let names = || LEVERS.iter().map(|l| l.name);
+    let names = || OPTIMIZATIONS.iter().map(|l| l.name);
     names().find(|known| *known == name).ok_or_else(|| {
         let nearest = lacon_runtime::config::nearest(name, names());
         let hint = nearest.map_or_else(
@@ -145,8 +151,8 @@ mod tests {
 
     #[test]
     fn profiles_and_switches() {
-        let on = |profile, disabled: &[&str], enabled: &[&str], lever| {
-            Levers::new(profile, disabled, enabled).unwrap().has(lever)
+        let on = |profile, disabled: &[&str], enabled: &[&str], optimization| {
+            Optimizations::new(profile, disabled, enabled).unwrap().has(optimization)
         };
         assert!(on("lacon", &[], &[], "prefetch"));
         assert!(!on("lacon", &["prefetch"], &[], "prefetch"));
@@ -161,9 +167,9 @@ mod tests {
     }
 
     #[test]
-    fn what_no_lever_can_mean_is_said() {
+    fn what_no_optimization_can_mean_is_said() {
         let error =
-            |disabled: &[&str], enabled: &[&str]| Levers::new("lacon", disabled, enabled).unwrap_err();
+            |disabled: &[&str], enabled: &[&str]| Optimizations::new("lacon", disabled, enabled).unwrap_err();
         assert_eq!(
             error(&["prefech"], &[]),
             "unknown optimization \"prefech\"\nhint: did you mean prefetch?"

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use crate::Action;
+use super::Action;
 
 /// Words that turn an action into its refusal.
 pub(super) const NEGATIONS: [&str; 14] = [

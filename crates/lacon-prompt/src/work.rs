@@ -1,7 +1,9 @@
 //! What one expansion may cost. Every decoder asks here before it writes, also inside one row.
 
-use super::steps::Steps;
+pub(crate) mod steps;
+
 use std::cell::Cell;
+use steps::Steps;
 
 /// Said where an expansion is stopped.
 pub(crate) const OVER: &str = "expands to more than its budget";

@@ -1,17 +1,11 @@
 //! Durations of nodes in earlier runs, in a file beside their results.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use lacon_graph::Durations;
 use lacon_monitor::ledger::Facts;
 
-use crate::report;
-
-/// The durations of one profile at one speed, and where they are kept.
+/// The durations of one kind of run, and where they are kept.
 #[derive(Debug)]
 pub struct DurationsFile {
     path: PathBuf,
@@ -22,16 +16,13 @@ pub struct DurationsFile {
 }
 
 impl DurationsFile {
-    /// Reads what earlier runs under the same folder left; nothing where the file is missing or damaged, for it only
-    /// orders nodes that wait for a place and tells a deadline what is still to come.
-    pub fn read(out: &Path, profile: &str, time_scale: f64) -> Self {
-        let path = out.join(".cache/durations.json");
+    /// Reads what earlier runs of this kind left; nothing where the file is missing or damaged, for it only orders nodes
+    /// that wait for a place, and says what is still to come. Simulated seconds pass faster: the kind has to name the speed.
+    pub fn read(path: PathBuf, kind: String) -> Self {
         let all: BTreeMap<String, Durations> =
             std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-        // Simulated seconds pass faster: they say nothing of real ones.
-        let key = format!("{profile}/{time_scale}");
-        let durations = all.get(&key).cloned().unwrap_or_default();
-        Self { path, key, all, durations }
+        let durations = all.get(&kind).cloned().unwrap_or_default();
+        Self { path, key: kind, all, durations }
     }
 
     /// Adds the nodes of a finished run. A file that cannot be written is no loss to the run.
@@ -42,7 +33,7 @@ impl DurationsFile {
         }
         self.all.insert(self.key, self.durations);
         if let Ok(text) = serde_json::to_vec(&self.all) {
-            let _ = report::write_whole(&self.path, &text);
+            let _ = lacon_files::write(&self.path, &text, [], lacon_files::Flush::Later);
         }
     }
 }

@@ -1,0 +1,165 @@
+//! Lengths under limits of tokens, money and time, and who waits for whose first token.
+
+use std::time::Duration;
+
+use lacon_agents::{
+    Optimization, Optimizations, Plan, Settings, Team,
+    plan::{Limits, plan, within},
+    stages::stages,
+};
+use lacon_llm::Request;
+use lacon_runtime::DurationsFile;
+
+use super::support::{asked, done, inputs, scripted, team};
+
+const CHAIN: &str = r#"
+models = { quick = "gpt-4o-mini", deep = "gpt-4o" }
+[[agent]]
+name = "first"
+words = 400
+prompt = "Write about tides."
+[[agent]]
+name = "second"
+reads = ["first"]
+words = 400
+prompt = "Criticize it."
+[[agent]]
+name = "exact"
+reads = ["first"]
+words = 300
+strict = true
+prompt = "Count the words."
+[[agent]]
+name = "last"
+reads = ["second", "exact"]
+words = 400
+prompt = "Write the result."
+"#;
+
+fn planned(team: &Team, on: &Optimizations, limits: Limits) -> Plan {
+    let encoding = lacon_tokens::for_model("gpt-4o").encoding;
+    within(team, &stages(team).unwrap(), &inputs(team, &[]), on, encoding, limits)
+}
+
+fn words(plan: &Plan) -> Vec<u32> {
+    plan.agents.iter().map(|agent| agent.words).collect()
+}
+
+#[test]
+fn limits_shorten_answers_and_a_strict_one_keeps_its_length() {
+    let team = team(CHAIN);
+    let on = Optimizations::all();
+    let free = planned(&team, &on, Limits::default());
+    assert_eq!(words(&free), [400, 400, 300, 400]);
+    let wide = Limits { tokens: Some(free.expected.tokens() * 2), ..Limits::default() };
+    assert_eq!(planned(&team, &on, wide), free, "a wide limit changes nothing");
+    let checks: [fn(&Plan) -> Limits; 3] = [
+        |free| Limits { tokens: Some(free.expected.tokens() * 80 / 100), ..Limits::default() },
+        |free| Limits { micro_usd: free.expected.micro_usd.map(|usd| usd * 80 / 100), ..Limits::default() },
+        |free| Limits {
+            time: Some(Duration::from_secs_f64(free.expected.seconds * 0.8)),
+            ..Limits::default()
+        },
+    ];
+    for of in checks {
+        let limits = of(&free);
+        let plan = planned(&team, &on, limits);
+        let expected = &plan.expected;
+        assert!(limits.tokens.is_none_or(|most| expected.tokens() <= most), "{expected:?} {limits:?}");
+        assert!(limits.micro_usd.is_none_or(|most| expected.micro_usd.unwrap() <= most), "{expected:?}");
+        assert!(limits.time.is_none_or(|most| expected.seconds <= most.as_secs_f64() + 0.01), "{expected:?}");
+        assert_eq!((plan.agents[2].words, plan.over.as_deref()), (300, None));
+        assert!(words(&plan) != words(&free), "{limits:?}");
+        // The result gives way last.
+        assert!(plan.agents[3].words >= plan.agents[0].words.min(plan.agents[1].words), "{:?}", words(&plan));
+        // Without its switch, or without word limits, nothing is planned.
+        for off in [Optimization::PromptPlan, Optimization::WordLimits] {
+            assert_eq!(words(&planned(&team, &on.without(off), limits)), words(&free));
+        }
+    }
+    let least = planned(&team, &on, Limits { tokens: Some(10), ..Limits::default() });
+    assert!(least.over.as_ref().is_some_and(|over| over.contains("10")), "{:?}", least.over);
+    assert_eq!(words(&least), [180, 180, 300, 180]);
+}
+
+#[tokio::test]
+async fn the_prompt_states_the_planned_length_and_the_record_says_so() {
+    let team = team(CHAIN);
+    let free = plan(
+        &team,
+        &stages(&team).unwrap(),
+        &inputs(&team, &[]),
+        &Optimizations::all(),
+        lacon_tokens::for_model("gpt-4o").encoding,
+    );
+    let short = scripted(|request: &Request| {
+        let limit = asked(request).rsplit("at most ").next().unwrap_or_default().to_owned();
+        format!("I was told {limit}")
+    });
+    let budget_tokens = free.expected.tokens() * 80 / 100;
+    let run = done(Settings { budget_tokens, ..Settings::new(team, short) }).await;
+    let row = run.record.optimizations["prompt_plan"];
+    assert!(row.on && row.times.unwrap() > 0, "{row:?}");
+    let told: Vec<String> = ["first", "second", "exact", "last"].map(|a| run.text(a).unwrap()).into();
+    assert!(told.iter().any(|text| !text.contains("400") && !text.contains("300")), "{told:?}");
+    assert!(told[2].contains("300"), "{told:?}");
+}
+
+const SIBLINGS: &str = r#"
+models = { deep = "gpt-4o" }
+[[agent]]
+name = "first"
+prompt = "Write."
+[[agent]]
+name = "slow"
+reads = ["first"]
+prompt = "Slow."
+[[agent]]
+name = "fast"
+reads = ["first"]
+prompt = "Fast."
+[[agent]]
+name = "last"
+reads = ["slow", "fast"]
+prompt = "Last."
+"#;
+
+/// Agents wait only with a history that shows that it costs nothing.
+#[tokio::test]
+async fn a_fast_sibling_waits_after_eight_runs_and_not_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("durations.json");
+    let team = team(SIBLINGS);
+    let kind = format!("team {}/1", lacon_agents::run::digest(&team));
+    for runs in 1..=8 {
+        let mut file = DurationsFile::read(path.clone(), kind.clone());
+        for (agent, seconds) in [("slow", 30), ("fast", 5)] {
+            file.durations.observe(agent, Duration::from_secs(seconds));
+        }
+        file.write(&Default::default());
+        let waits = |optimizations| {
+            let history = Some(path.clone());
+            let settings =
+                Settings { history, optimizations, ..Settings::new(team.clone(), scripted(|_| "x".into())) };
+            async { done(settings).await.record.optimizations["stagger"].times }
+        };
+        if runs == 1 {
+            assert_eq!(waits(Optimizations::all()).await, Some(0));
+            // The run itself was observed too: its zero seconds must not count here.
+            std::fs::remove_file(&path).unwrap();
+            let mut file = DurationsFile::read(path.clone(), kind.clone());
+            for (agent, seconds) in [("slow", 30), ("fast", 5)] {
+                file.durations.observe(agent, Duration::from_secs(seconds));
+            }
+            file.write(&Default::default());
+        }
+        if runs == 8 {
+            let before = std::fs::read(&path).unwrap();
+            assert_eq!(waits(Optimizations::all()).await, Some(1));
+            for off in [Optimization::Stagger, Optimization::PrefixLayout] {
+                std::fs::write(&path, &before).unwrap();
+                assert_eq!(waits(Optimizations::all().without(off)).await, Some(0), "{off}");
+            }
+        }
+    }
+}
