@@ -9,6 +9,7 @@ Seconds include starting the engine. Memory is the most that all processes of a 
 import argparse
 import hashlib
 import inspect
+import itertools
 import os
 import pathlib
 import random
@@ -111,7 +112,7 @@ def made(rows, most, folder):
     with pq.ParquetWriter(path, schema, compression="snappy") as out:
         source, start = texts(rows, most), 0
         while start < rows:
-            part = [text for text, _ in zip(source, range(min(20_000, rows - start)))]
+            part = list(itertools.islice(source, 20_000))
             tokens += sum(lacon.count_batch(part))
             size += sum(len(text.encode()) for text in part)
             out.write_table(pa.table([pa.array(range(start, start + len(part))), part], schema=schema))
