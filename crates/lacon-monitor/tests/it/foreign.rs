@@ -397,7 +397,7 @@ fn receipts_of_a_proxy_are_calls_until_their_answers_began() {
         .join("\n");
     let (trace, found) = one(&text);
     assert_eq!((trace.form, found.summary.n_calls, found.summary.tokens.total), (Form::Receipts, 2, None));
-    close(found.summary.wall_s, 4.5);
+    close(trace.wall_s, 4.5);
     let failed: Vec<_> = trace.spans.iter().filter_map(|span| span.error.as_deref()).collect();
     assert_eq!(failed, ["status 429"]);
     assert!(trace.problems.iter().any(|p| p.code == "no_usage"));
