@@ -43,11 +43,7 @@ pub fn add(value: &Value, batch: &mut Batch) {
     }
     batch.raws.push(raw);
     if batch.outer.is_empty() {
-        batch.outer.push(Outer {
-            id: TRACE.to_owned(),
-            name: "requests of a proxy".to_owned(),
-            ..Outer::default()
-        });
+        batch.outer.push(Outer { id: TRACE.to_owned(), name: "proxy".to_owned(), ..Outer::default() });
         let what = "receipts say when an answer began, not when it ended nor what it was billed";
         super::note(&mut batch.problems, "no_usage", what);
     }
