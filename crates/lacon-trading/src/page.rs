@@ -12,6 +12,8 @@ use lacon_monitor::{
     RunRecord,
     analyze::thousands,
     evidence::{Counted, Found},
+    html::escape,
+    visible::visible,
 };
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 
@@ -62,15 +64,6 @@ impl Material {
         let (sources, shown) = sources::of_run(folder, &run);
         Ok(Self { run, texts, shown, sources })
     }
-}
-
-/// A text that is safe between tags and in quoted attributes.
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
-        .replace('\'', "&#39;")
 }
 
 /// What of the run is not real, as one sentence; empty when all of it is.
@@ -355,7 +348,7 @@ impl Material {
             let _ = write!(out, "\n# {title}\n\n{}\n", self.sources.marked(role, text).0);
         }
         out.push_str(&self.sources.section_markdown(self.counted()));
-        out
+        visible(&out).into_owned()
     }
 }
 

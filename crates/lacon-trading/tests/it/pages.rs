@@ -8,7 +8,7 @@ use crate::support::{Scripted, folder, says, settings};
 /// A run whose bear writes what it should not.
 async fn material(name: &str) -> (Material, std::path::PathBuf) {
     let hostile = "Close 181.64 <script>alert(1)</script> and 4711.5 made up.\n\n![x](http://evil.example/x.png) [a](javascript:alert(1)) \
-        [b](https://example.com/\"onmouseover=x)\n\n<img src=x onerror=alert(1)>\n\n| a | b |\n|---|---|\n| 1.25 | RSI |\n\n## Head";
+        [b](https://example.com/\"onmouseover=x)\n\n<img src=x onerror=alert(1)>\n\n| a | b |\n|---|---|\n| 1.25 | RSI |\n\n\u{202e}turned\u{1b}[m\n\n## Head";
     let client = Scripted::new(move |role, _, _| {
         Ok(match role {
             "bear" => Response::new("scripted", hostile),
@@ -28,6 +28,9 @@ async fn the_page_asks_nothing_and_runs_nothing() {
     let (material, out) = material("page-safe").await;
     let page = material.html();
     std::fs::remove_dir_all(out).unwrap();
+    for text in [&page, &material.markdown()] {
+        assert!(text.contains("\\u202eturned\\u001b[m") && !text.contains(['\u{202e}', '\u{1b}']));
+    }
     // What stands in a text is shown as text; only a tag of the page itself can ask for anything.
     let tags = tags(&page);
     for tag in &tags {
