@@ -6,7 +6,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{root, say};
 
-/// The one crate with unsafe code: its vector paths against the plain ones.
+/// The crate whose unsafe code computes: its vector paths against the plain ones. What else is unsafe calls the C library.
 pub fn run() -> Result<()> {
     let there = Command::new("cargo").args(["+nightly", "miri", "--version"]).output();
     if !there.is_ok_and(|o| o.status.success()) {
