@@ -28,8 +28,6 @@ const STEPS: &[Step] = &[
     ),
     ("docs", &["doc", "--workspace", "--no-deps", "--locked"], Some(("RUSTDOCFLAGS", "-D warnings"))),
     ("tests", &["test", "--workspace", "--locked"], None),
-    // They start a server of their own, and say so where there is none.
-    ("tests of what proxies share", &["test", "-p", "lacon-proxy", "--features", "shared", "--locked"], None),
 ];
 
 /// Runs tidy, then each step; stops at the first failure.

@@ -5,7 +5,6 @@
 mod access;
 mod compress;
 mod limits;
-#[cfg(feature = "shared")]
 mod shared;
 mod shorten;
 mod store;
