@@ -309,6 +309,7 @@ impl Form {
             Self::ClaudeCode => claude::session(&lines, &mut batch),
             Self::Codex => codex::session(&lines, &mut batch),
             Self::Langsmith => langsmith::batches(lines, &mut batch),
+            Self::Receipts => receipts::numbered(&mut batch),
             _ => {}
         }
         join(&mut problems, batch.problems);

@@ -33,7 +33,6 @@ pub fn add(value: &Value, batch: &mut Batch) {
         ..Raw::default()
     };
     let span = &mut raw.span;
-    span.id = format!("request {}", batch.raws.len() + 1);
     span.name = text("route").unwrap_or_else(|| "request".to_owned());
     span.model = text("model");
     // Requests that are no call of a model name none.
@@ -42,9 +41,14 @@ pub fn add(value: &Value, batch: &mut Batch) {
         span.error = Some(format!("status {status}"));
     }
     batch.raws.push(raw);
-    if batch.outer.is_empty() {
-        batch.outer.push(Outer { id: TRACE.to_owned(), name: "proxy".to_owned(), ..Outer::default() });
-        let what = "receipts say when an answer began, not when it ended nor what it was billed";
-        super::note(&mut batch.problems, "no_usage", what);
+}
+
+/// Numbers the requests of the whole file, whose parts were read apart, and says once what receipts do not hold.
+pub fn numbered(batch: &mut Batch) {
+    for (n, raw) in batch.raws.iter_mut().enumerate() {
+        raw.span.id = format!("request {}", n + 1);
     }
+    batch.outer.push(Outer { id: TRACE.to_owned(), name: "proxy".to_owned(), ..Outer::default() });
+    let what = "receipts say when an answer began, not when it ended nor what it was billed";
+    super::note(&mut batch.problems, "no_usage", what);
 }

@@ -401,6 +401,10 @@ fn receipts_of_a_proxy_are_calls_until_their_answers_began() {
     let failed: Vec<_> = trace.spans.iter().filter_map(|span| span.error.as_deref()).collect();
     assert_eq!(failed, ["status 429"]);
     assert!(trace.problems.iter().any(|p| p.code == "no_usage"));
+    // A large file is read in parts; no request of one part is taken for one of another.
+    let large = vec![line(10, 200, Some("gpt-5-mini")); 3_000].join("\n");
+    let (_, found) = one(&large);
+    assert_eq!(found.summary.n_calls, 3_000);
 }
 
 #[test]
