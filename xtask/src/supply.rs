@@ -46,6 +46,7 @@ const SEVERAL: &[(&str, usize, &str)] = &[
     ("rand_chacha", 2, "shuttle and opentelemetry_sdk, for tests"),
     ("rand_core", 3, "shuttle and opentelemetry_sdk, for tests"),
     ("syn", 2, "derive macros that have not moved on, at build time"),
+    ("synstructure", 2, "asn1-rs below certificates made for tests, and icu below redis, at build time"),
     ("windows-sys", 3, "ring and shuttle, on Windows alone"),
 ];
 
