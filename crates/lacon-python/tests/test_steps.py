@@ -38,6 +38,19 @@ def test_a_run_begins_goes_on_or_is_read(tmp_path):
         run_once("debate", {}, "three")
 
 
+def test_a_run_that_was_told_to_stop_is_gone_on_with(tmp_path):
+    """As where an engine ends a node: it tells the command to stop, which leaves a record."""
+    words = [str(binary()), "run", "debate", "--out", str(tmp_path), "--run-id", "one", "--input", "question=Is it?", "--llm", "sim", "--seed", "3", "--time-scale", "0.1"]
+    first = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 60
+    while not calls(tmp_path) and first.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(60) == 130 and json.loads(next(tmp_path.rglob("run.json")).read_text())["status"] == "interrupted"
+    row = run_once("debate", {"question": "Is it?"}, "one", tmp_path, options=["--llm", "sim", "--seed", "3", "--time-scale", "0"])
+    assert row["status"] == "done" and len(set(calls(tmp_path))) == len(calls(tmp_path)) == 5
+
+
 WORKER = """
 import sys
 sys.path.insert(0, {examples!r})

@@ -24,6 +24,8 @@ __all__ = ["run_once"]
 
 # How long a step waits for an earlier one that still holds its folder: the system frees the lock when that process is gone.
 _LOCKED_S = 60.0
+# The exit code of a command that was told to stop, such as by an engine that ends a node.
+_INTERRUPTED = 130
 
 
 def run_once(
@@ -56,12 +58,12 @@ def _place(team: str, folder: Path, run_id: str) -> Path:
 
 
 def done(team: str, folder: Path, run_id: str, inputs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The row of a run in a folder that has ended."""
+    """The row of a run in a folder that has ended. One that was told to stop has a record too, and is gone on with."""
     try:
         record = json.loads((_place(team, folder, run_id) / "run.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return None
-    return _row(run_id, record, inputs)
+    return None if record["status"] == "interrupted" else _row(run_id, record, inputs)
 
 
 def _row(run_id: str, record: dict[str, Any], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +125,8 @@ def _in_folder(team: str, folder: Path, run_id: str, inputs: Mapping[str, Any], 
         row = done(team, folder, run_id, inputs)
         if row is not None:
             return row
-        if " is in use by " not in made.stderr or time.monotonic() - began > _LOCKED_S:
+        waits = " is in use by " in made.stderr and time.monotonic() - began <= _LOCKED_S
+        if not waits and made.returncode != _INTERRUPTED:
             return _failed(run_id, made)
         time.sleep(0.2)
 
