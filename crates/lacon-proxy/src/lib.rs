@@ -20,6 +20,7 @@ mod server;
 #[cfg(feature = "shared")]
 pub mod shared;
 mod shrink;
+mod tap;
 
 pub use access::Access;
 pub use arms::Arm;

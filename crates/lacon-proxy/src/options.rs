@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use lacon_llm::TransportOptions;
+use lacon_llm::{TransportOptions, Usage};
 use lacon_monitor::metrics::proxy::Route;
 use lacon_prompt::{
     offload::{Handle, Store, StoreError},
@@ -49,7 +49,7 @@ impl Figures {
     }
 }
 
-/// What is told of a request when its answer begins. It holds no text, no key, and no header but the outcome's name.
+/// What is told of a request when its answer is over. It holds no text, no key, and no header but the outcome's name.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Served {
@@ -65,8 +65,14 @@ pub struct Served {
     pub overhead: Duration,
     /// Time from that call to the first byte of its answer.
     pub waited: Duration,
-    /// The model that the request names, where its body was read.
+    /// Time from that call to the end of its answer.
+    pub took: Duration,
+    /// The model that the request names where its body was read, else the one that the answer names.
     pub model: Option<String>,
+    /// What the answer says it took; `None` where it says nothing.
+    pub usage: Option<Usage>,
+    /// Millionths of a USD for it at the model's list price, where it has one.
+    pub micro_usd: Option<u64>,
     /// The arm of the request, where a share is held out.
     pub arm: Option<Arm>,
     /// The name under which the client will tell what came of it.
