@@ -3,7 +3,7 @@
 //! Of nested spans the innermost is the request; those around it become plain spans, whose own time is local. Of spans
 //! beside each other one is the request, and the others are echoes that nothing counts.
 
-use super::{Answer, Kind, Span, SpanTokens, Trace, json, retold, tree, usage};
+use super::{Answer, Kind, Span, SpanTokens, Trace, json, retold, tree};
 
 /// Higher ancestors are not looked at.
 const HIGHEST: usize = 64;
@@ -66,18 +66,7 @@ fn equal(a: &SpanTokens, b: &SpanTokens) -> bool {
 }
 
 fn plus(sum: SpanTokens, t: &SpanTokens) -> SpanTokens {
-    let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
-    };
-    SpanTokens {
-        prompt: add(sum.prompt, t.prompt),
-        cached: add(sum.cached, t.cached),
-        completion: add(sum.completion, t.completion),
-        reasoning: add(sum.reasoning, t.reasoning),
-        total: add(sum.total, t.sum()),
-        estimated: false,
-    }
+    SpanTokens { estimated: false, ..sum.plus(SpanTokens { total: t.sum(), ..*t }) }
 }
 
 /// Folds nested calls; gives for each span the single request that it was around.
@@ -179,7 +168,7 @@ fn take(span: &mut Span) -> Span {
 
 /// Completes a request by what another span says of it.
 fn absorb(rep: &mut Span, other: Span) {
-    usage::fill(&mut rep.tokens, &other.tokens);
+    rep.tokens = rep.tokens.or(&other.tokens);
     rep.model = rep.model.take().or(other.model);
     rep.role = rep.role.take().or(other.role);
     rep.first_token_s =
