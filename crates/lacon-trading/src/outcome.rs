@@ -20,7 +20,6 @@ use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
 use crate::{
     Cast, Optimizations, Role,
-    cast::Order,
     optimizations::OPTIMIZATIONS,
     reasons, signal,
     sources::Sources,
@@ -134,7 +133,7 @@ pub fn record(
     }
     let lengths = Lengths::new(&roles, state, model.encoding);
     let verdicts = verdicts(state);
-    let decision = decide(state, about.cast.order(), &verdicts, about.status == "done", &mut warnings);
+    let decision = decide(state, about.cast.at_once(), &verdicts, about.status == "done", &mut warnings);
     let views = verdicts
         .iter()
         .map(|(role, verdict)| View {
@@ -258,7 +257,7 @@ pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
 /// the record names it. A run that did not come to its end has no stand-in.
 fn decide(
     state: &TradeState,
-    order: Order,
+    trader_last: bool,
     verdicts: &[(Role, Verdict)],
     is_whole: bool,
     warnings: &mut Vec<String>,
@@ -279,7 +278,7 @@ fn decide(
     }
     // Where the trader speaks before the risk debate its word is a proposal, not an order.
     if let Some((_, trader)) = verdicts.iter().find(|(r, _)| *r == Role::Trader)
-        && order == Order::Lacon
+        && trader_last
         && trader.action != verdict.action
     {
         warnings.push(format!(
@@ -379,10 +378,7 @@ fn grades(
             content.figures.push((role.name().into(), sources.counted(role.name(), &text.text)));
         }
         // What was proposed before the risk debate may well be decided otherwise.
-        let states = match cast.order() {
-            Order::Lacon => matches!(role, Role::Plan | Role::RiskManager | Role::Trader),
-            Order::Upstream => role == Role::RiskManager,
-        };
+        let states = role == Role::RiskManager || cast.at_once() && !cast.file(role).states.is_empty();
         if states && let Some((_, verdict)) = verdicts.iter().find(|(by, _)| *by == role) {
             content.actions.push((role.name().into(), verdict.action.as_str()));
         }

@@ -4,6 +4,7 @@ mod merged;
 
 use std::sync::Arc;
 
+use lacon_agents::{Agent, answer::uncovered};
 use lacon_graph::{Context, Output, Step, StepError, step};
 use lacon_llm::{Error, ErrorKind, Finish, Message, Request, whole_sentences};
 use lacon_runtime::{Answer, Ask, ToolError, agent, facts};
@@ -12,7 +13,6 @@ use crate::{
     Action, Role,
     context::RunContext,
     forms::AnswerForm,
-    prompts::{self, RoleFile},
     recall, requests,
     signal::{self, Tagged},
     state::{How, Text, ToolResult, TradeState, TradeUpdate, Verdict, data_update, talk_update, text_update},
@@ -50,7 +50,7 @@ pub(crate) async fn finish(
     let mut turn = turn;
     let form = context.form(role);
     let mut written = Written::new(file, form, &answer.text, answer.finish == Finish::Length);
-    let most_missing = written.missing.len() * 2 > file.sections.len();
+    let most_missing = written.missing.len() * 2 > file.covers.len();
     if context.optimizations.has("repair") && most_missing {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(answer.text.clone()));
@@ -77,7 +77,7 @@ pub(crate) async fn finish(
         None => verdict(context, role, &text, request, turn).await,
     };
     let text = signal::without_tag(&text, &context.tag(role));
-    if (file.decides.is_some() || file.form.is_some()) && verdict.is_none() {
+    if !file.states.is_empty() && verdict.is_none() {
         missing.push("decision".into());
     }
     Ok(Text { failure: None, cut, missing, read, verdict, text })
@@ -93,14 +93,14 @@ struct Written {
 }
 
 impl Written {
-    fn new(file: &RoleFile, form: Option<AnswerForm>, answer: &str, cut: bool) -> Self {
+    fn new(file: &Agent, form: Option<AnswerForm>, answer: &str, cut: bool) -> Self {
         let whole = form.filter(|_| cut).and_then(|form| form.whole(answer));
         let answer = whole.as_deref().unwrap_or(answer);
         let rendered = form.and_then(|form| form.render(answer));
         let field = form.and_then(|form| form.action(answer));
         // Half a figure is a wrong figure.
         let text = rendered.unwrap_or_else(|| if cut { whole_sentences(answer) } else { answer }.to_owned());
-        Self { missing: prompts::missing_sections(file, &text), text, cut, field }
+        Self { missing: uncovered(&text, &file.covers), text, cut, field }
     }
 }
 
@@ -117,7 +117,7 @@ async fn verdict(
         let action = signal::action_of(text.trim())?;
         return Some(Verdict { action, confidence: None, how: How::Asked });
     }
-    if file.decides.is_none() && file.form.is_none() {
+    if file.states.is_empty() {
         return None;
     }
     let tag = context.tag(role);

@@ -1,5 +1,6 @@
 //! What becomes of an answer for plan and judge, and what happens if a part is missing.
 
+use lacon_agents::answer::uncovered;
 use lacon_graph::StepError;
 use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};
 use lacon_runtime::{Answer, Ask, agent};
@@ -9,7 +10,7 @@ use crate::{
     Role,
     context::RunContext,
     merged::{OPTIMIZATION, Part, split},
-    prompts, requests,
+    requests,
     state::{Text, TradeState, TradeUpdate, text_update},
 };
 
@@ -50,7 +51,7 @@ pub(super) async fn both(
     };
     let mut parts = answer.as_ref().map(|answer| split(&answer.text)).unwrap_or_default();
     let file = context.cast.file(Role::Plan);
-    let is_plan = |text: &str| prompts::missing_sections(file, text).len() * 2 <= file.sections.len();
+    let is_plan = |text: &str| uncovered(text, &file.covers).len() * 2 <= file.covers.len();
     // Words before a judgment that are no plan belong to it.
     if let (false, Some(judgement)) = (parts.titled, &parts.judgement)
         && let Some(opening) = parts.plan.take_if(|plan| !is_plan(plan))
@@ -76,7 +77,7 @@ pub(super) async fn both(
             verdict: None,
             failure: None,
             cut: cut && parts.last == Some(Part::Judgement),
-            missing: prompts::missing_sections(context.cast.file(Role::Judge), &text),
+            missing: uncovered(&text, &context.cast.file(Role::Judge).covers),
             read: read.iter().filter(|(of, _)| reads.iter().any(|r| r.name() == of)).cloned().collect(),
             text,
         });
