@@ -26,6 +26,20 @@ pub enum How {
     Asked,
     /// From a field of a JSON answer.
     Field,
+    /// From the words of the text, by an application that can read them.
+    Prose,
+}
+
+impl How {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Line => "line",
+            Self::Asked => "asked",
+            Self::Field => "field",
+            Self::Prose => "prose",
+        }
+    }
 }
 
 /// The word before the tag, of an agent that has no label of its own.

@@ -23,7 +23,7 @@ use lacon_graph::{Builder, Context, Graph, Output, step, validate::Faults};
 use crate::{
     Cast, Role,
     context::RunContext,
-    state::{TradeState, TradeUpdate, data_field, talk_field, text_field},
+    state::{TradeField, TradeState, TradeUpdate},
     steps,
 };
 
@@ -47,24 +47,24 @@ pub fn build(context: &Arc<RunContext>) -> Result<Graph<TradeState>, Faults> {
         if !prefetch {
             graph
                 .node(call(role), steps::analyst_call(context, role))
-                .writes(&[talk_field(role)])
+                .writes(&[TradeField::talk])
                 .expected(seconds(5.0));
             graph.edge("dispatcher", &call(role)).edge(&call(role), &tools(role));
         } else {
             graph.edge("dispatcher", &tools(role));
         }
-        let reads = if prefetch { vec![] } else { vec![talk_field(role)] };
+        let reads = if prefetch { vec![] } else { vec![TradeField::talk] };
         graph
             .node(tools(role), steps::analyst_tools(context, role, prefetch))
             .reads(&reads)
-            .writes(&[data_field(role)])
+            .writes(&[TradeField::data])
             .expected(seconds(if role == Role::News { 20.0 } else { 7.0 }));
         let mut reads = reads;
-        reads.push(data_field(role));
+        reads.push(TradeField::data);
         graph
             .node(role.name(), steps::analyst_report(context, role, prefetch))
             .reads(&reads)
-            .writes(&[text_field(role)])
+            .writes(&[TradeField::said])
             .expected(seconds(12.0));
         graph.edge(&tools(role), role.name()).edge(role.name(), AGGREGATOR);
         if !optimizations.has("no_barrier") {
@@ -76,19 +76,12 @@ pub fn build(context: &Arc<RunContext>) -> Result<Graph<TradeState>, Faults> {
             }
         }
     }
-    let reports: Vec<_> = cast.analysts().iter().map(|r| text_field(*r)).collect();
-    graph.node(AGGREGATOR, steps::aggregator(context)).reads(&reports);
-    let merged = cast.judge_in_plan(optimizations);
+    graph.node(AGGREGATOR, steps::aggregator(context)).reads(&[TradeField::said]);
     for role in cast.later_roles() {
-        let mut reads: Vec<_> = cast.reads(role, optimizations).into_iter().map(text_field).collect();
-        reads.sort_by_key(|field| *field as u8);
-        reads.dedup();
-        let mut writes = vec![text_field(role)];
-        writes.extend((role == Role::Plan && merged).then(|| text_field(Role::Judge)));
         let node = graph
             .node(role.name(), steps::reader(context, role))
-            .reads(&reads)
-            .writes(&writes)
+            .reads(&[TradeField::said])
+            .writes(&[TradeField::said, TradeField::read])
             .expected(seconds(14.0));
         if cast.ends_round(role).is_some_and(|rounds| rounds > 1) {
             node.routes(&["again", "enough"]);
@@ -96,14 +89,14 @@ pub fn build(context: &Arc<RunContext>) -> Result<Graph<TradeState>, Faults> {
     }
     join(&mut graph, context);
     if context.embedder.is_some() && context.recall.is_some() {
-        graph.node("situation", steps::situation(context)).reads(&reports);
+        graph.node("situation", steps::situation(context)).reads(&[TradeField::said]);
         graph.edge(AGGREGATOR, "situation").edge("situation", "plan");
     }
     if !optimizations.has("local_signal") {
         graph
             .node("signal", steps::reader(context, Role::Signal))
-            .reads(&[text_field(Role::RiskManager)])
-            .writes(&[text_field(Role::Signal)])
+            .reads(&[TradeField::said])
+            .writes(&[TradeField::said, TradeField::read])
             .expected(seconds(1.0));
         graph.edge(cast.later_roles().last().map_or("trader", |last| last.name()), "signal");
     }

@@ -202,8 +202,7 @@ fn reads(roles: &[Role], state: &TradeState, lengths: &Lengths) -> Vec<Read> {
     roles
         .iter()
         .copied()
-        .filter_map(|reader| Some((reader, state.text(reader)?)))
-        .flat_map(|(reader, text)| text.read.iter().map(move |(of, share)| (reader, of, *share)))
+        .flat_map(|reader| state.shares_read(reader).iter().map(move |(of, share)| (reader, of, *share)))
         .filter(|(_, _, share)| *share >= 0.5)
         .map(|(reader, of, share)| Read {
             reader: reader.name().into(),
@@ -242,7 +241,7 @@ const DECIDERS: [Role; 3] = [Role::RiskManager, Role::Trader, Role::Plan];
 
 /// What the roles that state an action state, the one that decides first.
 pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
-    let by = |role: Role| state.text(role).and_then(|text| text.verdict);
+    let by = |role: Role| state.text(role).and_then(Verdict::of);
     DECIDERS
         .into_iter()
         .filter_map(|role| {
@@ -373,7 +372,8 @@ fn grades(
     };
     for role in cast.roles() {
         let Some(text) = state.text(role) else { continue };
-        content.read.extend(text.read.iter().map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
+        let read = state.shares_read(role).iter();
+        content.read.extend(read.map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
         if role.is_analyst() && !sources.rows.is_empty() {
             content.figures.push((role.name().into(), sources.counted(role.name(), &text.text)));
         }

@@ -27,7 +27,7 @@ async fn the_file_of_the_team_and_the_wire_agree_in_every_profile() {
             for other in &team.agents {
                 let reads = agent.read().any(|read| read.agent() == Some(&other.name));
                 let title = other.name.parse::<Role>().unwrap().title();
-                assert_eq!(text.contains(&format!("## {title}\n")), reads, "{at} reads {}", other.name);
+                assert_eq!(text.contains(&format!("## {title}")), reads, "{at} reads {}", other.name);
             }
             for words in &agent.covers {
                 assert!(text.contains(words.split('|').next().unwrap()), "{at}: {words}");
