@@ -82,7 +82,7 @@ impl Server {
     /// When the address is none.
     pub fn patient(url: &str, patience: Duration) -> Result<Self, String> {
         let client = Client::open(url).map_err(|error| {
-            format!("{error}\nhint: give an address such as redis://127.0.0.1:6379/0; without TLS, so on a network of your own")
+            format!("{error}\nhint: give an address such as redis://127.0.0.1:6379/0, or rediss://HOST:6380/0 for TLS")
         })?;
         Ok(Self(Arc::new(Inner { client, patience, line: Mutex::default(), unreachable: AtomicU64::new(0) })))
     }
