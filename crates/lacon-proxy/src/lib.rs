@@ -16,6 +16,7 @@ mod marks;
 mod options;
 mod refusal;
 mod routes;
+mod served;
 mod server;
 #[cfg(feature = "shared")]
 pub mod shared;
@@ -26,5 +27,6 @@ pub use access::Access;
 pub use arms::Arm;
 pub use error::Error;
 pub use gate::{Call, Gate, Pass, Refused};
-pub use options::{Figures, Policy, ProxyOptions, Served, Sessions};
+pub use options::{Policy, ProxyOptions, Sessions};
+pub use served::{Figures, Served};
 pub use server::Proxy;

@@ -23,8 +23,8 @@ use crate::{
     forward::{Timed, too_large, too_slow},
     gate::{Call, Pass, Refused},
     headers,
-    options::{Figures, Served},
     refusal::{invalid, refuse},
+    served::{Figures, Served},
     server::State,
     tap::Tap,
 };
@@ -261,5 +261,5 @@ fn finished(
         arm,
         outcome,
     };
-    tapped(answer, Tap::new(state, served, sent), pass)
+    tapped(answer, Tap::new(&state.metrics, state.on_served.as_ref(), served, sent), pass)
 }

@@ -3,10 +3,16 @@
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use lacon_llm::Usage;
-use lacon_monitor::{metrics::proxy::Route, prices, trace};
+use lacon_monitor::{
+    metrics::proxy::{ProxyMetrics, Route},
+    prices, trace,
+};
 use serde_json::{Deserializer, Value};
 
-use crate::{gate::Pass, options::Served, server::State};
+use crate::{
+    gate::Pass,
+    served::{OnServed, Served},
+};
 
 /// Bytes kept of the beginning of an answer, where Anthropic's stream says what the prompt took.
 const HEAD: usize = 4 << 10;
@@ -23,13 +29,20 @@ pub struct Tap {
     pub pass: Option<(Box<dyn Pass>, Usage)>,
     served: Served,
     sent: Instant,
-    state: Arc<State>,
+    metrics: Arc<ProxyMetrics>,
+    on_served: Option<OnServed>,
 }
 
 impl Tap {
-    pub(crate) fn new(state: &Arc<State>, served: Served, sent: Instant) -> Self {
+    pub fn new(
+        metrics: &Arc<ProxyMetrics>,
+        on_served: Option<&OnServed>,
+        served: Served,
+        sent: Instant,
+    ) -> Self {
         let (head, tail) = (Vec::new(), VecDeque::new());
-        Self { head, tail, listens: false, pass: None, served, sent, state: Arc::clone(state) }
+        let (metrics, on_served) = (Arc::clone(metrics), on_served.map(Arc::clone));
+        Self { head, tail, listens: false, pass: None, served, sent, metrics, on_served }
     }
 
     /// Whether its route is one of models.
@@ -64,9 +77,9 @@ impl Drop for Tap {
             served.usage = usage;
             let price = |usage| prices::cost(served.model.as_deref()?, &usage);
             served.micro_usd = usage.and_then(price);
-            self.state.metrics.billed(usage.as_ref(), served.micro_usd);
+            self.metrics.billed(usage.as_ref(), served.micro_usd);
         }
-        if let Some(on_served) = &self.state.on_served {
+        if let Some(on_served) = &self.on_served {
             on_served(served);
         }
     }
