@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::team::Agent;
+
 /// Most bytes of an answer that are kept.
 pub const MAX_ANSWER_BYTES: usize = 1 << 20;
 /// Most characters of a list's item.
@@ -18,6 +20,26 @@ pub fn missing_sections(text: &str, sections: &[String]) -> Vec<String> {
         })
     };
     sections.iter().filter(|section| !has(section)).cloned().collect()
+}
+
+/// What a text does not speak of: the first word of each list, divided by `|`, of which no word occurs in any case.
+pub fn uncovered(text: &str, covers: &[String]) -> Vec<String> {
+    let lower = text.to_lowercase();
+    let missing =
+        covers.iter().filter(|words| !words.split('|').any(|word| lower.contains(&word.to_lowercase())));
+    missing.map(|words| first(words).to_owned()).collect()
+}
+
+/// The word of a list divided by `|` that is asked for.
+pub fn first(words: &str) -> &str {
+    words.split('|').next().unwrap_or(words)
+}
+
+/// The sections that a text has not, and what it does not speak of.
+pub(crate) fn missing(text: &str, agent: &Agent) -> Vec<String> {
+    let mut missing = missing_sections(text, &agent.sections);
+    missing.extend(uncovered(text, &agent.covers));
+    missing
 }
 
 /// A line without signs of headings and lists, in lower case.

@@ -3,8 +3,6 @@
 mod agents;
 mod tools;
 
-pub(crate) use agents::schema as schema_of;
-
 use std::fmt;
 
 use lacon_runtime::config::nearest;
@@ -13,7 +11,7 @@ use serde_json::Value;
 use crate::{
     optimization::Optimization,
     stages,
-    team::{InputKind, Rounds, Says, Team},
+    team::{InputKind, Output, Rounds, Says, Team},
     template::{self, is_name},
 };
 
@@ -160,7 +158,8 @@ impl Checker<'_> {
             self.unknown(path, format!("{what}: {name:?} is no agent"), name, known);
             return;
         };
-        if !agent.each.is_empty() || agent.output.is_some() {
+        let in_field = matches!(agent.output, Some(Output::Json { .. })) && !agent.states.is_empty();
+        if !agent.each.is_empty() || agent.output.is_some() && !in_field {
             let problem =
                 format!("{what}: agent {name:?} cannot choose: it fans out, or its output is no text");
             self.fault(path, problem, "let an agent choose that reads it");
@@ -224,6 +223,38 @@ impl Checker<'_> {
             self.chooser("team.decision.agent", "the decision", &decision.agent);
             self.phrases("team.decision.values", "the decision", &decision.values, 2);
             self.reachable_ends(&decision.agent, &decision.values);
+            for (i, name) in decision.stand_ins.iter().enumerate() {
+                let path = format!("team.decision.stand_ins.{i}");
+                match team.agent(name) {
+                    None => {
+                        let known = team.agents.iter().map(|agent| agent.name.as_str());
+                        self.unknown(path, format!("stand_ins: {name:?} is no agent"), name, known);
+                    }
+                    Some(agent) if agent.states.is_empty() => {
+                        let problem = format!("stand_ins: agent {name:?} states no value");
+                        self.fault(path, problem, "add states = \"LABEL\" to it");
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for (i, name) in
+            team.prefixes.iter().enumerate().flat_map(|(i, list)| list.iter().map(move |n| (i, n)))
+        {
+            if team.agent(name).is_none() {
+                let known = team.agents.iter().map(|agent| agent.name.as_str());
+                self.unknown(
+                    format!("team.prefixes.{i}"),
+                    format!("prefixes: {name:?} is no agent"),
+                    name,
+                    known,
+                );
+            }
+        }
+        if team.rules.len() > MAX_PROMPT_BYTES {
+            let problem =
+                format!("rules have {} bytes, at most {MAX_PROMPT_BYTES} are possible", team.rules.len());
+            self.fault("team.rules", problem, "give long texts as inputs");
         }
     }
 
@@ -322,6 +353,23 @@ impl Checker<'_> {
 
     fn profiles(&mut self) {
         for (name, profile) in &self.team.profiles {
+            let path = |inner: &str| format!("profile.{name}.{inner}");
+            match self.team.varied(profile) {
+                Err((at, problem)) => {
+                    let problem = format!("profile {name:?}: {problem}");
+                    self.fault(path(&at), problem, "keys and values are those of [[agent]]");
+                }
+                // What is wrong with the team itself is told once.
+                Ok(varied) if profile.varies() && self.faults.is_empty() => {
+                    let faults = check(&varied).into_iter().map(|fault| Fault {
+                        path: path(""),
+                        problem: format!("profile {name:?}: {}", fault.problem),
+                        ..fault
+                    });
+                    self.faults.extend(faults);
+                }
+                Ok(_) => {}
+            }
             for (i, optimization) in profile.optimizations.iter().flatten().enumerate() {
                 if let Err(error) = optimization.parse::<Optimization>() {
                     let (problem, hint) = error.split_once("\nhint: ").unwrap_or((&error, ""));
@@ -356,7 +404,7 @@ pub fn check(team: &Team) -> Vec<Fault> {
     checker.agents();
     checker.rounds();
     checker.tools();
-    checker.profiles();
     checker.cycles();
+    checker.profiles();
     checker.faults
 }

@@ -33,39 +33,48 @@ struct Head {
     attach: Vec<String>,
     models: BTreeMap<String, String>,
     decision: Option<Decision>,
+    rules: String,
+    prefixes: Vec<Vec<String>>,
 }
+
+const AGENT: &[&str] = &[
+    "name",
+    "title",
+    "prompt",
+    "model",
+    "by",
+    "effort",
+    "reads",
+    "each",
+    "in_flight",
+    "tools",
+    "prefetch",
+    "more",
+    "tool_rounds",
+    "words",
+    "strict",
+    "sections",
+    "covers",
+    "states",
+    "output",
+    "when",
+    "approve",
+    "optional",
+];
+const OUTPUT: &[&str] = &["list", "most", "json"];
+const SAYS: &[&str] = &["agent", "says"];
+const ROUNDS: &[&str] = &["agents", "at", "rounds", "until"];
+const DECISION: &[&str] = &["agent", "values", "stand_ins"];
 
 /// The keys of each table; `*` stands for a name that the user chooses.
 const KEYS: &[(&str, &[&str])] = &[
     ("", &["team", "agent", "tool", "group", "loop", "profile"]),
-    ("team", &["name", "about", "inputs", "result", "attach", "models", "decision"]),
+    ("team", &["name", "about", "inputs", "result", "attach", "models", "decision", "rules", "prefixes"]),
     ("team.inputs.*", &["kind", "default", "about"]),
-    ("team.decision", &["agent", "values"]),
-    (
-        "agent.*",
-        &[
-            "name",
-            "prompt",
-            "model",
-            "by",
-            "effort",
-            "reads",
-            "each",
-            "in_flight",
-            "tools",
-            "prefetch",
-            "tool_rounds",
-            "words",
-            "strict",
-            "sections",
-            "output",
-            "when",
-            "approve",
-            "optional",
-        ],
-    ),
-    ("agent.*.output", &["list", "most", "json"]),
-    ("agent.*.when", &["agent", "says"]),
+    ("team.decision", DECISION),
+    ("agent.*", AGENT),
+    ("agent.*.output", OUTPUT),
+    ("agent.*.when", SAYS),
     (
         "tool.*",
         &[
@@ -83,11 +92,17 @@ const KEYS: &[(&str, &[&str])] = &[
         ],
     ),
     ("tool.*.mcp", &["command", "url", "tool", "env"]),
-    ("group.*", &["agents", "at", "rounds", "until"]),
-    ("group.*.until", &["agent", "says"]),
-    ("loop.*", &["agents", "at", "rounds", "until"]),
-    ("loop.*.until", &["agent", "says"]),
-    ("profile.*", &["optimizations", "models"]),
+    ("group.*", ROUNDS),
+    ("group.*.until", SAYS),
+    ("loop.*", ROUNDS),
+    ("loop.*.until", SAYS),
+    ("profile.*", &["optimizations", "models", "agents", "agent", "group", "decision", "result"]),
+    ("profile.*.agent.*", AGENT),
+    ("profile.*.agent.*.output", OUTPUT),
+    ("profile.*.agent.*.when", SAYS),
+    ("profile.*.group.*", ROUNDS),
+    ("profile.*.group.*.until", SAYS),
+    ("profile.*.decision", DECISION),
 ];
 
 /// Reads and checks a team; `name` is the file's name in messages.
@@ -133,7 +148,7 @@ pub fn parse(name: &str, text: &str) -> Result<Team, Faults> {
 }
 
 fn team_of(file: File) -> Team {
-    let Head { name, about, inputs, result, attach, models, decision } = file.team;
+    let Head { name, about, inputs, result, attach, models, decision, rules, prefixes } = file.team;
     Team {
         name,
         about,
@@ -142,6 +157,8 @@ fn team_of(file: File) -> Team {
         attach,
         models,
         decision,
+        rules,
+        prefixes,
         agents: file.agent,
         tools: file.tool,
         groups: file.group,

@@ -177,8 +177,11 @@ fn journal_problem(context: &Context) -> Option<String> {
 
 fn decided(context: &Context, state: &TeamState) -> Option<Decided> {
     let decision = context.team.decision.as_ref()?;
-    let chosen = state.last(&decision.agent)?.texts.first()?.chosen.clone()?;
-    Some(Decided { agent: decision.agent.clone(), chosen })
+    let stated = |agent: &String| {
+        let chosen = state.last(agent)?.texts.first()?.chosen.clone()?;
+        Some(Decided { agent: agent.clone(), chosen })
+    };
+    std::iter::once(&decision.agent).chain(&decision.stand_ins).find_map(stated)
 }
 
 fn no_decision(context: &Context, decided: &Option<Decided>) -> Option<RunError> {

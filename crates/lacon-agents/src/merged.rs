@@ -62,7 +62,7 @@ async fn asked(
         // Only what was written last can have been cut.
         let is_cut = cut && answer.text.trim_end().ends_with(text.as_str());
         let text = if is_cut { whole_sentences(text).to_owned() } else { text.clone() };
-        if answer::missing_sections(&text, &agents[i].sections).is_empty() && !text.trim().is_empty() {
+        if answer::missing(&text, agents[i]).is_empty() && !text.trim().is_empty() {
             parts.insert(agents[i].name.clone(), Text { text, cut: is_cut, ..Text::default() });
         }
     }
@@ -86,7 +86,7 @@ fn request(context: &Context, agents: &[&Agent], material: &Material) -> Request
         let own = own.split_once('\n').map_or(own.as_str(), |(_, own)| own);
         lines.push(format!("# {} [{tag}]\n{own}", agent.name));
         needs.push(vec![format!("[{tag}]")]);
-        needs.extend(agent.sections.iter().map(|section| vec![section.clone()]));
+        needs.extend(agent.needs());
         all_words += words;
     }
     let mut request = prompt::assembled(context, material, "", &lines.join("\n"));

@@ -260,7 +260,10 @@ fn notes(team: &Team) -> Vec<String> {
         let of_rounds = |rounds: &crate::team::Rounds| rounds.agents.iter().any(|member| member == name);
         Some(name) == result
             || team.attach.iter().any(|attached| attached == name)
-            || team.decision.as_ref().is_some_and(|decision| decision.agent == name)
+            || team
+                .decision
+                .as_ref()
+                .is_some_and(|d| d.agent == name || d.stand_ins.iter().any(|by| by == name))
             || team.agents.iter().any(|agent| crate::stages::needs(team, agent).contains(&name))
             || team.loops.values().chain(team.groups.values()).any(of_rounds)
     };

@@ -14,7 +14,7 @@ pub(crate) use material::{lossless as lossless_text, material};
 use crate::{
     Optimization, choice,
     context::Context,
-    team::{Agent, Output, RULES},
+    team::{Agent, Output},
     template, tools,
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn filled(context: &Context, agent: &Agent, turn: Turn<'_>) -> String
 /// The instruction of an agent with everything that its answer has to keep.
 pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, words: u32) -> String {
     let filled = filled(context, agent, turn);
-    let mut lines = vec![format!("You are {}.", agent.name), filled.trim().to_owned()];
+    let mut lines = vec![format!("You are {}.", agent.title()), filled.trim().to_owned()];
     if turn.round > 1 {
         lines.push(format!("This is round {}: take up what was said, keep what holds.", turn.round));
     }
@@ -58,10 +58,10 @@ pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, word
             let most = agent.list().map_or(0, |(_, most)| most);
             lines.push(format!("Write one item a line, at most {most} lines, and nothing else."));
         }
-        Some(Output::Json { json }) => {
+        Some(Output::Json { .. }) => {
             lines.push("Answer with one JSON object.".into());
             if !context.has(Optimization::SchemaOnce)
-                && let Some(schema) = crate::check::schema_of(json)
+                && let Some(schema) = agent.schema()
             {
                 lines.push(format!("It has to fit this schema:\n{schema:#}"));
             }
@@ -70,6 +70,10 @@ pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, word
     }
     if !agent.sections.is_empty() {
         lines.push(format!("Write these sections, each under its heading: {}.", agent.sections.join("; ")));
+    }
+    if !agent.covers.is_empty() {
+        let first: Vec<&str> = agent.covers.iter().map(|words| crate::answer::first(words)).collect();
+        lines.push(format!("Cover: {}.", first.join("; ")));
     }
     if agent.words > 0 && context.has(Optimization::WordLimits) {
         lines.push(format!("Write at most {words} words."));
@@ -80,8 +84,8 @@ pub(crate) fn instruction(context: &Context, agent: &Agent, turn: Turn<'_>, word
         lines.push(format!("What stands under {whose} is put below your answer as it is: do not repeat it."));
     }
     let choices = context.team.choices(&agent.name);
-    if !choices.is_empty() {
-        lines.push(choice::rule(&context.tag(&agent.name), &choices));
+    if !choices.is_empty() && agent.output.is_none() {
+        lines.push(choice::rule(agent, &context.tag(&agent.name), &choices));
     }
     lines.join("\n")
 }
@@ -111,7 +115,7 @@ pub(crate) fn assembled(
 ) -> Request {
     let own = join(&[&material.own, tool_texts]);
     if context.has(Optimization::PrefixLayout) {
-        let mut messages = vec![Message::system(RULES)];
+        let mut messages = vec![Message::system(context.team.rules())];
         if !material.shared.is_empty() {
             messages.push(Message::user(material.shared.clone()));
         }
@@ -120,9 +124,9 @@ pub(crate) fn assembled(
     } else {
         let body = join(&[&material.shared, &own]);
         let messages = if body.is_empty() {
-            vec![Message::system(RULES), Message::user(instruction)]
+            vec![Message::system(context.team.rules()), Message::user(instruction)]
         } else {
-            vec![Message::system(join(&[RULES, instruction])), Message::user(body)]
+            vec![Message::system(join(&[context.team.rules(), instruction])), Message::user(body)]
         };
         Request { messages, ..Request::default() }
     }
@@ -145,25 +149,24 @@ pub(crate) fn settle(request: &mut Request) {
 pub(crate) fn limit(context: &Context, agent: &Agent, words: u32, request: &mut Request) {
     request.model = context.model(agent).to_owned();
     request.effort = agent.effort;
-    if let Some(Output::Json { json }) = &agent.output {
-        let schema = crate::check::schema_of(json);
-        // Providers name schemas in ASCII.
-        let name = format!("answer_{}", context.tag(&agent.name));
-        request.response_format = schema.map(|schema| JsonSchema { name, schema, strict: false });
-    }
+    // Providers name schemas in ASCII.
+    let named =
+        |schema| JsonSchema { name: format!("answer_{}", context.tag(&agent.name)), schema, strict: false };
+    request.response_format = agent.schema().map(named);
     if agent.words > 0 && context.has(Optimization::WordLimits) {
         let tokens = words.saturating_mul(TOKENS_PER_WORD).saturating_add(FRAME_TOKENS);
         request.max_tokens = Some(tokens.saturating_add(Capabilities::reasoning_room(&request.model)));
         // Half a JSON is none, and a list ends by itself.
         if agent.output.is_none() {
-            let needs = agent.sections.iter().map(|section| vec![section.clone()]).collect();
-            request.enough = Some(Enough { words, needs });
+            request.enough = Some(Enough { words, needs: agent.needs() });
         }
     }
     let prefetched = context.has(Optimization::Prefetch);
     // In the order of the team, so that agents with the same tools send the same bytes.
-    let offered = context.team.tools.iter().filter(|tool| {
-        agent.tools.contains(&tool.name) && (!prefetched || !agent.prefetch.contains_key(&tool.name))
+    let offered = context.team.tools.iter().filter(|tool| match (prefetched, agent.more.is_empty()) {
+        (false, _) => agent.tools.contains(&tool.name),
+        (true, true) => agent.tools.contains(&tool.name) && !agent.prefetch.contains_key(&tool.name),
+        (true, false) => agent.more.contains(&tool.name),
     });
     request.tools = offered.map(tools::spec).collect();
 }

@@ -58,13 +58,13 @@ async fn one(
 ) -> Result<Said, StepError> {
     context.approved(agent).await?;
     let mut material = material(context, agent, state);
-    material.own = join(&[&material.own, &last_words(agent, heard)]);
+    material.own = join(&[&material.own, &last_words(context, agent, heard)]);
     let text = speak(context, agent, &material, Turn { item: None, round }).await?;
     Ok(Said { agent: agent.name.clone(), round, items: Vec::new(), texts: vec![text] })
 }
 
 /// What every other member said last, and what one said oneself.
-fn last_words(agent: &Agent, heard: &[Said]) -> String {
+fn last_words(context: &Context, agent: &Agent, heard: &[Said]) -> String {
     let mut names: Vec<&str> = Vec::new();
     heard.iter().for_each(|said| {
         if !names.contains(&said.agent.as_str()) {
@@ -74,7 +74,8 @@ fn last_words(agent: &Agent, heard: &[Said]) -> String {
     let blocks = names.iter().filter_map(|name| {
         let said = heard.iter().rev().find(|said| said.agent == *name)?;
         let text = said.texts.first().filter(|text| text.is_there())?;
-        let whose = if *name == agent.name { "what you wrote yourself" } else { name };
+        let title = || context.team.agent(name).map_or(*name, Agent::title);
+        let whose = if *name == agent.name { "what you wrote yourself" } else { title() };
         Some(format!("## {whose}, round {}\n{}", said.round, text.text.trim()))
     });
     blocks.collect::<Vec<_>>().join("\n\n")

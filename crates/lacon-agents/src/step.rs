@@ -186,7 +186,8 @@ pub(crate) fn known_calls(
     let filled = |arguments: &BTreeMap<String, String>| {
         arguments.iter().map(|(name, template)| (name.clone(), Value::from(fill(template)))).collect()
     };
-    agent.prefetch.iter().map(|(tool, arguments)| (tool.clone(), filled(arguments))).collect()
+    let all = agent.prefetch.iter().flat_map(|(tool, calls)| calls.iter().map(move |call| (tool, call)));
+    all.map(|(tool, arguments)| (tool.clone(), filled(arguments))).collect()
 }
 
 fn title(name: &str, arguments: &Map<String, Value>) -> String {
@@ -219,6 +220,10 @@ async fn finish(
     let Some(values) = context.choices(&agent.name) else {
         return Ok(Text { text, cut, missing: lacks, ..Text::default() });
     };
+    if matches!(agent.output, Some(Output::Json { .. })) {
+        let chosen = in_field(agent, &text, values);
+        return Ok(Text { text, cut, missing: lacks, chosen, ..Text::default() });
+    }
     let tag = context.tag(&agent.name);
     let chosen = match choice::read(&text, &tag, values) {
         Some(value) => Some(Chosen { value: value.into(), how: How::Line }),
@@ -227,12 +232,20 @@ async fn finish(
     Ok(Text { text: choice::without_line(&text, &tag), cut, missing: lacks, chosen, ..Text::default() })
 }
 
+/// The value that a JSON answer states in its field.
+fn in_field(agent: &Agent, text: &str, values: &[String]) -> Option<Chosen> {
+    let answer = answer::json(text)?;
+    let stated = answer.get(&agent.states)?.as_str()?.trim();
+    let value = values.iter().find(|value| value.trim().eq_ignore_ascii_case(stated))?;
+    Some(Chosen { value: value.clone(), how: How::Field })
+}
+
 /// What an answer has to hold and does not.
 fn lacking(agent: &Agent, text: &str) -> Vec<String> {
     match &agent.output {
         Some(Output::Json { .. }) if answer::json(text).is_none() => vec!["JSON".into()],
         Some(Output::List { .. }) if answer::items(text, 1).is_empty() => vec!["one item a line".into()],
-        _ => answer::missing_sections(text, &agent.sections),
+        _ => answer::missing(text, agent),
     }
 }
 
@@ -266,7 +279,7 @@ async fn asked(
     turn: u32,
 ) -> Option<Chosen> {
     let values = context.choices(&agent.name)?;
-    let mut question = choice::question(request, text, tag, values);
+    let mut question = choice::question(request, agent, text, tag, values);
     let answer = runtime::call(&context.run, &agent.name, turn, &mut question).await.ok()?;
     let value = choice::read_alone(&answer.text, tag, values)?;
     Some(Chosen { value: value.into(), how: How::Asked })

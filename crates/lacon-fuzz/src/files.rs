@@ -1,5 +1,6 @@
-//! Files written by people or other programs: TOML of roles, agents and settings; traces.
+//! Files written by people or other programs: TOML of teams, agents and settings; traces.
 
+use lacon_agents::file;
 use lacon_monitor::{
     analyze::analyze,
     compare::compare,
@@ -7,20 +8,14 @@ use lacon_monitor::{
     trace::{Trace, read_in_parts},
 };
 use lacon_runtime::Config;
-use lacon_trading::{agents, prompts, traces::SCORERS};
+use lacon_trading::{agents, traces::SCORERS};
 
-/// Any text of a role, an agents file or settings is read or refused with a reason; what is read keeps its limits.
+/// Any text of a team, an agents file or settings is read or refused with a reason; what is read keeps its limits.
 pub fn toml(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
-    for text in [text.as_ref(), &format!("+++\nrole = \"x\"\n{text}")] {
-        match prompts::parse(text) {
-            Ok(file) => {
-                let names = prompts::section_names(&file).len();
-                assert!(prompts::missing_sections(&file, "").len() <= names);
-                assert_eq!(file.instruction, file.instruction.trim());
-            }
-            Err(reason) => assert!(!reason.is_empty()),
-        }
+    match file::parse("fuzz.toml", &text) {
+        Ok(team) => assert!(team.agents.iter().all(|agent| !agent.name.is_empty())),
+        Err(faults) => assert!(!faults.0.is_empty()),
     }
     match agents::parse(&text) {
         Ok(agents) => assert!(agents.agents.iter().all(|a| !a.readers.is_empty() && !a.name.is_empty())),

@@ -57,7 +57,7 @@ pub const TARGETS: &[Target] = &[
     target("requests", requests, false, &[]),
     target("extract", extract, true, PROMPTS),
     target("vendors", vendors, true, &["testdata/vendors"]),
-    target("toml", toml, false, &["crates/lacon-trading/prompts"]),
+    target("toml", toml, false, &["teams"]),
     target("traces", traces, false, &[]),
 ];
 

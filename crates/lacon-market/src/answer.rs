@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use jiff::{Span, ToSpan, civil::Date};
+use jiff::{Span, civil::Date};
 use serde_json::{Map, Value};
 
 use crate::{
@@ -469,50 +469,6 @@ fn statement(data: &Dataset, kind: StatementKind, frequency: &str, end: Date) ->
         let _ = writeln!(text, "{key}: {value}");
     }
     Answer::Text(text)
-}
-
-/// The tool calls that an analyst surely needs, so that they can be made before the first model call.
-///
-/// Days are counted back from `as_of`; `query` is the company's name where known.
-pub fn usual_calls(
-    analyst: &str,
-    ticker: &str,
-    company: &str,
-    as_of: Date,
-) -> Vec<(&'static str, Map<String, Value>)> {
-    let date = as_of.to_string();
-    let back = |days: i64| as_of.checked_sub(days.days()).unwrap_or(Date::MIN).to_string();
-    let object = |pairs: &[(&str, &str)]| -> Map<String, Value> {
-        pairs.iter().map(|(k, v)| ((*k).to_owned(), Value::from(*v))).collect()
-    };
-    match analyst {
-        "market" => {
-            let mut calls = vec![(
-                "get_YFin_data_online",
-                object(&[("symbol", ticker), ("start_date", &back(30)), ("end_date", &date)]),
-            )];
-            for indicator in ["rsi", "macd", "boll", "atr", "close_50_sma", "close_200_sma"] {
-                calls.push((
-                    "get_stockstats_indicators_report_online",
-                    object(&[("symbol", ticker), ("indicator", indicator), ("curr_date", &date)]),
-                ));
-            }
-            calls
-        }
-        "social" => vec![
-            ("get_stock_news_openai", object(&[("ticker", ticker), ("curr_date", &date)])),
-            ("get_stocktwits_sentiment", object(&[("ticker", ticker)])),
-            ("get_twitter_mentions", object(&[("ticker", ticker)])),
-        ],
-        "news" => vec![
-            ("get_global_news_openai", object(&[("curr_date", &date)])),
-            ("get_google_news", object(&[("query", company), ("curr_date", &date)])),
-        ],
-        "fundamentals" => {
-            vec![("get_fundamentals_openai", object(&[("ticker", ticker), ("curr_date", &date)]))]
-        }
-        _ => Vec::new(),
-    }
 }
 
 /// The further calls of a news analyst whose asset is moved by rates, prices and risk rather than by a company.

@@ -23,6 +23,7 @@ mod own;
 mod parts;
 mod protobuf;
 mod receipts;
+mod retold;
 mod settle;
 mod skeleton;
 mod state;
@@ -345,6 +346,8 @@ pub struct Trace {
     pub answer: Answer,
     /// Spans that told of a request that another span tells of.
     pub n_folded: u32,
+    /// Nodes of a second instrumentation that told of the same requests once more, and were taken out.
+    pub n_retold: u32,
     /// What the run cost by the source's own figures, in US dollars.
     pub cost_usd: Option<f64>,
     /// What was wrong with the file.

@@ -28,5 +28,5 @@ pub use arms::Arm;
 pub use error::Error;
 pub use gate::{Call, Gate, Pass, Refused};
 pub use options::{Policy, ProxyOptions, Sessions};
-pub use served::{Figures, Served};
+pub use served::{Figures, OnServed, Served};
 pub use server::Proxy;

@@ -225,7 +225,7 @@ type Held = (Box<dyn Pass>, Usage);
 
 /// Says on the answer, in the metrics and to whoever listens what a request cost and saved.
 fn finished(
-    state: &Arc<State>,
+    state: &State,
     route: Route,
     mut answer: Response<Answer>,
     told: Told,

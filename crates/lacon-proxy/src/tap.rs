@@ -41,7 +41,7 @@ impl Tap {
         sent: Instant,
     ) -> Self {
         let (head, tail) = (Vec::new(), VecDeque::new());
-        let (metrics, on_served) = (Arc::clone(metrics), on_served.map(Arc::clone));
+        let (metrics, on_served) = (Arc::clone(metrics), on_served.cloned());
         Self { head, tail, listens: false, pass: None, served, sent, metrics, on_served }
     }
 

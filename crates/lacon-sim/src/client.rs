@@ -382,7 +382,7 @@ fn generic_calls(request: &Request, key: &str) -> Vec<ToolCall> {
     request.tools.iter().map(call).collect()
 }
 
-/// The day 30 days before, as [`lacon_market::answer::usual_calls`] counts: both ways of asking show the same prices.
+/// The day 30 days before, as the calls of the trading team count: both ways of asking show the same prices.
 fn month_before(date: &str) -> String {
     let day: Option<jiff::civil::Date> = date.parse().ok();
     let before = day.and_then(|day| day.checked_sub(jiff::Span::new().days(30)).ok());

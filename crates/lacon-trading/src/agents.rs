@@ -12,7 +12,7 @@ use lacon_runtime::config::nearest;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::{Role, prompts::RoleFile};
+use crate::Role;
 
 /// Most bytes of a file.
 pub const MOST_BYTES: usize = 256 << 10;
@@ -102,17 +102,17 @@ pub struct RoleChange {
 }
 
 impl RoleChange {
-    /// Makes the changes in a role's file.
-    pub fn apply(&self, file: &mut RoleFile) {
+    /// Makes the changes in a role's agent.
+    pub fn apply(&self, file: &mut lacon_agents::Agent) {
         if let Some(prompt) = &self.prompt {
-            file.instruction = prompt.trim().to_owned();
+            file.prompt = prompt.trim().to_owned();
         }
         if let Some(model) = &self.model {
             file.model.clone_from(model);
         }
         file.words = self.words.unwrap_or(file.words);
         if let Some(sections) = &self.sections {
-            file.sections.clone_from(sections);
+            file.covers.clone_from(sections);
         }
         file.tools.extend(self.tools.iter().cloned());
     }
@@ -244,7 +244,7 @@ impl Agents {
             }
             // Nodes of the graph are named after roles and their work.
             if ["_tools", "_call"].iter().any(|end| agent.name.ends_with(end))
-                || ["dispatcher", "aggregator", "next_round", "next_risk", "situation"]
+                || ["dispatcher", "aggregator", "next_research", "next_risk", "situation"]
                     .contains(&agent.name.as_str())
             {
                 return Err(format!(
@@ -385,19 +385,17 @@ impl Agents {
 }
 
 impl Agent {
-    /// The agent as a role's file.
-    pub fn file(&self) -> RoleFile {
-        RoleFile {
-            role: self.name.clone(),
+    /// As an agent of the team.
+    pub fn file(&self) -> lacon_agents::Agent {
+        lacon_agents::Agent {
             title: self.title.clone(),
             model: self.model.clone(),
             words: self.words,
-            sections: self.sections.clone(),
-            decides: None,
-            form: None,
+            covers: self.sections.clone(),
             tools: self.tools.clone(),
             more: self.more.clone(),
-            instruction: self.prompt.trim().to_owned(),
+            optional: true,
+            ..lacon_agents::Agent::new(&self.name, self.prompt.trim())
         }
     }
 }

@@ -1,31 +1,21 @@
 //! The team of a run: which agents take part, in which order they speak, and who reads whom.
 //!
-//! A profile fixes the order. Which analysts take part, users' own among them, is chosen per run. Everything about a
-//! prompt that is known before the run is here, so that the prompt can be built again.
+//! All of it stands in the team's file ([`crate::team`]); a profile is a variant. Which analysts take part, users' own among
+//! them, is chosen per run. Everything about a prompt that is known before the run is here, so that it can be built again.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use jiff::civil::Date;
-use lacon_market::{Asset, answer};
+use jiff::{ToSpan, civil::Date};
+use lacon_agents::{
+    Agent, Team,
+    team::{Read, Rounds, Speaking},
+    template,
+};
+use lacon_market::{Asset, answer, catalog};
 use lacon_runtime::config::nearest;
 use serde_json::{Map, Value};
 
-use crate::{
-    Optimizations, Role,
-    agents::Agents,
-    prompts::{self, RoleFile},
-    sections::Section,
-};
-
-/// The order in which the roles behind the analysts speak.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Order {
-    /// Bull and bear at once, a judge, the plan; three risk views at once; the risk manager; the trader.
-    #[default]
-    Lacon,
-    /// Bull and bear in turns, the plan, the trader; three risk views in turns; the portfolio manager.
-    Upstream,
-}
+use crate::{Optimizations, Role, agents::Agents, sections::Section, team};
 
 /// What a cast is made of.
 #[derive(Clone, Debug, Default)]
@@ -49,16 +39,27 @@ pub struct CastOptions {
 /// The roles of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Cast {
-    order: Order,
+    /// The team where the plan does without the judge's words.
+    unjudged: Variant,
+    /// The team where the plan waits for them.
+    judged: Variant,
     analysts: Vec<Role>,
-    files: BTreeMap<Role, RoleFile>,
-    readers: BTreeMap<Role, Vec<Role>>,
     agents: Agents,
     language: String,
     asset: Asset,
-    research_rounds: u32,
-    risk_rounds: u32,
 }
+
+/// A variant of the team, with its reads taken apart.
+#[derive(Clone, Debug, PartialEq)]
+struct Variant {
+    team: Team,
+    sections: BTreeMap<Role, Vec<Section>>,
+}
+
+/// The research debate, by its name in the team's file.
+const RESEARCH: &str = "research";
+/// The risk debate.
+const RISK: &str = "risk";
 
 impl Cast {
     /// Puts a cast together.
@@ -67,34 +68,18 @@ impl Cast {
     /// For an analyst that does not exist or does not fit the asset, an own agent that reads as nobody, rounds of a risk
     /// debate in a profile that has none.
     pub fn new(options: CastOptions) -> Result<Self, String> {
-        let order = if options.profile == "upstream" { Order::Upstream } else { Order::Lacon };
         let asset = options.asset.unwrap_or(Asset::Equity);
-        let risk_rounds = options.risk_rounds.max(1);
-        if risk_rounds > 1 && order != Order::Upstream {
+        let profiles = if options.profile == "upstream" { ["upstream"; 2] } else { ["lacon", "baseline"] };
+        if options.risk_rounds > 1 && !team::of_profile(profiles[0]).groups.contains_key(RISK) {
             return Err(format!(
-                "run.risk_rounds is {risk_rounds}, the limit of profile {} is 1: its three views are given at once\nhint: use --profile upstream",
-                options.profile
+                "run.risk_rounds is {}, the limit of profile {} is 1: its three views are given at once\nhint: use --profile upstream",
+                options.risk_rounds, options.profile
             ));
         }
-        let agents = options.agents;
-        // Read with the cast, not when the first prompt is made.
-        base_file(Role::Market, order);
-        let mut files = BTreeMap::new();
-        for (name, change) in &agents.roles {
-            let role: Role = name.parse()?;
-            let mut file = base_file(role, order).clone();
-            change.apply(&mut file);
-            files.insert(role, file);
+        for name in options.agents.roles.keys().chain(options.agents.agents.iter().flat_map(|a| &a.readers)) {
+            name.parse::<Role>()?;
         }
-        let mut readers = BTreeMap::new();
-        let mut own = Vec::new();
-        for agent in &agents.agents {
-            let role = Role::own(&agent.name, &agent.title);
-            files.insert(role, agent.file());
-            let read_by = agent.readers.iter().map(|r| r.parse()).collect::<Result<Vec<Role>, _>>()?;
-            readers.insert(role, read_by);
-            own.push(role);
-        }
+        let own = options.agents.agents.iter().map(|agent| Role::own(&agent.name, &agent.title));
         let all: Vec<Role> = Role::ANALYSTS.into_iter().filter(|r| fits(*r, asset)).chain(own).collect();
         let mut analysts = all.clone();
         if !options.analysts.is_empty() {
@@ -103,22 +88,19 @@ impl Cast {
             }
             analysts.retain(|role| options.analysts.iter().any(|name| name == role.name()));
         }
-        Ok(Self {
-            order,
-            analysts,
-            files,
-            readers,
-            agents,
-            language: options.language,
-            asset,
-            research_rounds: options.research_rounds.max(1),
-            risk_rounds,
-        })
+        let [unjudged, judged] =
+            profiles.map(|profile| Variant::new(team::of_profile(profile).clone(), &options, &analysts));
+        Ok(Self { unjudged, judged, analysts, agents: options.agents, language: options.language, asset })
     }
 
-    /// The order of the roles.
-    pub fn order(&self) -> Order {
-        self.order
+    /// The team without what depends on optimizations.
+    fn team(&self) -> &Team {
+        &self.unjudged.team
+    }
+
+    /// Whether the research debate is spoken at once, and judged.
+    pub fn at_once(&self) -> bool {
+        self.team().groups.get(RESEARCH).is_some_and(|group| group.at == Speaking::Once)
     }
 
     /// The analysts: built-in ones first, then own ones.
@@ -128,12 +110,12 @@ impl Cast {
 
     /// Rounds of the research debate.
     pub fn research_rounds(&self) -> u32 {
-        self.research_rounds
+        self.team().groups.get(RESEARCH).map_or(1, Rounds::most)
     }
 
     /// Rounds of the risk debate.
     pub fn risk_rounds(&self) -> u32 {
-        self.risk_rounds
+        self.team().groups.get(RISK).map_or(1, Rounds::most)
     }
 
     /// What the ticker names.
@@ -147,43 +129,57 @@ impl Cast {
     }
 
     /// The roles behind the analysts, in the order of the report.
-    pub fn later_roles(&self) -> &'static [Role] {
-        use Role::{Bear, Bull, Judge, Neutral, Plan, RiskManager, Risky, Safe, Trader};
-        match self.order {
-            Order::Lacon => &[Bull, Bear, Judge, Plan, Risky, Safe, Neutral, RiskManager, Trader],
-            Order::Upstream => &[Bull, Bear, Plan, Trader, Risky, Safe, Neutral, RiskManager],
-        }
+    pub fn later_roles(&self) -> Vec<Role> {
+        let roles = self.team().agents.iter().filter_map(|agent| agent.name.parse::<Role>().ok());
+        roles.filter(|role| !role.is_analyst() && *role != Role::Signal).collect()
     }
 
     /// All roles that answer, in the order of the report.
     pub fn roles(&self) -> Vec<Role> {
-        self.analysts.iter().chain(self.later_roles()).copied().collect()
+        self.analysts.iter().copied().chain(self.later_roles()).collect()
     }
 
-    /// A role's file.
-    pub fn file(&self, role: Role) -> &RoleFile {
-        self.files.get(&role).unwrap_or_else(|| base_file(role, self.order))
+    /// A role's agent.
+    pub fn file(&self, role: Role) -> &Agent {
+        self.team().agent(role.name()).unwrap_or_else(|| team::agent(role))
+    }
+
+    /// The debate that a role takes part in or ends, with its place in a round.
+    fn place(&self, role: Role) -> Option<(&Rounds, usize)> {
+        self.team().groups.values().find_map(|group| {
+            let at = group.agents.iter().position(|member| member == role.name());
+            let place = match (at, group.at) {
+                (Some(_), Speaking::Once) => 0,
+                (Some(at), Speaking::Turns) => at,
+                (None, _) => (closer(group)? == role).then_some(1)?,
+            };
+            Some((group, place))
+        })
     }
 
     /// The rounds of the debate that the role's words end, if it ends one.
     pub fn ends_round(&self, role: Role) -> Option<u32> {
-        match (role, self.order) {
-            (Role::Judge, Order::Lacon) | (Role::Bear, Order::Upstream) => Some(self.research_rounds),
-            (Role::Neutral, Order::Upstream) => Some(self.risk_rounds),
-            _ => None,
-        }
+        self.place(role).filter(|(group, _)| closer(group) == Some(role)).map(|(group, _)| group.most())
+    }
+
+    /// The debate whose rounds a role ends, by name, and who speaks first in a round.
+    pub fn debate(&self, ends: Role) -> Option<(&str, Vec<Role>)> {
+        let (name, group) = self.team().groups.iter().find(|(_, group)| closer(group) == Some(ends))?;
+        let members = group.agents.iter().filter_map(|member| member.parse().ok());
+        let first = if group.at == Speaking::Once { group.agents.len() } else { 1 };
+        Some((name, members.take(first).collect()))
     }
 
     /// Whether one call answers for plan and judge.
     pub fn judge_in_plan(&self, optimizations: &Optimizations) -> bool {
-        self.order == Order::Lacon && optimizations.has("merged_judge") && self.research_rounds == 1
+        self.at_once() && optimizations.has("merged_judge") && self.research_rounds() == 1
     }
 
     /// Whether judge and plan run beside each other.
     pub fn judge_beside_plan(&self, optimizations: &Optimizations) -> bool {
-        self.order == Order::Lacon
+        self.at_once()
             && optimizations.has("parallel_judge")
-            && self.research_rounds == 1
+            && self.research_rounds() == 1
             && !self.judge_in_plan(optimizations)
     }
 
@@ -194,72 +190,18 @@ impl Cast {
 
     /// The texts in a role's prompt, in their order. The canonical order is: reports, plan, order, debate, risk views.
     pub fn sections(&self, role: Role, optimizations: &Optimizations) -> Vec<Section> {
-        let must = |roles: &[Role], shared| {
-            roles.iter().map(|r| Section { source: *r, shared, required: true }).collect::<Vec<_>>()
-        };
-        let unjudged = self.plans_unjudged(optimizations);
-        let upstream = self.order == Order::Upstream;
-        let mut all = match role {
-            Role::Bull => self.reports(role, true),
-            Role::Bear => {
-                let mut all = self.reports(role, true);
-                all.extend(if upstream { must(&[Role::Bull], false) } else { Vec::new() });
-                all
-            }
-            Role::Judge => must(&[Role::Bull, Role::Bear], false),
-            Role::Plan => {
-                let mut all = self.reports(role, true);
-                all.extend(must(&[Role::Bull, Role::Bear], false));
-                if !upstream && !unjudged {
-                    all.extend(must(&[Role::Judge], false));
-                }
-                all
-            }
-            Role::Risky | Role::Safe | Role::Neutral | Role::RiskManager => {
-                let mut all = must(&[Role::Plan], true);
-                all.extend(self.reports(role, false));
-                if upstream {
-                    all.extend(must(&[Role::Trader], true));
-                }
-                if role == Role::RiskManager && unjudged {
-                    all.extend(must(&[Role::Judge], false));
-                }
-                let before: &[Role] = match role {
-                    Role::RiskManager => &Role::RISK,
-                    Role::Safe if upstream => &Role::RISK[..1],
-                    Role::Neutral if upstream => &Role::RISK[..2],
-                    _ => &[],
-                };
-                all.extend(must(before, false));
-                all
-            }
-            Role::Trader if upstream => must(&[Role::Plan], false),
-            Role::Trader => must(&[Role::Plan, Role::RiskManager], false),
-            Role::Signal => must(&[Role::RiskManager], false),
-            _ => Vec::new(),
-        };
-        // An own report that this stage does not share stands behind what it shares.
-        let extra = self.readers.iter().filter(|(own, readers)| {
-            self.analysts.contains(own) && readers.contains(&role) && !all.iter().any(|p| p.source == **own)
-        });
-        all.extend(
-            extra.map(|(own, _)| Section { source: *own, shared: false, required: true }).collect::<Vec<_>>(),
-        );
-        all
+        let variant = if self.plans_unjudged(optimizations) { &self.unjudged } else { &self.judged };
+        match variant.sections.get(&role) {
+            Some(sections) => sections.clone(),
+            None => sections(team::agent(role), &variant.team, &self.analysts),
+        }
     }
 
-    /// The analysts' reports as a stage shares them: an own one only when all of the stage read it.
-    fn reports(&self, role: Role, required: bool) -> Vec<Section> {
-        let shared = |analyst: &Role| {
-            self.readers
-                .get(analyst)
-                .is_none_or(|readers| stage(role).iter().all(|reader| readers.contains(reader)))
-        };
-        let piece = |source: &Role| {
-            // Whoever asked for a reader wants the report read, not only seen.
-            Section { source: *source, shared: true, required: required || matches!(source, Role::Own(_)) }
-        };
-        self.analysts.iter().filter(|a| shared(a)).map(piece).collect()
+    /// Roles whose prompts share what they read, so that one choice serves all of them; the role alone where none does.
+    pub(crate) fn stage(&self, role: Role) -> Vec<Role> {
+        let alike: Vec<Role> =
+            self.team().alike(role.name()).iter().filter_map(|name| name.parse().ok()).collect();
+        if alike.is_empty() { vec![role] } else { alike }
     }
 
     /// The texts of others that the role must read.
@@ -269,18 +211,8 @@ impl Cast {
 
     /// How many rounds of `source` a reader has heard when it speaks for the `round`-th time.
     pub fn rounds_read(&self, reader: Role, source: Role, round: u32) -> usize {
-        let place = |role: Role| -> Option<(u8, u8)> {
-            Some(match (role, self.order) {
-                (Role::Bull, _) | (Role::Bear, Order::Lacon) => (0, 0),
-                (Role::Bear, Order::Upstream) | (Role::Judge, _) => (0, 1),
-                (Role::Risky, Order::Upstream) => (1, 0),
-                (Role::Safe, Order::Upstream) => (1, 1),
-                (Role::Neutral, Order::Upstream) => (1, 2),
-                _ => return None,
-            })
-        };
-        match (place(reader), place(source)) {
-            (Some((a, mine)), Some((b, theirs))) if a == b => {
+        match (self.place(reader), self.place(source)) {
+            (Some((a, mine)), Some((b, theirs))) if std::ptr::eq(a, b) => {
                 (if theirs < mine { round } else { round - 1 }) as usize
             }
             _ => usize::MAX,
@@ -289,16 +221,20 @@ impl Cast {
 
     /// Those whose earlier words a role hears again when it speaks for the second time and later, in their order, without those
     /// that stand in its first prompt anyway.
-    pub fn reads_again(&self, role: Role) -> &'static [Role] {
-        match (role, self.order) {
-            (Role::Bull, Order::Lacon) => &[Role::Bear, Role::Judge],
-            (Role::Bear, Order::Lacon) => &[Role::Bull, Role::Judge],
-            (Role::Bull, Order::Upstream) => &[Role::Bull, Role::Bear],
-            (Role::Bear, Order::Upstream) => &[Role::Bear],
-            (Role::Risky, Order::Upstream) => &Role::RISK,
-            (Role::Safe, Order::Upstream) => &[Role::Safe, Role::Neutral],
-            (Role::Neutral, Order::Upstream) => &[Role::Neutral],
-            _ => &[],
+    pub fn reads_again(&self, role: Role) -> Vec<Role> {
+        let Some((group, _)) = self.place(role) else { return Vec::new() };
+        if !group.agents.iter().any(|member| member == role.name()) {
+            return Vec::new();
+        }
+        let members = group.agents.iter().filter_map(|member| member.parse::<Role>().ok());
+        match group.at {
+            Speaking::Once => members.filter(|member| *member != role).chain(closer(group)).collect(),
+            Speaking::Turns => {
+                let file = self.file(role);
+                members
+                    .filter(|member| !file.read().any(|read| read.agent() == Some(member.name())))
+                    .collect()
+            }
         }
     }
 
@@ -310,28 +246,41 @@ impl Cast {
         company: &str,
         date: Date,
     ) -> Vec<(String, Map<String, Value>)> {
-        match role {
-            Role::Own(_) => self.agents.calls(&self.file(role).tools, ticker, company, date),
-            built_in => {
-                let mut calls: Vec<_> = answer::usual_calls(built_in.name(), ticker, company, date)
-                    .into_iter()
-                    .map(|(name, arguments)| (name.to_owned(), arguments))
-                    .collect();
-                if built_in == Role::News {
-                    calls.extend(answer::macro_calls(self.asset, date));
-                }
-                let own = self.file(built_in).tools.iter().filter(|tool| self.agents.tool(tool).is_some());
-                let own: Vec<String> = own.cloned().collect();
-                calls.extend(self.agents.calls(&own, ticker, company, date));
-                calls
-            }
+        let agent = self.file(role);
+        if let Role::Own(_) = role {
+            return self.agents.calls(&agent.tools, ticker, company, date);
         }
+        let (day, before) = (date.to_string(), date.checked_sub(30.days()).unwrap_or(Date::MIN).to_string());
+        let given = |name: &str| match name {
+            "ticker" => Some(ticker),
+            "company" => Some(company),
+            "date" => Some(day.as_str()),
+            "month_before" => Some(before.as_str()),
+            _ => None,
+        };
+        // In the order in which the tool names its arguments, as a model gives them.
+        let filled = |tool: &str, known: &BTreeMap<String, String>| {
+            let arguments = catalog::find(tool).into_iter().flat_map(|tool| tool.arguments);
+            let known = arguments.filter_map(|argument| Some((argument.name, known.get(argument.name)?)));
+            known.map(|(name, text)| (name.to_owned(), template::fill(text, given).into())).collect()
+        };
+        let mut calls: Vec<(String, Map<String, Value>)> = Vec::new();
+        for (tool, known) in &agent.prefetch {
+            calls.extend(known.iter().map(|arguments| (tool.clone(), filled(tool, arguments))));
+        }
+        if role == Role::News {
+            calls.extend(answer::macro_calls(self.asset, date));
+        }
+        let own: Vec<String> =
+            agent.tools.iter().filter(|tool| self.agents.tool(tool).is_some()).cloned().collect();
+        calls.extend(self.agents.calls(&own, ticker, company, date));
+        calls
     }
 
     /// What the shared rules say of the thing that is decided on.
-    pub fn rules(&self) -> Cow<'static, str> {
+    pub fn rules(&self) -> Cow<'_, str> {
         let extra = match self.asset {
-            Asset::Equity => return Cow::Borrowed(prompts::shared()),
+            Asset::Equity => return Cow::Borrowed(self.team().rules()),
             Asset::Crypto => {
                 "The asset is a coin: it trades every day around the clock, has no company, statements or dividends, and its volume is that of the venues that report."
             }
@@ -345,7 +294,7 @@ impl Cast {
                 "The asset is a future: it has no company and no statements, its contracts expire, and a change of contract moves the price."
             }
         };
-        Cow::Owned(format!("{}\n{extra}", prompts::shared().replace("one stock", self.thing())))
+        Cow::Owned(format!("{}\n{extra}", self.team().rules().replace("one stock", self.thing())))
     }
 
     /// The asset as a phrase.
@@ -371,16 +320,16 @@ impl Cast {
     }
 
     /// What an instruction says of the language of the answer; empty for English, which is the language of the prompts.
-    pub fn language_rule(&self, file: &RoleFile) -> String {
+    pub fn language_rule(&self, file: &Agent) -> String {
         let language = self.language.trim();
         if language.is_empty() || language.eq_ignore_ascii_case("english") {
             return String::new();
         }
         let mut kept = vec!["numbers, dates and tickers as they are"];
-        if file.sections.len() > 1 {
+        if file.covers.len() > 1 {
             kept.push("the names of the parts above as headings in English");
         }
-        if file.decides.is_some() || file.form.is_some() {
+        if !file.states.is_empty() {
             kept.push("the label, the tag and the word of the decision as they are");
         }
         format!("\nWrite in {language}. Keep {}.", kept.join(", "))
@@ -435,23 +384,80 @@ fn names(roles: &[Role]) -> String {
     roles.iter().map(|role| role.name()).collect::<Vec<_>>().join(", ")
 }
 
-/// The built-in file of a role.
-fn base_file(role: Role, order: Order) -> &'static RoleFile {
-    match order {
-        Order::Lacon => prompts::role_file(role),
-        Order::Upstream => prompts::upstream_file(role),
+impl Variant {
+    /// The team with own analysts, changes of roles and rounds, and without the analysts that take no part.
+    fn new(mut team: Team, options: &CastOptions, analysts: &[Role]) -> Self {
+        for (name, rounds) in [(RESEARCH, options.research_rounds), (RISK, options.risk_rounds)] {
+            if let Some(group) = team.groups.get_mut(name) {
+                group.rounds = rounds;
+            }
+        }
+        for agent in &mut team.agents {
+            if let Some(change) = options.agents.roles.get(&agent.name) {
+                change.apply(agent);
+            }
+        }
+        let takes_part = |name: &str| analysts.iter().any(|role| role.name() == name);
+        // Whoever all of a stage read stands with its reports, any other one behind what it shares.
+        let mut own: Vec<_> = options.agents.agents.iter().filter(|agent| takes_part(&agent.name)).collect();
+        for shared in [true, false] {
+            if !shared {
+                own.sort_by(|a, b| (&a.name, &a.title).cmp(&(&b.name, &b.title)));
+            }
+            for agent in &own {
+                let read_by = |name: &String| agent.readers.contains(name);
+                for at in 0..team.agents.len() {
+                    let name = &team.agents[at].name;
+                    let alike = team.alike(name);
+                    let all = !alike.is_empty() && alike.iter().all(read_by);
+                    if !read_by(name) || all != shared {
+                        continue;
+                    }
+                    let reads = &mut team.agents[at].reads;
+                    let is_report = |read: &String| {
+                        Read::of(read).agent().and_then(|of| of.parse().ok()).is_some_and(Role::is_analyst)
+                    };
+                    let place = reads.iter().rposition(is_report).map_or(0, |last| last + 1);
+                    reads.insert(if shared { place } else { reads.len() }, agent.name.clone());
+                }
+            }
+        }
+        let gone = |name: &str| name.parse().is_ok_and(Role::is_analyst) && !takes_part(name);
+        team.agents.retain(|agent| !gone(&agent.name));
+        for agent in &mut team.agents {
+            agent.reads.retain(|read| !Read::of(read).agent().is_some_and(gone));
+        }
+        let own = options.agents.agents.iter().filter(|agent| takes_part(&agent.name));
+        team.agents.extend(own.map(crate::agents::Agent::file));
+        let of = |agent: &Agent| Some((role(&agent.name, analysts)?, sections(agent, &team, analysts)));
+        let sections = team.agents.iter().filter_map(of).collect();
+        Self { team, sections }
     }
 }
 
-/// Roles whose prompts share what they read, so that one choice serves all of them.
-pub(crate) fn stage(role: Role) -> &'static [Role] {
-    match role {
-        Role::Bull | Role::Bear | Role::Plan => &[Role::Bull, Role::Bear, Role::Plan],
-        Role::Risky | Role::Safe | Role::Neutral | Role::RiskManager => {
-            &[Role::Risky, Role::Safe, Role::Neutral, Role::RiskManager]
-        }
-        Role::Judge => &[Role::Judge],
-        Role::Trader => &[Role::Trader],
-        _ => &[],
+/// What an agent reads: what all of its stage read stands in the part that they share.
+fn sections(agent: &Agent, team: &Team, analysts: &[Role]) -> Vec<Section> {
+    let alike = team.alike(&agent.name);
+    let reads = |name: &String, source: &str| {
+        team.agent(name).is_none_or(|other| other.read().any(|read| read.agent() == Some(source)))
+    };
+    let section = |read: Read<'_>| {
+        let source = read.agent()?;
+        let shared = !alike.is_empty() && alike.iter().all(|name| reads(name, source));
+        Some(Section { source: role(source, analysts)?, shared, required: matches!(read, Read::Whole(_)) })
+    };
+    agent.read().filter_map(section).collect()
+}
+
+/// The role of that name: one of the run's own before one of another run.
+fn role(name: &str, analysts: &[Role]) -> Option<Role> {
+    analysts.iter().copied().find(|role| role.name() == name).or_else(|| name.parse().ok())
+}
+
+/// Who ends a round: the judge of those who speak at once, the last of those who speak in turns.
+fn closer(group: &Rounds) -> Option<Role> {
+    match group.at {
+        Speaking::Once => Some(Role::Judge),
+        Speaking::Turns => group.agents.last()?.parse().ok(),
     }
 }

@@ -5,9 +5,11 @@
 
 use std::fmt::Write as _;
 
-use crate::{Action, signal};
+use lacon_agents::Agent;
 use lacon_llm::JsonSchema;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+
+use crate::{Action, signal, team};
 
 /// The five ratings, best first.
 pub const RATINGS: [&str; 5] = ["Buy", "Overweight", "Hold", "Underweight", "Sell"];
@@ -26,14 +28,19 @@ pub enum AnswerForm {
 }
 
 impl AnswerForm {
-    /// The form of that name in a role's file.
-    pub fn find(name: &str) -> Option<Self> {
-        match name {
-            "plan" => Some(Self::Plan),
-            "order" => Some(Self::Order),
-            "decision" => Some(Self::Decision),
-            "verdict" => Some(Self::Verdict),
-            _ => None,
+    /// The form of a role's answer, by the field in which it states its decision; none for free text.
+    pub fn of(agent: &Agent) -> Option<Self> {
+        agent.output.as_ref()?;
+        [Self::Plan, Self::Order, Self::Decision].into_iter().find(|form| form.field() == agent.states)
+    }
+
+    /// The field that decides.
+    fn field(self) -> &'static str {
+        match self {
+            Self::Plan => "recommendation",
+            Self::Order => "action",
+            Self::Decision => "rating",
+            Self::Verdict => "decision",
         }
     }
 
@@ -49,39 +56,20 @@ impl AnswerForm {
 
     /// The schema that is sent. All fields are required and may be null instead, which strict endpoints ask for.
     pub fn schema(self) -> JsonSchema {
-        let text = |what: &str| json!({"type": "string", "description": what});
-        let maybe = |kind: &str, what: &str| json!({"type": [kind, "null"], "description": what});
-        let rating = |what: &str| json!({"type": "string", "enum": RATINGS, "description": what});
-        let properties = match self {
-            Self::Plan => json!({
-                "recommendation": rating("the side that the debate supports"),
-                "rationale": text("why, with the figures that carry it"),
-                "strategic_actions": text("what to do: entry, size, stop, target, horizon"),
-            }),
-            Self::Order => json!({
-                "action": {"type": "string", "enum": ["Buy", "Hold", "Sell"], "description": "the order"},
-                "reasoning": text("why, with its figures"),
-                "entry_price": maybe("number", "price to enter at"),
-                "stop_loss": maybe("number", "price to leave at"),
-                "position_sizing": maybe("string", "how much"),
-            }),
-            Self::Decision => json!({
-                "rating": rating("the final rating"),
-                "executive_summary": text("what to do, how much, at which levels, how long"),
-                "investment_thesis": text("why, with the figures and arguments that carry it"),
-                "price_target": maybe("number", "where the price is expected"),
-                "time_horizon": maybe("string", "until when"),
-            }),
+        let of = |agent: &Agent| Self::of(agent) == Some(self);
+        let schema = match team::of_profile("upstream").agents.iter().find(|agent| of(agent)) {
+            Some(agent) => agent.schema().unwrap_or_default(),
             // The decision goes first: no limit of length can cut it.
-            Self::Verdict => json!({
-                "decision": {"type": "string", "enum": ["BUY", "SELL", "HOLD"], "description": "the decision"},
-                "report": text("the whole answer as Markdown"),
+            None => json!({
+                "type": "object",
+                "properties": {
+                    "decision": {"type": "string", "enum": ["BUY", "SELL", "HOLD"], "description": "the decision"},
+                    "report": {"type": "string", "description": "the whole answer as Markdown"},
+                },
+                "required": ["decision", "report"],
+                "additionalProperties": false,
             }),
         };
-        let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
-        let schema = json!({
-            "type": "object", "properties": properties, "required": required, "additionalProperties": false,
-        });
         JsonSchema { name: self.name().into(), schema, strict: true }
     }
 
@@ -93,13 +81,7 @@ impl AnswerForm {
     /// The action in the field that decides; `None` when the answer does not fit the form.
     pub fn action(self, answer: &str) -> Option<Action> {
         let value = lacon_llm::structured::fit(&self.schema().schema, answer).ok()?.value;
-        let field = match self {
-            Self::Plan => "recommendation",
-            Self::Order => "action",
-            Self::Decision => "rating",
-            Self::Verdict => "decision",
-        };
-        signal::action_of(value.get(field)?.as_str()?)
+        signal::action_of(value.get(self.field())?.as_str()?)
     }
 
     /// The answer as the text that others read; `None` when it does not fit the form.

@@ -16,15 +16,14 @@
 //!               └──────┘ rounds               └────────────────┘ rounds
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use lacon_graph::{Builder, Context, Graph, Output, step, validate::Faults};
 
 use crate::{
-    Role,
-    cast::Order,
+    Cast, Role,
     context::RunContext,
-    state::{TradeState, TradeUpdate, data_field, talk_field, text_field},
+    state::{TradeField, TradeState, TradeUpdate},
     steps,
 };
 
@@ -48,26 +47,26 @@ pub fn build(context: &Arc<RunContext>) -> Result<Graph<TradeState>, Faults> {
         if !prefetch {
             graph
                 .node(call(role), steps::analyst_call(context, role))
-                .writes(&[talk_field(role)])
+                .writes(&[TradeField::talk])
                 .expected(seconds(5.0));
             graph.edge("dispatcher", &call(role)).edge(&call(role), &tools(role));
         } else {
             graph.edge("dispatcher", &tools(role));
         }
-        let reads = if prefetch { vec![] } else { vec![talk_field(role)] };
+        let reads = if prefetch { vec![] } else { vec![TradeField::talk] };
         graph
             .node(tools(role), steps::analyst_tools(context, role, prefetch))
             .reads(&reads)
-            .writes(&[data_field(role)])
+            .writes(&[TradeField::data])
             .expected(seconds(if role == Role::News { 20.0 } else { 7.0 }));
         let mut reads = reads;
-        reads.push(data_field(role));
+        reads.push(TradeField::data);
         graph
             .node(role.name(), steps::analyst_report(context, role, prefetch))
             .reads(&reads)
-            .writes(&[text_field(role)])
+            .writes(&[TradeField::said])
             .expected(seconds(12.0));
-        graph.edge(&tools(role), role.name()).edge(role.name(), "aggregator");
+        graph.edge(&tools(role), role.name()).edge(role.name(), AGGREGATOR);
         if !optimizations.has("no_barrier") {
             for other in cast.analysts().iter().copied().filter(|o| *o != role) {
                 if !prefetch {
@@ -77,104 +76,94 @@ pub fn build(context: &Arc<RunContext>) -> Result<Graph<TradeState>, Faults> {
             }
         }
     }
-    let reports: Vec<_> = cast.analysts().iter().map(|r| text_field(*r)).collect();
-    graph.node("aggregator", steps::aggregator(context)).reads(&reports);
-    let merged = cast.judge_in_plan(optimizations);
-    for role in cast.later_roles().iter().copied() {
-        let mut reads: Vec<_> = cast.reads(role, optimizations).into_iter().map(text_field).collect();
-        reads.sort_by_key(|field| *field as u8);
-        reads.dedup();
-        let mut writes = vec![text_field(role)];
-        writes.extend((role == Role::Plan && merged).then(|| text_field(Role::Judge)));
+    graph.node(AGGREGATOR, steps::aggregator(context)).reads(&[TradeField::said]);
+    for role in cast.later_roles() {
         let node = graph
             .node(role.name(), steps::reader(context, role))
-            .reads(&reads)
-            .writes(&writes)
+            .reads(&[TradeField::said])
+            .writes(&[TradeField::said, TradeField::read])
             .expected(seconds(14.0));
         if cast.ends_round(role).is_some_and(|rounds| rounds > 1) {
             node.routes(&["again", "enough"]);
         }
     }
-    match cast.order() {
-        Order::Lacon => at_once(&mut graph, context),
-        Order::Upstream => in_turns(&mut graph, context),
-    }
+    join(&mut graph, context);
     if context.embedder.is_some() && context.recall.is_some() {
-        graph.node("situation", steps::situation(context)).reads(&reports);
-        graph.edge("aggregator", "situation").edge("situation", "plan");
+        graph.node("situation", steps::situation(context)).reads(&[TradeField::said]);
+        graph.edge(AGGREGATOR, "situation").edge("situation", "plan");
     }
     if !optimizations.has("local_signal") {
         graph
             .node("signal", steps::reader(context, Role::Signal))
-            .reads(&[text_field(Role::RiskManager)])
-            .writes(&[text_field(Role::Signal)])
+            .reads(&[TradeField::said])
+            .writes(&[TradeField::said, TradeField::read])
             .expected(seconds(1.0));
         graph.edge(cast.later_roles().last().map_or("trader", |last| last.name()), "signal");
     }
     graph.build()
 }
 
-/// Bull and bear at once, then the judge beside the plan or before it; the risk views at once; the trader last.
-fn at_once(graph: &mut Builder<TradeState>, context: &RunContext) {
-    let rounds = context.cast.research_rounds();
-    graph.edge("aggregator", "bull").edge("aggregator", "bear");
-    let merged = context.cast.judge_in_plan(&context.optimizations);
-    for debater in ["bull", "bear"] {
-        graph.edge(debater, if merged { "plan" } else { "judge" });
+/// Joins the roles behind the analysts: each waits for those that it must read, and rounds lead back to their beginning.
+fn join(graph: &mut Builder<TradeState>, context: &RunContext) {
+    let cast = &context.cast;
+    let mut waits: BTreeMap<Role, Vec<Role>> = BTreeMap::new();
+    for role in cast.later_roles() {
+        let is_merged = role == Role::Judge && cast.judge_in_plan(&context.optimizations);
+        let reads = if is_merged { vec![Role::Plan] } else { cast.reads(role, &context.optimizations) };
+        waits.insert(role, reads.into_iter().filter(|read| !read.is_analyst()).collect());
     }
-    if merged {
-        graph.edge("plan", "judge").edge("judge", "risk_manager");
-    } else if context.cast.judge_beside_plan(&context.optimizations) {
-        graph.edge("bull", "plan").edge("bear", "plan").edge("judge", "risk_manager");
-    } else if rounds == 1 {
-        graph.edge("judge", "plan");
-    } else {
-        // Both sides speak again: a way back leads to the node before them.
-        again(graph, ("aggregator", "judge", "plan"), "next_round", rounds);
-        graph.edge("next_round", "bull").edge("next_round", "bear");
-    }
-    for role in Role::RISK {
-        graph.edge("plan", role.name()).edge(role.name(), "risk_manager");
-    }
-    graph.edge("risk_manager", "trader");
-}
-
-/// Bull, bear and so on in turns; plan; trader; the risk views in turns; the portfolio manager last.
-fn in_turns(graph: &mut Builder<TradeState>, context: &RunContext) {
-    graph.edge("aggregator", "bull").edge("bull", "bear");
-    match context.cast.research_rounds() {
-        1 => {
-            graph.edge("bear", "plan");
+    // Who waits for a reader of a text waits for the text as well.
+    let direct = |role: Role| {
+        let all = &waits[&role];
+        let covered = |of: &Role| all.iter().any(|other| other != of && waits_for(&waits, *other, *of));
+        all.iter().copied().filter(|of| !covered(of)).collect::<Vec<_>>()
+    };
+    for role in cast.later_roles() {
+        let before = direct(role);
+        if before.is_empty() {
+            graph.edge(AGGREGATOR, role.name());
         }
-        rounds => {
-            again(graph, ("aggregator", "bear", "plan"), "next_round", rounds);
-            graph.edge("next_round", "bull");
-        }
-    }
-    graph.edge("plan", "trader").edge("trader", "risky").edge("risky", "safe").edge("safe", "neutral");
-    match context.cast.risk_rounds() {
-        1 => {
-            graph.edge("neutral", "risk_manager");
-        }
-        rounds => {
-            again(graph, ("trader", "neutral", "risk_manager"), "next_risk", rounds);
-            graph.edge("next_risk", "risky");
+        for of in before {
+            // Where a round may follow the end of one decides what comes next.
+            match cast.ends_round(of).filter(|rounds| *rounds > 1) {
+                Some(rounds) => {
+                    graph.route(of.name(), "enough", role.name());
+                    again(graph, cast, of, rounds, &direct);
+                }
+                None => drop(graph.edge(of.name(), role.name())),
+            }
         }
     }
 }
 
-/// A bounded way back from the end of a round to the node before it.
+/// Whether a role speaks behind another one, as who reads whom says.
+fn waits_for(waits: &BTreeMap<Role, Vec<Role>>, role: Role, of: Role) -> bool {
+    waits
+        .get(&role)
+        .is_some_and(|before| before.iter().any(|other| *other == of || waits_for(waits, *other, of)))
+}
+
+/// A bounded way back from the end of a round to a node before those who open the next one.
 fn again(
     graph: &mut Builder<TradeState>,
-    (before, end, behind): (&str, &str, &str),
-    node: &str,
+    cast: &Cast,
+    end: Role,
     rounds: u32,
+    before: &dyn Fn(Role) -> Vec<Role>,
 ) {
-    graph.route(end, "enough", behind);
-    graph.node(node, step(|_: Context<TradeState>| async { Ok(Output::update(TradeUpdate::default())) }));
-    graph.edge(before, node);
-    graph.back(end, "again", node, rounds - 1);
+    let Some((debate, openers)) = cast.debate(end) else { return };
+    let node = format!("next_{debate}");
+    graph.node(&*node, step(|_: Context<TradeState>| async { Ok(Output::update(TradeUpdate::default())) }));
+    let first = openers.first().and_then(|opener| before(*opener).first().copied());
+    graph.edge(first.map_or(AGGREGATOR, Role::name), &node);
+    graph.back(end.name(), "again", &node, rounds - 1);
+    for opener in openers {
+        graph.edge(&node, opener.name());
+    }
 }
+
+/// The join of the analysts.
+const AGGREGATOR: &str = "aggregator";
 
 /// Usual durations of the recorded runs; they only order nodes that wait for a place.
 fn seconds(s: f64) -> Duration {

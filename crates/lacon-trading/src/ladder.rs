@@ -2,30 +2,22 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Role, cast::Order};
+use crate::{Cast, Optimizations, Role};
 
-/// The roles on the longest way from a role to the end, itself included.
-fn way(role: Role, order: Order) -> &'static [Role] {
-    use Role::{Bear, Bull, Neutral, News, Plan, RiskManager, Risky, Safe, Trader};
-    const WAY: [Role; 6] = [News, Bull, Plan, Risky, RiskManager, Trader];
-    const IN_TURNS: [Role; 9] = [News, Bull, Bear, Plan, Trader, Risky, Safe, Neutral, RiskManager];
-    if order == Order::Upstream {
-        let at = IN_TURNS.iter().position(|r| *r == role).unwrap_or(0);
-        return &IN_TURNS[at..];
+/// What each of the roles and all that wait for it take together on the longest way; `usual` holds what one role takes.
+pub fn ways(
+    cast: &Cast,
+    roles: &[Role],
+    optimizations: &Optimizations,
+    usual: &BTreeMap<Role, Duration>,
+) -> BTreeMap<String, Duration> {
+    let mut ways: BTreeMap<Role, Duration> = BTreeMap::new();
+    // Whoever reads a role speaks behind it, so its own way is known before.
+    for role in roles.iter().rev() {
+        let reads_it = |reader: &&Role| cast.reads(**reader, optimizations).contains(role);
+        let longest = roles.iter().filter(reads_it).filter_map(|reader| ways.get(reader)).max();
+        let way = longest.copied().unwrap_or_default() + usual.get(role).copied().unwrap_or_default();
+        ways.insert(*role, way);
     }
-    let at = match role {
-        Role::Market | Role::Social | Role::News | Role::Fundamentals | Role::Own(_) => 0,
-        Role::Bull | Role::Bear => 1,
-        Role::Judge | Role::Plan => 2,
-        Role::Risky | Role::Safe | Role::Neutral => 3,
-        Role::RiskManager => 4,
-        Role::Trader | Role::Signal => 5,
-    };
-    &WAY[at..]
-}
-
-/// What each of the roles and all behind it on the longest way take together; `usual` holds what one role takes.
-pub fn ways(roles: &[Role], order: Order, usual: &BTreeMap<Role, Duration>) -> BTreeMap<String, Duration> {
-    let of = |role: &Role| way(*role, order).iter().filter_map(|role| usual.get(role)).sum();
-    roles.iter().map(|role| (role.name().to_owned(), of(role))).collect()
+    ways.into_iter().map(|(role, way)| (role.name().to_owned(), way)).collect()
 }

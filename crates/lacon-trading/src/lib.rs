@@ -22,7 +22,6 @@ pub mod outcome;
 pub mod page;
 pub mod plan;
 pub mod portfolio;
-pub mod prompts;
 mod reasons;
 pub mod recall;
 pub mod reflection;
@@ -36,6 +35,7 @@ pub mod source;
 pub mod sources;
 pub mod state;
 pub mod steps;
+pub mod team;
 pub mod traces;
 pub mod verify;
 

@@ -20,7 +20,6 @@ use lacon_tokens::{Encoding, Exactness, ModelEncoding};
 
 use crate::{
     Cast, Optimizations, Role,
-    cast::Order,
     optimizations::OPTIMIZATIONS,
     reasons, signal,
     sources::Sources,
@@ -134,7 +133,7 @@ pub fn record(
     }
     let lengths = Lengths::new(&roles, state, model.encoding);
     let verdicts = verdicts(state);
-    let decision = decide(state, about.cast.order(), &verdicts, about.status == "done", &mut warnings);
+    let decision = decide(state, about.cast.at_once(), &verdicts, about.status == "done", &mut warnings);
     let views = verdicts
         .iter()
         .map(|(role, verdict)| View {
@@ -203,8 +202,7 @@ fn reads(roles: &[Role], state: &TradeState, lengths: &Lengths) -> Vec<Read> {
     roles
         .iter()
         .copied()
-        .filter_map(|reader| Some((reader, state.text(reader)?)))
-        .flat_map(|(reader, text)| text.read.iter().map(move |(of, share)| (reader, of, *share)))
+        .flat_map(|reader| state.shares_read(reader).iter().map(move |(of, share)| (reader, of, *share)))
         .filter(|(_, _, share)| *share >= 0.5)
         .map(|(reader, of, share)| Read {
             reader: reader.name().into(),
@@ -243,7 +241,7 @@ const DECIDERS: [Role; 3] = [Role::RiskManager, Role::Trader, Role::Plan];
 
 /// What the roles that state an action state, the one that decides first.
 pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
-    let by = |role: Role| state.text(role).and_then(|text| text.verdict);
+    let by = |role: Role| state.text(role).and_then(Verdict::of);
     DECIDERS
         .into_iter()
         .filter_map(|role| {
@@ -258,7 +256,7 @@ pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
 /// the record names it. A run that did not come to its end has no stand-in.
 fn decide(
     state: &TradeState,
-    order: Order,
+    trader_last: bool,
     verdicts: &[(Role, Verdict)],
     is_whole: bool,
     warnings: &mut Vec<String>,
@@ -279,7 +277,7 @@ fn decide(
     }
     // Where the trader speaks before the risk debate its word is a proposal, not an order.
     if let Some((_, trader)) = verdicts.iter().find(|(r, _)| *r == Role::Trader)
-        && order == Order::Lacon
+        && trader_last
         && trader.action != verdict.action
     {
         warnings.push(format!(
@@ -374,15 +372,13 @@ fn grades(
     };
     for role in cast.roles() {
         let Some(text) = state.text(role) else { continue };
-        content.read.extend(text.read.iter().map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
+        let read = state.shares_read(role).iter();
+        content.read.extend(read.map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
         if role.is_analyst() && !sources.rows.is_empty() {
             content.figures.push((role.name().into(), sources.counted(role.name(), &text.text)));
         }
         // What was proposed before the risk debate may well be decided otherwise.
-        let states = match cast.order() {
-            Order::Lacon => matches!(role, Role::Plan | Role::RiskManager | Role::Trader),
-            Order::Upstream => role == Role::RiskManager,
-        };
+        let states = role == Role::RiskManager || cast.at_once() && !cast.file(role).states.is_empty();
         if states && let Some((_, verdict)) = verdicts.iter().find(|(by, _)| *by == role) {
             content.actions.push((role.name().into(), verdict.action.as_str()));
         }

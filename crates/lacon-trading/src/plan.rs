@@ -15,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use lacon_agents::Agent;
 use lacon_llm::Usage;
 use lacon_monitor::prices;
 use lacon_prompt::{
@@ -24,8 +25,6 @@ use lacon_prompt::{
 
 use crate::{
     Cast, Optimizations, Role,
-    cast::{Order, stage},
-    prompts::RoleFile,
     sections::{Form, Section},
 };
 
@@ -145,13 +144,10 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
         if analyst {
             seconds += if *role == Role::News { 20.0 } else { 7.0 };
         }
-        let waits: Vec<Role> = match role {
-            Role::Risky | Role::Safe | Role::Neutral if cast.order() == Order::Lacon => vec![Role::Plan],
-            other => all_pieces[other].iter().map(|p| p.source).collect(),
-        };
+        let waits = all_pieces[role].iter().filter(|piece| piece.required).map(|piece| piece.source);
         problem.calls.push(Call {
             name: role.name().into(),
-            after: waits.iter().filter_map(|w| call_of(*w)).collect(),
+            after: waits.filter_map(call_of).collect(),
             fixed: Cost { tokens: input, micro_usd: money(*role, input, 0), millis: millis(seconds) },
         });
     }
@@ -191,14 +187,9 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
             {
                 continue;
             }
-            let readers: Vec<Role> = match stage(*role) {
-                [] => vec![*role],
-                stage => stage
-                    .iter()
-                    .copied()
-                    .filter(|r| roles.contains(r) && all_pieces[r].iter().any(|p| p.source == piece.source))
-                    .collect(),
-            };
+            let reads =
+                |r: &Role| roles.contains(r) && all_pieces[r].iter().any(|p| p.source == piece.source);
+            let readers: Vec<Role> = cast.stage(*role).into_iter().filter(reads).collect();
             let forms = form_choices(*piece, optimizations, options.limits);
             let words = word_choices(cast.file(piece.source), optimizations)[0].0;
             let tokens = f64::from(words) * TOKENS_PER_WORD / 2.0;
@@ -242,12 +233,12 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
 }
 
 /// The lengths that an answer may have, the usual one first, with their worth.
-fn word_choices(file: &RoleFile, optimizations: &Optimizations) -> Vec<(u32, u32)> {
+fn word_choices(file: &Agent, optimizations: &Optimizations) -> Vec<(u32, u32)> {
     if file.words == 0 || !optimizations.has("word_limits") {
         return vec![(if file.words == 0 { 0 } else { FREE_WORDS }, 1000)];
     }
     // The trader's order is short already and restates the decision: cutting it could lose that.
-    if file.role == Role::Trader.name() {
+    if file.name == Role::Trader.name() {
         return vec![(file.words, 1000)];
     }
     let first = usize::from(optimizations.has("concise") && file.model == "deep");

@@ -122,6 +122,10 @@ impl Recall {
 /// What a decision rests on: the reports.
 pub fn situation(state: &TradeState) -> String {
     let texts = Role::ANALYSTS.into_iter().filter_map(|role| state.text(role));
-    let own = state.own.iter().map(|owned| &owned.part);
-    texts.chain(own).map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n")
+    let own = state.said.iter().flatten().filter(|said| matches!(said.agent.parse(), Ok(Role::Own(_))));
+    texts
+        .chain(own.filter_map(|said| said.texts.first()))
+        .map(|text| text.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -101,7 +101,7 @@ impl Role {
     pub fn title(self) -> &'static str {
         match self {
             Self::Own(own) => &own.title,
-            built_in => &crate::prompts::role_file(built_in).title,
+            built_in => crate::team::agent(built_in).title(),
         }
     }
 

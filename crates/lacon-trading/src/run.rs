@@ -24,9 +24,7 @@ use lacon_runtime::{
 };
 
 use crate::{
-    Action, Cast, Optimizations, Role,
-    cast::Order,
-    closing,
+    Action, Cast, Optimizations, Role, closing,
     context::RunContext,
     graph, ladder,
     material::{ShortForms, StatedActions},
@@ -279,7 +277,7 @@ pub async fn decide(settings: Settings) -> Decided {
     roles.extend((!settings.optimizations.has("local_signal")).then_some(Role::Signal));
     let ladder = Ladder::new(
         settings.deadline.filter(|_| settings.optimizations.has("deadline_ladder")),
-        ladder::ways(&roles, cast.order(), &usual(&plan, &durations)),
+        ladder::ways(&cast, &roles, &settings.optimizations, &usual(&plan, &durations)),
         if quick_judge { vec![Role::Judge.name().to_owned()] } else { Vec::new() },
     );
     let memory_path = settings.memory.filter(|_| settings.optimizations.has("memory"));
@@ -315,7 +313,7 @@ pub async fn decide(settings: Settings) -> Decided {
         seed: settings.seed,
         time_scale: settings.time_scale,
     };
-    let at_once = cast.order() == Order::Lacon && cast.research_rounds() == 1;
+    let at_once = cast.at_once() && cast.research_rounds() == 1;
     // Roles that start together with a common prefix.
     let siblings = [vec!["bull", "bear"], vec!["risky", "safe", "neutral"]];
     let stagger = if staggers && at_once {

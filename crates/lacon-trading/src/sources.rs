@@ -17,7 +17,7 @@ use lacon_monitor::{
 use lacon_runtime::JOURNAL;
 use serde_json::{Map, Value};
 
-use crate::prompts;
+use crate::team;
 
 /// Largest file that is read.
 const MOST_BYTES: u64 = 64 << 20;
@@ -159,7 +159,7 @@ impl Sources {
             sources.askers.push(calls.iter().filter(asked_for).map(|call| call.role.clone()).collect());
             sources.rows.push(Row { number: i + 1, ..row });
         }
-        prompts::wordings().for_each(|wording| sources.evidence.instruct(wording));
+        team::wordings().for_each(|wording| sources.evidence.instruct(&wording));
         sources.evidence.seal();
         sources
     }

@@ -4,6 +4,7 @@ mod merged;
 
 use std::sync::Arc;
 
+use lacon_agents::{Agent, answer::uncovered};
 use lacon_graph::{Context, Output, Step, StepError, step};
 use lacon_llm::{Error, ErrorKind, Finish, Message, Request, whole_sentences};
 use lacon_runtime::{Answer, Ask, ToolError, agent, facts};
@@ -12,10 +13,9 @@ use crate::{
     Action, Role,
     context::RunContext,
     forms::AnswerForm,
-    prompts::{self, RoleFile},
     recall, requests,
     signal::{self, Tagged},
-    state::{How, Text, ToolResult, TradeState, TradeUpdate, Verdict, data_update, talk_update, text_update},
+    state::{Chosen, How, Text, ToolResult, TradeState, TradeUpdate},
 };
 
 /// What an error of a role means for the run.
@@ -33,7 +33,7 @@ pub(crate) fn settle(role: Role, error: Error) -> Result<Text, StepError> {
     if fatal || !role.may_fail() {
         return Err(StepError::with_source(format!("{role}: {error}"), error));
     }
-    Ok(Text { failure: Some(error.message().to_owned()), ..Text::default() })
+    Ok(Text::failed(error.message()))
 }
 
 /// Checks an answer against what was asked: asks once more when most of it is missing, and for the decision alone when
@@ -44,13 +44,12 @@ pub(crate) async fn finish(
     request: &Request,
     answer: Answer,
     turn: u32,
-    read: Vec<(String, f64)>,
 ) -> Result<Text, Error> {
     let file = context.cast.file(role);
     let mut turn = turn;
     let form = context.form(role);
     let mut written = Written::new(file, form, &answer.text, answer.finish == Finish::Length);
-    let most_missing = written.missing.len() * 2 > file.sections.len();
+    let most_missing = written.missing.len() * 2 > file.covers.len();
     if context.optimizations.has("repair") && most_missing {
         let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
         again.messages.push(Message::assistant(answer.text.clone()));
@@ -70,17 +69,16 @@ pub(crate) async fn finish(
         turn += 1;
     }
     let Written { text, cut, mut missing, field } = written;
-    let verdict = match field {
-        Some(action) => {
-            Some(Verdict { action, confidence: signal::stated_confidence(&text), how: How::Field })
-        }
-        None => verdict(context, role, &text, request, turn).await,
+    let chosen = match field {
+        Some(action) => Some((action, How::Field)),
+        None => decided(context, role, &text, request, turn).await,
     };
+    let chosen = chosen.map(|(action, how)| Chosen { value: action.as_str().into(), how });
     let text = signal::without_tag(&text, &context.tag(role));
-    if (file.decides.is_some() || file.form.is_some()) && verdict.is_none() {
+    if !file.states.is_empty() && chosen.is_none() {
         missing.push("decision".into());
     }
-    Ok(Text { failure: None, cut, missing, read, verdict, text })
+    Ok(Text { cut, missing, chosen, text, ..Text::default() })
 }
 
 /// An answer as others read it, with what it lacks.
@@ -93,37 +91,35 @@ struct Written {
 }
 
 impl Written {
-    fn new(file: &RoleFile, form: Option<AnswerForm>, answer: &str, cut: bool) -> Self {
+    fn new(file: &Agent, form: Option<AnswerForm>, answer: &str, cut: bool) -> Self {
         let whole = form.filter(|_| cut).and_then(|form| form.whole(answer));
         let answer = whole.as_deref().unwrap_or(answer);
         let rendered = form.and_then(|form| form.render(answer));
         let field = form.and_then(|form| form.action(answer));
         // Half a figure is a wrong figure.
         let text = rendered.unwrap_or_else(|| if cut { whole_sentences(answer) } else { answer }.to_owned());
-        Self { missing: prompts::missing_sections(file, &text), text, cut, field }
+        Self { missing: uncovered(&text, &file.covers), text, cut, field }
     }
 }
 
 /// What a role's text decides: its tagged line, else for the role that decides the answer to one question, else its own words.
-async fn verdict(
+async fn decided(
     context: &RunContext,
     role: Role,
     text: &str,
     request: &Request,
     turn: u32,
-) -> Option<Verdict> {
+) -> Option<(Action, How)> {
     let file = context.cast.file(role);
     if role == Role::Signal {
-        let action = signal::action_of(text.trim())?;
-        return Some(Verdict { action, confidence: None, how: How::Asked });
+        return Some((signal::action_of(text.trim())?, How::Asked));
     }
-    if file.decides.is_none() && file.form.is_none() {
+    if file.states.is_empty() {
         return None;
     }
     let tag = context.tag(role);
-    let confidence = signal::stated_confidence(text);
     if let Tagged::States(action) = signal::tagged(text, &tag) {
-        return Some(Verdict { action, confidence, how: How::Line });
+        return Some((action, How::Line));
     }
     if role == Role::RiskManager && !text.trim().is_empty() {
         let mut question = requests::decision(context, role, text, request);
@@ -137,11 +133,11 @@ async fn verdict(
                 Tagged::Contradicts => None,
             };
             if let Some(action) = said {
-                return Some(Verdict { action, confidence, how: How::Asked });
+                return Some((action, How::Asked));
             }
         }
     }
-    signal::parse(text).map(|found| Verdict { action: found.action, confidence, how: How::Prose })
+    signal::parse(text).map(|found| (found.action, How::Prose))
 }
 
 /// How much of what a role reads stands in its prompt: each text's share of its numbers.
@@ -159,6 +155,11 @@ fn shares_read(
         .collect()
 }
 
+/// What a role said, as the output of its node.
+fn says(role: Role, round: u32, text: Text) -> Output<TradeState> {
+    Output::update(TradeUpdate::default().says(role, round, text))
+}
+
 /// Asks the analyst which tools to call; the calls stay open.
 pub fn analyst_call(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>> {
     let context = Arc::clone(context);
@@ -171,7 +172,7 @@ pub fn analyst_call(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<Trade
                 Ok(answer) => {
                     let mut talk = answer.messages;
                     talk.push(Message::assistant_calls(answer.text, answer.open_calls));
-                    Ok(Output::update(talk_update(role, talk)))
+                    Ok(Output::update(TradeUpdate::talked(role, talk)))
                 }
                 Err(error) => {
                     let text = settle(role, error)?;
@@ -185,7 +186,7 @@ pub fn analyst_call(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<Trade
 /// A failed first call is remembered as an empty conversation; the report step then fails with the same reason.
 fn failed_talk(role: Role, text: Text) -> TradeUpdate {
     let reason = text.failure.unwrap_or_default();
-    talk_update(role, vec![Message::user(format!("{FAILED}{reason}"))])
+    TradeUpdate::talked(role, vec![Message::user(format!("{FAILED}{reason}"))])
 }
 
 /// Marks a conversation whose first call failed; begins with a character that no prompt begins with.
@@ -236,7 +237,7 @@ pub fn analyst_tools(context: &Arc<RunContext>, role: Role, prefetch: bool) -> A
                 ToolResult { name, arguments: arguments.unwrap_or_default(), text, unavailable }
             });
             let results = futures_util::future::join_all(pending).await;
-            Ok(Output::update(data_update(role, results)))
+            Ok(Output::update(TradeUpdate::fetched(role, results)))
         }
     })
 }
@@ -250,8 +251,7 @@ pub fn analyst_report(context: &Arc<RunContext>, role: Role, prefetch: bool) -> 
             let state = &node.state;
             let core = state.data(role).into_iter().flatten().find(|r| r.unavailable);
             if let Some(core) = core {
-                let text = Text { failure: Some(core.text.clone()), ..Text::default() };
-                return Ok(Output::update(text_update(role, text)));
+                return Ok(says(role, 1, Text::failed(&core.text)));
             }
             context.ladder.step(role.name(), context.run.now());
             let built = if prefetch {
@@ -259,8 +259,7 @@ pub fn analyst_report(context: &Arc<RunContext>, role: Role, prefetch: bool) -> 
             } else {
                 let talk = state.talk(role).cloned().unwrap_or_default();
                 if let Some(reason) = talk.first().and_then(|m| m.content.strip_prefix(FAILED)) {
-                    let text = Text { failure: Some(reason.to_owned()), ..Text::default() };
-                    return Ok(Output::update(text_update(role, text)));
+                    return Ok(says(role, 1, Text::failed(reason)));
                 }
                 let results = state.data(role).map(Vec::as_slice).unwrap_or_default();
                 requests::analyst_continued(&context, role, talk, results)
@@ -275,23 +274,15 @@ pub fn analyst_report(context: &Arc<RunContext>, role: Role, prefetch: bool) -> 
             };
             let text = match agent::ask(&context.run, ask).await {
                 Ok(answer) => {
-                    match finish(
-                        &context,
-                        role,
-                        &request,
-                        answer,
-                        first_turn + context.tool_rounds + 1,
-                        vec![],
-                    )
-                    .await
-                    {
+                    let turn = first_turn + context.tool_rounds + 1;
+                    match finish(&context, role, &request, answer, turn).await {
                         Ok(text) => text,
                         Err(error) => settle(role, error)?,
                     }
                 }
                 Err(error) => settle(role, error)?,
             };
-            Ok(Output::update(text_update(role, text)))
+            Ok(says(role, 1, text))
         }
     })
 }
@@ -391,16 +382,16 @@ pub fn reader(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>
                 return Ok(Output::update(update));
             }
             let text = match answer {
-                Ok(answer) => match finish(&context, role, &request, answer, node.visit + 1, read).await {
+                Ok(answer) => match finish(&context, role, &request, answer, node.visit + 1).await {
                     Ok(text) => text,
                     Err(error) => settle(role, error)?,
                 },
                 Err(error) => settle(role, error)?,
             };
-            let update = text_update(role, text.clone());
+            let agreed = role == Role::Judge && text.text.to_lowercase().contains("consensus: yes");
+            let update = TradeUpdate::default().says(role, node.visit, text).read(role, read);
             if let Some(rounds) = context.cast.ends_round(role).filter(|rounds| *rounds > 1) {
                 // A judge may end the debate before its last round; where nobody judges all rounds are spoken.
-                let agreed = role == Role::Judge && text.text.to_lowercase().contains("consensus: yes");
                 let route = if agreed || node.visit >= rounds { "enough" } else { "again" };
                 return Ok(Output::route(update, route));
             }

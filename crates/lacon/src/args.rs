@@ -130,9 +130,11 @@ pub struct PassedOn {
 /// Flags of `lacon run`.
 #[derive(Clone, Debug, Args)]
 pub struct RunArgs {
-    /// The ticker, such as CRCL; or a team: its file, or research, review, triage, extract or debate
+    /// The ticker, such as CRCL; or a team: its file, or research, review, triage, extract, debate or trading
     #[arg(required_unless_present = "resume")]
     pub ticker: Option<String>,
+    /// What the team trading decides on: its ticker
+    pub subject: Option<String>,
     /// Inputs and tools of a team
     #[command(flatten)]
     pub given: team::GivenArgs,

@@ -70,8 +70,13 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         None => {}
     }
     match cli.command {
-        Command::Run(args) if team::is_meant(args.ticker.as_deref()) => team::run::run(&common, &args),
-        Command::Run(args) => run::run(&common, &args, started),
+        Command::Run(args) => {
+            let args = run::of_trading(*args)?;
+            if team::is_meant(args.ticker.as_deref()) {
+                return team::run::run(&common, &args);
+            }
+            run::run(&common, &args, started)
+        }
         Command::Check(args) => check::run(&args),
         Command::New(args) => new::run(&args),
         Command::Count(args) => count::run(&args),

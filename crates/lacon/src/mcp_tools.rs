@@ -192,7 +192,8 @@ fn declared(team: &Team, tool: &Tool, mcp: &Mcp, listed: &[McpTool]) -> Result<(
         return Err(format!("{:?} requires {name:?}, which its schema does not have", mcp.tool));
     }
     // What is known before the run has to fit now: the file's own arguments, and calls that no model makes.
-    let known = team.agents.iter().filter_map(|agent| agent.prefetch.get(&tool.name)).map(|args| args.keys());
+    let known = team.agents.iter().filter_map(|agent| agent.prefetch.get(&tool.name)).flatten();
+    let known = known.map(std::collections::BTreeMap::keys);
     let own = Some(tool.arguments.keys()).filter(|_| !tool.arguments.is_empty());
     for given in known.chain(own) {
         let given: Vec<&str> = given.map(String::as_str).collect();

@@ -1,7 +1,5 @@
 //! What may be wrong with an agent.
 
-use serde_json::Value;
-
 use super::{Checker, MAX_IN_FLIGHT, MAX_ITEMS, MAX_PROMPT_BYTES};
 use crate::team::{Agent, InputKind, Output, Read};
 
@@ -9,6 +7,8 @@ use crate::team::{Agent, InputKind, Output, Read};
 const MAX_WORDS: u32 = 20_000;
 /// Most rounds of tool calls.
 const MAX_TOOL_ROUNDS: u32 = 8;
+/// Most calls that are made before an agent is asked.
+const MAX_PREFETCH: u64 = 64;
 
 impl Checker<'_> {
     pub(super) fn agents(&mut self) {
@@ -54,11 +54,39 @@ impl Checker<'_> {
             ("in_flight", agent.in_flight as u64, MAX_IN_FLIGHT as u64),
             ("tool_rounds", u64::from(agent.tool_rounds), u64::from(MAX_TOOL_ROUNDS)),
             ("sections", agent.sections.len() as u64, 24),
+            ("covers", agent.covers.len() as u64, 24),
+            ("prefetch", agent.prefetch.values().map(Vec::len).sum::<usize>() as u64, MAX_PREFETCH),
         ] {
             if value > most {
                 let problem = format!("agent {name:?}: {key} is {value}, at most {most} is possible");
                 self.fault(format!("{path}.{key}"), problem, "lower it");
             }
+        }
+        for (i, words) in agent.covers.iter().enumerate() {
+            let fits = words.chars().count() <= 200
+                && !words.contains([';', '\n'])
+                && words.split('|').all(|word| !word.trim().is_empty());
+            if !fits {
+                let problem = format!("agent {name:?}: covers {words:?} cannot be looked for");
+                let hint = "words divided by |, such as Risk|downside, at most 200 characters";
+                self.fault(format!("{path}.covers.{i}"), problem, hint);
+            }
+        }
+        let label = agent.states.trim();
+        if label.chars().count() > 60
+            || label.contains(['"', ':', '[', ']'])
+            || label.contains(char::is_control)
+        {
+            let problem = format!("agent {name:?}: states {label:?} is no label");
+            self.fault(format!("{path}.states"), problem, "1 to 60 characters on one line without \" : [ ]");
+        }
+        if !label.is_empty() && self.team.decision.is_none() {
+            let problem = format!("agent {name:?} states a value, and the team decides nothing");
+            self.fault(
+                format!("{path}.states"),
+                problem,
+                "add decision = { agent = …, values = […] } to [team]",
+            );
         }
         for (i, section) in agent.sections.iter().enumerate() {
             let fits = (1..=80).contains(&section.trim().chars().count())
@@ -152,8 +180,8 @@ impl Checker<'_> {
                     self.fault(&path, problem, "let an agent that reads it fill the list");
                 }
             }
-            Output::Json { json } => {
-                if schema(json).is_none() {
+            Output::Json { .. } => {
+                if agent.schema().is_none() {
                     let problem =
                         format!("agent {:?}: the schema of its output is no JSON object", agent.name);
                     self.fault(&path, problem, "write a JSON Schema as a table, or as JSON text");
@@ -180,6 +208,8 @@ impl Checker<'_> {
             ("prefetch", !agent.prefetch.is_empty()),
             ("words", agent.words > 0),
             ("sections", !agent.sections.is_empty()),
+            ("covers", !agent.covers.is_empty()),
+            ("states", !agent.states.is_empty()),
         ] {
             if is_there {
                 let problem = format!("agent {name:?} has {key}, and a tool answers it");
@@ -192,13 +222,14 @@ impl Checker<'_> {
         let team = self.team;
         let known = || team.tools.iter().map(|tool| tool.name.as_str());
         self.by(path, agent);
-        for (i, name) in agent.tools.iter().enumerate() {
-            if team.tool(name).is_none() {
+        for (key, names) in [("tools", &agent.tools), ("more", &agent.more)] {
+            for (i, name) in names.iter().enumerate().filter(|(_, name)| team.tool(name).is_none()) {
                 let problem = format!("agent {:?} uses tool {name:?}, which is not declared", agent.name);
-                self.unknown(format!("{path}.tools.{i}"), problem, name, known());
+                self.unknown(format!("{path}.{key}.{i}"), problem, name, known());
             }
         }
-        for (name, arguments) in &agent.prefetch {
+        let all = agent.prefetch.iter().flat_map(|(name, calls)| calls.iter().map(move |call| (name, call)));
+        for (name, arguments) in all {
             let path = format!("{path}.prefetch.{name}");
             if !agent.tools.contains(name) {
                 let problem =
@@ -209,8 +240,10 @@ impl Checker<'_> {
                 let what = format!("prefetch of agent {:?}, {name}.{argument}", agent.name);
                 let path = format!("{path}.{argument}");
                 self.template(&path, &what, value, !agent.each.is_empty());
-                // Arguments that the file leaves out are those that the tool's server tells.
-                let declares = |tool: &&crate::team::Tool| tool.mcp.is_none() || !tool.arguments.is_empty();
+                // Arguments that the file leaves out are those that the tool's server or code tells.
+                let declares = |tool: &&crate::team::Tool| {
+                    (tool.mcp.is_none() && !tool.code) || !tool.arguments.is_empty()
+                };
                 let tool = team.tool(name).filter(declares);
                 if let Some(tool) = tool.filter(|tool| !tool.arguments.contains_key(argument)) {
                     let problem = format!("{what}: the tool has no such argument");
@@ -218,14 +251,5 @@ impl Checker<'_> {
                 }
             }
         }
-    }
-}
-
-/// A schema as it is declared: an object, or JSON text of one.
-pub(crate) fn schema(declared: &Value) -> Option<Value> {
-    match declared {
-        Value::String(text) => serde_json::from_str(text).ok().filter(Value::is_object),
-        Value::Object(_) => Some(declared.clone()),
-        _ => None,
     }
 }

@@ -11,7 +11,7 @@ use super::{AgentPlan, Expected};
 use crate::{
     Inputs, Optimization, Optimizations, answer, room,
     stages::{Kind, Stage, Stages},
-    team::{Agent, Output, RULES, Read, Speaking, Team},
+    team::{Agent, Output, Read, Speaking, Team},
     template::{self, Part},
 };
 
@@ -264,7 +264,7 @@ impl Estimate<'_> {
     }
 
     fn instruction(&self, agent: &Agent) -> f64 {
-        let mut tokens = self.count(RULES) + FRAME_TOKENS;
+        let mut tokens = self.count(self.team.rules()) + FRAME_TOKENS;
         for part in template::parse(&agent.prompt).unwrap_or_default() {
             tokens += match part {
                 Part::Text(text) => self.count(&text),
@@ -340,7 +340,8 @@ impl Estimate<'_> {
         }
         let n = agent.tools.len() as f64;
         let prefetches = self.on.has(Optimization::Prefetch) && !agent.prefetch.is_empty();
-        let known = if prefetches { agent.prefetch.len() as f64 } else { 0.0 };
+        let known =
+            if prefetches { agent.prefetch.values().map(Vec::len).sum::<usize>() as f64 } else { 0.0 };
         part.prompt += known * TOOL_TOKENS;
         let early = agent.each.is_empty() && self.stages.of(i).level > 0 && agent.when.is_none();
         let wait = if prefetches && !early { TOOL_S } else { 0.0 };
@@ -385,7 +386,7 @@ impl Estimate<'_> {
                 .filter(|read| fans_out || read_at(*read, apart))
                 .map(|read| self.read(read))
                 .sum();
-            let tokens = shared + self.count(RULES);
+            let tokens = shared + self.count(self.team.rules());
             if shared > 0.0 && tokens >= rule.least as f64 { tokens.min(prompt) } else { 0.0 }
         };
         let hits = if fans_out { (1.0 - agent.at_once() as f64 / items.max(1.0)).max(0.0) } else { 1.0 };

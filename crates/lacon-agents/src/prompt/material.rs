@@ -42,6 +42,8 @@ struct Block<'a> {
     text: String,
     /// How many agents read it in this form.
     readers: usize,
+    /// Whether prompts of other calls begin with it too.
+    shared: bool,
     /// Its place in the order that all prompts keep.
     rank: usize,
 }
@@ -69,7 +71,8 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
                 Read::Whole(name) => block(context, name, false, state, &mut material.savings),
                 Read::Digest(name) => block(context, name, true, state, &mut material.savings),
             };
-            Some(Block { read, text, readers: readers(context, read), rank: rank(context, read) })
+            let shared = is_shared(context, agent, read);
+            Some(Block { read, text, readers: readers(context, read), shared, rank: rank(context, read) })
         })
         .collect();
     if room::counts(context, agent) {
@@ -86,9 +89,7 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
     }
     // The most read first: prompts then part as late as they can.
     blocks.sort_by_key(|block| (std::cmp::Reverse(block.readers), block.rank));
-    let fans_out = !agent.each.is_empty();
-    let (shared, own): (Vec<&Block<'_>>, Vec<&Block<'_>>) =
-        blocks.iter().partition(|block| fans_out || block.readers > 1);
+    let (shared, own): (Vec<&Block<'_>>, Vec<&Block<'_>>) = blocks.iter().partition(|block| block.shared);
     material.cuts = cuts(context, agent, state, &shared);
     let texts = |blocks: Vec<&Block<'_>>| {
         let texts: Vec<&str> = blocks.iter().map(|block| block.text.as_str()).collect();
@@ -130,11 +131,21 @@ fn beginning<'c>(context: &'c Context, agent: &'c Agent, state: &TeamState) -> V
         is_given
             && !context.speaks_with(agent, *read)
             && !read.agent().is_some_and(|name| state.passed_over(name))
-            && (!agent.each.is_empty() || readers(context, *read) > 1)
+            && is_shared(context, agent, *read)
     };
     let mut reads: Vec<Read<'_>> = agent.read().filter(there).collect();
     reads.sort_by_key(|read| (std::cmp::Reverse(readers(context, *read)), rank(context, *read)));
     reads
+}
+
+/// Whether prompts of other calls begin with a text too: of the agents that the team names, else of any that read it.
+fn is_shared(context: &Context, agent: &Agent, read: Read<'_>) -> bool {
+    let alike = context.team.alike(&agent.name);
+    let reads = |name: &String| context.team.agent(name).is_none_or(|other| other.read().any(|r| r == read));
+    match alike {
+        [] => !agent.each.is_empty() || readers(context, read) > 1,
+        _ => !agent.each.is_empty() || alike.iter().all(reads),
+    }
 }
 
 /// How many agents read a text in this form.
@@ -186,7 +197,7 @@ fn block(
     if texts.is_empty() {
         texts.push("(no text)".into());
     }
-    format!("## {name}{}\n{}", if short { ", in short" } else { "" }, texts.join("\n\n"))
+    format!("## {}{}\n{}", agent.title(), if short { ", in short" } else { "" }, texts.join("\n\n"))
 }
 
 /// All texts of one time that an agent spoke.

@@ -14,3 +14,4 @@ mod scale;
 mod scorers;
 mod shipped;
 mod support;
+mod variants;

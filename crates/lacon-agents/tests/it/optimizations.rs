@@ -78,6 +78,17 @@ fn each_acts_where_there_is_something_to_do_and_nowhere_else() {
     }
 }
 
+/// A tool in place of a model is told no words, reads no digest and is sent no schema.
+#[test]
+fn none_acts_on_an_agent_that_a_tool_answers_but_the_one_of_order() {
+    for optimization in Optimization::ALL {
+        let mut team = team(&(teams(optimization).0 + TOOL.replace("look", "other").as_str()));
+        team.agents.iter_mut().for_each(|agent| agent.by = "other".into());
+        let acts = acts(&team, optimization);
+        assert_eq!(acts.is_empty(), optimization != Optimization::NoBarrier, "{optimization}: {acts:?}");
+    }
+}
+
 #[test]
 fn a_plan_never_says_that_one_costs_tokens() {
     let encoding = lacon_tokens::for_model("gpt-4o").encoding;

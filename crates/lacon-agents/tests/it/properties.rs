@@ -49,12 +49,13 @@ fn agent() -> impl Strategy<Value = Agent> {
         option::weighted(0.2, output()),
         option::weighted(0.2, says()),
         any::<bool>(),
+        pick(&["", "", "VERDICT"]),
     );
     (first, second).prop_map(
-        |((name, prompt, reads, each, tools, fetch), (words, sections, output, when, optional))| {
+        |((name, prompt, reads, each, tools, fetch), (words, sections, output, when, optional, states))| {
             let arguments = BTreeMap::from([("q".to_owned(), "{topic}".to_owned())]);
             let prefetch = if fetch && !tools.is_empty() {
-                BTreeMap::from([("t".to_owned(), arguments)])
+                BTreeMap::from([("t".to_owned(), vec![arguments; 2])])
             } else {
                 BTreeMap::new()
             };
@@ -63,13 +64,16 @@ fn agent() -> impl Strategy<Value = Agent> {
                 prompt,
                 reads,
                 each,
-                tools,
                 prefetch,
                 words,
+                covers: sections.clone(),
                 sections,
                 output,
                 when,
                 optional,
+                more: tools.clone(),
+                states,
+                tools,
                 ..Agent::default()
             }
         },
@@ -112,6 +116,8 @@ fn mended(mut team: Team) -> Team {
             agent.prompt = "{topic}".into();
         }
         agent.sections.retain(|section| !section.is_empty());
+        agent.covers.retain(|words| !words.is_empty());
+        agent.more.retain(|tool| tool == "t");
         agent.output =
             agent.output.take().filter(|output| matches!(output, Output::Json { json } if json.is_object()));
         if agent.output.is_some() {
@@ -123,6 +129,11 @@ fn mended(mut team: Team) -> Team {
         .decision
         .take()
         .filter(|decision| decision.values.len() == 2 && decision.values[0] != decision.values[1]);
+    let decides = team.decision.is_some();
+    team.agents.iter_mut().filter(|_| !decides).for_each(|agent| agent.states.clear());
+    if let Some(decision) = &mut team.decision {
+        decision.stand_ins.retain(|name| team.agents.iter().any(|a| a.name == *name && !a.states.is_empty()));
+    }
     for rounds in team.groups.values_mut().chain(team.loops.values_mut()) {
         rounds.agents.retain(|agent| known(agent));
         rounds.agents.dedup();
@@ -142,8 +153,11 @@ fn team() -> impl Strategy<Value = Team> {
 }
 
 fn any_team() -> impl Strategy<Value = Team> {
-    let decision = (pick(&NAMES), vec(pick(&["yes", "no"]), 0..3))
-        .prop_map(|(agent, values)| Decision { agent, values });
+    let decision = (pick(&NAMES), vec(pick(&["yes", "no"]), 0..3)).prop_map(|(agent, values)| Decision {
+        stand_ins: vec![agent.clone()],
+        agent,
+        values,
+    });
     (
         vec(agent(), 0..5),
         option::weighted(0.3, rounds()),

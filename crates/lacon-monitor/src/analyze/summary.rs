@@ -31,6 +31,8 @@ pub struct Summary {
     pub n_calls_with_tokens: usize,
     /// Spans that told of a request or tool that another span tells of.
     pub n_folded: u32,
+    /// Nodes of a second instrumentation that told of the same requests once more, and were taken out.
+    pub n_retold: u32,
     /// The cost by the source's own figures, in US dollars.
     pub cost_source_usd: Option<f64>,
     /// The cost at list prices, in US dollars.
@@ -52,6 +54,7 @@ pub fn summary(trace: &Trace) -> Summary {
         status: trace.status.clone(),
         tokens: trace.tokens,
         n_folded: trace.n_folded,
+        n_retold: trace.n_retold,
         cost_source_usd: trace.cost_usd,
         n_errors: usize::from(trace.error.is_some()),
         ..Summary::default()

@@ -3,7 +3,7 @@
 //! Of nested spans the innermost is the request; those around it become plain spans, whose own time is local. Of spans
 //! beside each other one is the request, and the others are echoes that nothing counts.
 
-use super::{Answer, Kind, Span, SpanTokens, Trace, json, tree};
+use super::{Answer, Kind, Span, SpanTokens, Trace, json, retold, tree};
 
 /// Higher ancestors are not looked at.
 const HIGHEST: usize = 64;
@@ -21,6 +21,7 @@ pub fn fold(trace: &mut Trace) {
     let around = nested(trace, &depth);
     beside(trace, &depth, &around);
     tools(trace);
+    retold::drop_second(trace);
     release(trace);
 }
 
@@ -334,21 +335,36 @@ fn tools(trace: &mut Trace) {
         }
     }
     for (k, &i) in tools.iter().enumerate() {
+        let a = &trace.spans[i];
+        if a.kind != Kind::Tool {
+            continue;
+        }
+        let near = near(a);
+        // Each further instrumentation tells of it once: by the span that ends closest.
+        let mut twins: Vec<(Option<&str>, f64, usize)> = Vec::new();
         for &j in tools[k + 1..].iter().take(MOST_BESIDE) {
-            let (a, b) = (&trace.spans[i], &trace.spans[j]);
-            let near = near(a);
-            if b.start_s > a.start_s + near || a.kind != Kind::Tool {
+            let b = &trace.spans[j];
+            if b.start_s > a.start_s + near {
                 break;
             }
             let by_two = a.scope.is_some() && b.scope.is_some() && a.scope != b.scope
                 || a.request.is_some() && a.request == b.request;
-            if b.kind == Kind::Tool && by_two && same(a, b) && (a.end_s - b.end_s).abs() <= near {
-                take(&mut trace.spans[j]);
-                trace.spans[j].kind = Kind::EchoTool;
-                trace.spans[j].same_as = Some(trace.spans[i].id.clone());
-                trace.spans[i].folded += 1;
-                trace.n_folded += 1;
+            let apart = (a.end_s - b.end_s).abs();
+            if b.kind != Kind::Tool || !by_two || !same(a, b) || apart > near {
+                continue;
             }
+            match twins.iter_mut().find(|(scope, ..)| *scope == b.scope.as_deref()) {
+                Some(known) if known.1 > apart => (known.1, known.2) = (apart, j),
+                Some(_) => {}
+                None => twins.push((b.scope.as_deref(), apart, j)),
+            }
+        }
+        for j in twins.into_iter().map(|(.., j)| j).collect::<Vec<_>>() {
+            take(&mut trace.spans[j]);
+            trace.spans[j].kind = Kind::EchoTool;
+            trace.spans[j].same_as = Some(trace.spans[i].id.clone());
+            trace.spans[i].folded += 1;
+            trace.n_folded += 1;
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What becomes of an answer for plan and judge, and what happens if a part is missing.
 
+use lacon_agents::answer::uncovered;
 use lacon_graph::StepError;
 use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, count_prompt};
 use lacon_runtime::{Answer, Ask, agent};
@@ -9,8 +10,8 @@ use crate::{
     Role,
     context::RunContext,
     merged::{OPTIMIZATION, Part, split},
-    prompts, requests,
-    state::{Text, TradeState, TradeUpdate, text_update},
+    requests,
+    state::{Shares, Text, TradeState, TradeUpdate},
 };
 
 /// Tokens of the call for both, and of the two calls that it stands for.
@@ -39,18 +40,18 @@ pub(super) async fn both(
     state: &TradeState,
     visit: u32,
     answered: Result<Answer, Error>,
-    read: Vec<(String, f64)>,
+    read: Shares,
     sizes: Sizes,
 ) -> Result<TradeUpdate, StepError> {
     let answer = match answered {
         Ok(answer) => Some(answer),
         // An empty answer lacks both parts.
         Err(error) if error.kind() == ErrorKind::Malformed(Malformed::Empty) => None,
-        Err(error) => return Ok(text_update(Role::Plan, settle(Role::Plan, error)?)),
+        Err(error) => return Ok(TradeUpdate::default().says(Role::Plan, visit, settle(Role::Plan, error)?)),
     };
     let mut parts = answer.as_ref().map(|answer| split(&answer.text)).unwrap_or_default();
     let file = context.cast.file(Role::Plan);
-    let is_plan = |text: &str| prompts::missing_sections(file, text).len() * 2 <= file.sections.len();
+    let is_plan = |text: &str| uncovered(text, &file.covers).len() * 2 <= file.covers.len();
     // Words before a judgment that are no plan belong to it.
     if let (false, Some(judgement)) = (parts.titled, &parts.judgement)
         && let Some(opening) = parts.plan.take_if(|plan| !is_plan(plan))
@@ -72,14 +73,14 @@ pub(super) async fn both(
         && state.text(Role::Judge).is_none()
     {
         let reads = context.cast.reads(Role::Judge, &context.optimizations);
-        update.judge = Some(Text {
-            verdict: None,
-            failure: None,
+        let read = read.iter().filter(|(of, _)| reads.iter().any(|r| r.name() == of)).cloned().collect();
+        let text = Text {
             cut: cut && parts.last == Some(Part::Judgement),
-            missing: prompts::missing_sections(context.cast.file(Role::Judge), &text),
-            read: read.iter().filter(|(of, _)| reads.iter().any(|r| r.name() == of)).cloned().collect(),
+            missing: uncovered(&text, &context.cast.file(Role::Judge).covers),
             text,
-        });
+            ..Text::default()
+        };
+        update = update.says(Role::Judge, visit, text).read(Role::Judge, read);
     }
     let finished = match parts.plan {
         Some(text) => {
@@ -91,7 +92,7 @@ pub(super) async fn both(
                 messages: request.messages.clone(),
                 open_calls: Vec::new(),
             };
-            finish(context, Role::Plan, &request, answer, visit + 1, read).await
+            finish(context, Role::Plan, &request, answer, visit + 1).await
         }
         None => {
             let request = requests::alone(context, Role::Plan, state, visit).booked(context, Role::Plan);
@@ -102,7 +103,7 @@ pub(super) async fn both(
                 first_turn: visit + 1,
             };
             match agent::ask(&context.run, ask).await {
-                Ok(answer) => finish(context, Role::Plan, &request, answer, visit + 2, read).await,
+                Ok(answer) => finish(context, Role::Plan, &request, answer, visit + 2).await,
                 Err(error) => Err(error),
             }
         }
@@ -111,5 +112,5 @@ pub(super) async fn both(
         Ok(text) => text,
         Err(error) => settle(Role::Plan, error)?,
     };
-    Ok(TradeUpdate { plan: Some(text), ..update })
+    Ok(update.says(Role::Plan, visit, text).read(Role::Plan, read))
 }

@@ -6,6 +6,36 @@ use lacon_trading::{Role, agents, forms::RATINGS};
 
 use crate::support::{Scripted, cast, prompt, run, says, settings, sim};
 
+/// What the team's file says of an agent is what goes over the wire: instruction, model, and whom it reads.
+#[tokio::test(start_paused = true)]
+async fn the_file_of_the_team_and_the_wire_agree_in_every_profile() {
+    for profile in ["lacon", "baseline", "upstream"] {
+        let client = Scripted::new(|role, n, _| Ok(says(role, &format!("{role} spoke {n}"))));
+        let decided =
+            run(settings(&format!("wire-{profile}"), profile, &["slack_models"], client.clone())).await;
+        let team = lacon_trading::team::of_profile(profile);
+        for agent in &team.agents {
+            let request = client.of(&agent.name).remove(0);
+            let (text, at) = (prompt(&request), format!("{profile}: {}", agent.name));
+            assert!(text.contains(&agent.prompt), "{at}");
+            let model = if agent.model == "quick" {
+                &decided.record.llm.quick_model
+            } else {
+                &decided.record.llm.deep_model
+            };
+            assert_eq!(request.model, *model, "{at}");
+            for other in &team.agents {
+                let reads = agent.read().any(|read| read.agent() == Some(&other.name));
+                let title = other.name.parse::<Role>().unwrap().title();
+                assert_eq!(text.contains(&format!("## {title}")), reads, "{at} reads {}", other.name);
+            }
+            for words in &agent.covers {
+                assert!(text.contains(words.split('|').next().unwrap()), "{at}: {words}");
+            }
+        }
+    }
+}
+
 /// The order of a role's first call.
 fn order(record: &lacon_monitor::RunRecord, roles: &[&str]) -> Vec<(f64, f64)> {
     let call = |role: &&str| record.calls.iter().find(|c| c.role == *role).unwrap();

@@ -81,7 +81,7 @@ async fn each_role_is_held_to_its_words() {
     run(settings("words", "lacon", &[], client.clone())).await;
     for role in Role::ANSWERING {
         let request = client.of(role.name()).remove(0);
-        let file = lacon_trading::prompts::role_file(role);
+        let file = lacon_trading::team::agent(role);
         let concise = file.model == "deep" && role != Role::Trader;
         let words = if concise { file.words * 3 / 4 } else { file.words };
         assert!(prompt(&request).contains(&format!("Write at most {words} words.")), "{role}");

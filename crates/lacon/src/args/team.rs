@@ -21,7 +21,7 @@ pub struct GivenArgs {
 /// Flags of `lacon check`.
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// A team's file, or the name of a shipped team: research, review, triage, extract or debate
+    /// A team's file, or the name of a shipped team: research, review, triage, extract, debate or trading
     pub team: String,
     /// What it is given
     #[command(flatten)]
@@ -65,7 +65,7 @@ pub struct NewArgs {
 /// Flags of `lacon graph`.
 #[derive(Debug, Args)]
 pub struct GraphArgs {
-    /// A team's file or name; the trading graph when not given
+    /// A team's file or name; the trading graph with these settings when not given
     pub team: Option<String>,
     /// Team and profile
     #[command(flatten)]

@@ -22,7 +22,7 @@ use crate::{
 /// Prints the graph.
 pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
     if let Some(name) = &args.team {
-        return team(name, args.format);
+        return team(name, args.cast.profile.as_deref(), args.format);
     }
     let mut flags = vec![("run.disable", args.disable.as_ref()), ("run.enable", args.enable.as_ref())];
     flags.extend(args.cast.flags());
@@ -98,8 +98,9 @@ pub fn run(common: &Common, args: &GraphArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Prints a team.
-fn team(name: &str, format: GraphFormat) -> Result<ExitCode, Failure> {
-    let team = super::team::load(name)?;
+fn team(name: &str, profile: Option<&str>, format: GraphFormat) -> Result<ExitCode, Failure> {
+    let mut team = super::team::load(name)?;
+    super::team::profile(&mut team, profile)?;
     let stages = lacon_agents::stages::stages(&team).map_err(|cycle| Failure::input(cycle.join(" -> ")))?;
     let picture = match format {
         GraphFormat::Text => lacon_agents::draw::text(&team, &stages),

@@ -19,6 +19,7 @@ use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source
 use super::{
     Common, block_on, report,
     resume::{self, Resumed},
+    team,
 };
 use crate::{
     args::RunArgs,
@@ -30,6 +31,26 @@ use crate::{
     vendors,
     world::{self, SharedHedge},
 };
+
+/// The flags of a run that names the team: `lacon run trading CRCL` is `lacon run CRCL`.
+pub fn of_trading(mut args: RunArgs) -> Result<RunArgs, Failure> {
+    match (args.ticker.as_deref(), args.subject.take()) {
+        (Some(team::TRADING), None) if args.resume.is_some() => args.ticker = None,
+        (Some(team::TRADING), None) => {
+            return Err(Failure::input(
+                "the team trading decides on a ticker, and none is given\nhint: lacon run trading CRCL",
+            ));
+        }
+        (Some(team::TRADING), subject) => args.ticker = subject,
+        (_, None) => {}
+        (_, Some(subject)) => {
+            return Err(Failure::input(format!(
+                "{subject:?} is one argument too many\nhint: a team is given --input NAME=VALUE; lacon batch-run takes several tickers"
+            )));
+        }
+    }
+    Ok(args)
+}
 
 /// Runs the graph, prints the decision, leaves the report tree.
 pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode, Failure> {

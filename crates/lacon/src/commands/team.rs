@@ -19,8 +19,14 @@ pub fn is_meant(name: Option<&str>) -> bool {
     })
 }
 
+/// The team that decides on a ticker; its runs have commands and reports of their own.
+pub const TRADING: &str = "trading";
+
 /// Loads a team by its file, its folder, or its shipped name.
 pub fn load(name: &str) -> Result<Team, Failure> {
+    if name == TRADING {
+        return Ok(lacon_trading::team::of_profile("lacon").clone());
+    }
     if let Some(shipped) = shipped::find(name) {
         return shipped.team().map_err(Failure::input);
     }
@@ -29,7 +35,7 @@ pub fn load(name: &str) -> Result<Team, Failure> {
     if !path.exists() {
         let known: Vec<&str> = shipped::SHIPPED.iter().map(|shipped| shipped.name).collect();
         return Err(Failure::input(format!(
-            "team {name:?} is not there\nhint: a file such as my/team.toml, or one of {}; lacon new makes one",
+            "team {name:?} is not there\nhint: a file such as my/team.toml, or one of {}, {TRADING}; lacon new makes one",
             known.join(", ")
         )));
     }
@@ -65,7 +71,7 @@ pub fn given(flags: &[String]) -> Result<BTreeMap<String, Value>, Failure> {
     Ok(given)
 }
 
-/// Puts a profile's models into a team, and gives its optimizations.
+/// Makes a team what a profile makes of it, and gives its optimizations.
 pub fn profile(team: &mut Team, name: Option<&str>) -> Result<Optimizations, Failure> {
     let Some(name) = name else { return Ok(Optimizations::all()) };
     let Some(profile) = team.profiles.get(name).cloned() else {
@@ -73,7 +79,9 @@ pub fn profile(team: &mut Team, name: Option<&str>) -> Result<Optimizations, Fai
         let known = if known.is_empty() { "the team has none".into() } else { known.join(", ") };
         return Err(Failure::input(format!("profile {name:?} is unknown\nhint: {known}")));
     };
-    team.models.extend(profile.models);
+    *team = team
+        .varied(&profile)
+        .map_err(|(at, why)| Failure::input(format!("profile {name:?}, {at}: {why}")))?;
     match profile.optimizations {
         None => Ok(Optimizations::all()),
         Some(names) => {

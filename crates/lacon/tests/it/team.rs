@@ -47,6 +47,32 @@ fn every_shipped_team_runs_against_the_simulator_and_says_so() {
 }
 
 #[test]
+fn trading_is_a_team_like_the_others() {
+    let folder = Folder::new();
+    let of = |args: &[&str]| {
+        let mut record =
+            folder.lacon(&[args, &["--json", "--force", "--run-id", "one"], &FAST].concat()).json();
+        let called = |call: &Value| (call["role"].clone(), call["prompt_digest"].clone());
+        let mut calls: Vec<_> = record["calls"].as_array().unwrap().iter().map(called).collect();
+        calls.sort_by_key(|(role, _)| role.to_string());
+        (record["decision"].take(), calls)
+    };
+    assert_eq!(of(&["run", "trading", "CRCL"]), of(&["run", "CRCL"]));
+    let checked = folder.lacon(&["check", "trading"]);
+    assert!(checked.out.contains("trading: no faults. 13 agents"), "{}", checked.out);
+    for (profile, has, not) in [
+        ("lacon", "judge", "signal"),
+        ("baseline", "signal", "group risk"),
+        ("upstream", "group risk", "judge"),
+    ] {
+        let drawn = folder.lacon(&["graph", "trading", "--profile", profile]);
+        assert!(drawn.out.contains(has) && !drawn.out.contains(not), "{profile}: {}", drawn.out);
+    }
+    folder.lacon(&["run", "trading"]).fails(2, "hint: lacon run trading CRCL");
+    folder.lacon(&["run", "CRCL", "NVDA"]).fails(2, "\"NVDA\" is one argument too many");
+}
+
+#[test]
 fn a_new_team_runs_at_once() {
     let folder = Folder::new();
     let done = folder.lacon(&["new", "mine", "--template", "debate"]);

@@ -1,0 +1,92 @@
+//! The team as data: `teams/trading/team.toml`, and what its profiles make of it.
+
+use std::sync::OnceLock;
+
+use lacon_agents::{Agent, Team, file};
+
+use crate::Role;
+
+/// The team's file.
+pub const FILE: &str = include_str!("../../../teams/trading/team.toml");
+
+/// The team and its two variations.
+struct Variants {
+    lacon: Team,
+    baseline: Team,
+    upstream: Team,
+}
+
+/// All variants.
+///
+/// # Panics
+/// For a file with faults, which a test tells before.
+fn variants() -> &'static Variants {
+    static MADE: OnceLock<Variants> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let lacon = file::parse("teams/trading/team.toml", FILE).unwrap_or_else(|faults| panic!("{faults}"));
+        let varied = |name: &str| {
+            let profile = lacon.profiles.get(name).ok_or_else(|| ("profile".to_owned(), name.to_owned()));
+            profile.and_then(|profile| lacon.varied(profile)).unwrap_or_else(|why| panic!("{why:?}"))
+        };
+        Variants { baseline: varied("baseline"), upstream: varied("upstream"), lacon }
+    })
+}
+
+/// The team as a profile has it: `baseline` and `upstream` change it, every other one takes it as it is.
+pub fn of_profile(profile: &str) -> &'static Team {
+    match profile {
+        "baseline" | "seed" => &variants().baseline,
+        "upstream" => &variants().upstream,
+        _ => &variants().lacon,
+    }
+}
+
+/// A built-in role's agent, as the team has it, or the baseline, which alone asks a model to read the decision.
+///
+/// # Panics
+/// For an own role: its agent is in the [`crate::Cast`] that it was made for.
+pub fn agent(role: Role) -> &'static Agent {
+    let Variants { lacon, baseline, .. } = variants();
+    let found = lacon.agent(role.name()).or_else(|| baseline.agent(role.name()));
+    found.unwrap_or_else(|| panic!("{role} is no built-in role"))
+}
+
+/// What the built-in roles are told, whose numbers are no figures of an answer.
+pub fn wordings() -> impl Iterator<Item = String> {
+    let Variants { lacon, baseline, upstream } = variants();
+    let agents = [lacon, baseline, upstream].into_iter().flat_map(|team| &team.agents);
+    agents.map(|agent| format!("{} {}", agent.words, agent.prompt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_role_has_its_agent_and_every_tool_is_known() {
+        for role in Role::ANSWERING.into_iter().chain([Role::Signal]) {
+            let agent = agent(role);
+            assert!(
+                agent.tools.iter().chain(&agent.more).all(|tool| lacon_market::catalog::find(tool).is_some())
+            );
+        }
+        for agent in &of_profile("upstream").agents {
+            assert_eq!(
+                agent.output.is_some(),
+                crate::forms::AnswerForm::of(agent).is_some(),
+                "{}",
+                agent.name
+            );
+        }
+        assert_eq!(of_profile("upstream").decision.as_ref().unwrap().values, crate::forms::RATINGS);
+    }
+
+    /// The origin keyed limits by "market_analyst" and asked for "market": the default applied.
+    #[test]
+    fn defect_12_every_role_has_its_own_word_limit() {
+        use Role::{Bull, Fundamentals, Market, News, RiskManager, Social, Trader};
+        let words =
+            [Market, News, Social, Fundamentals, Bull, RiskManager, Trader].map(|role| agent(role).words);
+        assert_eq!(words, [300, 250, 200, 350, 300, 250, 150]);
+    }
+}
