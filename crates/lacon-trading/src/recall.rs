@@ -123,5 +123,9 @@ impl Recall {
 pub fn situation(state: &TradeState) -> String {
     let texts = Role::ANALYSTS.into_iter().filter_map(|role| state.text(role));
     let own = state.said.iter().flatten().filter(|said| matches!(said.agent.parse(), Ok(Role::Own(_))));
-    texts.chain(own.filter_map(|said| said.texts.first())).map(|text| text.text.as_str()).collect::<Vec<_>>().join("\n")
+    texts
+        .chain(own.filter_map(|said| said.texts.first()))
+        .map(|text| text.text.as_str())
+        .collect::<Vec<_>>()
+        .join("\n")
 }

@@ -84,7 +84,8 @@ fn last<'s, T>(parts: impl DoubleEndedIterator<Item = &'s Owned<T>>, role: Role)
 impl TradeState {
     /// A role's text: of those who speak in rounds the last one.
     pub fn text(&self, role: Role) -> Option<&Text> {
-        let said = self.said.iter().rev().find_map(|said| said.iter().rfind(|said| said.agent == role.name()));
+        let said =
+            self.said.iter().rev().find_map(|said| said.iter().rfind(|said| said.agent == role.name()));
         said?.texts.first()
     }
 
