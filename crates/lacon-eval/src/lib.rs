@@ -8,7 +8,6 @@
 pub mod experiment;
 pub mod forms;
 pub mod material;
-pub mod page;
 pub mod questions;
 pub mod reader;
 pub mod receipts;

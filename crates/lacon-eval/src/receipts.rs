@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use lacon_llm::Usage;
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 
 use crate::stats::{Z_95, newcombe, wilson};
@@ -20,6 +21,18 @@ pub struct Arm {
     pub tokens_before: u64,
     /// The same as they were sent on.
     pub tokens_after: u64,
+    /// Answers that say what they took.
+    pub billed: u32,
+    /// Of these, prompt tokens, cached ones included.
+    pub prompt: u64,
+    /// Of the prompt tokens, read from the provider's cache.
+    pub cached: u64,
+    /// Of the prompt tokens, written to it.
+    pub cache_write: u64,
+    /// Answer tokens.
+    pub completion: u64,
+    /// US dollars at list prices, as the receipts say; absent where a billed answer has no price.
+    pub cost_usd: Option<f64>,
     /// Requests whose outcome the user told.
     pub told: u32,
     /// Good ones among them.
@@ -65,7 +78,8 @@ pub fn outcomes(text: &str) -> HashMap<String, bool> {
 
 /// Compares the arms of a file of receipts.
 pub fn compare(text: &str, outcomes: &HashMap<String, bool>) -> Receipts {
-    let (mut control, mut treated, mut left_out) = (Arm::default(), Arm::default(), 0);
+    let free = Arm { cost_usd: Some(0.0), ..Arm::default() };
+    let (mut control, mut treated, mut left_out) = (free.clone(), free, 0);
     for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let value: Value = serde_json::from_str(line).unwrap_or_default();
         let arm = match value["arm"].as_str() {
@@ -82,10 +96,22 @@ pub fn compare(text: &str, outcomes: &HashMap<String, bool>) -> Receipts {
         arm.refused += u32::from((400..500).contains(&status) && status != 429);
         arm.tokens_before += value["tokens_before"].as_u64().unwrap_or(0);
         arm.tokens_after += value["tokens_after"].as_u64().unwrap_or(0);
+        if let Ok(usage) = Usage::deserialize(&value["usage"]) {
+            let add = |sum: &mut u64, more: Option<u64>| *sum = sum.saturating_add(more.unwrap_or(0));
+            arm.billed += 1;
+            add(&mut arm.prompt, usage.prompt_total());
+            add(&mut arm.cached, usage.cached);
+            add(&mut arm.cache_write, usage.written());
+            add(&mut arm.completion, usage.completion_total());
+            arm.cost_usd = arm.cost_usd.zip(value["cost_usd"].as_f64()).map(|(sum, more)| sum + more);
+        }
         if let Some(good) = value["outcome"].as_str().and_then(|id| outcomes.get(id)) {
             arm.told += 1;
             arm.good += u32::from(*good);
         }
+    }
+    for arm in [&mut control, &mut treated].into_iter().filter(|arm| arm.billed == 0) {
+        arm.cost_usd = None;
     }
     let shares = |count: fn(&Arm) -> (u32, u32)| {
         let (c, t) = (count(&control), count(&treated));

@@ -97,15 +97,26 @@ fn ask(task: &str, one: &str, two: &str) -> String {
     )
 }
 
+/// Words that a judge may put before its choice.
+const BEFORE_A_CHOICE: [&str; 6] = ["answer", "the", "is", "my", "choice", "better"];
+
 /// Reads a judge's word: `Some(0)` for a tie, `None` for nonsense.
 fn choice(answer: &str) -> Option<u8> {
-    let word = answer.split(|c: char| !c.is_alphanumeric()).find(|word| !word.is_empty())?.to_lowercase();
-    match word.as_str() {
+    let words = answer.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words: Vec<String> = words.take(12).map(str::to_lowercase).collect();
+    let of = |word: &str| match word {
         "1" => Some(1),
         "2" => Some(2),
         "tie" => Some(0),
         _ => None,
-    }
+    };
+    let first =
+        words.iter().find(|word| !BEFORE_A_CHOICE.contains(&word.as_str())).and_then(|word| of(word))?;
+    // What names another choice too, or denies one, is read by nobody for certain.
+    let doubtful = |word: &String| {
+        of(word).is_some_and(|other| other != first) || ["not", "worse", "neither"].contains(&word.as_str())
+    };
+    (!words.iter().any(doubtful)).then_some(first)
 }
 
 /// Asks a judge about a pair in both orders; it is not told which arm is which.

@@ -153,4 +153,8 @@ impl<C: Client> Client for Breaker<C> {
     fn traffic(&self) -> Option<&Traffic> {
         self.inner.traffic()
     }
+
+    fn prepare(&self) -> Option<BoxFuture<'_, ()>> {
+        self.inner.prepare()
+    }
 }

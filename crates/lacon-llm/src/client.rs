@@ -92,6 +92,12 @@ pub trait Client: Send + Sync {
     fn traffic(&self) -> Option<&Traffic> {
         None
     }
+
+    /// Gives what has to happen once before the first call takes its place, such as asking a server how many it has.
+    /// Dropping the future leaves it to the next caller.
+    fn prepare(&self) -> Option<BoxFuture<'_, ()>> {
+        None
+    }
 }
 
 impl<C: Client + ?Sized> Client for Arc<C> {
@@ -109,5 +115,9 @@ impl<C: Client + ?Sized> Client for Arc<C> {
 
     fn traffic(&self) -> Option<&Traffic> {
         (**self).traffic()
+    }
+
+    fn prepare(&self) -> Option<BoxFuture<'_, ()>> {
+        (**self).prepare()
     }
 }

@@ -261,6 +261,9 @@ impl<C: Client> Client for Limit<C> {
     ) -> BoxFuture<'a, Result<Response, Error>> {
         Box::pin(async move {
             let begin = Instant::now();
+            if let Some(preparation) = self.inner.prepare() {
+                preparation.await;
+            }
             let reserved = if self.options.tokens_per_minute.is_some() { estimate(request) } else { 0.0 };
             self.wait(reserved, on_event).await;
             let _place = Place(self);

@@ -11,6 +11,7 @@ mod anthropic;
 mod attempt;
 mod calls;
 mod gemini;
+mod local;
 mod manners;
 mod marks;
 mod ollama;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::time::Duration;
 
 use hyper::header::{HeaderName, HeaderValue};
+use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use crate::capabilities::Capabilities;
@@ -34,6 +36,7 @@ use crate::secret::Secret;
 use crate::traffic::Traffic;
 use crate::transport::{Transport, TransportOptions};
 
+use local::Facts;
 use manners::Manners;
 
 /// The protocols, in the order in which help texts name them.
@@ -109,6 +112,8 @@ pub struct ProviderOptions {
     pub stream: bool,
     /// Ask for the usage at the end of a stream; off only for endpoints that refuse to be asked.
     pub stream_usage: bool,
+    /// Ask a server nearby once, before the first call, how many calls it works on at once and how long a context is.
+    pub ask_server: bool,
     /// Longest wait from sending the request to the first part of the answer.
     pub first_token: Duration,
     /// Longest wait between two parts of the answer.
@@ -131,6 +136,7 @@ impl Default for ProviderOptions {
             send_tags: true,
             stream: true,
             stream_usage: true,
+            ask_server: false,
             first_token: Duration::from_secs(120),
             idle: Duration::from_secs(45),
             max_answer: 32 << 20,
@@ -151,6 +157,7 @@ pub struct Provider {
     transport: Transport,
     traffic: Traffic,
     manners: Manners,
+    facts: OnceCell<Facts>,
     options: ProviderOptions,
 }
 
@@ -185,8 +192,20 @@ impl Provider {
         }
         let name = if options.name.is_empty() { protocol.name().to_owned() } else { options.name.clone() };
         let transport = Transport::new(&options.transport)?;
-        let (traffic, manners) = Default::default();
-        Ok(Self { protocol, name, endpoint, key, headers, secrets, transport, traffic, manners, options })
+        let (traffic, manners, facts) = Default::default();
+        Ok(Self {
+            protocol,
+            name,
+            endpoint,
+            key,
+            headers,
+            secrets,
+            transport,
+            traffic,
+            manners,
+            facts,
+            options,
+        })
     }
 
     /// Makes the attempt of a call, in plainer ways where the request is refused as it is.
@@ -195,6 +214,9 @@ impl Provider {
         request: &Request,
         on_event: &(dyn Fn(StreamEvent<'_>) + Send + Sync),
     ) -> Result<Response, Error> {
+        if self.is_to_ask() {
+            self.meet().await;
+        }
         let begin = Instant::now();
         let mut manner = self.manners.of(&request.model);
         let mut attempts = Vec::new();
@@ -218,6 +240,12 @@ impl Provider {
                     attempts.extend(error.take_attempts());
                     let plainer = (self.protocol == Protocol::Chat).then(|| manner.plainer(request, &error));
                     let Some((next, what)) = plainer.flatten() else {
+                        let context = self.facts.get().and_then(|facts| facts.context(&request.model));
+                        if let Some(context) = context.filter(|_| error.kind() == ErrorKind::ContextTooLong) {
+                            error = error.with_hint(format!(
+                                "the server holds {context} tokens of prompt and answer; start it with a larger context"
+                            ));
+                        }
                         return Err(error.with_attempts(attempts));
                     };
                     notes.push(format!("{what}: {}", error.message()));
@@ -266,6 +294,10 @@ impl Client for Provider {
     fn traffic(&self) -> Option<&Traffic> {
         Some(&self.traffic)
     }
+
+    fn prepare(&self) -> Option<BoxFuture<'_, ()>> {
+        self.is_to_ask().then(|| Box::pin(self.meet()) as BoxFuture<'_, ()>)
+    }
 }
 
 /// One request as a protocol writes it.
@@ -290,6 +322,8 @@ pub(crate) struct Form {
     pub(crate) stream: bool,
     /// With the usage at the end of the stream, where that has to be asked for.
     pub(crate) stream_usage: bool,
+    /// Tokens of the context that the model is loaded with, where the server says it.
+    pub(crate) context: Option<u64>,
 }
 
 /// How a stream is cut into messages.

@@ -69,6 +69,11 @@ impl Usage {
         sum([self.input, self.cached, self.cache_write, self.cache_write_1h])
     }
 
+    /// Sums what was written to the cache; absent when neither was reported.
+    pub fn written(&self) -> Option<u64> {
+        sum([self.cache_write, self.cache_write_1h])
+    }
+
     /// Sums the answer's buckets; absent when none was reported.
     pub fn completion_total(&self) -> Option<u64> {
         sum([self.output, self.reasoning])

@@ -35,6 +35,8 @@ struct State {
     peak: usize,
     /// What the learned number is, while there is one.
     learned: Option<f64>,
+    /// What the server says: the learned number begins there and grows no further.
+    told: Option<usize>,
     strikes: u32,
     candidate: usize,
     /// When a call last ended.
@@ -49,6 +51,7 @@ impl Default for State {
             next: 0,
             peak: 0,
             learned: None,
+            told: None,
             strikes: 0,
             candidate: 0,
             freed: None,
@@ -95,6 +98,15 @@ impl Traffic {
         let id = state.next;
         state.open.push(Call { id, sent: Instant::now(), first: None, most: 0 });
         Ticket { traffic: self, id }
+    }
+
+    /// Takes in how many calls the server says it works on at once; its calls may still teach another number.
+    #[cfg(feature = "http")]
+    pub(crate) fn told(&self, slots: usize) {
+        let mut state = self.lock();
+        if state.told.is_none() && state.learned.is_none() {
+            (state.told, state.learned) = (Some(slots), Some(slots as f64));
+        }
     }
 
     /// Returns how many calls the endpoint answers at once, where that was learned.
@@ -147,6 +159,8 @@ impl Ticket<'_> {
             call.most = call.most.max(streaming);
         }
         if state.learned.is_some_and(|learned| streaming > learned as usize) {
+            // Who streams more than it said has another server behind it.
+            state.told = state.told.filter(|told| streaming <= *told);
             (state.learned, state.strikes, state.candidate) = (None, 0, 0);
         }
     }
@@ -160,7 +174,8 @@ impl Ticket<'_> {
         let waited = state.open.iter().any(|other| other.first.is_none() && other.sent <= first);
         if !waited {
             (state.strikes, state.candidate) = (0, 0);
-            state.learned = state.learned.map(|learned| learned + GROWTH);
+            let most = state.told.map_or(f64::INFINITY, |told| told as f64);
+            state.learned = state.learned.map(|learned| (learned + GROWTH).min(most));
             return;
         }
         state.strikes += 1;
@@ -211,6 +226,26 @@ mod tests {
             assert_eq!(traffic.at_once(), (n == 1).then_some(1));
             assert_eq!(calls[0].worked_on_since(), Some(Instant::now()), "the clock starts here");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_says_its_slots_is_believed_until_it_streams_more() {
+        let traffic = Traffic::default();
+        traffic.told(1);
+        assert_eq!(traffic.at_once(), Some(1));
+        for _ in 0..20 {
+            let call = traffic.send();
+            call.first();
+            second().await;
+            call.answered();
+        }
+        assert_eq!(traffic.at_once(), Some(1), "it does not grow by itself");
+        let pair = [traffic.send(), traffic.send()];
+        assert!(traffic.has_room_since().is_none() && pair[1].worked_on_since().is_none());
+        pair.iter().for_each(Ticket::first);
+        assert_eq!(traffic.at_once(), None, "two stream at once");
+        traffic.told(1);
+        assert_eq!(traffic.at_once(), Some(1));
     }
 
     #[tokio::test(start_paused = true)]

@@ -16,6 +16,7 @@ pub use flow::{Flow, Parts};
 pub use groups::{Group, groups};
 pub use origin::{Origin, origin, thousands};
 pub use reading::{Reader, Repeated, gathered_at, gatherers, readers, reports};
+pub(crate) use summary::at_list_price;
 pub use summary::{Summary, calls};
 
 use crate::trace::{Form, Kind, Problem, Span, Trace};

@@ -1,5 +1,6 @@
 //! The rows of a run's calls, as the ledger collects them and `run.json` shows them.
 
+use lacon_llm::Usage;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +71,14 @@ pub struct Call {
     pub finish_reason: Option<String>,
     /// Digest of what was sent.
     pub prompt_digest: String,
+}
+
+impl Call {
+    /// What is billed, in buckets that do not overlap.
+    pub fn usage(&self) -> Usage {
+        Usage::from_totals(self.prompt, self.cached, self.completion, self.reasoning)
+            .with_written(self.cache_write, self.cache_write_1h)
+    }
 }
 
 /// One tool call.

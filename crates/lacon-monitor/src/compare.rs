@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-pub use interval::{Interval, welch, wilson};
+pub use interval::{Interval, welch};
 pub use time::{NodeDelta, TimeCause, TimeSplit};
 pub use tokens::{TokenCause, TokenSplit, ToolChange};
 pub use verdict::{Cause, CauseKind};

@@ -165,7 +165,7 @@ impl Metrics {
         self.add(3, c.cached.unwrap_or(0));
         self.add(4, c.reasoning.unwrap_or(0));
         self.add(8, fact.micro_usd.unwrap_or(0));
-        self.add(9, c.cache_write.unwrap_or(0).saturating_add(c.cache_write_1h.unwrap_or(0)));
+        self.add(9, c.usage().written().unwrap_or(0));
     }
 
     /// Takes a tool call in.

@@ -16,6 +16,8 @@ pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 pub const CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
 /// Prompt tokens written to the provider's cache.
 pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
+/// Of these, what the cache keeps for an hour, which some bill higher; the conventions have no name for it.
+pub const CACHE_WRITE_1H_TOKENS: &str = "lacon.cache_write_1h";
 /// Completion tokens.
 pub const OUTPUT_TOKENS: &str = "gen_ai.usage.output_tokens";
 /// The agent.

@@ -247,9 +247,7 @@ fn rows(trace: &Trace, analysis: &Analysis) -> Vec<Row> {
 
 /// The cost of a call, where its model has a price.
 fn cost(call: &Call) -> Option<u64> {
-    let usage = lacon_llm::Usage::from_totals(call.prompt, call.cached, call.completion, call.reasoning)
-        .with_written(call.cache_write, call.cache_write_1h);
-    prices::cost(&call.model, &usage)
+    prices::cost(&call.model, &call.usage())
 }
 
 fn nodes(run: &RunRecord, trace: &Trace, analysis: &Analysis) -> Vec<NodeUse> {

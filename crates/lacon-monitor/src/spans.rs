@@ -166,10 +166,8 @@ fn of_call(run: &RunRecord, c: &Call, tokens: &Tokens) -> Attributes<'static> {
         (names::STREAM, json!(c.first_token_s.is_some())),
         (names::INPUT_TOKENS, json!(c.prompt)),
         (names::CACHED_TOKENS, json!(c.cached)),
-        (
-            names::CACHE_WRITE_TOKENS,
-            json!(c.cache_write.map(|n| n.saturating_add(c.cache_write_1h.unwrap_or(0)))),
-        ),
+        (names::CACHE_WRITE_TOKENS, json!(c.usage().written())),
+        (names::CACHE_WRITE_1H_TOKENS, json!(c.cache_write_1h)),
         (names::OUTPUT_TOKENS, json!(c.completion)),
         (names::REASONING_TOKENS, json!(c.reasoning)),
         (names::FINISH_REASONS, json!([c.finish_reason])),

@@ -23,6 +23,7 @@ mod own;
 mod parts;
 mod protobuf;
 mod receipts;
+mod retold;
 mod settle;
 mod skeleton;
 mod state;
@@ -34,12 +35,14 @@ mod when;
 
 use std::collections::BTreeMap;
 
+use lacon_llm::Usage;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 pub use answer::Answer;
 pub use forms::{Form, ReadError, read, read_in_parts};
 pub(crate) use json::count as json_count;
+pub use usage::of as usage;
 
 /// What a span is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,6 +76,12 @@ pub struct SpanTokens {
     pub prompt: Option<u64>,
     /// Of the prompt, read from the provider's cache.
     pub cached: Option<u64>,
+    /// Of the prompt, written to the provider's cache for its usual time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write: Option<u64>,
+    /// The same for an hour, which some bill higher.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache_write_1h: Option<u64>,
     /// Completion, reasoning included.
     pub completion: Option<u64>,
     /// Of the completion, hidden reasoning.
@@ -84,11 +93,52 @@ pub struct SpanTokens {
 }
 
 impl SpanTokens {
+    /// Joins each figure of two with the same rule.
+    fn zip(self, other: Self, rule: impl Fn(Option<u64>, Option<u64>) -> Option<u64>) -> Self {
+        Self {
+            prompt: rule(self.prompt, other.prompt),
+            cached: rule(self.cached, other.cached),
+            cache_write: rule(self.cache_write, other.cache_write),
+            cache_write_1h: rule(self.cache_write_1h, other.cache_write_1h),
+            completion: rule(self.completion, other.completion),
+            reasoning: rule(self.reasoning, other.reasoning),
+            total: rule(self.total, other.total),
+            estimated: self.estimated || other.estimated,
+        }
+    }
+
+    /// Adds up; what neither knows stays absent.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        self.zip(other, |a, b| match (a, b) {
+            (None, None) => None,
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
+        })
+    }
+
+    /// The larger of each figure: messages of one stream repeat and grow.
+    #[must_use]
+    pub fn most(self, other: Self) -> Self {
+        self.zip(other, Option::max)
+    }
+
+    /// Fills in what is not known yet.
+    #[must_use]
+    pub fn or(self, other: &Self) -> Self {
+        Self { estimated: self.estimated, ..self.zip(*other, Option::or) }
+    }
+
+    /// What is billed, in buckets that do not overlap.
+    pub fn usage(&self) -> Usage {
+        Usage::from_totals(self.prompt, self.cached, self.completion, self.reasoning)
+            .with_written(self.cache_write, self.cache_write_1h)
+    }
+
     /// The total as reported, else the sum of its parts.
     pub fn sum(&self) -> Option<u64> {
         self.total.or(match (self.prompt, self.completion) {
             (None, None) => None,
-            (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
+            (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
         })
     }
 }
@@ -296,6 +346,8 @@ pub struct Trace {
     pub answer: Answer,
     /// Spans that told of a request that another span tells of.
     pub n_folded: u32,
+    /// Nodes of a second instrumentation that told of the same requests once more, and were taken out.
+    pub n_retold: u32,
     /// What the run cost by the source's own figures, in US dollars.
     pub cost_usd: Option<f64>,
     /// What was wrong with the file.

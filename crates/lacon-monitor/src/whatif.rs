@@ -10,6 +10,7 @@ mod plan;
 
 use serde::Serialize;
 
+use edit::What;
 pub use edit::{Edit, EditError, KNOWN, parse};
 pub use model::{CallModel, Latency, Source, fit};
 
@@ -61,6 +62,8 @@ pub struct Worth {
     pub saves_p50_s: f64,
     /// Seconds that the run would lose again if this edit alone were left out of all of them.
     pub saves_last_s: f64,
+    /// US dollars at list prices that it saves alone; absent where no call has a price.
+    pub saves_usd: Option<f64>,
 }
 
 /// The answer.
@@ -76,6 +79,10 @@ pub struct WhatIf {
     pub before: Outcome,
     /// With all edits.
     pub after: Outcome,
+    /// US dollars at list prices as it was, without calls that have no price; absent where none has.
+    pub before_usd: Option<f64>,
+    /// The same with all edits.
+    pub after_usd: Option<f64>,
     /// Each edit.
     pub edits: Vec<Worth>,
     /// Where the residuals come from.
@@ -95,14 +102,34 @@ pub fn what_if(trace: &Trace, edits: &[Edit], latency: &Latency, options: &Optio
     let draws = options.draws.min(40_000_000 / (base.size() + 1)).max(20);
     let random = Draws { seed: options.seed, n: draws };
     let mut notes = base.notes.clone();
-    let run = |chosen: &[&Edit]| -> (Outcome, Vec<usize>) {
+    let edited = |chosen: &[&Edit]| -> (Plan, Vec<usize>) {
         let mut plan = base.clone();
         let touched = chosen.iter().map(|e| plan.apply(e, latency)).collect();
+        (plan, touched)
+    };
+    let run = |chosen: &[&Edit]| -> (Outcome, Vec<usize>) {
+        let (plan, touched) = edited(chosen);
         (plan.outcome(&random), touched)
+    };
+    // Without any price there is no sum, and 0 stands for a run from which all calls were taken.
+    let usd = |plan: &Plan| match plan.list_price() {
+        (_, 0, n) if n > 0 => None,
+        (usd, ..) => Some(usd),
     };
     let all: Vec<&Edit> = edits.iter().collect();
     let (before, _) = run(&[]);
     let (after, touched) = run(&all);
+    let before_usd = usd(&base);
+    let after_usd = usd(&edited(&all).0);
+    if let (_, priced, n) = base.list_price()
+        && priced > 0
+        && priced < n
+    {
+        notes.push(format!("{priced} of {n} calls have a list price; the others are in no sum"));
+    }
+    if before_usd.is_some() && all.iter().any(|edit| matches!(edit.what, What::Hedge(_))) {
+        notes.push("second requests of hedges are in no sum".into());
+    }
     let rows = edits
         .iter()
         .enumerate()
@@ -124,6 +151,7 @@ pub fn what_if(trace: &Trace, edits: &[Edit], latency: &Latency, options: &Optio
                 saves_s: before.replayed_s - alone.replayed_s,
                 saves_p50_s: before.p50_s - alone.p50_s,
                 saves_last_s: without.replayed_s - after.replayed_s,
+                saves_usd: before_usd.zip(usd(&edited(&[edit]).0)).map(|(before, after)| before - after),
             }
         })
         .collect();
@@ -140,6 +168,8 @@ pub fn what_if(trace: &Trace, edits: &[Edit], latency: &Latency, options: &Optio
         recorded_s: trace.wall_s,
         before,
         after,
+        before_usd,
+        after_usd,
         edits: rows,
         residuals: latency.describe(),
         notes,

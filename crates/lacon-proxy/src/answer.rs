@@ -11,7 +11,7 @@ use http_body_util::Full;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use lacon_monitor::metrics::proxy::ProxyMetrics;
 
-use crate::gate::Tap;
+use crate::tap::Tap;
 
 /// The body of an answer.
 pub enum Answer {
@@ -35,15 +35,19 @@ impl Body for Answer {
                 Poll::Ready(frame.map(|frame| frame.map_err(|never| match never {})))
             }
             Answer::Upstream(body, metrics, tap) => {
-                let frame = ready!(Pin::new(body).poll_frame(context));
+                let frame = ready!(Pin::new(&mut *body).poll_frame(context));
                 // The error ends the client's connection, so that it sees the cut too and never a clean end.
                 if matches!(frame, Some(Err(_))) {
                     metrics.cut();
                 }
-                if let (Some(tap), Some(Ok(frame))) = (tap, &frame)
+                if let (Some(tap), Some(Ok(frame))) = (tap.as_mut(), &frame)
                     && let Some(bytes) = frame.data_ref()
                 {
                     tap.hear(bytes);
+                }
+                // Told before the client can see the end.
+                if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+                    *tap = None;
                 }
                 Poll::Ready(frame)
             }

@@ -3,7 +3,7 @@
 //! A call is let through for its most: the tokens of its prompt, and the answer that it allows. When the answer ends, the usage in it
 //! says what it really took. An answer without usage took its most: what is not known is not given back.
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use hyper::{HeaderMap, StatusCode, header::AUTHORIZATION};
 use lacon_llm::Usage;
@@ -15,10 +15,6 @@ use crate::headers;
 
 /// Most tokens of an answer whose request names no limit.
 const UNLIMITED: u64 = 16_384;
-/// Bytes kept of the beginning of an answer, where Anthropic's stream says what the prompt took.
-const HEAD: usize = 4 << 10;
-/// Bytes kept of its end.
-const TAIL: usize = 16 << 10;
 
 /// A call that is about to be made, by what it takes at most.
 #[derive(Clone, Debug)]
@@ -129,107 +125,4 @@ pub trait Gate: Send + Sync {
 
     /// Adds its figures to the metrics.
     fn metrics(&self, out: &mut String);
-}
-
-/// Listens to an answer for its usage, and settles when the answer is over, however it ends.
-pub struct Tap {
-    head: Vec<u8>,
-    tail: VecDeque<u8>,
-    pass: Option<(Box<dyn Pass>, Usage)>,
-}
-
-impl Tap {
-    pub(crate) fn new(pass: Box<dyn Pass>, most: Usage) -> Self {
-        Self { head: Vec::new(), tail: VecDeque::new(), pass: Some((pass, most)) }
-    }
-
-    /// The provider refused the call and bills nothing.
-    pub(crate) fn refused(mut self) {
-        if let Some((pass, _)) = self.pass.take() {
-            pass.settle(&Usage::default());
-        }
-    }
-
-    pub(crate) fn hear(&mut self, bytes: &[u8]) {
-        let first = bytes.len().min(HEAD - self.head.len().min(HEAD));
-        self.head.extend_from_slice(&bytes[..first]);
-        let rest = &bytes[first..];
-        self.tail.extend(&rest[rest.len().saturating_sub(TAIL)..]);
-        self.tail.drain(..self.tail.len().saturating_sub(TAIL));
-    }
-}
-
-impl Drop for Tap {
-    fn drop(&mut self) {
-        if let Some((pass, most)) = self.pass.take() {
-            self.head.extend(&self.tail);
-            let heard = usage(&String::from_utf8_lossy(&self.head));
-            pass.settle(&heard.unwrap_or(most));
-        }
-    }
-}
-
-/// The usage that an answer reports, JSON or stream; `None` where it does not report both sides.
-fn usage(answer: &str) -> Option<Usage> {
-    let (mut total, mut own) = (Usage::default(), Usage::default());
-    let most = |a: &mut Option<u64>, b: Option<u64>| *a = (*a).max(b);
-    for (at, word) in answer.match_indices("\"usage\"") {
-        let Some(object) = answer[at + word.len()..].trim_start().strip_prefix(':') else { continue };
-        let Some(Ok(said)) = serde_json::Deserializer::from_str(object).into_iter::<Value>().next() else {
-            continue;
-        };
-        let number = |path: &str| said.pointer(path).and_then(Value::as_u64);
-        if let Some(prompt) = number("/prompt_tokens") {
-            most(&mut total.input, Some(prompt));
-            most(&mut total.cached, number("/prompt_tokens_details/cached_tokens"));
-            most(&mut total.output, number("/completion_tokens"));
-        } else if said.get("total_tokens").is_some() {
-            most(&mut total.input, number("/input_tokens"));
-            most(&mut total.cached, number("/input_tokens_details/cached_tokens"));
-            most(&mut total.output, number("/output_tokens"));
-        } else {
-            most(&mut own.input, number("/input_tokens"));
-            most(&mut own.cached, number("/cache_read_input_tokens"));
-            most(&mut own.cache_write, number("/cache_creation_input_tokens"));
-            most(&mut own.output, number("/output_tokens"));
-        }
-    }
-    if total.input.is_some() {
-        total = Usage::from_totals(total.input, total.cached, total.output, None);
-    }
-    [total, own].into_iter().find(|usage| usage.input.is_some() && usage.output.is_some())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn usage_is_found_in_every_form_of_answer() {
-        for (answer, expected) in [
-            (
-                r#"{"choices":[],"usage": {"prompt_tokens":9,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":2}}}"#,
-                Some((9, 4)),
-            ),
-            (
-                "data: {\"usage\":null}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\ndata: [DONE]",
-                Some((3, 1)),
-            ),
-            (
-                r#"{"usage":{"input_tokens":7,"input_tokens_details":{"cached_tokens":0},"output_tokens":5,"total_tokens":12}}"#,
-                Some((7, 5)),
-            ),
-            (
-                "data: {\"message\":{\"usage\":{\"input_tokens\":10,\"cache_read_input_tokens\":5,\"output_tokens\":1}}}\n\ndata: {\"usage\":{\"output_tokens\":30}}",
-                Some((15, 30)),
-            ),
-            ("data: {\"message\":{\"usage\":{\"input_tokens\":10", None),
-            (r#"{"text":"no \"usage\" here"}"#, None),
-            ("", None),
-        ] {
-            let found = usage(answer)
-                .map(|usage| (usage.prompt_total().unwrap_or(0), usage.completion_total().unwrap_or(0)));
-            assert_eq!(found, expected, "{answer}");
-        }
-    }
 }

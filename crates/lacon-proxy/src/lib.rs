@@ -16,14 +16,17 @@ mod marks;
 mod options;
 mod refusal;
 mod routes;
+mod served;
 mod server;
 #[cfg(feature = "shared")]
 pub mod shared;
 mod shrink;
+mod tap;
 
 pub use access::Access;
 pub use arms::Arm;
 pub use error::Error;
 pub use gate::{Call, Gate, Pass, Refused};
-pub use options::{Figures, Policy, ProxyOptions, Served, Sessions};
+pub use options::{Policy, ProxyOptions, Sessions};
+pub use served::{Figures, OnServed, Served};
 pub use server::Proxy;

@@ -13,6 +13,7 @@ use hyper::{
     body::{Body, Incoming},
     header::{ACCEPT_ENCODING, HeaderMap, HeaderValue, ORIGIN, RETRY_AFTER},
 };
+use lacon_llm::Usage;
 use lacon_monitor::metrics::proxy::Route;
 
 use crate::{
@@ -20,11 +21,12 @@ use crate::{
     answer::Answer,
     arms::{self, Arm},
     forward::{Timed, too_large, too_slow},
-    gate::{Call, Refused, Tap},
+    gate::{Call, Pass, Refused},
     headers,
-    options::{Figures, Served},
     refusal::{invalid, refuse},
+    served::{Figures, Served},
     server::State,
+    tap::Tap,
 };
 
 /// Answers a request.
@@ -42,7 +44,7 @@ pub async fn respond(
     answer
 }
 
-async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<Answer> {
+async fn answered(state: &Arc<State>, mut request: Request<Incoming>) -> Response<Answer> {
     let path = request.uri().path();
     let own = matches!(path, "/metrics" | "/v1/compress") || path.starts_with("/v1/retrieve/");
     if let Some(refusal) = own.then(|| state.access.own(&request)).flatten() {
@@ -80,6 +82,10 @@ async fn answered(state: &Arc<State>, request: Request<Incoming>) -> Response<An
         (&Method::POST, "/v1/messages") => Route::Messages,
         _ => Route::Other,
     };
+    if route != Route::Other && (state.gate.is_some() || state.on_served.is_some()) {
+        // Usage is read from the answer as it passes.
+        request.headers_mut().remove(ACCEPT_ENCODING);
+    }
     if route == Route::Other || (state.gate.is_none() && !state.shrinker.reads(request.headers())) {
         return through(state, request, route).await;
     }
@@ -123,31 +129,33 @@ async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route)
     let started = Instant::now();
     let outcome = arms::outcome(&head.headers);
     let done = state.shrinker.body(body, &head.headers).await;
-    let mut head = head;
-    let tap = match opened(state, &done.body, &mut head.headers).await {
-        Ok(tap) => tap,
+    let pass = match opened(state, &done.body, &head.headers).await {
+        Ok(pass) => pass,
         Err(why) => return finished(state, route, refused(&why), Told::default(), started, Instant::now()),
     };
     let sent = Instant::now();
     let body = Either::Left(Full::new(done.body));
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
-    let answer = tapped(answer, tap);
-    let told =
-        Told { figures: done.figures, unchanged: done.unchanged, arm: done.arm, outcome, model: done.model };
+    let told = Told {
+        figures: done.figures,
+        unchanged: done.unchanged,
+        arm: done.arm,
+        outcome,
+        model: done.model,
+        pass,
+    };
     finished(state, route, answer, told, started, sent)
 }
 
 /// Asks the gate for a call, where there is one. What is not read as a call of a model passes no gate.
-async fn opened(state: &State, body: &Bytes, headers: &mut HeaderMap) -> Result<Option<Tap>, Refused> {
+async fn opened(state: &State, body: &Bytes, headers: &HeaderMap) -> Result<Option<Held>, Refused> {
     let Some(gate) = state.gate.clone() else { return Ok(None) };
-    // Usage is read from the answer as it passes.
-    headers.remove(ACCEPT_ENCODING);
     let (body, asked) = (body.clone(), headers.clone());
     let opened = tokio::task::spawn_blocking(move || {
         let call = std::str::from_utf8(&body).ok().and_then(|json| Call::read(json, &asked));
         let unread = "the body is no request of a model, so its cost is not known";
         let call = call.ok_or_else(|| Refused::Never(unread.to_owned()))?;
-        Ok(Tap::new(gate.open(&call)?, call.most()))
+        Ok((gate.open(&call)?, call.most()))
     });
     let opened =
         opened.await.unwrap_or_else(|_| Err(Refused::Unknown("a bug ended the reservation".to_owned())));
@@ -165,18 +173,21 @@ fn refused(why: &Refused) -> Response<Answer> {
 }
 
 /// Listens to the answer. A provider that refuses bills nothing; a call without an answer may have been billed.
-fn tapped(answer: Response<Answer>, tap: Option<Tap>) -> Response<Answer> {
-    let Some(tap) = tap else { return answer };
+fn tapped(answer: Response<Answer>, mut tap: Tap, pass: Option<Held>) -> Response<Answer> {
     let (head, body) = answer.into_parts();
     let body = match body {
-        Answer::Upstream(body, metrics, _) if head.status.is_success() => {
+        Answer::Upstream(body, metrics, _) => {
+            tap.listens = head.status.is_success() && tap.is_metered();
+            match pass {
+                Some((pass, _)) if !head.status.is_success() => pass.settle(&Usage::default()),
+                pass => tap.pass = pass,
+            }
             Answer::Upstream(body, metrics, Some(Box::new(tap)))
         }
-        Answer::Upstream(body, metrics, _) => {
-            tap.refused();
-            Answer::Upstream(body, metrics, None)
+        own @ Answer::Own(_) => {
+            tap.pass = pass;
+            own
         }
-        own @ Answer::Own(_) => own,
     };
     Response::from_parts(head, body)
 }
@@ -206,7 +217,11 @@ struct Told {
     arm: Option<Arm>,
     outcome: Option<String>,
     model: Option<String>,
+    pass: Option<Held>,
 }
+
+/// What the gate let through, with its most.
+type Held = (Box<dyn Pass>, Usage);
 
 /// Says on the answer, in the metrics and to whoever listens what a request cost and saved.
 fn finished(
@@ -219,7 +234,7 @@ fn finished(
 ) -> Response<Answer> {
     let overhead = sent - started;
     let waited = sent.elapsed();
-    let Told { figures, unchanged, arm, outcome, model } = told;
+    let Told { figures, unchanged, arm, outcome, model, pass } = told;
     let tokens = figures.as_ref().map(|figures| (figures.tokens_before, figures.tokens_after));
     let headers = answer.headers_mut();
     if let Some((before, after)) = tokens {
@@ -232,18 +247,19 @@ fn finished(
     let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
     headers.insert(headers::OVERHEAD, HeaderValue::from(micros));
     state.metrics.served(route, tokens, overhead);
-    if let Some(on_served) = &state.on_served {
-        on_served(&Served {
-            route,
-            status: answer.status().as_u16(),
-            figures,
-            unchanged,
-            overhead,
-            waited,
-            model,
-            arm,
-            outcome,
-        });
-    }
-    answer
+    let served = Served {
+        route,
+        status: answer.status().as_u16(),
+        figures,
+        unchanged,
+        overhead,
+        waited,
+        took: waited,
+        model,
+        usage: None,
+        micro_usd: None,
+        arm,
+        outcome,
+    };
+    tapped(answer, Tap::new(&state.metrics, state.on_served.as_ref(), served, sent), pass)
 }

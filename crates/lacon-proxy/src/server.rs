@@ -25,8 +25,9 @@ use crate::{
     error::Error,
     forward::Upstream,
     gate::Gate,
-    options::{OnServed, ProxyOptions},
+    options::ProxyOptions,
     routes,
+    served::OnServed,
     shrink::Shrinker,
 };
 

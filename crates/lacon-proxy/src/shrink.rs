@@ -24,7 +24,8 @@ use crate::{
     arms::Arm,
     headers,
     marks::Conversations,
-    options::{Figures, Policy, ProxyOptions, Sessions},
+    options::{Policy, ProxyOptions, Sessions},
+    served::Figures,
 };
 
 /// What all requests share.

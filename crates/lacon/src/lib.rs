@@ -16,6 +16,8 @@ mod mcp_tools;
 mod memory;
 mod otlp;
 mod signals;
+#[cfg(feature = "stores")]
+mod stores;
 pub mod text;
 mod vendors;
 mod world;

@@ -234,6 +234,7 @@ fn bare_client(config: &Config) -> Result<Arc<dyn Client>, Failure> {
         key: Secret::new(key),
         send_tags: config.flag("llm.headers"),
         stream: config.flag("llm.stream"),
+        ask_server: true,
         first_token: seconds("llm.first_token_timeout_s").mul_f64(scale),
         idle: seconds("llm.idle_timeout_s").mul_f64(scale),
         transport: TransportOptions {

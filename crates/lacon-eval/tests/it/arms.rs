@@ -5,9 +5,9 @@ use lacon_eval::runs::{Judged, Outcome, Pair, compare, holds, is_decided, judge,
 use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Request, Response, StreamEvent};
 
 /// A judge with a bias.
-struct Judge(fn(&str) -> &'static str);
+struct Judge<F>(F);
 
-impl Client for Judge {
+impl<F: Fn(&str) -> &'static str + Send + Sync> Client for Judge<F> {
     fn complete<'a>(
         &'a self,
         request: &'a Request,
@@ -65,7 +65,23 @@ async fn a_judge_is_asked_in_both_orders() {
     assert_eq!(ask(|_| "tie").await, Judged::Tie);
     assert_eq!(ask(|_| "I like both of them").await, Judged::Nonsense);
     assert_eq!(ask(|_| "").await, Judged::Nonsense);
-    let same = judge(&Judge(|_| panic!("equal texts need no judge")), "m", "task", &pair("a", "a")).await;
+    // What a judge may say for its word, and what nobody can be certain of.
+    for (said, expected) in [
+        ("1", Judged::Tie),
+        ("**Tie.**", Judged::Tie),
+        ("My choice is answer 2, because it is short.", Judged::Tie),
+        ("Answer 1 is worse", Judged::Nonsense),
+        ("1 is better than 2", Judged::Nonsense),
+        ("not 2", Judged::Nonsense),
+        ("As an assistant I read both.", Judged::Nonsense),
+        ("12", Judged::Nonsense),
+        ("", Judged::Nonsense),
+    ] {
+        let found = judge(&Judge(move |_: &str| said), "m", "task", &pair("good", "bad")).await.unwrap();
+        assert_eq!(found, expected, "{said:?}");
+    }
+    let same =
+        judge(&Judge(|_: &str| panic!("equal texts need no judge")), "m", "task", &pair("a", "a")).await;
     assert_eq!(same.unwrap(), Judged::Tie);
 }
 
@@ -120,5 +136,13 @@ fn receipts_are_compared_by_arm() {
         (found.treated.told, found.treated.good, found.control.told, found.control.good),
         (1, 1, 1, 0)
     );
+    let billed =
+        r#"{"arm":"control","usage":{"input":10,"cached":5,"cache_write_1h":3,"output":2},"cost_usd":0.25}"#;
+    let unpriced = billed.replace("0.25", "null");
+    let sums = |lines: &str| receipts::compare(lines, &told).control;
+    let arm = sums(&format!("{billed}\n{billed}"));
+    assert_eq!((arm.billed, arm.prompt, arm.cached, arm.cache_write, arm.completion), (2, 36, 10, 6, 4));
+    assert_eq!((arm.cost_usd, found.control.cost_usd), (Some(0.5), None));
+    assert_eq!(sums(&format!("{billed}\n{unpriced}")).cost_usd, None);
     assert_eq!(receipts::compare("", &told).retried.difference, (0.0, -1.0, 1.0));
 }

@@ -115,3 +115,17 @@ fn the_number_of_questions_suffices_for_a_verdict() {
     assert_eq!((same(132), same(133)), (Verdict::Undecided, Verdict::Proven));
     assert_eq!(same(0), Verdict::Undecided);
 }
+
+#[test]
+fn shares_have_wilsons_interval() {
+    // Newcombe 1998, table 1: 81 of 263 and 15 of 148; and both ends.
+    let rounded = |right, n| {
+        let (low, high) = wilson(right, n, Z_95);
+        ((low * 1e4).round() / 1e4, (high * 1e4).round() / 1e4)
+    };
+    assert_eq!(rounded(81, 263), (0.2553, 0.3662));
+    assert_eq!(rounded(15, 148), (0.0624, 0.1605));
+    assert_eq!(rounded(0, 20), (0.0, 0.1611));
+    assert_eq!(rounded(12, 12), (0.7575, 1.0));
+    assert_eq!(wilson(0, 0, Z_95), (0.0, 1.0));
+}

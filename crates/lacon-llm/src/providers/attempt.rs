@@ -67,6 +67,7 @@ impl Provider {
         let form = Form {
             stream: self.options.stream,
             stream_usage: self.options.stream_usage && manner.stream_usage(),
+            context: self.facts.get().and_then(|facts| facts.context(&request.model)),
         };
         let mut outgoing = wire.encode(request, &capabilities, form)?;
         let mut warnings = std::mem::take(&mut outgoing.warnings);

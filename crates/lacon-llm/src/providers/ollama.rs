@@ -32,7 +32,10 @@ impl Wire for Ollama {
 
     fn encode(&self, request: &Request, capabilities: &Capabilities, form: Form) -> Result<Outgoing, Error> {
         let mut warnings = Vec::new();
-        let mut options = json!({"num_ctx": context(request)});
+        let needed = context(request);
+        // Another size of context makes the server load the model again.
+        let context = form.context.filter(|loaded| *loaded >= needed).unwrap_or(needed);
+        let mut options = json!({"num_ctx": context});
         if let Some(temperature) = temperature(request, capabilities, &mut warnings) {
             options["temperature"] = temperature.into();
         }

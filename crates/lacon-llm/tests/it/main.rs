@@ -5,6 +5,7 @@
 mod chat;
 mod hedge;
 mod limit;
+mod local;
 mod marks;
 mod retry;
 mod scripted;

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use lacon_llm::Usage;
 use serde::Serialize;
 
 use crate::{
@@ -32,6 +31,8 @@ pub struct Summary {
     pub n_calls_with_tokens: usize,
     /// Spans that told of a request or tool that another span tells of.
     pub n_folded: u32,
+    /// Nodes of a second instrumentation that told of the same requests once more, and were taken out.
+    pub n_retold: u32,
     /// The cost by the source's own figures, in US dollars.
     pub cost_source_usd: Option<f64>,
     /// The cost at list prices, in US dollars.
@@ -53,20 +54,19 @@ pub fn summary(trace: &Trace) -> Summary {
         status: trace.status.clone(),
         tokens: trace.tokens,
         n_folded: trace.n_folded,
+        n_retold: trace.n_retold,
         cost_source_usd: trace.cost_usd,
         n_errors: usize::from(trace.error.is_some()),
         ..Summary::default()
     };
     let mut list = 0_u64;
-    // A simulated model costs nothing.
-    let is_simulated = trace.flags.get("lacon.simulated").and_then(serde_json::Value::as_bool) == Some(true);
     for (_, span) in calls(trace) {
         let n = span.hidden_calls.max(1) as usize;
         sum.n_calls += n;
         sum.n_calls_with_tokens += if span.tokens.sum().is_some() { n } else { 0 };
         sum.n_answers += usize::from(matches!(span.answer, Answer::Text | Answer::Tools | Answer::Empty));
         sum.n_tools_asked = sum.n_tools_asked.saturating_add(span.asks_tools);
-        if let Some(micros) = at_list_price(span).filter(|_| !is_simulated) {
+        if let Some(micros) = at_list_price(trace, span) {
             list = list.saturating_add(micros);
             sum.n_calls_priced += 1;
         }
@@ -84,11 +84,13 @@ pub fn summary(trace: &Trace) -> Summary {
     sum
 }
 
-/// The cost of a call in micro-dollars, where its model has a price and its tokens are split.
-fn at_list_price(span: &Span) -> Option<u64> {
-    let t = &span.tokens;
-    let model = span.model.as_deref()?;
-    let model = model.rsplit('/').next().unwrap_or(model).to_lowercase();
-    (t.prompt.is_some() || t.completion.is_some()).then_some(())?;
-    prices::cost(&model, &Usage::from_totals(t.prompt, t.cached, t.completion, t.reasoning))
+/// The cost of a call in micro-dollars, where its model has a price and its tokens are split. A simulated model costs
+/// nothing.
+pub(crate) fn at_list_price(trace: &Trace, span: &Span) -> Option<u64> {
+    if trace.flags.get("lacon.simulated").and_then(serde_json::Value::as_bool) == Some(true) {
+        return None;
+    }
+    let usage = span.tokens.usage();
+    usage.total()?;
+    prices::cost(span.model.as_deref()?, &usage)
 }

@@ -19,19 +19,6 @@ pub struct Interval {
     pub significant: bool,
 }
 
-/// Wilson's interval at 95 % of a share, such as 9 of 10; both ends lie within 0 and 1. 0 to 1 where nothing was counted.
-pub fn wilson(held: usize, of: usize) -> (f64, f64) {
-    if of == 0 {
-        return (0.0, 1.0);
-    }
-    const Z: f64 = 1.959_964;
-    let (n, share) = (of as f64, held.min(of) as f64 / of as f64);
-    let middle = (share + Z * Z / (2.0 * n)) / (1.0 + Z * Z / n);
-    let half = Z / (1.0 + Z * Z / n) * (share * (1.0 - share) / n + Z * Z / (4.0 * n * n)).sqrt();
-    // The share lies in its interval, also where rounding would put it beside an end.
-    ((middle - half).max(0.0).min(share), (middle + half).min(1.0).max(share))
-}
-
 /// Welch's interval at 95 %; `None` with less than two values a side.
 pub fn welch(a: &[f64], b: &[f64]) -> Option<Interval> {
     if a.len() < 2 || b.len() < 2 {
@@ -90,17 +77,6 @@ fn t_below(x: f64, degrees: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_have_wilsons_interval() {
-        // Newcombe 1998, table 1: 81 of 263 and 15 of 148; and both ends.
-        let rounded = |(low, high): (f64, f64)| ((low * 1e4).round() / 1e4, (high * 1e4).round() / 1e4);
-        assert_eq!(rounded(wilson(81, 263)), (0.2553, 0.3662));
-        assert_eq!(rounded(wilson(15, 148)), (0.0624, 0.1605));
-        assert_eq!(rounded(wilson(0, 20)), (0.0, 0.1611));
-        assert_eq!(rounded(wilson(12, 12)), (0.7575, 1.0));
-        assert_eq!(wilson(0, 0), (0.0, 1.0));
-    }
 
     #[test]
     fn quantiles_are_those_of_the_tables() {

@@ -129,6 +129,7 @@ fn arguments(span: &Span) -> Value {
     };
     set("prompt tokens", span.tokens.prompt.map(Into::into));
     set("cached tokens", span.tokens.cached.map(Into::into));
+    set("cache write tokens", span.tokens.usage().written().map(Into::into));
     set("answer tokens", span.tokens.completion.map(Into::into));
     set("error", span.error.clone().map(Into::into));
     set("cache", span.attributes.get("lacon.cache").cloned());

@@ -75,8 +75,15 @@ fn run(trace: &Trace, span: &Span, id: &str, root: &str, parent: &str, order: &s
     if span.kind == Kind::Model {
         let mut usage =
             json!({"input_tokens": t.prompt, "output_tokens": t.completion, "total_tokens": t.sum()});
-        if let Some(cached) = t.cached {
-            usage["input_token_details"] = json!({"cache_read": cached});
+        // LangChain's names; its sum of writes is 0 where they are divided.
+        let details = [
+            ("cache_read", t.cached),
+            ("cache_creation", t.cache_write.filter(|_| t.cache_write_1h.is_none())),
+            ("ephemeral_5m_input_tokens", t.cache_write.filter(|_| t.cache_write_1h.is_some())),
+            ("ephemeral_1h_input_tokens", t.cache_write_1h),
+        ];
+        for (name, n) in details.into_iter().filter_map(|(name, n)| Some((name, n?))) {
+            usage["input_token_details"][name] = json!(n);
         }
         if let Some(reasoning) = t.reasoning {
             usage["output_token_details"] = json!({"reasoning": reasoning});

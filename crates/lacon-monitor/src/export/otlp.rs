@@ -99,6 +99,8 @@ fn attributes_of(span: &Span) -> Map<String, Value> {
             set(names::INPUT_TOKENS, span.tokens.prompt.map(Into::into));
             set(names::OUTPUT_TOKENS, span.tokens.completion.map(Into::into));
             set(names::CACHED_TOKENS, span.tokens.cached.map(Into::into));
+            set(names::CACHE_WRITE_TOKENS, span.tokens.usage().written().map(Into::into));
+            set(names::CACHE_WRITE_1H_TOKENS, span.tokens.cache_write_1h.map(Into::into));
             set(names::REASONING_TOKENS, span.tokens.reasoning.map(Into::into));
             set(names::FIRST_CHUNK, span.first_token_s.map(|f| json!(f - span.start_s)));
         }

@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use lacon_llm::Usage;
+
 use super::{Histogram, head};
 
 /// The way a request takes through the proxy.
@@ -56,8 +58,20 @@ pub struct ProxyMetrics {
     tokens_after: AtomicU64,
     unreachable: AtomicU64,
     cut: AtomicU64,
+    billed: [AtomicU64; BILLED.len()],
     overhead: Histogram,
 }
+
+/// Counters of what answers say they took.
+const BILLED: [(&str, &str); 7] = [
+    ("lacon_proxy_prompt_tokens_total", "prompt tokens as answers report them, cached ones included"),
+    ("lacon_proxy_cached_tokens_total", "of these, read from the provider's cache"),
+    ("lacon_proxy_cache_write_tokens_total", "of these, written to the provider's cache"),
+    ("lacon_proxy_answer_tokens_total", "answer tokens as answers report them, reasoning included"),
+    ("lacon_proxy_cost_micro_usd_total", "cost of these at list prices in millionths of a US dollar"),
+    ("lacon_proxy_without_usage_total", "answers of models without usage, which are in no sum"),
+    ("lacon_proxy_without_price_total", "answers with usage of models without a price, which are in no cost"),
+];
 
 impl Default for ProxyMetrics {
     fn default() -> Self {
@@ -67,6 +81,7 @@ impl Default for ProxyMetrics {
             tokens_after: AtomicU64::new(0),
             unreachable: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            billed: [const { AtomicU64::new(0) }; BILLED.len()],
             overhead: Histogram::new(OVERHEAD),
         }
     }
@@ -91,6 +106,19 @@ impl ProxyMetrics {
     /// Takes in that an answer of the upstream broke off.
     pub fn cut(&self) {
         self.cut.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes in what an answer of a model says it took, and its cost where the model has a price.
+    pub fn billed(&self, usage: Option<&Usage>, micro_usd: Option<u64>) {
+        let said = usage.map_or([None; 4], |usage| {
+            [usage.prompt_total(), usage.cached, usage.written(), usage.completion_total()]
+        });
+        let [prompt, cached, written, answer] = said.map(|n| n.unwrap_or(0));
+        let (unknown, unpriced) = (usage.is_none(), usage.is_some() && micro_usd.is_none());
+        let more = [prompt, cached, written, answer, micro_usd.unwrap_or(0), unknown.into(), unpriced.into()];
+        for (counter, more) in self.billed.iter().zip(more) {
+            counter.fetch_add(more, Ordering::Relaxed);
+        }
     }
 
     /// Prometheus text (exposition format 0.0.4).
@@ -124,6 +152,9 @@ impl ProxyMetrics {
             ),
             ("lacon_proxy_cut_total", "answers of the upstream that broke off", &self.cut),
         ] {
+            counter(name, help, &[("", value)]);
+        }
+        for ((name, help), value) in BILLED.iter().zip(&self.billed) {
             counter(name, help, &[("", value)]);
         }
         let name = head(

@@ -113,6 +113,10 @@ fn summary(a: &Analysis, out: &mut String) {
     if s.n_folded > 0 {
         let _ = writeln!(out, "  {} further spans told of the same requests and were folded", s.n_folded);
     }
+    if s.n_retold > 0 {
+        let what = "further spans of nodes told of the same requests and were left out";
+        let _ = writeln!(out, "  {} {what}", s.n_retold);
+    }
     out.push('\n');
 }
 

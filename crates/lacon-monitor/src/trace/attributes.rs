@@ -7,7 +7,7 @@
 use serde_json::{Map, Value};
 
 use super::{Kind, Span, answer, json, settle::Raw, state, usage};
-use crate::evidence::Evidence;
+use crate::{evidence::Evidence, names};
 
 const MODEL: [&str; 11] = [
     "gen_ai.response.model",
@@ -47,6 +47,14 @@ const CACHED: [&str; 7] = [
     "llm.token_count.prompt_details.cache_read",
     "llm.usage.cache_read_input_tokens",
     "ai.usage.cachedInputTokens",
+];
+const CACHE_WRITE: [&str; 6] = [
+    names::CACHE_WRITE_TOKENS,
+    "gen_ai.usage.cache_creation_input_tokens",
+    "gen_ai.usage.details.cache_write_tokens",
+    "llm.token_count.prompt_details.cache_write",
+    "llm.usage.cache_creation_input_tokens",
+    "ai.usage.inputTokenDetails.cacheWriteTokens",
 ];
 const REASONING: [&str; 6] = [
     "gen_ai.usage.reasoning.output_tokens",
@@ -230,6 +238,10 @@ fn tokens(span: &mut Span, map: &Map<String, Value>) {
     t.completion = t.completion.or_else(|| number(map, &COMPLETION));
     t.cached = t.cached.or_else(|| number(map, &CACHED));
     t.reasoning = t.reasoning.or_else(|| number(map, &REASONING));
+    // The conventions name one figure; of it, what is kept for an hour.
+    t.cache_write_1h = t.cache_write_1h.or_else(|| number(map, &[names::CACHE_WRITE_1H_TOKENS]));
+    let hour = t.cache_write_1h.unwrap_or(0);
+    t.cache_write = t.cache_write.or_else(|| number(map, &CACHE_WRITE).map(|n| n.saturating_sub(hour)));
     t.total = t.total.or_else(|| number(map, &TOTAL));
     for key in ["gen_ai.usage.input_token_details", "mlflow.chat.tokenUsage", "gen_ai.usage"] {
         let Some(found) = json::member(map, key) else { continue };
@@ -239,18 +251,15 @@ fn tokens(span: &mut Span, map: &Map<String, Value>) {
         };
         t.cached = t.cached.or_else(|| parsed.get("cache_read").and_then(json::count));
         if parsed.is_object() && key != "gen_ai.usage.input_token_details" {
-            usage::fill(t, &usage::of(&parsed));
+            *t = t.or(&usage::of(&parsed));
         }
     }
     // A cache that gave more than the whole prompt was counted beside it.
     if let (Some(cached), Some(prompt)) = (t.cached, t.prompt)
         && cached > prompt
     {
-        let written = number(
-            map,
-            &["gen_ai.usage.cache_creation.input_tokens", "gen_ai.usage.cache_creation_input_tokens"],
-        );
-        t.prompt = Some(prompt.saturating_add(cached).saturating_add(written.unwrap_or(0)));
+        let written = t.cache_write.unwrap_or(0).saturating_add(t.cache_write_1h.unwrap_or(0));
+        t.prompt = Some(prompt.saturating_add(cached).saturating_add(written));
         t.total = None;
     }
 }
@@ -441,7 +450,7 @@ fn usage_of_output(span: &mut Span, outputs: &Value) {
         &["usage", "usage_metadata", "usageMetadata", "response.usage", "message.usage_metadata"],
     );
     if let Some(found) = found.filter(|u| u.is_object()) {
-        usage::fill(&mut span.tokens, &usage::of(found));
+        span.tokens = span.tokens.or(&usage::of(found));
     }
 }
 

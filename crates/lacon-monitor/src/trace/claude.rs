@@ -192,7 +192,7 @@ impl Session {
         if let Some(found) = json::first(line, &["message.usage"]) {
             // Lines of one message repeat its usage, the last one with the whole answer.
             let found = usage::of(found);
-            call.span.tokens = usage::most(call.span.tokens, SpanTokens { total: None, ..found });
+            call.span.tokens = call.span.tokens.most(SpanTokens { total: None, ..found });
         }
         if let Some(cost) = json::get(line, "costUSD").and_then(Value::as_f64).filter(|c| c.is_finite()) {
             call.span.cost_usd = Some(cost);

@@ -219,13 +219,5 @@ impl Session {
 }
 
 fn less(a: &SpanTokens, b: &SpanTokens) -> SpanTokens {
-    let less = |x: Option<u64>, y: Option<u64>| x.map(|x| x.saturating_sub(y.unwrap_or(0)));
-    SpanTokens {
-        prompt: less(a.prompt, b.prompt),
-        cached: less(a.cached, b.cached),
-        completion: less(a.completion, b.completion),
-        reasoning: less(a.reasoning, b.reasoning),
-        total: less(a.total, b.total),
-        estimated: false,
-    }
+    a.zip(*b, |x, y| x.map(|x| x.saturating_sub(y.unwrap_or(0))))
 }

@@ -3,7 +3,7 @@
 //! Of nested spans the innermost is the request; those around it become plain spans, whose own time is local. Of spans
 //! beside each other one is the request, and the others are echoes that nothing counts.
 
-use super::{Answer, Kind, Span, SpanTokens, Trace, json, tree, usage};
+use super::{Answer, Kind, Span, SpanTokens, Trace, json, retold, tree};
 
 /// Higher ancestors are not looked at.
 const HIGHEST: usize = 64;
@@ -21,6 +21,7 @@ pub fn fold(trace: &mut Trace) {
     let around = nested(trace, &depth);
     beside(trace, &depth, &around);
     tools(trace);
+    retold::drop_second(trace);
     release(trace);
 }
 
@@ -65,18 +66,7 @@ fn equal(a: &SpanTokens, b: &SpanTokens) -> bool {
 }
 
 fn plus(sum: SpanTokens, t: &SpanTokens) -> SpanTokens {
-    let add = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0).saturating_add(b.unwrap_or(0))),
-    };
-    SpanTokens {
-        prompt: add(sum.prompt, t.prompt),
-        cached: add(sum.cached, t.cached),
-        completion: add(sum.completion, t.completion),
-        reasoning: add(sum.reasoning, t.reasoning),
-        total: add(sum.total, t.sum()),
-        estimated: false,
-    }
+    SpanTokens { estimated: false, ..sum.plus(SpanTokens { total: t.sum(), ..*t }) }
 }
 
 /// Folds nested calls; gives for each span the single request that it was around.
@@ -178,7 +168,7 @@ fn take(span: &mut Span) -> Span {
 
 /// Completes a request by what another span says of it.
 fn absorb(rep: &mut Span, other: Span) {
-    usage::fill(&mut rep.tokens, &other.tokens);
+    rep.tokens = rep.tokens.or(&other.tokens);
     rep.model = rep.model.take().or(other.model);
     rep.role = rep.role.take().or(other.role);
     rep.first_token_s =
@@ -345,21 +335,36 @@ fn tools(trace: &mut Trace) {
         }
     }
     for (k, &i) in tools.iter().enumerate() {
+        let a = &trace.spans[i];
+        if a.kind != Kind::Tool {
+            continue;
+        }
+        let near = near(a);
+        // Each further instrumentation tells of it once: by the span that ends closest.
+        let mut twins: Vec<(Option<&str>, f64, usize)> = Vec::new();
         for &j in tools[k + 1..].iter().take(MOST_BESIDE) {
-            let (a, b) = (&trace.spans[i], &trace.spans[j]);
-            let near = near(a);
-            if b.start_s > a.start_s + near || a.kind != Kind::Tool {
+            let b = &trace.spans[j];
+            if b.start_s > a.start_s + near {
                 break;
             }
             let by_two = a.scope.is_some() && b.scope.is_some() && a.scope != b.scope
                 || a.request.is_some() && a.request == b.request;
-            if b.kind == Kind::Tool && by_two && same(a, b) && (a.end_s - b.end_s).abs() <= near {
-                take(&mut trace.spans[j]);
-                trace.spans[j].kind = Kind::EchoTool;
-                trace.spans[j].same_as = Some(trace.spans[i].id.clone());
-                trace.spans[i].folded += 1;
-                trace.n_folded += 1;
+            let apart = (a.end_s - b.end_s).abs();
+            if b.kind != Kind::Tool || !by_two || !same(a, b) || apart > near {
+                continue;
             }
+            match twins.iter_mut().find(|(scope, ..)| *scope == b.scope.as_deref()) {
+                Some(known) if known.1 > apart => (known.1, known.2) = (apart, j),
+                Some(_) => {}
+                None => twins.push((b.scope.as_deref(), apart, j)),
+            }
+        }
+        for j in twins.into_iter().map(|(.., j)| j).collect::<Vec<_>>() {
+            take(&mut trace.spans[j]);
+            trace.spans[j].kind = Kind::EchoTool;
+            trace.spans[j].same_as = Some(trace.spans[i].id.clone());
+            trace.spans[i].folded += 1;
+            trace.n_folded += 1;
         }
     }
 }

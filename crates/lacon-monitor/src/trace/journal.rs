@@ -90,6 +90,8 @@ impl Journal {
                 span.tokens = SpanTokens {
                     prompt: count("prompt"),
                     cached: count("cached"),
+                    cache_write: count("cache_write"),
+                    cache_write_1h: count("cache_write_1h"),
                     completion: count("completion"),
                     reasoning: count("reasoning"),
                     ..SpanTokens::default()

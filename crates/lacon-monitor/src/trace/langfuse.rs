@@ -223,6 +223,6 @@ fn tokens(value: &Value, into: &mut SpanTokens) -> Option<String> {
         total,
         ..SpanTokens::default()
     };
-    usage::fill(into, &known);
+    *into = into.or(&known);
     differs
 }

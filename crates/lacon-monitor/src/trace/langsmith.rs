@@ -276,6 +276,10 @@ fn read(value: &Value, above: Option<&Above>) -> Raw {
         completion: count(&["completion_tokens", "token_usage.completion_tokens"]),
         total: count(&["total_tokens", "token_usage.total_tokens"]),
         cached: count(&["prompt_token_details.cache_read", "token_usage.prompt_token_details.cache_read"]),
+        cache_write: count(&[
+            "prompt_token_details.cache_creation",
+            "token_usage.prompt_token_details.cache_creation",
+        ]),
         reasoning: count(&["completion_token_details.reasoning"]),
         ..SpanTokens::default()
     };
@@ -319,7 +323,7 @@ fn content(value: &Value, span: &mut super::Span) {
             .or_else(|| outputs.as_deref().and_then(|o| deep_usage(o, 0)));
         usage = usage.or_else(|| wrote.usage.last().cloned());
         if let Some(found) = usage {
-            usage::fill(&mut span.tokens, &usage::of(&found));
+            span.tokens = span.tokens.or(&usage::of(&found));
         }
         let answer: String = answers(&gave);
         let prompt: String = read.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n");
@@ -329,7 +333,8 @@ fn content(value: &Value, span: &mut super::Span) {
         repeats(&read, span);
     } else {
         // The usage that messages carry, where the run itself reports none (streaming).
-        let known: SpanTokens = wrote.usage.iter().map(usage::of).fold(SpanTokens::default(), usage::most);
+        let known: SpanTokens =
+            wrote.usage.iter().map(usage::of).fold(SpanTokens::default(), SpanTokens::most);
         if span.tokens.sum().is_none() {
             span.tokens = known;
         }

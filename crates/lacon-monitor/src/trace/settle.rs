@@ -204,7 +204,7 @@ fn merge(raws: Vec<Raw>, trace: &mut Trace) -> Vec<Raw> {
                 };
                 old.first_token = old.first_token.or(raw.first_token);
                 old.parent = old.parent.take().or(raw.parent);
-                usage::fill(&mut old.span.tokens, &raw.span.tokens);
+                old.span.tokens = old.span.tokens.or(&raw.span.tokens);
                 if old.span.wrote.is_empty() {
                     old.span.wrote = raw.span.wrote;
                 }
@@ -347,10 +347,6 @@ fn totals(trace: &mut Trace) {
         }
     }
     let mut sum = SpanTokens::default();
-    let plus = |a: Option<u64>, b: Option<u64>| match (a, b) {
-        (None, None) => None,
-        (a, b) => Some(a.unwrap_or(0) + b.unwrap_or(0)),
-    };
     for (span, has_model) in trace.spans.iter_mut().zip(has_model) {
         let is_source = match span.kind {
             Kind::Model => true,
@@ -363,12 +359,7 @@ fn totals(trace: &mut Trace) {
             span.hidden_calls = 0;
         }
         if is_source {
-            sum.prompt = plus(sum.prompt, span.tokens.prompt);
-            sum.cached = plus(sum.cached, span.tokens.cached);
-            sum.completion = plus(sum.completion, span.tokens.completion);
-            sum.reasoning = plus(sum.reasoning, span.tokens.reasoning);
-            sum.total = plus(sum.total, span.tokens.sum());
-            sum.estimated |= span.tokens.estimated;
+            sum = sum.plus(SpanTokens { total: span.tokens.sum(), ..span.tokens });
         }
     }
     reconcile(trace, sum);
@@ -398,6 +389,8 @@ fn reconcile(trace: &mut Trace, sum: SpanTokens) {
     tokens.prompt = tokens.prompt.or(sum.prompt);
     tokens.completion = tokens.completion.or(sum.completion);
     tokens.cached = sum.cached.or(tokens.cached);
+    tokens.cache_write = sum.cache_write.or(tokens.cache_write);
+    tokens.cache_write_1h = sum.cache_write_1h.or(tokens.cache_write_1h);
     tokens.reasoning = sum.reasoning.or(tokens.reasoning);
     tokens.total = if of_calls { sum.total } else { tokens.sum() };
     let costs: Vec<f64> = trace

@@ -38,7 +38,25 @@ pub fn of(usage: &Value) -> SpanTokens {
     ]);
     // Anthropic and Bedrock count what the cache gave and took beside the input.
     let beside = get(&["cache_read_input_tokens", "cacheReadInputTokens"]);
-    let written = get(&["cache_creation_input_tokens", "cacheWriteInputTokens"]);
+    // Anthropic divides them by time to live, too.
+    let sum = |short: Option<u64>, hour: Option<u64>| match (short, hour) {
+        (None, None) => None,
+        (short, hour) => Some(short.unwrap_or(0).saturating_add(hour.unwrap_or(0))),
+    };
+    let short = get(&["cache_creation.ephemeral_5m_input_tokens"]);
+    let hour = get(&["cache_creation.ephemeral_1h_input_tokens"]);
+    let written = get(&["cache_creation_input_tokens", "cacheWriteInputTokens"]).max(sum(short, hour));
+    // OpenAI counts them within the prompt, and so do frameworks; LangChain's sum is 0 where it divides them.
+    let short = get(&["input_token_details.ephemeral_5m_input_tokens"]);
+    let hour_within = get(&["input_token_details.ephemeral_1h_input_tokens"]);
+    let written_within = get(&[
+        "prompt_tokens_details.cache_write_tokens",
+        "input_tokens_details.cache_write_tokens",
+        "input_token_details.cache_creation",
+        "inputTokenDetails.cacheWriteTokens",
+    ]);
+    let written_within = written_within.max(sum(short, hour_within));
+    let hour = hour.or(hour_within);
     let inside = get(&[
         "output_token_details.reasoning",
         "completion_tokens_details.reasoning_tokens",
@@ -52,12 +70,14 @@ pub fn of(usage: &Value) -> SpanTokens {
     let mut tokens = SpanTokens {
         prompt: input,
         cached: within.or(beside),
+        cache_write: written_within.or(written).map(|n| n.saturating_sub(hour.unwrap_or(0))),
+        cache_write_1h: hour,
         completion: output,
         reasoning: inside.or(thoughts),
         total,
         estimated: false,
     };
-    let more = (beside.filter(|_| within.is_none()), written);
+    let more = (beside.filter(|_| within.is_none()), written.filter(|_| written_within.is_none()));
     if let (Some(input), (Some(_), _) | (_, Some(_))) = (input, more) {
         let more = more.0.unwrap_or(0).saturating_add(more.1.unwrap_or(0));
         let fits = total.is_none_or(|t| t != input.saturating_add(output.unwrap_or(0)));
@@ -106,27 +126,6 @@ pub fn agree(tokens: &mut SpanTokens) -> Option<String> {
     }
 }
 
-/// Fills in what is not known yet.
-pub fn fill(tokens: &mut SpanTokens, from: &SpanTokens) {
-    tokens.prompt = tokens.prompt.or(from.prompt);
-    tokens.cached = tokens.cached.or(from.cached);
-    tokens.completion = tokens.completion.or(from.completion);
-    tokens.reasoning = tokens.reasoning.or(from.reasoning);
-    tokens.total = tokens.total.or(from.total);
-}
-
-/// The larger of each figure: messages of one stream repeat and grow.
-pub fn most(a: SpanTokens, b: SpanTokens) -> SpanTokens {
-    SpanTokens {
-        prompt: a.prompt.max(b.prompt),
-        cached: a.cached.max(b.cached),
-        completion: a.completion.max(b.completion),
-        reasoning: a.reasoning.max(b.reasoning),
-        total: a.total.max(b.total),
-        estimated: a.estimated || b.estimated,
-    }
-}
-
 /// Usage by named parts, as Langfuse keeps it: `input`, `input_cached_tokens`, `output`, `output_reasoning`, `total` and
 /// any other name. `own` is the source's own total. Says what does not add up.
 pub fn parts(usage: &Value, own: Option<u64>) -> (SpanTokens, Option<String>) {
@@ -144,7 +143,8 @@ pub fn parts(usage: &Value, own: Option<u64>) -> (SpanTokens, Option<String>) {
             "output" | "output_tokens" | "completion_tokens" | "completionTokens" => output = Some(n),
             key if key.contains("cost") || key.contains("price") => {}
             key => {
-                let cached = key.contains("cache") && !key.contains("creation") && !key.contains("write");
+                let written = ["creation", "write", "ephemeral"].iter().any(|word| key.contains(word));
+                let cached = key.contains("cache") && !written;
                 let reasoning =
                     key.contains("reasoning") || key.contains("thought") || key.contains("thinking");
                 if key.contains("output") || key.contains("completion") || reasoning {
@@ -156,6 +156,10 @@ pub fn parts(usage: &Value, own: Option<u64>) -> (SpanTokens, Option<String>) {
                     more_in = more_in.saturating_add(n);
                     if cached {
                         tokens.cached = plus(tokens.cached, n);
+                    } else if written && key.contains("1h") {
+                        tokens.cache_write_1h = plus(tokens.cache_write_1h, n);
+                    } else if written {
+                        tokens.cache_write = plus(tokens.cache_write, n);
                     }
                 }
             }
@@ -217,6 +221,29 @@ mod tests {
             [Some(142), None, Some(88), Some(64)],
         );
         check(json!({}), [None; 4]);
+        let check = |usage: Value, expected: [Option<u64>; 4]| {
+            let found = of(&usage);
+            let written = [found.prompt, found.cached, found.cache_write, found.cache_write_1h];
+            assert_eq!(written, expected, "{usage}");
+        };
+        check(
+            json!({"input_tokens": 5, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 7, "output_tokens": 3,
+                "cache_creation": {"ephemeral_5m_input_tokens": 3, "ephemeral_1h_input_tokens": 4}}),
+            [Some(102), Some(90), Some(3), Some(4)],
+        );
+        check(
+            json!({"prompt_tokens": 100, "prompt_tokens_details": {"cached_tokens": 60, "cache_write_tokens": 30}}),
+            [Some(100), Some(60), Some(30), None],
+        );
+        check(
+            json!({"input_tokens": 100, "output_tokens": 3, "total_tokens": 103, "input_token_details":
+                {"cache_read": 60, "cache_creation": 0, "ephemeral_5m_input_tokens": 10, "ephemeral_1h_input_tokens": 20}}),
+            [Some(100), Some(60), Some(10), Some(20)],
+        );
+        check(
+            json!({"input": 10, "input_cache_read": 60, "input_cache_creation": 30, "output": 3, "total": 103}),
+            [Some(100), Some(60), Some(30), None],
+        );
         let mut beside = SpanTokens {
             prompt: Some(10),
             completion: Some(5),

@@ -1,6 +1,9 @@
 //! Edits as users write them: `KEY=VALUE`, in one list.
 
+use lacon_llm::Usage;
 use serde::Serialize;
+
+use crate::prices;
 
 /// One edit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -31,6 +34,8 @@ pub enum What {
     Speed(Option<String>, f64),
     /// Another model's speed: a profile of the fitted model.
     Model(Option<String>, String),
+    /// Another model's list price.
+    Price(Option<String>, String),
     /// Duration of a tool, or of all.
     Tool(Option<String>, Size),
     /// Most model calls at once.
@@ -69,6 +74,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("answer=0.5x, answer.ROLE=300", "length of answers: a factor, or at most so many tokens"),
     ("speed=2x, speed.ROLE=2x", "tokens and first tokens come so much faster"),
     ("model=PROFILE, model.ROLE=PROFILE", "another model's speed: fast, typical, slow"),
+    ("price=MODEL, price.ROLE=MODEL", "another model's list price for the same tokens"),
     ("tool=0.5x, tool.NAME=2s", "duration of tools: a factor, or so many seconds"),
     ("slots=N", "at most N model calls at once"),
     ("hedge=0.9", "a second request beside calls slower than this quantile"),
@@ -138,6 +144,12 @@ pub fn parse(text: &str) -> Result<Edit, EditError> {
             What::Speed(role, factor.ok_or_else(|| wrong("a factor above zero such as 2x is needed"))?)
         }
         "model" if !value.is_empty() => What::Model(role, value.to_owned()),
+        "price" => {
+            if prices::cost(value, &Usage::default()).is_none() {
+                return Err(wrong("this model has no known price"));
+            }
+            What::Price(role, value.to_owned())
+        }
         "tool" | "tools" => {
             let size = match (value.strip_suffix(['x', '×']), value.strip_suffix('s')) {
                 (Some(factor), _) => number(factor).map(Size::Times),
@@ -180,6 +192,7 @@ impl Edit {
             What::Answer(role, Size::To(n)) => format!("answers of {} at most {n} tokens", of(role)),
             What::Speed(role, f) => format!("the model of {} {f} times as fast", of(role)),
             What::Model(role, name) => format!("{} at the speed of {name}", of(role)),
+            What::Price(role, name) => format!("{} at the list price of {name}", of(role)),
             What::Tool(name, Size::Times(f)) => {
                 format!("{} take {f} times as long", name.as_deref().unwrap_or("tools"))
             }
@@ -204,9 +217,12 @@ mod tests {
         check("merge=judge+plan", What::Merge("judge".into(), "plan".into()));
         check("answer.bull=300", What::Answer(Some("bull".into()), Size::To(300.0)));
         check("answer=0.5x", What::Answer(None, Size::Times(0.5)));
+        check("price.bull=gpt-5.6-luna", What::Price(Some("bull".into()), "gpt-5.6-luna".into()));
         check("hedge=p90", What::Hedge(0.9));
         check("tool.get_news=2s", What::Tool(Some("get_news".into()), Size::To(2.0)));
-        for bad in ["", "slots=0", "speed=0x", "answer=long", "merge=a", "hedge=1.5x", "warp=9"] {
+        for bad in
+            ["", "slots=0", "speed=0x", "answer=long", "merge=a", "hedge=1.5x", "price=gpt-99", "warp=9"]
+        {
             assert!(parse(bad).unwrap_err().to_string().contains("hint:"), "{bad}");
         }
     }

@@ -14,8 +14,11 @@ use super::{
     edit::{Edit, Size, What},
     model::{CallModel, Latency, ToolSeconds},
 };
+use lacon_llm::Usage;
+
 use crate::{
-    analyze::{Flow, flow::family, flow::is_tool_node, gatherers, is_parallel, rates},
+    analyze::{Flow, at_list_price, flow::family, flow::is_tool_node, gatherers, is_parallel, rates},
+    prices,
     trace::{Kind, Trace},
 };
 
@@ -41,6 +44,20 @@ struct Call {
     /// The draw that its factor would be.
     id: u64,
     hedge: Option<f64>,
+    /// What it was billed, and of it the part that this call is where several share the figures.
+    usage: Usage,
+    share: f64,
+    /// Micro-dollars of its prompt and of its answer, where its model has a price.
+    price: Option<(f64, f64)>,
+}
+
+impl Call {
+    /// Micro-dollars for the prompt and for the answer; the answer's price follows the length of the prompt.
+    fn priced(&self, cost: impl Fn(&Usage) -> Option<u64>) -> Option<(f64, f64)> {
+        let prompt = Usage { output: None, reasoning: None, ..self.usage };
+        let (all, prompt) = (cost(&self.usage)?, cost(&prompt)?);
+        Some((prompt as f64 * self.share, all.saturating_sub(prompt) as f64 * self.share))
+    }
 }
 
 /// A node.
@@ -151,7 +168,7 @@ impl Plan {
                     None if total > 0.0 => seconds * first / total,
                     None => 0.0,
                 };
-                Call {
+                let mut call = Call {
                     name: s.role.clone().filter(|_| is_model).unwrap_or_else(|| s.name.clone()),
                     is_model,
                     after_s: 0.0,
@@ -168,7 +185,15 @@ impl Plan {
                     model,
                     id: next_id,
                     hedge: None,
-                }
+                    usage: s.tokens.usage(),
+                    share,
+                    price: None,
+                };
+                call.price = match (is_model, at_list_price(trace, s), s.model.as_deref()) {
+                    (true, Some(_), Some(model)) => call.priced(|usage| prices::cost(model, usage)),
+                    _ => None,
+                };
+                call
             };
             if leaves.is_empty() {
                 let (n, beside) = (span.hidden_calls, is_parallel(span, &rates));
@@ -178,6 +203,9 @@ impl Plan {
                         let mut one = call(i, 1.0, span.start_s, span.end_s);
                         one.completion = one.completion.map(|c| c / f64::from(n));
                         one.prompt /= f64::from(n);
+                        one.share = 1.0 / f64::from(n);
+                        one.price =
+                            one.price.map(|(prompt, answer)| (prompt * one.share, answer * one.share));
                         one
                     });
                     node.rounds.push((0.0, calls.collect()));
@@ -375,6 +403,7 @@ impl Plan {
                             Size::To(most) => old.min(*most),
                         };
                         call.stream_s *= new / old;
+                        call.price = call.price.map(|(prompt, answer)| (prompt, answer * new / old));
                         call.completion = Some(new);
                         n += usize::from((new - old).abs() > 0.5);
                     }
@@ -415,6 +444,18 @@ impl Plan {
                 }
                 n
             }
+            What::Price(role, name) => {
+                let calls = self.calls_of(role.as_deref(), true);
+                let n = calls.len();
+                for call in calls {
+                    let kept = call.completion.unwrap_or(0.0)
+                        / (call.usage.completion_total().unwrap_or(0) as f64 * call.share).max(1.0);
+                    let price = call.priced(|usage| usage.total().and_then(|_| prices::cost(name, usage)));
+                    // An edit before this one may have changed the answer's length.
+                    call.price = price.map(|(prompt, answer)| (prompt, answer * kept));
+                }
+                n
+            }
             What::Tool(name, size) => {
                 let calls = self.calls_of(name.as_deref(), false);
                 let n = calls.len();
@@ -448,6 +489,15 @@ impl Plan {
         node.rounds.clear();
         node.after_s = 0.0;
         node.gap_s = 0.0;
+    }
+
+    /// US dollars at list prices, and how many model calls have a price and how many there are.
+    pub fn list_price(&self) -> (f64, usize, usize) {
+        let calls = self.nodes.iter().flat_map(|n| &n.rounds).flat_map(|r| &r.1).filter(|c| c.is_model);
+        calls.fold((0.0, 0, 0), |(usd, priced, n), call| match call.price {
+            Some((prompt, answer)) => (usd + (prompt + answer) / 1e6, priced + 1, n + 1),
+            None => (usd, priced, n + 1),
+        })
     }
 
     /// Seconds with each call's own factor, and over the draws.

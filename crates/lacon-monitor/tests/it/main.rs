@@ -5,6 +5,7 @@
     reason = "a test fails by panicking and says why it was skipped"
 )]
 
+mod billing;
 mod cases;
 mod compare;
 mod export;

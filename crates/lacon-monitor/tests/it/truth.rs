@@ -130,6 +130,12 @@ proptest! {
             let tools: usize = run.calls.iter().map(|c| c.tools.len()).sum();
             let beside = if told.beside { run.calls.len() + tools } else { 0 };
             let further = (told.nested - 1) * run.calls.len() + beside;
+            // Each node is listed once, by the name that the finer of two instrumentations gave it.
+            if all && told.beside && !told.missing {
+                let names: Vec<&str> = found.nodes.iter().map(|n| n.node.split('#').next().unwrap()).collect();
+                prop_assert!(names.iter().all(|name| !["run.workflow", "agent.task"].contains(name)), "{}: {:?}", name, names);
+                prop_assert_eq!(found.summary.n_retold as usize, run.calls.len() + 1, "{}", name);
+            }
             // An agent that says a model and the sum of its calls may be taken for one more of them.
             let folded = found.summary.n_folded as usize;
             prop_assert!((further..=further + usize::from(told.summed)).contains(&folded), "{}: {} of {}", name, folded, further);

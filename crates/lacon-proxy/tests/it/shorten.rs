@@ -141,7 +141,7 @@ async fn a_conversation_that_is_held_out_passes_as_it_came_and_says_so() {
         let heard = std::sync::Arc::clone(&told);
         let world = World::with(ok(), Policy::Lossless, |options| {
             options.holdout = holdout;
-            options.on_served = Some(Box::new(move |served| {
+            options.on_served = Some(std::sync::Arc::new(move |served| {
                 heard
                     .lock()
                     .unwrap()

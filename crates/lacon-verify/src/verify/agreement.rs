@@ -1,6 +1,6 @@
 //! Whether the `lacon` profile decides as the baseline does, ticker by ticker.
 
-use lacon_monitor::compare::wilson;
+use lacon_eval::stats::{Z_95, wilson};
 use serde_json::{Value, json};
 
 use super::Outcome;
@@ -54,8 +54,9 @@ pub fn report(outcome: &mut Outcome, pairs: &[Pair]) -> Value {
             )
         });
     }
-    let (same, runs) = (pairs.iter().map(Pair::same).sum(), pairs.iter().map(Pair::runs).sum());
-    let (low, high) = wilson(same, runs);
+    let (same, runs): (usize, usize) =
+        (pairs.iter().map(Pair::same).sum(), pairs.iter().map(Pair::runs).sum());
+    let (low, high) = wilson(same as u32, runs as u32, Z_95);
     outcome.line(format!(
         "agreement of decisions {same} of {runs}, {:.0} % (95 % interval {:.0} to {:.0} %)",
         100.0 * same as f64 / runs.max(1) as f64,

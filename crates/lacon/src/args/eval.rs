@@ -50,7 +50,7 @@ pub struct EvalArgs {
     /// Tape of recorded calls to answer from
     #[arg(long, value_name = "FILE")]
     pub tape: Option<String>,
-    /// Record the calls on the tape instead
+    /// Record the calls on the tape instead; a tape that was begun is gone on with
     #[arg(long, requires = "tape")]
     pub record: bool,
     /// Seed of the questions
@@ -95,11 +95,14 @@ pub struct EvalReceiptsArgs {
 /// Flags of `lacon eval run`.
 #[derive(Debug, Args)]
 pub struct EvalRunArgs {
-    /// A team's file, or the name of a shipped team
+    /// A team's file, the name of a shipped team, or trading
     pub team: String,
     /// Folder with one JSON file a case: what the team is given, and facts that the result has to hold
     #[arg(long, value_name = "DIR")]
     pub cases: PathBuf,
+    /// Server of a team's tool: NAME=URL, or @FILE.json with all of them; may be given again
+    #[arg(long, value_name = "NAME=URL")]
+    pub tool: Vec<String>,
     /// The two arms: baseline (no optimization) and lacon (all of them)
     #[arg(long, value_name = "ARM,ARM", default_value = "baseline,lacon", conflicts_with = "ablate")]
     pub compare: String,
@@ -109,6 +112,18 @@ pub struct EvalRunArgs {
     /// Model that judges the two results, in both orders
     #[arg(long, value_name = "MODEL")]
     pub judge: Option<String>,
+    /// Most US dollars of all calls, the judge's included
+    #[arg(long, value_name = "USD")]
+    pub budget_usd: Option<f64>,
+    /// Most tokens of prompts and answers together
+    #[arg(long, value_name = "TOKENS")]
+    pub budget_tokens: Option<u64>,
+    /// Tape of recorded calls to answer from
+    #[arg(long, value_name = "FILE")]
+    pub tape: Option<String>,
+    /// Record the calls on the tape instead; a tape that was begun is gone on with
+    #[arg(long, requires = "tape")]
+    pub record: bool,
     /// Stop early when the share of equal decisions is surely above or below this
     #[arg(long, value_name = "SHARE", default_value_t = 0.9)]
     pub least_agreement: f64,

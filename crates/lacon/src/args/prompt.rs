@@ -1,6 +1,6 @@
 //! Flags of the prompt commands: compress, expand, retrieve, trim, layout, batch.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
@@ -212,7 +212,7 @@ impl BatchOp {
 }
 
 /// Flags of `lacon batch`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct BatchArgs {
     /// JSON Lines (strings, or objects with a text field) or Parquet
     pub input: PathBuf,
@@ -237,4 +237,14 @@ pub struct BatchArgs {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+    /// Where the input was fetched from
+    #[arg(skip)]
+    pub fetched_from: Option<PathBuf>,
+}
+
+impl BatchArgs {
+    /// The input as the user named it.
+    pub fn named(&self) -> &Path {
+        self.fetched_from.as_deref().unwrap_or(&self.input)
+    }
 }

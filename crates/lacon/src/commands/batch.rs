@@ -5,6 +5,8 @@
 
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "stores")]
+mod remote;
 
 use std::{
     borrow::Cow,
@@ -36,7 +38,7 @@ use crate::{
 const BUG: &str = "a bug ended the work on this line";
 
 fn unreadable(args: &BatchArgs, error: &std::io::Error) -> Failure {
-    Failure::input(format!("cannot read {}: {error}", args.input.display()))
+    Failure::input(format!("cannot read {}: {error}", args.named().display()))
 }
 
 fn unwritable(args: &BatchArgs, error: &std::io::Error) -> Failure {
@@ -47,7 +49,7 @@ fn too_many_done(args: &BatchArgs, done: u64) -> Failure {
     Failure::input(format!(
         "{} has {done} rows, more than {}\nhint: name the output of the same input, or leave out --resume",
         args.output.display(),
-        args.input.display()
+        args.named().display()
     ))
 }
 
@@ -55,6 +57,31 @@ fn too_many_done(args: &BatchArgs, done: u64) -> Failure {
 pub fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
     let encoding = input::encoding(&args.encoding)?;
     let jobs = args.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    if is_remote(&args.input) || is_remote(&args.output) {
+        return remote(args, jobs, encoding);
+    }
+    local(args, jobs, encoding)
+}
+
+/// Whether a path is the address of an object.
+fn is_remote(path: &Path) -> bool {
+    const SCHEMES: [&str; 5] = ["s3", "gs", "az", "http", "https"];
+    path.to_str().and_then(|path| path.split_once("://")).is_some_and(|(scheme, _)| SCHEMES.contains(&scheme))
+}
+
+#[cfg(feature = "stores")]
+use remote::run as remote;
+
+#[cfg(not(feature = "stores"))]
+fn remote(args: &BatchArgs, _: usize, _: &'static Encoding) -> Result<ExitCode, Failure> {
+    let at = [&args.input, &args.output].into_iter().find(|path| is_remote(path)).unwrap_or(&args.input);
+    Err(Failure::input(format!(
+        "{}: this build of lacon reads and writes no object stores\nhint: build it with --features stores",
+        at.display()
+    )))
+}
+
+fn local(args: &BatchArgs, jobs: usize, encoding: &'static Encoding) -> Result<ExitCode, Failure> {
     std::fs::metadata(&args.input).map_err(|e| unreadable(args, &e))?;
     lacon_files::check(&args.output, [args.input.as_path()])?;
     let bar = progress();
@@ -65,6 +92,11 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
         to_lines(args, jobs, encoding, &bar)?
     };
     bar.finish_and_clear();
+    Ok(told(args, jobs, summary, done, started))
+}
+
+/// Says what was done.
+fn told(args: &BatchArgs, jobs: usize, summary: BatchSummary, done: u64, started: Instant) -> ExitCode {
     let elapsed = started.elapsed().as_secs_f64();
     if args.json {
         text::out(
@@ -84,7 +116,7 @@ pub fn run(args: &BatchArgs) -> Result<ExitCode, Failure> {
             summary.items, summary.failed
         ));
     }
-    Ok(if summary.failed > 0 { ExitCode::from(GATE) } else { ExitCode::SUCCESS })
+    if summary.failed > 0 { ExitCode::from(GATE) } else { ExitCode::SUCCESS }
 }
 
 #[cfg(feature = "parquet")]

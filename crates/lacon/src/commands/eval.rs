@@ -1,7 +1,10 @@
 //! `lacon eval`: asks a model about your own texts in each form, and says what a form costs.
 
+mod page;
+mod purse;
 mod receipts;
 mod run;
+mod trading;
 
 use std::{
     collections::HashSet,
@@ -18,7 +21,6 @@ use lacon_eval::{
     experiment::{self, Arm, ORIGINAL, Plan, PlanOptions, Row, Stop},
     forms::{FORMS, Form, named},
     material::{MAX_BYTES, Material},
-    page,
     reader::{Reader, ReaderOptions},
     stats::needed,
     verdict::{Book, Verdict},
@@ -58,7 +60,7 @@ pub fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Failure> {
         ("llm.provider", args.llm.as_ref()),
         ("llm.base_url", args.base_url.as_ref()),
         ("run.tape", args.tape.as_ref()),
-        ("run.tape_mode", args.tape.is_some().then(|| tape_mode(args)).as_ref()),
+        ("run.tape_mode", tape_mode(args.tape.as_deref(), args.record).as_ref()),
         ("run.out", args.out.as_ref()),
     ])?;
     let margin = args.margin / 100.0;
@@ -147,8 +149,15 @@ pub fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Failure> {
     }
 }
 
-fn tape_mode(args: &EvalArgs) -> String {
-    if args.record { "record" } else { "replay" }.to_owned()
+/// A recording that was interrupted goes on: what its tape holds is not asked again.
+fn tape_mode(tape: Option<&str>, record: bool) -> Option<String> {
+    let begun = std::fs::metadata(tape?).is_ok_and(|meta| meta.len() > 0);
+    let mode = match (record, begun) {
+        (false, _) => "replay",
+        (true, false) => "record",
+        (true, true) => "patch",
+    };
+    Some(mode.to_owned())
 }
 
 fn client(config: &Config, args: &EvalArgs) -> Result<Arc<dyn Client>, Failure> {

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, sync::Arc, time::Instant};
 
 use futures_util::{FutureExt, StreamExt};
-use lacon_monitor::compare::wilson;
+use lacon_eval::stats::{Z_95, wilson};
 use lacon_trading::{Action, Decided, Settings, decide};
 use serde_json::json;
 
@@ -111,7 +111,7 @@ fn dollars(run: &Decided) -> f64 {
 fn print(all: &[Decided]) {
     text::out("");
     for (word, n) in counted(all) {
-        let (low, high) = wilson(n, all.len());
+        let (low, high) = wilson(n as u32, all.len() as u32, Z_95);
         text::out(&format!(
             "{word:<5} {n:>4} of {}  {:>3.0} %  (95 % interval {:.0} to {:.0} %)",
             all.len(),
@@ -159,7 +159,7 @@ fn print_json(all: &[Decided], started: Instant) {
     let decisions: Vec<_> = counted(all)
         .into_iter()
         .map(|(word, n)| {
-            let (low, high) = wilson(n, all.len());
+            let (low, high) = wilson(n as u32, all.len() as u32, Z_95);
             json!({ "action": (word != "none").then_some(word), "runs": n, "share": n as f64 / all.len() as f64,
                 "low": low, "high": high })
         })

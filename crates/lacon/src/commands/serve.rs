@@ -96,7 +96,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let file = File::options().create(true).append(true).open(path);
         let file = file.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
         let receipts = Receipts { file: Mutex::new(file), warned: AtomicBool::new(false) };
-        options.on_served = Some(Box::new(move |served| receipts.write(served)));
+        options.on_served = Some(Arc::new(move |served| receipts.write(served)));
     }
     let proxy = Proxy::new(options).map_err(Failure::input)?;
     // Loaded before the first request waits for it.
@@ -212,7 +212,10 @@ impl Receipts {
             "status": served.status,
             "overhead_us": u64::try_from(served.overhead.as_micros()).unwrap_or(u64::MAX),
             "waited_us": u64::try_from(served.waited.as_micros()).unwrap_or(u64::MAX),
+            "took_us": u64::try_from(served.took.as_micros()).unwrap_or(u64::MAX),
             "model": served.model,
+            "usage": served.usage,
+            "cost_usd": served.micro_usd.map(|micros| micros as f64 / 1e6),
             "unchanged": served.unchanged,
             "arm": served.arm.map(lacon_proxy::Arm::as_str),
             "outcome": served.outcome,

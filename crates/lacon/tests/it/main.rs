@@ -9,6 +9,7 @@ mod config;
 mod count;
 mod doctor;
 mod eval;
+mod eval_run;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;

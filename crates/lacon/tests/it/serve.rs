@@ -82,12 +82,19 @@ fn requests_are_shortened_on_their_way_and_told_of() {
     assert_eq!(folder.lacon(&["retrieve", handle, "--store", "kept.db"]).out, blob);
     let (_, metrics) = proxy.ask("GET", "/metrics", "", "");
     assert!(metrics.contains("lacon_proxy_requests_total{route=\"chat\"} 1"), "{metrics}");
+    // What the answer says it took is billed at the model's list price, in the receipt and the metrics.
+    let used = |kind: &str| receipt["usage"][kind].as_u64().unwrap_or(0);
+    let micros = (used("input") * 250 + used("cached") * 25 + used("output") * 2000).div_ceil(1000);
+    assert_eq!(receipt["cost_usd"].as_f64(), Some(micros as f64 / 1e6), "{receipt}");
+    assert!(metrics.contains(&format!("lacon_proxy_cost_micro_usd_total {micros}\n")), "{metrics}");
+    assert!(micros > 0 && metrics.contains("lacon_proxy_without_usage_total 0\n"), "{metrics}");
     // Receipts are read as a trace.
     assert!(receipt["waited_us"].as_u64() > Some(0), "{receipt}");
     let analysis = folder.lacon(&["trace", "analyze", "receipts.jsonl", "--json"]);
     let analysis: Value = serde_json::from_str(&analysis.out).unwrap();
     let found = (&analysis["summary"]["n_calls"], &analysis["models"][0]);
     assert_eq!(found, (&json!(1), &json!("gpt-5-mini")), "{analysis:#}");
+    assert_eq!(analysis["summary"]["cost_list_usd"], receipt["cost_usd"], "{analysis:#}");
 }
 
 #[cfg(unix)]

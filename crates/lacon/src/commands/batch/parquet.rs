@@ -50,7 +50,7 @@ fn bad_input(args: &BatchArgs, error: &ParquetError) -> Failure {
     } else {
         ""
     };
-    Failure::input(format!("cannot read {}: {text}{hint}", args.input.display()))
+    Failure::input(format!("cannot read {}: {text}{hint}", args.named().display()))
 }
 
 fn bad_output(args: &BatchArgs, error: &ParquetError) -> Failure {
@@ -82,7 +82,7 @@ pub fn lines<'a>(
     bar.set_position(skip);
     let mut rows = RowIter::from_file_into(Box::new(reader));
     let mut left = skip - before;
-    let name = args.input.display().to_string();
+    let name = args.named().display().to_string();
     Ok(std::iter::from_fn(move || {
         loop {
             match rows.next()? {

@@ -55,8 +55,20 @@ pub fn run(args: &EvalReceiptsArgs) -> Result<ExitCode, Failure> {
 
 fn line(name: &str, arm: &Arm) -> String {
     let told = if arm.told > 0 { format!(", {} of {} good", arm.good, arm.told) } else { String::new() };
+    let billed = match (arm.billed, arm.cost_usd) {
+        (0, _) => String::new(),
+        (n, usd) => format!(
+            "; {} answers billed {} prompt tokens ({} cached, {} written) and {} of answers, {}",
+            thousands(u64::from(n)),
+            thousands(arm.prompt),
+            thousands(arm.cached),
+            thousands(arm.cache_write),
+            thousands(arm.completion),
+            usd.map_or("some without a price".to_owned(), |usd| format!("{usd:.6} USD"))
+        ),
+    };
     format!(
-        "{name:<9} {} requests, {} refused, {} to retry, {} of {} tokens sent{told}",
+        "{name:<9} {} requests, {} refused, {} to retry, {} of {} tokens sent{billed}{told}",
         thousands(u64::from(arm.requests)),
         thousands(u64::from(arm.refused)),
         thousands(u64::from(arm.retried)),

@@ -69,7 +69,7 @@ fn open<'a>(work: &'a Work<'a>) -> Result<Source<'a>, Failure> {
     let text = text.ok_or_else(|| {
         Failure::input(format!(
             "{} has no text column {:?}, only {}\nhint: name one with --field",
-            args.input.display(),
+            args.named().display(),
             args.field,
             names()
         ))
@@ -79,7 +79,7 @@ fn open<'a>(work: &'a Work<'a>) -> Result<Source<'a>, Failure> {
         return Err(Failure::input(format!(
             "column {:?} of {} has {:?}, not text\nhint: name a text column with --field",
             args.field,
-            args.input.display(),
+            args.named().display(),
             column.physical_type()
         )));
     }

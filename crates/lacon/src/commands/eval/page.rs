@@ -2,11 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::experiment::{Arm, ORIGINAL};
-
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
+use lacon_eval::experiment::{Arm, ORIGINAL};
+use lacon_monitor::html::escape;
 
 /// Writes the page.
 pub fn html(model: &str, arms: &[Arm], margin: f64, notes: &[String]) -> String {
@@ -17,7 +14,7 @@ pub fn html(model: &str, arms: &[Arm], margin: f64, notes: &[String]) -> String 
          .proven{{color:#070}}</style>\n<h1>What each form costs with {0}</h1>\n<p>Accuracy on questions with certain answers. A form is \
          proven when the interval of its difference lies above −{1:.1} points.</p>\n<table><tr><th>form<th>questions<th>right\
          <th>accuracy, 95 %<th>text tokens<th>difference, 90 %<th>verdict</tr>\n",
-        escaped(model),
+        escape(model),
         margin * 100.0
     );
     for arm in arms {
@@ -31,7 +28,7 @@ pub fn html(model: &str, arms: &[Arm], margin: f64, notes: &[String]) -> String 
         let _ = writeln!(
             page,
             "<tr><td>{}<td>{}<td>{}<td>{:.1} to {:.1} %<td>{tokens}<td>{difference}<td class=\"{verdict}\">{verdict}</tr>",
-            escaped(&arm.name),
+            escape(&arm.name),
             arm.questions,
             arm.right,
             arm.accuracy.0 * 100.0,
@@ -40,7 +37,7 @@ pub fn html(model: &str, arms: &[Arm], margin: f64, notes: &[String]) -> String 
     }
     page.push_str("</table>\n");
     for note in notes {
-        let _ = writeln!(page, "<p>{}</p>", escaped(note));
+        let _ = writeln!(page, "<p>{}</p>", escape(note));
     }
     page.push_str("</html>\n");
     page
