@@ -23,7 +23,13 @@ struct Variants {
 fn variants() -> &'static Variants {
     static MADE: OnceLock<Variants> = OnceLock::new();
     MADE.get_or_init(|| {
-        let lacon = file::parse("teams/trading/team.toml", FILE).unwrap_or_else(|faults| panic!("{faults}"));
+        let mut lacon =
+            file::parse("teams/trading/team.toml", FILE).unwrap_or_else(|faults| panic!("{faults}"));
+        for tool in &mut lacon.tools {
+            let known = lacon_market::catalog::find(&tool.name);
+            tool.about = known.map_or("", |known| known.description).to_owned();
+            tool.schema = known.map(lacon_market::catalog::Tool::schema);
+        }
         let varied = |name: &str| {
             let profile = lacon.profiles.get(name).ok_or_else(|| ("profile".to_owned(), name.to_owned()));
             profile.and_then(|profile| lacon.varied(profile)).unwrap_or_else(|why| panic!("{why:?}"))
