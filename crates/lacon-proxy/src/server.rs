@@ -21,14 +21,8 @@ use tokio::{
 };
 
 use crate::{
-    access::Access,
-    error::Error,
-    forward::Upstream,
-    gate::Gate,
-    options::ProxyOptions,
-    routes,
-    served::OnServed,
-    shrink::Shrinker,
+    access::Access, error::Error, forward::Upstream, gate::Gate, options::ProxyOptions, routes,
+    served::OnServed, shrink::Shrinker,
 };
 
 pub(crate) struct State {

@@ -40,7 +40,7 @@ pub fn add(value: &Value, batch: &mut Batch) {
     let span = &mut raw.span;
     span.name = text("route").unwrap_or_else(|| "request".to_owned());
     span.model = text("model");
-    if let Some(Ok(usage)) = json::get(value, "usage").map(|usage| Usage::deserialize(usage)) {
+    if let Some(Ok(usage)) = json::get(value, "usage").map(Usage::deserialize) {
         span.tokens = SpanTokens {
             prompt: usage.prompt_total(),
             cached: usage.cached,

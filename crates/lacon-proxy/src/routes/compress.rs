@@ -18,8 +18,9 @@ use serde_json::{Value, json, value::RawValue};
 use super::{Told, finished, read};
 use crate::{
     answer::Answer,
-    options::{Figures, Policy},
+    options::Policy,
     refusal::{invalid, json_answer},
+    served::Figures,
     server::State,
 };
 
