@@ -113,7 +113,7 @@ impl TeamRecord {
             own_ms: (self.wall_s - model_s).max(0.0) * 1e3,
             first_request_ms: spans.iter().map(|span| span.0 * 1e3).min_by(f64::total_cmp),
             peak_rss_mb: self.peak_rss_mb,
-            tokens: self.tokens.clone(),
+            tokens: self.tokens,
             cost_usd: self.cost_usd.clone(),
             calls: self.calls.clone(),
             tools: self.tools.clone(),
