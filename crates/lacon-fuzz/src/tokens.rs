@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use lacon_tokens::{Encoding, EncodingName, Pattern, Side, SpecialSet, Vectors, encoding, oracle};
+use lacon_tokens::{
+    Encoding, EncodingName, Pattern, Side, SpecialSet, Vectors, VocabularyFile, encoding, oracle,
+};
 
 /// Every fast path of the tokenizer against its oracle, on any text.
 pub fn tokens(data: &[u8]) {
@@ -43,6 +45,12 @@ pub fn vocabularies(data: &[u8]) {
             // Not the text itself: a vocabulary may normalize.
             let back = encoding.decode(&expected).expect("whole characters");
             assert_eq!(encoding.encode(&back), expected);
+        }
+    }
+    if let Ok(found) = VocabularyFile::read("fuzz", data) {
+        let head = String::from_utf8_lossy(&data[..data.len().min(200)]);
+        for text in ["many  things, 1,234 \u{2581}in few\n\n words' end", &head] {
+            assert_eq!(found.encode(text).len(), found.count(text));
         }
     }
 }

@@ -1,8 +1,13 @@
-//! SentencePiece vocabularies with scores, as in Gemma, Llama 2 and Mistral: from GGUF files.
+//! SentencePiece vocabularies: with scores, as in Gemma, Llama 2 and Mistral, from GGUF files, and from `tokenizer.json`
+//! (`json.rs`). The rest of this page is about scores.
 //!
 //! A text is cut at the tokens that the vocabulary names as whole words. What lies between is merged from single characters: of
 //! all neighbors whose joined text is a token, those with the highest score first, and the first of equals. A character
 //! that is no token becomes one token a byte. The counts equal those of llama.cpp's `/tokenize` with `parse_special` off: a control token in a text is text.
+
+mod json;
+mod model;
+mod normalize;
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
@@ -18,16 +23,74 @@ const CONTROL: f64 = 3.0;
 const UNKNOWN: f64 = 2.0;
 const WHOLE: f64 = 4.0;
 
-/// A vocabulary with scores.
+/// A vocabulary of pieces of text, for counting.
 #[derive(Debug)]
 pub struct SentencePiece {
+    model: Model,
+    /// What a `tokenizer.json` does around its model.
+    around: Option<json::Around>,
+}
+
+#[derive(Debug)]
+enum Model {
+    Scores(Scores),
+    Merges(model::Merges),
+    Unigram(model::Unigram),
+}
+
+/// A vocabulary with scores.
+#[derive(Debug)]
+struct Scores {
     scores: HashMap<String, (u32, f64)>,
-    /// Tokens that stand for themselves wherever they occur, by their first byte, the longest first.
-    whole: HashMap<u8, Vec<(String, u32)>>,
+    whole: Whole,
     bytes: Vec<Option<u32>>,
     unknown: u32,
     /// Whether a text begins with a space that is not there.
     prefix: bool,
+}
+
+/// Tokens that stand for themselves wherever they occur, by their first byte, the longest first. One without an id is text
+/// as it stands.
+#[derive(Debug, Default)]
+struct Whole(HashMap<u8, Vec<(String, Option<u32>)>>);
+
+impl Whole {
+    fn add(&mut self, token: &str, id: Option<u32>) {
+        if let Some(&first) = token.as_bytes().first() {
+            self.0.entry(first).or_default().push((token.to_owned(), id));
+        }
+    }
+
+    fn sorted(mut self) -> Self {
+        for tokens in self.0.values_mut() {
+            tokens.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
+        }
+        self
+    }
+
+    /// Calls back with each token and each text between them, and where it begins.
+    fn split<'t>(&self, text: &'t str, found: &mut dyn FnMut(usize, Result<u32, &'t str>)) {
+        let (mut begin, mut at) = (0, 0);
+        while at < text.len() {
+            let rest = &text[at..];
+            let tokens = self.0.get(&rest.as_bytes()[0]).map(Vec::as_slice).unwrap_or_default();
+            match tokens.iter().find(|(token, _)| rest.starts_with(token.as_str())) {
+                Some((token, Some(id))) => {
+                    if begin < at {
+                        found(begin, Err(&text[begin..at]));
+                    }
+                    found(at, Ok(*id));
+                    at += token.len();
+                    begin = at;
+                }
+                Some((token, None)) => at += token.len(),
+                None => at += rest.chars().next().map_or(1, char::len_utf8),
+            }
+        }
+        if begin < text.len() {
+            found(begin, Err(&text[begin..]));
+        }
+    }
 }
 
 /// Two neighbors that could be one token.
@@ -102,8 +165,13 @@ impl SentencePiece {
                 kinds.len()
             )));
         }
-        let mut made =
-            Self { scores: HashMap::new(), whole: HashMap::new(), bytes: vec![None; 256], unknown, prefix };
+        let mut made = Scores {
+            scores: HashMap::new(),
+            whole: Whole::default(),
+            bytes: vec![None; 256],
+            unknown,
+            prefix,
+        };
         for (id, ((token, score), kind)) in tokens.into_iter().zip(values).zip(kinds).enumerate() {
             let id = id as u32;
             let byte =
@@ -111,20 +179,16 @@ impl SentencePiece {
             if let Some(byte) = byte {
                 made.bytes[usize::from(byte)] = Some(id);
             }
-            if kind == WHOLE
-                && let Some(&first) = token.as_bytes().first()
-            {
-                made.whole.entry(first).or_default().push((token.clone(), id));
+            if kind == WHOLE {
+                made.whole.add(&token, Some(id));
             }
             // A text may not hold what only a template may write.
             if kind != CONTROL && kind != UNKNOWN {
                 made.scores.insert(token, (id, score));
             }
         }
-        for tokens in made.whole.values_mut() {
-            tokens.sort_by_key(|(token, _)| std::cmp::Reverse(token.len()));
-        }
-        Ok(made)
+        made.whole = std::mem::take(&mut made.whole).sorted();
+        Ok(Self { model: Model::Scores(made), around: None })
     }
 
     /// Counts the tokens of a text, without a token at its beginning.
@@ -134,27 +198,24 @@ impl SentencePiece {
 
     /// The tokens of a text, without a token at its beginning.
     pub fn encode(&self, text: &str) -> Vec<u32> {
-        let mut ids = Vec::new();
-        let mut begin = 0;
-        let mut at = 0;
-        while at < text.len() {
-            let rest = &text[at..];
-            let found = self
-                .whole
-                .get(&rest.as_bytes()[0])
-                .and_then(|tokens| tokens.iter().find(|(token, _)| rest.starts_with(token.as_str())));
-            match found {
-                Some((token, id)) => {
-                    self.between(&text[begin..at], &mut ids);
-                    ids.push(*id);
-                    at += token.len();
-                    begin = at;
-                }
-                None => at += rest.chars().next().map_or(1, char::len_utf8),
+        match (&self.around, &self.model) {
+            (Some(around), _) => self.encode_around(around, text),
+            (None, Model::Scores(model)) => {
+                let mut ids = Vec::new();
+                model.encode(text, &mut ids);
+                ids
             }
+            (None, _) => Vec::new(),
         }
-        self.between(&text[begin..], &mut ids);
-        ids
+    }
+}
+
+impl Scores {
+    fn encode(&self, text: &str, ids: &mut Vec<u32>) {
+        self.whole.split(text, &mut |_, part| match part {
+            Ok(id) => ids.push(id),
+            Err(text) => self.between(text, ids),
+        });
     }
 
     /// The tokens of a text in which no whole word occurs.

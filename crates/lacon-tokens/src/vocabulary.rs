@@ -429,7 +429,7 @@ pub(crate) fn canonical_pair(bytes: &[u8], ranks: &HashMap<&[u8], u32>) -> Optio
     (bytes.len() > 1).then(|| Some((*ranks.get(&bytes[..middle])?, *ranks.get(&bytes[middle..])?)))?
 }
 
-fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(text.len() / 4 * 3);
     let text = text.strip_suffix(b"==").or_else(|| text.strip_suffix(b"=")).unwrap_or(text);
     for chunk in text.chunks(4) {

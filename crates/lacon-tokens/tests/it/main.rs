@@ -6,6 +6,7 @@ mod custom;
 mod encodings;
 mod operations;
 mod oracle;
+mod pieces;
 mod recorded;
 mod requests;
 mod rivals;

@@ -9,23 +9,27 @@ use std::{
 };
 
 use lacon_prompt::meter;
-use lacon_tokens::{EncodingName, Exactness, ModelEncoding, RequestCount, encoding, for_model};
+use lacon_tokens::{
+    Encoding, EncodingName, Exactness, ModelEncoding, RequestCount, VocabularyFile, encoding, for_model,
+};
 use serde_json::{Value, json};
 
 use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
-    if let Some(file) = &args.tokenizer
-        && pieces::is_gguf(file)?
-    {
-        return pieces::run(args, file);
-    }
+    let vocabulary = match &args.tokenizer {
+        None => None,
+        Some(file) => match pieces::read(file)? {
+            VocabularyFile::Bytes(encoding) => Some(*encoding),
+            VocabularyFile::Pieces(pieces) => return pieces::run(args, file, &pieces),
+        },
+    };
     let mut requests = Vec::new();
     for path in &args.request {
         requests.push((path, super::read_text(path)?));
     }
-    let columns = columns(args, requests.iter().map(|(_, json)| json.as_str()))?;
+    let columns = columns(args, vocabulary, requests.iter().map(|(_, json)| json.as_str()))?;
     let mut rows = Vec::new();
     for (path, json) in &requests {
         rows.push(request_row(path, json, &columns)?);
@@ -56,7 +60,7 @@ pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
 /// Counts one text as the flags say, as the JSON of `--json`; prints nothing.
 #[cfg(feature = "mcp")]
 pub(in crate::commands) fn count_text(args: &CountArgs, text: &str) -> Result<Value, Failure> {
-    let columns = columns(args, std::iter::empty())?;
+    let columns = columns(args, None, std::iter::empty())?;
     let rows = [Row::new(&Input { path: "text".into(), text: text.to_owned() }, &columns)];
     let totals = totals(&rows, &columns);
     Ok(as_json(&columns, &rows, &totals, args))
@@ -95,7 +99,11 @@ impl Column {
 }
 
 /// The encodings and models that the flags name, else the models that the requests name.
-fn columns<'a>(args: &CountArgs, requests: impl Iterator<Item = &'a str>) -> Result<Vec<Column>, Failure> {
+fn columns<'a>(
+    args: &CountArgs,
+    vocabulary: Option<Encoding>,
+    requests: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Column>, Failure> {
     #[derive(serde::Deserialize)]
     struct Named {
         model: String,
@@ -108,12 +116,8 @@ fn columns<'a>(args: &CountArgs, requests: impl Iterator<Item = &'a str>) -> Res
     for name in &args.model {
         columns.push(Column { name: name.clone(), model: for_model(name) });
     }
-    if let Some(file) = &args.tokenizer {
-        let fault = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", file.display()));
-        let json = std::fs::read(file).map_err(|error| fault(&error))?;
-        let name = file.display().to_string();
-        let read =
-            lacon_tokens::Encoding::from_tokenizer_json(&name, &json).map_err(|error| fault(&error))?;
+    if let Some(read) = vocabulary {
+        let name = read.name().to_owned();
         // One vocabulary a process, which lives as long as it.
         columns.push(Column { name, model: ModelEncoding::from(&*Box::leak(Box::new(read))) });
     }

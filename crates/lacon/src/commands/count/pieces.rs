@@ -1,34 +1,23 @@
-//! `lacon count --tokenizer FILE.gguf`: counts by the vocabulary of a model file.
+//! `lacon count --tokenizer FILE`: counts by a vocabulary of pieces of text, from GGUF or `tokenizer.json`.
 
-use std::{
-    fs::File,
-    io::{BufReader, Read},
-    path::Path,
-    process::ExitCode,
-};
+use std::{fs::File, io::BufReader, path::Path, process::ExitCode};
 
-use lacon_tokens::SentencePiece;
+use lacon_tokens::{SentencePiece, VocabularyFile};
 use serde_json::json;
 
 use super::inputs;
 use crate::{args::CountArgs, failure, failure::Failure, text};
 
-fn open(file: &Path) -> Result<File, Failure> {
-    File::open(file).map_err(|error| Failure::input(format!("cannot read {}: {error}", file.display())))
-}
-
-/// Whether a file begins as GGUF does.
-pub fn is_gguf(file: &Path) -> Result<bool, Failure> {
-    let mut magic = Vec::new();
-    let read = open(file)?.take(4).read_to_end(&mut magic);
-    read.map_err(|error| Failure::input(format!("cannot read {}: {error}", file.display())))?;
-    Ok(magic == b"GGUF")
+/// Reads the vocabulary of a model file.
+pub fn read(file: &Path) -> Result<VocabularyFile, Failure> {
+    let fault = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", file.display()));
+    let source = File::open(file)
+        .map_err(|error| Failure::input(format!("cannot read {}: {error}", file.display())))?;
+    VocabularyFile::read(&file.display().to_string(), BufReader::new(source)).map_err(|error| fault(&error))
 }
 
 /// Counts and prints.
-pub fn run(args: &CountArgs, file: &Path) -> Result<ExitCode, Failure> {
-    let pieces = SentencePiece::from_gguf(BufReader::new(open(file)?))
-        .map_err(|error| Failure::input(format!("{}: {error}", file.display())))?;
+pub fn run(args: &CountArgs, file: &Path, pieces: &SentencePiece) -> Result<ExitCode, Failure> {
     let rows: Vec<_> =
         inputs(&args.files)?.into_iter().map(|input| (pieces.count(&input.text), input)).collect();
     let total: usize = rows.iter().map(|(tokens, _)| tokens).sum();
