@@ -4,9 +4,10 @@
     benchmarks/ui.py [BINARY] [--shots DIR]
 
 Needs Chromium on the path, and the packages playwright and axe-playwright-python. Makes its own traces: three runs, one
-of 100,000 spans, and a journal that grows. Prints one line a check and ends with 1 where one fails.
+of 100,000 spans, and a journal that grows. A double of a provider stands behind the proxy. Budgets are looked at where
+redis-server is on the path and the binary has the feature `shared`. Prints one line a check and ends with 1 where one fails.
 """
-import argparse, json, pathlib, shutil, subprocess, sys, tempfile, time
+import argparse, http.server, json, pathlib, shutil, socket, subprocess, sys, tempfile, threading, time, urllib.error, urllib.request
 
 try:
     from axe_playwright_python.sync_playwright import Axe
@@ -66,10 +67,61 @@ def journal(n):
     going.write_text("\n".join([head, *("0123abcd " + c for c in calls)]) + "\n")
 
 
+class Provider(http.server.BaseHTTPRequestHandler):
+    """A double: each third call is refused, the others read 600 of 800 prompt tokens from a cache."""
+    calls = 0
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        Provider.calls += 1
+        usage = {"prompt_tokens": 800, "completion_tokens": 50, "total_tokens": 850, "prompt_tokens_details": {"cached_tokens": 600}}
+        refused = Provider.calls % 3 == 0
+        body = json.dumps({"error": {"message": "busy"}} if refused else {"model": "gpt-5-mini", "choices": [
+            {"index": 0, "message": {"role": "assistant", "content": "Yes."}, "finish_reason": "stop"}], "usage": usage}).encode()
+        self.send_response(529 if refused else 200)
+        for key, value in {"content-type": "application/json", "content-length": str(len(body))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def shared():
+    """Flags for budgets, and the Redis behind them; nothing where they cannot be had."""
+    if not shutil.which("redis-server") or "without" in subprocess.run(
+            [arguments.binary, "serve", "--shared", "redis://127.0.0.1:1", "--upstream", "http://127.0.0.1:1"],
+            capture_output=True, text=True).stderr:
+        return [], None
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    redis = subprocess.Popen(["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder), "--appendonly", "yes",
+                              "--appendfsync", "always"], stdout=subprocess.DEVNULL)
+    for _ in range(100):
+        with socket.socket() as line_to:
+            if line_to.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    return ["--shared", f"redis://127.0.0.1:{port}", "--team-budget", "default=5,night \"shift\"=0.5"], redis
+
+
 journal(2)
-proxy = subprocess.Popen([arguments.binary, "serve", "--listen", "127.0.0.1:0", "--store", "memory", "--upstream",
-                          "http://127.0.0.1:1/v1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+provider = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
+threading.Thread(target=provider.serve_forever, daemon=True).start()
+flags, redis = shared()
+store = [] if flags else ["--store", "memory"]
+proxy = subprocess.Popen([arguments.binary, "serve", "--listen", "127.0.0.1:0", *store, *flags, "--upstream",
+                          f"http://127.0.0.1:{provider.server_port}/v1"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 proxy_at = proxy.stdout.readline().split("http://")[1].split(",")[0]
+for n in range(6):
+    asked = json.dumps({"model": "gpt-5-mini", "max_completion_tokens": 60, "messages": [{"role": "user", "content": f"question {n}"}]})
+    ask = urllib.request.Request(f"http://{proxy_at}/v1/chat/completions", asked.encode(), {"content-type": "application/json"})
+    try:
+        urllib.request.urlopen(ask, timeout=20).read()
+    except urllib.error.HTTPError:
+        pass
 server = subprocess.Popen([arguments.binary, "ui", str(folder), "--port", "0", "--proxy", proxy_at],
                           stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 address = server.stdout.readline().strip()
@@ -125,6 +177,10 @@ try:
         saved.value.save_as(alone)
         page.goto(address + "#/live")
         page.wait_for_selector("text=Requests a second", timeout=30_000)
+        told = page.inner_text("main")
+        check("the proxy's cache hits, errors and first bytes are shown", all(part in told for part in ("75", "of 3,200 prompt tokens", "2 refused", "First byte")), told.replace("\n", " ")[-400:])
+        if flags:
+            check("budgets of teams are shown", 'night "shift"' in told and "Left when last asked" in told)
         journal(5)
         page.wait_for_function("() => [...document.querySelectorAll('td')].some(td => td.textContent == '600')", timeout=30_000)
         check("a run that goes on grows by itself", True)
@@ -167,7 +223,7 @@ try:
         check("no request to another place", not outside, outside[:3] if outside else "")
         browser.close()
 finally:
-    for process in (server, proxy):
+    for process in filter(None, (server, proxy, redis)):
         process.terminate()
         process.wait(10)
     shutil.rmtree(folder)

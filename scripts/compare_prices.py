@@ -48,7 +48,7 @@ def expected(prices, prompt):
 
 def main(lacon):
     snapshot = get_snapshot()
-    with open("data/providers/prices.json", encoding="utf-8") as file:
+    with open("crates/lacon-monitor/data/prices.json", encoding="utf-8") as file:
         shipped = {p["id"]: {m["id"] for m in p["models"]} for p in json.load(file)["providers"]}
     wanted = {}
     now = datetime.now(timezone.utc)

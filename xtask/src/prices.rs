@@ -1,4 +1,4 @@
-//! The price table `data/providers/prices.json`, written from the package `genai-prices` of the Python index (MIT).
+//! The price table `crates/lacon-monitor/data/prices.json`, written from the package `genai-prices` of the Python index (MIT).
 
 use std::fs;
 
@@ -63,7 +63,7 @@ pub fn run() -> Result<()> {
         let providers = table["providers"].as_array().context("the table lists no providers")?;
         Ok(providers.iter().map(|p| p["models"].as_array().map_or(0, Vec::len)).sum())
     };
-    let path = root().join("data/providers/prices.json");
+    let path = root().join("crates/lacon-monitor/data/prices.json");
     let before = fs::read(&path).ok().and_then(|json| models(&json).ok()).unwrap_or(0);
     let after = models(&written.stdout)?;
     fs::write(&path, &written.stdout).with_context(|| format!("{} cannot be written", path.display()))?;

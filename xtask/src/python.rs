@@ -34,8 +34,10 @@ const ADAPTED: (&[&str], &str) = (
         "pyarrow>=20",
         "polars>=1.30",
         "datafusion>=50",
+        "dbos>=3.4",
+        "temporalio>=1.35",
     ],
-    "langgraph, langchain, langchain_core, openai, anthropic, litellm, agents, pydantic_ai, llama_index.core, mypy, pyright, pyarrow, polars, datafusion",
+    "langgraph, langchain, langchain_core, openai, anthropic, litellm, agents, pydantic_ai, llama_index.core, mypy, pyright, pyarrow, polars, datafusion, dbos, temporalio",
 );
 const INSTALL: [&str; 8] = ["-m", "pip", "install", "--quiet", "--timeout", "15", "--retries", "1"];
 /// Runs a command and ends it after so many seconds; Python has a wait with a limit, Rust's library has none.

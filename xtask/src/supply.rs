@@ -39,14 +39,19 @@ const SEVERAL: &[(&str, usize, &str)] = &[
     ("bit-vec", 2, "bit-set below regexes of tiktoken-rs, for benchmarks"),
     ("constant_time_eq", 2, "blake3, and zip, which reads archives of statements"),
     ("cpufeatures", 2, "const-hex below opentelemetry-proto, for tests"),
+    ("crypto-common", 2, "crc-fast below object_store, of the feature `stores`"),
+    ("digest", 2, "crc-fast below object_store, of the feature `stores`"),
+    ("fallible-iterator", 2, "tokio-postgres, of the feature `postgres`"),
     ("getrandom", 3, "ring and parquet's hasher"),
     ("num-bigint", 2, "certificates made for tests"),
+    ("quick-xml", 2, "object_store, of the feature `stores`"),
     ("r-efi", 2, "getrandom, on UEFI alone"),
     ("rand", 3, "shuttle and opentelemetry_sdk, for tests"),
     ("rand_chacha", 2, "shuttle and opentelemetry_sdk, for tests"),
     ("rand_core", 3, "shuttle and opentelemetry_sdk, for tests"),
     ("syn", 2, "derive macros that have not moved on, at build time"),
     ("synstructure", 2, "asn1-rs below certificates made for tests, and icu below redis, at build time"),
+    ("wasi", 2, "whoami below tokio-postgres, on WASI alone"),
     ("windows-sys", 3, "ring and shuttle, on Windows alone"),
 ];
 
@@ -104,7 +109,15 @@ pub fn run() -> Result<()> {
 
 fn resolved(manifest: &str) -> Result<Vec<Value>> {
     let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked", "--manifest-path", manifest])
+        .args([
+            "metadata",
+            "--format-version",
+            "1",
+            "--all-features",
+            "--locked",
+            "--manifest-path",
+            manifest,
+        ])
         .current_dir(root())
         .output()
         .context("cannot start cargo metadata")?;

@@ -124,7 +124,8 @@ pub fn parse(name: &str, text: &str) -> Result<Team, Faults> {
         one(line, problem, "the file is TOML; docs/teams.md shows one of each part")
     };
     let table = DeTable::parse(text).map_err(|error| syntax(&error))?;
-    let mut places = Places { text, lines: BTreeMap::new(), faults: Vec::new(), file: name };
+    let ends = text.bytes().enumerate().filter_map(|(at, byte)| (byte == b'\n').then_some(at)).collect();
+    let mut places = Places { ends, lines: BTreeMap::new(), faults: Vec::new(), file: name };
     places.table(table.get_ref(), "", "");
     let Places { lines, mut faults, .. } = places;
     let file: File = match toml::from_str(text) {
@@ -145,6 +146,14 @@ pub fn parse(name: &str, text: &str) -> Result<Team, Faults> {
     }
     faults.sort_by_key(|fault| fault.line);
     Err(Faults(faults))
+}
+
+/// Reads a file that a test has checked, in a fraction of the time: nothing is checked, and a fault has no line.
+///
+/// # Errors
+/// Where the text is no TOML, or a value has another type than its key needs.
+pub fn trusted(text: &str) -> Result<Team, String> {
+    toml::from_str(text).map(team_of).map_err(|error| error.to_string())
 }
 
 fn team_of(file: File) -> Team {
@@ -169,19 +178,25 @@ fn team_of(file: File) -> Team {
 
 /// Where every value of the file stands.
 struct Places<'t> {
-    text: &'t str,
+    /// Where the lines of the text end.
+    ends: Vec<usize>,
     file: &'t str,
     lines: BTreeMap<String, usize>,
     faults: Vec<Fault>,
 }
 
 impl Places<'_> {
+    /// The line of a byte, from 1.
+    fn line_of(&self, at: usize) -> usize {
+        self.ends.partition_point(|end| *end < at) + 1
+    }
+
     /// Notes the lines of a table and of all in it; `shape` is its path with `*` for what the user names.
     fn table(&mut self, table: &DeTable<'_>, path: &str, shape: &str) {
         let known = KEYS.iter().find(|(of, _)| *of == shape).map(|(_, keys)| *keys);
         for (key, value) in table {
             let key_text: &str = key.get_ref();
-            let line = line_of(self.text, key.span().start);
+            let line = self.line_of(key.span().start);
             let inner = join(path, key_text);
             self.lines.insert(inner.clone(), line);
             let named = match known {
@@ -202,7 +217,7 @@ impl Places<'_> {
             DeValue::Array(items) => {
                 for (i, item) in items.iter().enumerate() {
                     let inner = format!("{path}.{i}");
-                    self.lines.insert(inner.clone(), line_of(self.text, item.span().start));
+                    self.lines.insert(inner.clone(), self.line_of(item.span().start));
                     self.value(item.get_ref(), &inner, &format!("{shape}.*"));
                 }
             }

@@ -113,22 +113,24 @@ pub(crate) fn assembled(
     tool_texts: &str,
     instruction: &str,
 ) -> Request {
+    let layout = context.has(Optimization::PrefixLayout);
     let own = join(&[&material.own, tool_texts]);
-    if context.has(Optimization::PrefixLayout) {
-        let mut messages = vec![Message::system(context.team.rules())];
-        if !material.shared.is_empty() {
-            messages.push(Message::user(material.shared.clone()));
-        }
-        messages.push(Message::user(join(&[&own, instruction])));
-        Request { messages, reuse: Reuse::Siblings(material.cuts.clone()), ..Request::default() }
-    } else {
-        let body = join(&[&material.shared, &own]);
-        let messages = if body.is_empty() {
-            vec![Message::system(context.team.rules()), Message::user(instruction)]
-        } else {
-            vec![Message::system(join(&[context.team.rules(), instruction])), Message::user(body)]
-        };
-        Request { messages, ..Request::default() }
+    let messages = laid_out(context.team.rules(), &material.shared, &own, instruction, layout);
+    let reuse = if layout { Reuse::Siblings(material.cuts.clone()) } else { Reuse::default() };
+    Request { messages, reuse, ..Request::default() }
+}
+
+/// The messages of a prompt: with the layout what others read too comes first and the instruction last, so that prompts of
+/// siblings share their beginning byte for byte; without it the instruction stands before what is read.
+pub fn laid_out(rules: &str, shared: &str, own: &str, instruction: &str, layout: bool) -> Vec<Message> {
+    if layout {
+        let shared = Some(shared).filter(|shared| !shared.is_empty()).map(Message::user);
+        let own = Message::user(join(&[own, instruction]));
+        return std::iter::once(Message::system(rules)).chain(shared).chain([own]).collect();
+    }
+    match join(&[shared, own]) {
+        body if body.is_empty() => vec![Message::system(rules), Message::user(instruction)],
+        body => vec![Message::system(join(&[rules, instruction])), Message::user(body)],
     }
 }
 

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use lacon_monitor::record::{Call, Degraded, LlmInfo, PathNode, Tokens, ToolCall};
+use lacon_monitor::{
+    Books, RunRecord,
+    record::{
+        Call, DataInfo, Decision, Degraded, Environment, Grade, Labels, LlmInfo, Optimization, PathNode,
+        Plan, Tokens, ToolCall,
+    },
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -65,6 +71,80 @@ pub struct TeamRecord {
     pub warnings: Vec<String>,
     /// Highest resident memory of the process in MB, where the system tells.
     pub peak_rss_mb: Option<f64>,
+}
+
+impl TeamRecord {
+    /// The same run in the shape that reports of every run read: texts, inputs and expectations are left out.
+    pub fn as_run(&self) -> RunRecord {
+        let mut labels = self.labels.clone();
+        labels.insert("team".into(), self.team.clone());
+        let decision = self.decision.as_ref().map(|decided| Decision {
+            action: Some(decided.chosen.value.clone()),
+            parsed: true,
+            source: Some(decided.agent.clone()),
+            how: Some(decided.chosen.how.name().into()),
+            ..Decision::default()
+        });
+        let row = |(name, saved): (&String, &Saved)| {
+            let note = name.parse::<crate::Optimization>().map_or("", crate::Optimization::about).to_owned();
+            (
+                name.clone(),
+                Optimization { on: saved.on, saved_tokens: saved.saved_tokens, saved_s: None, note },
+            )
+        };
+        let content = self.scores.get("content").cloned().unwrap_or_default();
+        let calls = self.calls.iter().map(|call| (call.start_s, call.end_s));
+        let spans: Vec<(f64, f64)> =
+            calls.chain(self.tools.iter().map(|tool| (tool.start_s, tool.end_s))).collect();
+        let model_s = covered(spans.clone());
+        RunRecord {
+            schema_version: self.schema_version,
+            run_id: self.run_id.clone(),
+            labels: Labels(labels),
+            profile: String::new(),
+            started_at: self.started_at.clone(),
+            status: self.status.clone(),
+            llm: self.llm.clone(),
+            data: DataInfo::default(),
+            decision: decision.unwrap_or_default(),
+            views: Vec::new(),
+            wall_s: self.wall_s,
+            model_s,
+            own_ms: (self.wall_s - model_s).max(0.0) * 1e3,
+            first_request_ms: spans.iter().map(|span| span.0 * 1e3).min_by(f64::total_cmp),
+            peak_rss_mb: self.peak_rss_mb,
+            tokens: self.tokens,
+            cost_usd: self.cost_usd.clone(),
+            calls: self.calls.clone(),
+            tools: self.tools.clone(),
+            reports: Vec::new(),
+            critical_path: self.critical_path.clone(),
+            books: Books::default(),
+            reads: Vec::new(),
+            optimizations: self.optimizations.iter().map(row).collect(),
+            plan: Plan::default(),
+            degraded: self.degraded.clone(),
+            grade: Grade {
+                origin: String::new(),
+                content: content.letter().into(),
+                content_points: content.points,
+                reasons: content.reasons,
+            },
+            warnings: self.warnings.clone(),
+            environment: Environment::default(),
+        }
+    }
+}
+
+/// Seconds in which at least one of the spans went on.
+fn covered(mut spans: Vec<(f64, f64)>) -> f64 {
+    spans.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let (mut all, mut reached) = (0.0, 0.0_f64);
+    for (start, end) in spans {
+        all += (end - start.max(reached)).max(0.0);
+        reached = reached.max(end);
+    }
+    all
 }
 
 /// A result.

@@ -57,6 +57,9 @@ async fn one(
     round: u32,
 ) -> Result<Said, StepError> {
     context.approved(agent).await?;
+    if round == 1 {
+        context.staggered(agent).await;
+    }
     let mut material = material(context, agent, state);
     material.own = join(&[&material.own, &last_words(context, agent, heard)]);
     let text = speak(context, agent, &material, Turn { item: None, round }).await?;

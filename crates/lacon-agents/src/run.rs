@@ -13,7 +13,7 @@ use lacon_llm::Client;
 use lacon_monitor::record::LlmInfo;
 pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
-    Counter, DurationsFile, Ladder, Restored, Run, RunJournal, RunOptions, Stagger, ToolCache,
+    Counter, DurationsFile, Keep, Ladder, Restored, Run, RunJournal, RunOptions, Stagger, ToolCache,
     run::{OnProgress, Stop},
 };
 use serde_json::{Value, json};
@@ -57,6 +57,8 @@ pub struct Settings {
     pub folder: Option<PathBuf>,
     /// Whether a run of this folder is gone on with.
     pub resume: bool,
+    /// Where the journal's lines go beside the folder.
+    pub keep: Option<Arc<dyn Keep>>,
     /// Tokens that the run may use; 0 for no limit.
     pub budget_tokens: u64,
     /// Millionths of a US dollar that the run may use; 0 for no limit.
@@ -94,6 +96,7 @@ impl Settings {
             started_at: String::new(),
             folder: None,
             resume: false,
+            keep: None,
             budget_tokens: 0,
             budget_micro_usd: 0,
             deadline: None,
@@ -183,7 +186,7 @@ fn prepare(settings: Settings, durations: Option<&DurationsFile>) -> Result<Cont
         "kind": "team", "team": team.name, "digest": digest(&team), "nonce": settings.nonce,
         "inputs": settings.inputs.to_json(),
     });
-    let (journal, restored) = journal(settings.folder.as_deref(), settings.resume, &about)?;
+    let (journal, restored) = journal(settings.folder.as_deref(), settings.resume, settings.keep, &about)?;
     // Prompts of one run are counted by one vocabulary: that of the agent whose text is the result.
     let model = team.result_agent().map_or(crate::team::DEFAULT_MODEL, |agent| team.model(agent));
     let counter = Counter::loaded(model);
@@ -279,12 +282,13 @@ pub fn digest(team: &Team) -> String {
 fn journal(
     folder: Option<&Path>,
     resume: bool,
+    keep: Option<Arc<dyn Keep>>,
     about: &Value,
 ) -> Result<(Option<RunJournal>, Restored), RunError> {
     let Some(folder) = folder else { return Ok((None, Restored::default())) };
     let path = folder.join(JOURNAL);
     if !resume {
-        return Ok((Some(RunJournal::begin(path, about)), Restored::default()));
+        return Ok((Some(RunJournal::begin(path, about).beside(keep)), Restored::default()));
     }
     let (journal, restored) =
         RunJournal::open(&path, about).map_err(|error| RunError::Setup(error.to_string()))?;
@@ -295,5 +299,5 @@ fn journal(
             about["digest"]
         )));
     }
-    Ok((Some(journal), restored))
+    Ok((Some(journal.beside(keep)), restored))
 }

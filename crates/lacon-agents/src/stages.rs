@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::team::{Agent, Read, Rounds, Team};
+use crate::team::{Agent, Read, Rounds, Speaking, Team};
 
 /// How the members of a stage speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -176,12 +176,15 @@ impl Stages {
 }
 
 impl Stages {
-    /// Agents that start together, ask the same model and read something in common, by their positions.
-    pub(crate) fn siblings(&self, team: &Team) -> Vec<Vec<usize>> {
+    /// Agents that start together, ask the same model and read something in common, by their positions: on their own, or in
+    /// a group whose members speak at once.
+    pub fn siblings(&self, team: &Team) -> Vec<Vec<usize>> {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (i, agent) in team.agents.iter().enumerate() {
             let stage = self.of(i);
-            let is_plain = stage.kind == Kind::Single
+            let at_once = Self::rounds(team, stage).is_none_or(|rounds| rounds.at == Speaking::Once);
+            let is_plain = at_once
+                && stage.kind != Kind::Loop
                 && agent.each.is_empty()
                 && agent.by.is_empty()
                 && agent.when.is_none()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
 use lacon_graph::StepError;
-use lacon_llm::{Error, ErrorKind, Finish, Malformed, Message, Request, whole_sentences};
+use lacon_llm::{Error, ErrorKind, Finish, Malformed, Request, whole_sentences};
 use lacon_runtime::{Answer, Ask, agent as runtime};
 use serde_json::{Map, Value};
 
@@ -209,9 +209,11 @@ async fn finish(
     let cut = answer.finish == Finish::Length;
     let mut text = if cut { whole_sentences(&answer.text).to_owned() } else { answer.text.clone() };
     let mut lacks = lacking(agent, &text);
+    let (run, words) = (&context.run, request.enough.as_ref().map_or(0, |enough| enough.words));
     if !lacks.is_empty()
-        && let Some(second) = repaired(context, agent, request, &answer, &lacks, turn).await
+        && let Some(second) = runtime::again(run, &agent.name, turn, (request, &answer), &lacks, words).await
     {
+        let second = bounded(&second.text, MAX_ANSWER_BYTES).to_owned();
         let still = lacking(agent, &second);
         if still.len() < lacks.len() {
             (text, lacks) = (second, still);
@@ -247,26 +249,6 @@ fn lacking(agent: &Agent, text: &str) -> Vec<String> {
         Some(Output::List { .. }) if answer::items(text, 1).is_empty() => vec!["one item a line".into()],
         _ => answer::missing(text, agent),
     }
-}
-
-/// The answer to one further request for what is missing; none where that fails too.
-async fn repaired(
-    context: &Context,
-    agent: &Agent,
-    request: &Request,
-    answer: &Answer,
-    lacks: &[String],
-    turn: u32,
-) -> Option<String> {
-    let mut again = Request { messages: answer.messages.clone(), tools: Vec::new(), ..request.clone() };
-    again.messages.push(Message::assistant(answer.text.clone()));
-    again.messages.push(Message::user(format!(
-        "The answer lacks: {}. Write it again with these parts.",
-        lacks.join("; ")
-    )));
-    let second = runtime::call(&context.run, &agent.name, turn, &mut again).await.ok()?;
-    let text = bounded(&second.text, MAX_ANSWER_BYTES);
-    (!text.trim().is_empty()).then(|| text.to_owned())
 }
 
 /// What an agent answers to the question for its choice alone.

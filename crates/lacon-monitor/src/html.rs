@@ -123,11 +123,16 @@ fn header(r: &RunReport, page: &mut String) {
     if run.data.simulated {
         unreal.push("the data is an offline pack");
     }
+    let profile =
+        if run.profile.is_empty() { String::new() } else { format!(" · profile {}", escape(&run.profile)) };
+    // Most teams decide nothing, and have no word for it.
+    let decides = run.decision.action.is_some() || !run.grade.origin.is_empty();
+    let action =
+        if decides { format!("<span class=\"action {class}\">{action}</span>") } else { String::new() };
     let _ = write!(
         page,
-        "<header>\n<p class=\"kicker\">Run report · {} · profile {}</p>\n<h1>{} <span class=\"date\">{}</span> <span class=\"action {class}\">{action}</span></h1>\n",
+        "<header>\n<p class=\"kicker\">Run report · {}{profile}</p>\n<h1>{} <span class=\"date\">{}</span> {action}</h1>\n",
         escape(&run.run_id),
-        escape(&run.profile),
         escape(&run.subject()),
         escape(run.date())
     );
@@ -195,7 +200,10 @@ fn header(r: &RunReport, page: &mut String) {
     figure(
         "Grade",
         format!("<b data-total=\"grade.content\">{}</b>", escape(&run.grade.content)),
-        format!("{:.0} of 100; {} by run status alone", run.grade.content_points, escape(&run.grade.origin)),
+        match escape(&run.grade.origin) {
+            origin if origin.is_empty() => format!("{:.0} of 100", run.grade.content_points),
+            origin => format!("{:.0} of 100; {origin} by run status alone", run.grade.content_points),
+        },
         grade_class,
     );
     page.push_str("</dl>\n</header>\n");

@@ -247,6 +247,9 @@ fn finished(
     let micros = u64::try_from(overhead.as_micros()).unwrap_or(u64::MAX);
     headers.insert(headers::OVERHEAD, HeaderValue::from(micros));
     state.metrics.served(route, tokens, overhead);
+    if matches!(answer.body(), Answer::Upstream(..)) {
+        state.metrics.answered(answer.status().as_u16(), waited);
+    }
     let served = Served {
         route,
         status: answer.status().as_u16(),

@@ -152,6 +152,8 @@ pub struct Limits {
     /// What the server remembered when this process began.
     epoch: String,
     shares: Mutex<HashMap<String, Share>>,
+    /// Micro-USD that each team had left when it was last asked for, which a page can show without asking.
+    left: Mutex<HashMap<String, i64>>,
     figures: Figures,
     take: Script,
     spend: Script,
@@ -187,6 +189,7 @@ impl Limits {
             server,
             options,
             shares: Mutex::default(),
+            left: Mutex::default(),
             figures: Figures::default(),
             take: Script::new(include_str!("shared/take.lua")),
             spend: Script::new(include_str!("shared/spend.lua")),
@@ -259,6 +262,9 @@ impl Limits {
             let spend = spend.key("lacon:epoch").arg(budget).arg(missing).arg(missing.max(budget / SLICE));
             spend.arg(KEEP).arg(&self.epoch).invoke::<(i64, i64)>(connection)
         });
+        if let Ok((0.., left)) = answer {
+            locked(&self.left).insert(call.team.clone(), left);
+        }
         if let Ok((taken @ 1.., _)) = answer {
             self.leased(&name, taken.unsigned_abs(), missing);
             return Ok(Some((name, need)));
@@ -499,6 +505,20 @@ impl Gate for SharedGate {
                 out,
                 "# HELP lacon_shared_{name} {help}\n# TYPE lacon_shared_{name} counter\nlacon_shared_{name} {value}"
             );
+        }
+        let label = |team: &str| team.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+        let budgets = self.0.options.budgets.iter().map(|(team, all)| (label(team), i128::from(*all)));
+        let left = locked(&self.0.left).iter().map(|(team, left)| (label(team), i128::from(*left))).collect();
+        let gauges: [(&str, &str, Vec<_>); 2] = [
+            ("budget_micro_usd", "what a team may spend a day", budgets.collect()),
+            ("left_micro_usd", "what no proxy had leased of it when this one last asked", left),
+        ];
+        for (name, help, mut values) in gauges {
+            values.sort();
+            let _ = writeln!(out, "# HELP lacon_shared_{name} {help}\n# TYPE lacon_shared_{name} gauge");
+            for (team, value) in values {
+                let _ = writeln!(out, "lacon_shared_{name}{{team=\"{team}\"}} {value}");
+            }
         }
     }
 }

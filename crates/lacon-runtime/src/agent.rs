@@ -88,6 +88,26 @@ pub async fn ask(run: &Run, ask: Ask) -> Result<Answer, Error> {
     unreachable!("the last round returns")
 }
 
+/// Asks once more for what an answer lacks, in at most so many words where that is not 0; none where that fails, so that the
+/// first answer stays. Tools go along: a conversation with tool calls is refused without them.
+pub async fn again(
+    run: &Run,
+    role: &str,
+    turn: u32,
+    (request, answer): (&Request, &Answer),
+    lacks: &[String],
+    words: u32,
+) -> Option<Response> {
+    let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
+    again.messages.push(Message::assistant(answer.text.clone()));
+    let limit = if words > 0 { format!(" in at most {words} words") } else { String::new() };
+    let lacks = lacks.join(", ");
+    again
+        .messages
+        .push(Message::user(format!("The answer lacks: {lacks}. Write it again with these parts{limit}.")));
+    call(run, role, turn, &mut again).await.ok().filter(|second| !second.text.trim().is_empty())
+}
+
 /// Makes one model call and enters it in the ledger, whatever comes of it.
 ///
 /// # Errors

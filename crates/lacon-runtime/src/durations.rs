@@ -31,6 +31,13 @@ impl DurationsFile {
             let took = Duration::try_from_secs_f64(node.end_s - node.start_s).unwrap_or_default();
             self.durations.observe(&node.node, took);
         }
+        // Agents of a group share its node: their first calls tell who of them is slow.
+        let is_node = |role: &str| facts.nodes.iter().any(|node| node.node == role);
+        let calls = facts.calls.iter().map(|fact| &fact.call);
+        for call in calls.filter(|call| call.turn == 1 && call.status == "ok" && !is_node(&call.role)) {
+            let took = Duration::try_from_secs_f64(call.end_s - call.start_s).unwrap_or_default();
+            self.durations.observe(&call.role, took);
+        }
         self.all.insert(self.key, self.durations);
         if let Ok(text) = serde_json::to_vec(&self.all) {
             let _ = lacon_files::write(&self.path, &text, [], lacon_files::Flush::Later);

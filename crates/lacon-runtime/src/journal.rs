@@ -17,7 +17,7 @@ use std::{
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use lacon_graph::{JournalError, Log, Record, checkpoint::line};
@@ -31,6 +31,12 @@ use crate::ToolText;
 
 /// The journal's file in a run's folder.
 pub const JOURNAL: &str = "journal.jsonl";
+
+/// A place that more than this machine sees. It gets what the file gets, so that a run can be gone on with elsewhere.
+pub trait Keep: Send + Sync + std::fmt::Debug {
+    /// Takes whole lines in the order of their events. Nobody waits until they are there.
+    fn take(&self, lines: &str);
+}
 
 /// What a later process needs of an answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -157,6 +163,7 @@ struct Lines {
     /// Whether one of those that wait is of a call: it was paid for.
     paid: bool,
     problem: Option<String>,
+    beside: Option<Arc<dyn Keep>>,
 }
 
 impl Lines {
@@ -179,6 +186,9 @@ impl Lines {
         }
         let mut lines = String::new();
         let made = due.into_iter().try_for_each(|due| due.0().map(|line| lines.push_str(&line)));
+        if let Some(beside) = &self.beside {
+            beside.take(&lines);
+        }
         log.append_lines(&lines).and(made)
     }
 
@@ -208,8 +218,15 @@ impl RunJournal {
     }
 
     fn at(place: Place, waiting: Waiting) -> Self {
-        let lines = Lines { place, due: Vec::new(), paid: false, problem: None };
+        let lines = Lines { place, due: Vec::new(), paid: false, problem: None, beside: None };
         Self { lines: Mutex::new(lines), waiting: Mutex::new(waiting), added: Notify::new() }
+    }
+
+    /// Gives every line from here on to another place too.
+    #[must_use]
+    pub fn beside(self, place: Option<Arc<dyn Keep>>) -> Self {
+        self.lines().beside = place;
+        self
     }
 
     fn lines(&self) -> MutexGuard<'_, Lines> {

@@ -23,7 +23,7 @@ pub mod tools;
 pub use agent::{Answer, Ask};
 pub use config::{Config, ConfigError, Origin};
 pub use durations::DurationsFile;
-pub use journal::{JOURNAL, Restored, RunJournal};
+pub use journal::{JOURNAL, Keep, Restored, RunJournal};
 pub use lacon_monitor::facts;
 pub use ladder::Ladder;
 pub use run::{Counter, Progress, Run, RunOptions};

@@ -275,6 +275,20 @@ pub const SETTINGS: &[Setting] = &[
         "LACON_RUN_JOURNAL",
         "keep finished calls and nodes in the run's folder, for --resume",
     ),
+    setting(
+        "run.journal_at",
+        Kind::Secret,
+        "",
+        "LACON_RUN_JOURNAL_AT",
+        "journal of a team's runs for many machines: postgres://HOST/DATABASE, or a folder in s3://, gs:// or az://",
+    ),
+    setting(
+        "run.journal_lease_s",
+        Kind::Number(1.0, 3600.0),
+        "30",
+        "LACON_RUN_JOURNAL_LEASE_S",
+        "seconds without a sign of life after which another worker may go on with a run of that journal",
+    ),
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "optimizations to switch off, or all"),
     setting("run.enable", Kind::List, "", "LACON_RUN_ENABLE", "optimizations to switch on"),
     setting(

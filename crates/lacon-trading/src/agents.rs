@@ -6,24 +6,22 @@
 use std::collections::BTreeMap;
 
 use jiff::{ToSpan, civil::Date};
+use lacon_agents::{
+    Team,
+    check::{Faults, check},
+};
 use lacon_llm::ToolSpec;
 use lacon_market::catalog::{self, Kind};
 use lacon_runtime::config::nearest;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::Role;
+use crate::{Role, team};
 
 /// Most bytes of a file.
 pub const MOST_BYTES: usize = 256 << 10;
 /// Most own analysts.
 pub const MOST_AGENTS: usize = 16;
-/// Most own tools.
-pub const MOST_TOOLS: usize = 32;
-/// Most characters of an instruction.
-const MOST_PROMPT: usize = 8_000;
-/// Most words that may be asked for.
-const MOST_WORDS: u32 = 2_000;
 /// Most characters of a name.
 const MOST_NAME: usize = 32;
 
@@ -187,13 +185,6 @@ pub fn parse(text: &str) -> Result<Agents, String> {
     Ok(agents)
 }
 
-fn limit(what: &str, found: usize, most: usize) -> Result<(), String> {
-    if found > most {
-        return Err(format!("{what} has {found}, the limit is {most}\nhint: shorten it"));
-    }
-    Ok(())
-}
-
 fn name(what: &str, text: &str) -> Result<(), String> {
     let fits = (1..=MOST_NAME).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
@@ -213,53 +204,33 @@ fn choice(what: &str, value: &str, known: &[&str]) -> Result<(), String> {
     Err(format!("{what} is {value:?}\nhint: {hint}"))
 }
 
-fn words(what: &str, value: u32) -> Result<(), String> {
-    if (20..=MOST_WORDS).contains(&value) {
-        return Ok(());
-    }
-    Err(format!("{what} is {value}, the limits are 20 and {MOST_WORDS}\nhint: a report has about 250 words"))
-}
-
 impl Agents {
+    /// Checks what is special about trading; the rest is checked as any team is.
     fn check(&self) -> Result<(), String> {
-        limit("the list of [[agent]]", self.agents.len(), MOST_AGENTS)?;
-        limit("the list of [[tool]]", self.tools.len(), MOST_TOOLS)?;
-        let mut seen = Vec::new();
-        for tool in &self.tools {
-            tool.check()?;
-            if seen.contains(&tool.name.as_str()) || catalog::find(&tool.name).is_some() {
-                return Err(format!("tool {:?} exists already\nhint: choose another name", tool.name));
-            }
-            seen.push(&tool.name);
+        if self.agents.len() > MOST_AGENTS {
+            return Err(format!(
+                "the list of [[agent]] has {}, the limit is {MOST_AGENTS}\nhint: shorten it",
+                self.agents.len()
+            ));
         }
         for agent in &self.agents {
             let at = format!("agent {:?}", agent.name);
             name("agent", &agent.name)?;
-            let built_in = Role::ANSWERING.into_iter().chain([Role::Signal]).any(|r| r.name() == agent.name);
-            if built_in || self.agents.iter().filter(|a| a.name == agent.name).count() > 1 {
-                return Err(format!(
-                    "{at} exists already\nhint: [role.{}] changes a built-in role",
-                    agent.name
-                ));
-            }
             // Nodes of the graph are named after roles and their work.
-            if ["_tools", "_call"].iter().any(|end| agent.name.ends_with(end))
-                || ["dispatcher", "aggregator", "next_research", "next_risk", "situation"]
-                    .contains(&agent.name.as_str())
-            {
+            let is_step =
+                ["dispatcher", "aggregator", "next_research", "next_risk", "situation", Role::Signal.name()]
+                    .contains(&agent.name.as_str());
+            if is_step || ["_tools", "_call"].iter().any(|end| agent.name.ends_with(end)) {
                 return Err(format!(
                     "{at}: the name is taken by a step of the graph\nhint: choose another name"
                 ));
             }
-            let title = agent.title.chars().count();
-            limit(&format!("{at}: title, in characters,"), title, 80)?;
-            if title == 0 || agent.title.chars().any(char::is_control) {
-                return Err(format!("{at}: title is {:?}\nhint: one line of text", agent.title));
-            }
-            self.check_file(&at, Some(&agent.prompt), &agent.model, agent.words, &agent.sections)?;
-            self.check_tools(&at, agent.tools.iter().chain(&agent.more))?;
-            if agent.readers.is_empty() {
-                return Err(format!("{at} has no readers\nhint: {}", READERS.join(", ")));
+            choice(&format!("{at}: model"), &agent.model, &["quick", "deep"])?;
+            if agent.title.is_empty() || agent.readers.is_empty() {
+                return Err(format!(
+                    "{at} has no title or no readers\nhint: readers: {}",
+                    READERS.join(", ")
+                ));
             }
             agent.readers.iter().try_for_each(|r| choice(&format!("{at}: a reader"), r, &READERS))?;
         }
@@ -267,9 +238,7 @@ impl Agents {
             let at = format!("role {role:?}");
             let known: Vec<&str> = Role::ANSWERING.iter().map(|r| r.name()).collect();
             choice("[role] name", role, &known)?;
-            let model = change.model.as_deref().unwrap_or("quick");
-            let sections = change.sections.as_deref().unwrap_or_default();
-            self.check_file(&at, change.prompt.as_deref(), model, change.words.unwrap_or(100), sections)?;
+            choice(&format!("{at}: model"), change.model.as_deref().unwrap_or("quick"), &["quick", "deep"])?;
             if !change.tools.is_empty() && !Role::ANALYSTS.iter().any(|r| r.name() == role) {
                 return Err(format!("{at} calls no tools\nhint: give them to an analyst"));
             }
@@ -277,51 +246,40 @@ impl Agents {
                 return Err(format!("{at}: {tool:?} is no own tool\nhint: describe it as [[tool]]"));
             }
         }
-        Ok(())
+        for tool in &self.tools {
+            for (i, argument) in tool.arguments.iter().enumerate() {
+                let at = format!("tool {:?}: argument {:?}", tool.name, argument.name);
+                choice(&format!("{at}: kind"), &argument.kind, &KINDS)?;
+                if tool.arguments[..i].iter().any(|other| other.name == argument.name) {
+                    return Err(format!("{at} stands there twice\nhint: remove one"));
+                }
+            }
+        }
+        match check(&self.added(team::of_profile("lacon").clone())) {
+            faults if faults.is_empty() => Ok(()),
+            faults => Err(Faults(faults).to_string()),
+        }
     }
 
-    fn check_file(
-        &self,
-        at: &str,
-        prompt: Option<&str>,
-        model: &str,
-        limit_words: u32,
-        sections: &[String],
-    ) -> Result<(), String> {
-        if let Some(prompt) = prompt {
-            limit(&format!("{at}: prompt, in characters,"), prompt.chars().count(), MOST_PROMPT)?;
-            if prompt.trim().is_empty() || prompt.contains('\0') {
-                return Err(format!(
-                    "{at}: prompt is empty or holds a NUL\nhint: say what the role is to find"
-                ));
+    /// The team with everything in it, and with all tools that may be named.
+    fn added(&self, mut team: Team) -> Team {
+        let built_in = catalog::TOOLS.iter().map(|tool| lacon_agents::team::Tool {
+            name: tool.name.into(),
+            code: true,
+            ..Default::default()
+        });
+        team.tools = built_in.chain(self.tools.iter().map(Tool::of_team)).collect();
+        for agent in &mut team.agents {
+            if let Some(change) = self.roles.get(&agent.name) {
+                change.apply(agent);
             }
         }
-        choice(&format!("{at}: model"), model, &["quick", "deep"])?;
-        words(&format!("{at}: words"), limit_words)?;
-        limit(&format!("{at}: sections, their number,"), sections.len(), 12)?;
-        for section in sections {
-            limit(&format!("{at}: a section, in characters,"), section.chars().count(), 200)?;
-            if section.split('|').any(|word| word.trim().is_empty()) || section.contains(['\n', ';']) {
-                return Err(format!(
-                    "{at}: section {section:?}\nhint: words divided by |, such as Risk|downside"
-                ));
-            }
+        team.agents.extend(self.agents.iter().map(Agent::file));
+        // Braces of these instructions are text.
+        for agent in &mut team.agents {
+            agent.prompt = agent.prompt.replace('{', "{{").replace('}', "}}");
         }
-        Ok(())
-    }
-
-    fn check_tools<'a>(&self, at: &str, tools: impl Iterator<Item = &'a String>) -> Result<(), String> {
-        for tool in tools {
-            if self.tool(tool).is_none() && catalog::find(tool).is_none() {
-                let known = catalog::TOOLS.iter().map(|t| t.name).chain(self.tools.iter().map(|t| &*t.name));
-                let hint = nearest(tool, known).map_or_else(
-                    || "describe it as [[tool]]".to_owned(),
-                    |near| format!("did you mean {near}?"),
-                );
-                return Err(format!("{at}: unknown tool {tool:?}\nhint: {hint}"));
-            }
-        }
-        Ok(())
+        team
     }
 
     /// The own tool of that name.
@@ -401,41 +359,17 @@ impl Agent {
 }
 
 impl Tool {
-    fn check(&self) -> Result<(), String> {
-        let at = format!("tool {:?}", self.name);
-        name("tool", &self.name)?;
-        limit(&format!("{at}: description, in characters,"), self.description.chars().count(), 400)?;
-        limit(&format!("{at}: url, in characters,"), self.url.chars().count(), 500)?;
-        if !["http://", "https://"].iter().any(|scheme| self.url.starts_with(scheme)) {
-            return Err(format!(
-                "{at}: url is {:?}\nhint: an address such as http://127.0.0.1:9000",
-                self.url
-            ));
+    /// As a tool of the team.
+    pub fn of_team(&self) -> lacon_agents::team::Tool {
+        lacon_agents::team::Tool {
+            name: self.name.clone(),
+            about: self.description.clone(),
+            arguments: self.arguments.iter().map(|a| (a.name.clone(), a.description.clone())).collect(),
+            http: self.url.clone(),
+            timeout_s: self.timeout_s,
+            max_kb: self.max_kb,
+            ..Default::default()
         }
-        if !(0.1..=120.0).contains(&self.timeout_s) {
-            return Err(format!(
-                "{at}: timeout_s is {}, the limits are 0.1 and 120\nhint: 10 is usual",
-                self.timeout_s
-            ));
-        }
-        if !(1..=4096).contains(&self.max_kb) {
-            return Err(format!(
-                "{at}: max_kb is {}, the limits are 1 and 4096\nhint: 256 is usual",
-                self.max_kb
-            ));
-        }
-        limit(&format!("{at}: arguments, their number,"), self.arguments.len(), 12)?;
-        for argument in &self.arguments {
-            name("argument", &argument.name)?;
-            choice(&format!("{at}: kind of argument {:?}", argument.name), &argument.kind, &KINDS)?;
-            if self.arguments.iter().filter(|a| a.name == argument.name).count() > 1 {
-                return Err(format!(
-                    "{at}: argument {:?} stands there twice\nhint: remove one",
-                    argument.name
-                ));
-            }
-        }
-        Ok(())
     }
 
     /// The arguments as a JSON schema object.
@@ -491,26 +425,26 @@ mod tests {
     #[test]
     fn faults_are_named_with_value_limit_and_hint() {
         for (from, to, expected) in [
-            ("words = 180", "words = 9000", "agent \"supply\": words is 9000, the limits are 20 and 2000"),
-            ("name = \"supply\"", "name = \"market\"", "agent \"market\" exists already"),
+            ("words = 180", "words = 90000", "agent \"supply\": words is 90000, at most 20000"),
+            ("name = \"supply\"", "name = \"market\"", "agent \"market\" is declared twice"),
             ("name = \"supply\"", "name = \"../x\"", "agent \"../x\" is no name"),
             ("name = \"supply\"", "name = \"news_tools\"", "taken by a step of the graph"),
-            ("\"get_google_news\"", "\"get_gogle_news\"", "did you mean get_google_news?"),
+            ("\"get_google_news\"", "\"get_gogle_news\"", "did you mean \"get_google_news\"?"),
             ("\"risk_manager\"]", "\"risk_manger\"]", "did you mean risk_manager?"),
             (
                 "url = \"http://127.0.0.1:9000\"",
                 "url = \"file:///etc/passwd\"",
-                "url is \"file:///etc/passwd\"",
+                "\"file:///etc/passwd\" is no URL",
             ),
             (
                 "name = \"get_shipping\"",
                 "name = \"get_reddit_news\"",
-                "tool \"get_reddit_news\" exists already",
+                "tool \"get_reddit_news\" is declared twice",
             ),
-            ("kind = \"text\"", "kind = \"number\"", "kind of argument \"port\" is \"number\""),
+            ("kind = \"text\"", "kind = \"number\"", "argument \"port\": kind is \"number\""),
             ("words = 180", "wordz = 180", "line 6: unknown field `wordz`"),
             ("[role.market]", "[role.markt]", "did you mean market?"),
-            ("title = \"Supply chain analyst\"", "title = \"\"", "title is \"\""),
+            ("title = \"Supply chain analyst\"", "title = \"\"", "has no title"),
         ] {
             assert!(GOOD.contains(from), "{from}");
             let error = parse(&GOOD.replace(from, to)).unwrap_err();

@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 use jiff::{ToSpan, civil::Date};
 use lacon_agents::{
     Agent, Team,
+    stages::stages,
     team::{Read, Rounds, Speaking},
     template,
 };
@@ -101,6 +102,14 @@ impl Cast {
     /// Whether the research debate is spoken at once, and judged.
     pub fn at_once(&self) -> bool {
         self.team().groups.get(RESEARCH).is_some_and(|group| group.at == Speaking::Once)
+    }
+
+    /// Agents that start together with a common prefix, by name.
+    pub fn siblings(&self) -> Vec<Vec<&str>> {
+        let team = self.team();
+        let groups = stages(team).map(|stages| stages.siblings(team)).unwrap_or_default();
+        let name = |agent: usize| team.agents[agent].name.as_str();
+        groups.into_iter().map(|group| group.into_iter().map(name).collect()).collect()
     }
 
     /// The analysts: built-in ones first, then own ones.

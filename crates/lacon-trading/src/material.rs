@@ -5,7 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use lacon_llm::{Message, Request, Reuse};
+use lacon_agents::prompt::laid_out;
+use lacon_llm::{Request, Reuse};
 use lacon_prompt::digest::Digest;
 use lacon_tokens::Encoding;
 
@@ -178,34 +179,10 @@ pub fn digest(text: &str, encoding: &Encoding) -> String {
     SHORT.of(text, encoding)
 }
 
-/// Puts a request together: with the layout optimization shared material first and the role's own last, so that the prompts
-/// of siblings share their beginning byte for byte; without it the role's instruction first.
-pub fn request(
-    rules: &str,
-    shared_material: &str,
-    own_material: &str,
-    instruction: &str,
-    layout: bool,
-) -> Request {
-    let messages = if layout {
-        let mut messages = vec![Message::system(rules)];
-        if !shared_material.is_empty() {
-            messages.push(Message::user(shared_material));
-        }
-        messages.push(Message::user(join(&[own_material, instruction])));
-        messages
-    } else {
-        vec![
-            Message::system(join(&[rules, instruction])),
-            Message::user(join(&[shared_material, own_material])),
-        ]
-    };
+/// Puts a request together, as [`laid_out`] says.
+pub fn request(rules: &str, shared: &str, own: &str, instruction: &str, layout: bool) -> Request {
     let reuse = if layout { Reuse::Alone } else { Reuse::Unknown };
-    Request { messages, reuse, ..Request::default() }
-}
-
-fn join(parts: &[&str]) -> String {
-    parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join("\n\n")
+    Request { messages: laid_out(rules, shared, own, instruction, layout), reuse, ..Request::default() }
 }
 
 #[cfg(test)]

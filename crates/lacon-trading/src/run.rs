@@ -315,7 +315,7 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let at_once = cast.at_once() && cast.research_rounds() == 1;
     // Roles that start together with a common prefix.
-    let siblings = [vec!["bull", "bear"], vec!["risky", "safe", "neutral"]];
+    let siblings = cast.siblings();
     let stagger = if staggers && at_once {
         Stagger::new(siblings, &durations.durations, first_token)
     } else {

@@ -51,20 +51,12 @@ pub(crate) async fn finish(
     let mut written = Written::new(file, form, &answer.text, answer.finish == Finish::Length);
     let most_missing = written.missing.len() * 2 > file.covers.len();
     if context.optimizations.has("repair") && most_missing {
-        let mut again = Request { messages: answer.messages.clone(), ..request.clone() };
-        again.messages.push(Message::assistant(answer.text.clone()));
-        let words = context.words(role);
-        let limit = if words > 0 { format!(" in at most {words} words") } else { String::new() };
-        again.messages.push(Message::user(format!(
-            "The answer lacks: {}. Write it again with these parts{limit}.",
-            written.missing.join(", ")
-        )));
-        // A failed repair leaves the first answer in place.
-        if let Ok(second) = agent::call(&context.run, role.name(), turn, &mut again).await {
-            let second = Written::new(file, form, &second.text, second.finish == Finish::Length);
-            if second.missing.len() < written.missing.len() && !second.text.trim().is_empty() {
-                written = second;
-            }
+        let (asked, lacks) = ((request, &answer), &written.missing);
+        let second = agent::again(&context.run, role.name(), turn, asked, lacks, context.words(role)).await;
+        let second =
+            second.map(|second| Written::new(file, form, &second.text, second.finish == Finish::Length));
+        if let Some(second) = second.filter(|second| second.missing.len() < written.missing.len()) {
+            written = second;
         }
         turn += 1;
     }

@@ -9,8 +9,9 @@ use crate::Role;
 /// The team's file.
 pub const FILE: &str = include_str!("../../../teams/trading/team.toml");
 
-/// The team and its two variations.
+/// The team of the file, and what each profile makes of it.
 struct Variants {
+    whole: Team,
     lacon: Team,
     baseline: Team,
     upstream: Team,
@@ -23,13 +24,23 @@ struct Variants {
 fn variants() -> &'static Variants {
     static MADE: OnceLock<Variants> = OnceLock::new();
     MADE.get_or_init(|| {
-        let lacon = file::parse("teams/trading/team.toml", FILE).unwrap_or_else(|faults| panic!("{faults}"));
+        let mut whole = file::trusted(FILE).unwrap_or_else(|fault| panic!("{fault}"));
+        for tool in &mut whole.tools {
+            let known = lacon_market::catalog::find(&tool.name);
+            tool.about = known.map_or("", |known| known.description).to_owned();
+            tool.schema = known.map(lacon_market::catalog::Tool::schema);
+        }
         let varied = |name: &str| {
-            let profile = lacon.profiles.get(name).ok_or_else(|| ("profile".to_owned(), name.to_owned()));
-            profile.and_then(|profile| lacon.varied(profile)).unwrap_or_else(|why| panic!("{why:?}"))
+            let profile = whole.profiles.get(name).ok_or_else(|| ("profile".to_owned(), name.to_owned()));
+            profile.and_then(|profile| whole.varied(profile)).unwrap_or_else(|why| panic!("{why:?}"))
         };
-        Variants { baseline: varied("baseline"), upstream: varied("upstream"), lacon }
+        Variants { lacon: varied("lacon"), baseline: varied("baseline"), upstream: varied("upstream"), whole }
     })
+}
+
+/// The team of the file, with its profiles.
+pub fn whole() -> &'static Team {
+    &variants().whole
 }
 
 /// The team as a profile has it: `baseline` and `upstream` change it, every other one takes it as it is.
@@ -53,7 +64,7 @@ pub fn agent(role: Role) -> &'static Agent {
 
 /// What the built-in roles are told, whose numbers are no figures of an answer.
 pub fn wordings() -> impl Iterator<Item = String> {
-    let Variants { lacon, baseline, upstream } = variants();
+    let Variants { lacon, baseline, upstream, .. } = variants();
     let agents = [lacon, baseline, upstream].into_iter().flat_map(|team| &team.agents);
     agents.map(|agent| format!("{} {}", agent.words, agent.prompt))
 }
@@ -61,6 +72,13 @@ pub fn wordings() -> impl Iterator<Item = String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_file_has_no_fault() {
+        let checked =
+            file::parse("teams/trading/team.toml", FILE).unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(checked.profiles.keys().collect::<Vec<_>>(), ["baseline", "lacon", "upstream"]);
+    }
 
     #[test]
     fn every_role_has_its_agent_and_every_tool_is_known() {

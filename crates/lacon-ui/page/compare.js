@@ -41,15 +41,34 @@ const proxy = { last: null, past: [] };
 /** Takes in what the proxy's metrics say; rates come from two looks. */
 function proxyFigures(state) {
   if (state.error) { proxy.last = state; return; }
-  const sum = (start) => Object.entries(state.metrics).filter(([key]) => key.startsWith(start)).reduce((all, [, value]) => all + value, 0);
-  const buckets = Object.entries(state.metrics).map(([key, value]) => [/^lacon_proxy_overhead_seconds_bucket.*le="([^"]+)"/.exec(key), value]).filter(([m]) => m).map(([m, value]) => [m[1] === "+Inf" ? Infinity : Number(m[1]), value]).sort((x, y) => x[0] - y[0]);
-  const all = buckets.length ? buckets[buckets.length - 1][1] : 0;
-  const at = (q) => (all ? (buckets.find(([, n]) => n >= q * all) || [null])[0] : null);
-  const now = { at: Date.now() / 1000, requests: sum("lacon_proxy_requests_total"), before: sum("lacon_proxy_tokens_before_total"), after: sum("lacon_proxy_tokens_after_total"), unreachable: sum("lacon_proxy_unreachable_total"), cut: sum("lacon_proxy_cut_total"), p50: at(0.5), p99: at(0.99),
-    routes: Object.entries(state.metrics).map(([key, value]) => [/^lacon_proxy_requests_total\{route="([^"]+)"\}/.exec(key), value]).filter(([m]) => m).map(([m, value]) => [m[1], value]) };
+  const entries = Object.entries(state.metrics);
+  const sum = (start) => entries.filter(([key]) => key.startsWith(start)).reduce((all, [, value]) => all + value, 0);
+  const of = (name) => entries.map(([key, value]) => [new RegExp(`^${name}\\{[a-z]+="((?:[^"\\\\]|\\\\.)*)"\\}`).exec(key), value]).filter(([m]) => m).map(([m, value]) => [m[1].replace(/\\(.)/g, "$1"), value]);
+  const quantiles = (name) => {
+    const buckets = of(name + "_bucket").map(([le, value]) => [le === "+Inf" ? Infinity : Number(le), value]).sort((x, y) => x[0] - y[0]);
+    const all = buckets.length ? buckets[buckets.length - 1][1] : 0;
+    const at = (q) => (all ? (buckets.find(([, n]) => n >= q * all) || [null])[0] : null);
+    return { p50: at(0.5), p99: at(0.99) };
+  };
+  const left = new Map(of("lacon_shared_left_micro_usd"));
+  const now = { at: Date.now() / 1000, requests: sum("lacon_proxy_requests_total"), before: sum("lacon_proxy_tokens_before_total"), after: sum("lacon_proxy_tokens_after_total"), unreachable: sum("lacon_proxy_unreachable_total"), cut: sum("lacon_proxy_cut_total"), failed: sum("lacon_proxy_failed_total"),
+    prompt: sum("lacon_proxy_prompt_tokens_total"), cached: sum("lacon_proxy_cached_tokens_total"), cost: sum("lacon_proxy_cost_micro_usd_total") / 1e6, unpriced: sum("lacon_proxy_without_price_total"), silent: sum("lacon_proxy_without_usage_total"),
+    overhead: quantiles("lacon_proxy_overhead_seconds"), first: quantiles("lacon_proxy_first_byte_seconds"), routes: of("lacon_proxy_requests_total"),
+    budgets: of("lacon_shared_budget_micro_usd").map(([team, all]) => [team, all / 1e6, left.has(team) ? left.get(team) / 1e6 : null]) };
   proxy.past.push(now);
   proxy.past.splice(0, proxy.past.length - 180);
   proxy.last = { now };
+}
+
+/** An upper bound, as buckets give it. */
+const atMost = (value) => (value === null ? none : value === Infinity ? "over the last bucket" : "\u2264 " + seconds(value));
+
+/** What is missing from the sums. */
+function unknown(now) {
+  const parts = [];
+  if (now.silent) parts.push(`${count(now.silent)} answers without usage`);
+  if (now.unpriced) parts.push(`${count(now.unpriced)} without a price`);
+  return parts.length ? parts.join(", ") + " left out" : null;
 }
 
 function spark(values, label) {
@@ -73,13 +92,18 @@ async function liveView(main) {
     else if (proxy.last.error) parts.push(section("Proxy", el("p", { class: "banner error", role: "status" }, visible(proxy.last.error))));
     else {
       const { now } = proxy.last;
+      const errors = now.failed + now.unreachable + now.cut;
       const rates = proxy.past.slice(1).map((next, i) => Math.max(0, (next.requests - proxy.past[i].requests) / Math.max(0.2, next.at - proxy.past[i].at)));
       parts.push(section("Proxy", el("dl", { class: "figures" },
         figure("Requests", count(now.requests), now.routes.filter(([, n]) => n).map(([name, n]) => `${name} ${count(n)}`).join(", ")),
         figure("Requests a second", rates.length ? rates[rates.length - 1].toFixed(1) : none),
         figure("Tokens saved", count(now.before - now.after), now.before ? `${share(now.before - now.after, now.before)} of ${count(now.before)} that may change` : null),
-        figure("Overhead", now.p50 === null ? none : "\u2264 " + seconds(now.p50), now.p99 === null ? null : "p99 \u2264 " + seconds(now.p99)),
-        figure("Upstream errors", count(now.unreachable + now.cut), `${count(now.unreachable)} unreachable, ${count(now.cut)} cut`, now.unreachable + now.cut ? "bad" : null)),
+        figure("Cache hits", now.prompt ? share(now.cached, now.prompt) : none, now.prompt ? `of ${count(now.prompt)} prompt tokens` : null),
+        figure("Cost", now.prompt ? money(now.cost) : none, unknown(now)),
+        figure("First byte", atMost(now.first.p50), now.first.p99 === null ? null : "p99 " + atMost(now.first.p99)),
+        figure("Overhead", atMost(now.overhead.p50), now.overhead.p99 === null ? null : "p99 " + atMost(now.overhead.p99)),
+        figure("Upstream errors", count(errors), `${count(now.failed)} refused, ${count(now.unreachable)} unreachable, ${count(now.cut)} cut`, errors ? "bad" : null)),
+      now.budgets.length ? table([{ name: "Team", left: true }, "Budget a day", "Left when last asked"], now.budgets.map(([team, all, left]) => [visible(team), money(all), left === null ? none : money(left)]), "Budgets of teams") : null,
       spark(rates, "Requests a second in the last minutes")));
     }
     fill(main, ...parts);

@@ -201,6 +201,9 @@ pub struct RunArgs {
     /// Resume an interrupted run: its name, its folder, or latest
     #[arg(long, value_name = "RUN", conflicts_with = "date")]
     pub resume: Option<String>,
+    /// Journal of a team's runs for many machines: postgres://HOST/DATABASE, or a folder in s3://, gs:// or az://
+    #[arg(long, value_name = "URL", conflicts_with_all = ["force", "from"])]
+    pub journal: Option<String>,
     /// With --resume: repeat from this node on, as a new run
     #[arg(long, value_name = "NODE", requires = "resume")]
     pub from: Option<String>,

@@ -8,6 +8,8 @@ pub mod args;
 pub mod commands;
 mod embeddings;
 pub mod failure;
+#[cfg_attr(not(any(feature = "postgres", feature = "stores")), path = "journal/without.rs")]
+mod journal;
 mod live;
 mod lock;
 mod logging;

@@ -59,7 +59,7 @@ impl fmt::Display for Identity {
 }
 
 /// The name of this machine, where the system tells it in a file.
-fn host() -> String {
+pub fn host() -> String {
     let named =
         ["/proc/sys/kernel/hostname", "/etc/hostname"].iter().find_map(|f| fs::read_to_string(f).ok());
     named.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).unwrap_or("this host".into())

@@ -14,7 +14,7 @@ use object_store::{
 };
 use tokio::runtime::Runtime;
 
-use crate::failure::{AUTH, Failure, UPSTREAM};
+use crate::failure::{AUTH, Failure, INPUT, UPSTREAM};
 
 /// Bytes of a piece of an upload, where that is enough: a store takes 10,000 pieces.
 const PIECE: u64 = 5 << 20;
@@ -35,37 +35,56 @@ pub struct Object {
 
 /// An event loop for calls to stores.
 pub fn event_loop() -> std::result::Result<Arc<Runtime>, Failure> {
-    // An error only says that the process has one already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     runtime.map(Arc::new).map_err(|e| Failure::input(format!("cannot start the event loop: {e}")))
 }
 
+/// Reads an address. Keys and endpoints are in the environment, as the clouds' own tools have them.
+pub fn open(address: &str) -> std::result::Result<(Box<dyn ObjectStore>, Key, url::Url), Failure> {
+    // An error only says that the process has one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let bad = |error: &dyn std::fmt::Display| Failure::input(format!("{address}: {error}"));
+    let url = url::Url::parse(address).map_err(|error| bad(&error))?;
+    if url.query().is_some() || url.password().is_some() {
+        let hint = "hint: keys go into environment variables, such as AWS_ACCESS_KEY_ID";
+        return Err(bad(&format!("an address has no query and no password\n{hint}")));
+    }
+    // Under their full names alone: a variable REGION may mean anything.
+    let of_clouds = |name: &str| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|start| name.starts_with(start));
+    let texts = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let mut options: Vec<(String, String)> = texts.filter(|(name, _)| of_clouds(name)).collect();
+    // Whoever names a place without TLS wants it so.
+    let plain = |(name, value): &(String, String)| name.contains("ENDPOINT") && value.starts_with("http://");
+    if url.scheme() == "http" || options.iter().any(plain) {
+        options.push(("allow_http".to_owned(), "true".to_owned()));
+    }
+    let (store, key) = object_store::parse_url_opts(&url, options).map_err(|error| bad(&error))?;
+    if key.as_ref().is_empty() {
+        return Err(bad(&"names no object\nhint: write it as s3://bucket/name"));
+    }
+    Ok((store, key, url))
+}
+
+/// What a store says, for a person.
+pub fn explained(error: &Error) -> String {
+    match error {
+        Error::NotFound { .. } => "there is no such object".to_owned(),
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
+            "the store refused the keys\nhint: its keys come from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+                .to_owned()
+        }
+        other => {
+            let text = other.to_string();
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            line.chars().take(TOLD).collect()
+        }
+    }
+}
+
 impl Object {
-    /// Reads an address. Keys and endpoints are in the environment, as the clouds' own tools have them.
     pub fn at(address: &str, runtime: &Arc<Runtime>) -> std::result::Result<Self, Failure> {
-        let bad = |error: &dyn std::fmt::Display| Failure::input(format!("{address}: {error}"));
-        let url = url::Url::parse(address).map_err(|error| bad(&error))?;
-        if url.query().is_some() || url.password().is_some() {
-            let hint = "hint: keys go into environment variables, such as AWS_ACCESS_KEY_ID";
-            return Err(bad(&format!("an address has no query and no password\n{hint}")));
-        }
-        // Under their full names alone: a variable REGION may mean anything.
-        let of_clouds =
-            |name: &str| ["AWS_", "AZURE_", "GOOGLE_"].iter().any(|start| name.starts_with(start));
-        let texts = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        let mut options: Vec<(String, String)> = texts.filter(|(name, _)| of_clouds(name)).collect();
-        // Whoever names a place without TLS wants it so.
-        let plain =
-            |(name, value): &(String, String)| name.contains("ENDPOINT") && value.starts_with("http://");
-        if url.scheme() == "http" || options.iter().any(plain) {
-            options.push(("allow_http".to_owned(), "true".to_owned()));
-        }
-        let (store, key) = object_store::parse_url_opts(&url, options).map_err(|error| bad(&error))?;
-        if key.as_ref().is_empty() {
-            return Err(bad(&"names no object\nhint: write it as s3://bucket/name"));
-        }
+        let (store, key, url) = open(address)?;
         let place = format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default());
         Ok(Self { store, key, address: address.to_owned(), place, runtime: Arc::clone(runtime) })
     }
@@ -76,19 +95,12 @@ impl Object {
     }
 
     pub fn failed(&self, what: &str, error: &Error) -> Failure {
-        let (said, code) = match error {
-            Error::NotFound { .. } => ("there is no such object".to_owned(), crate::failure::INPUT),
-            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => {
-                let hint = "hint: its keys come from the environment, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-                (format!("the store refused the keys\n{hint}"), AUTH)
-            }
-            other => {
-                let text = other.to_string();
-                let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-                (line.chars().take(TOLD).collect(), UPSTREAM)
-            }
+        let code = match error {
+            Error::NotFound { .. } => INPUT,
+            Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => AUTH,
+            _ => UPSTREAM,
         };
-        Failure { message: format!("cannot {what} {}: {said}", self.address), code }
+        Failure { message: format!("cannot {what} {}: {}", self.address, explained(error)), code }
     }
 
     /// Fetches it into a file.

@@ -328,10 +328,11 @@ fn with_own_tools(
     }
     let mut own: BTreeMap<String, Arc<dyn ToolSource>> = BTreeMap::new();
     for tool in &agents.tools {
+        let of_team = tool.of_team();
         let limits = HttpLimits {
             connect: Duration::from_secs_f64(config.number("llm.connect_timeout_s")),
-            whole: Duration::from_secs_f64(tool.timeout_s),
-            max_body: (tool.max_kb as usize) << 10,
+            whole: Duration::from_secs_f64(of_team.limit_s()),
+            max_body: of_team.max_bytes(),
         };
         let source = HttpTools::new(
             &tool.url,

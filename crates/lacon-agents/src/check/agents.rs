@@ -72,6 +72,10 @@ impl Checker<'_> {
                 self.fault(format!("{path}.covers.{i}"), problem, hint);
             }
         }
+        if agent.title.chars().count() > 80 || agent.title.contains(char::is_control) {
+            let problem = format!("agent {name:?}: title {:?} is no heading", agent.title);
+            self.fault(format!("{path}.title"), problem, "1 to 80 characters on one line");
+        }
         let label = agent.states.trim();
         if label.chars().count() > 60
             || label.contains(['"', ':', '[', ']'])

@@ -143,9 +143,7 @@ async fn perform(context: &Context, stage: &Stage, state: &TeamState) -> Result<
     if !agent.each.is_empty() {
         return Ok(vec![fan_out(context, agent, state).await?]);
     }
-    if let Some((first, most)) = context.stagger.of(&agent.name) {
-        context.run.ledger.ops.wrap("wait for sibling", context.run.first_token_of(first, most)).await;
-    }
+    context.staggered(agent).await;
     let material = material(context, agent, state);
     let text = speak(context, agent, &material, Turn { item: None, round: 1 }).await?;
     Ok(vec![one(text)])

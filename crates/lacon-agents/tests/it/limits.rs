@@ -127,9 +127,20 @@ prompt = "Last."
 /// Agents wait only with a history that shows that it costs nothing.
 #[tokio::test]
 async fn a_fast_sibling_waits_after_eight_runs_and_not_before() {
+    waits_with_history(SIBLINGS).await;
+}
+
+/// Members of a group that speak at once are siblings as well; the first call of each is what is known of it.
+#[tokio::test]
+async fn a_fast_member_of_a_group_waits_too() {
+    let group = "[group.pair]\nagents = [\"slow\", \"fast\"]\nat = \"once\"\n";
+    waits_with_history(&format!("{SIBLINGS}{group}")).await;
+}
+
+async fn waits_with_history(text: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("durations.json");
-    let team = team(SIBLINGS);
+    let team = team(text);
     let kind = format!("team {}/1", lacon_agents::run::digest(&team));
     for runs in 1..=8 {
         let mut file = DurationsFile::read(path.clone(), kind.clone());
@@ -145,6 +156,8 @@ async fn a_fast_sibling_waits_after_eight_runs_and_not_before() {
         };
         if runs == 1 {
             assert_eq!(waits(Optimizations::all()).await, Some(0));
+            let observed = DurationsFile::read(path.clone(), kind.clone()).durations;
+            assert!(observed.quantile("slow", 0.5, 2).is_some(), "the run itself is the second");
             // The run itself was observed too: its zero seconds must not count here.
             std::fs::remove_file(&path).unwrap();
             let mut file = DurationsFile::read(path.clone(), kind.clone());

@@ -78,6 +78,20 @@ fn each_acts_where_there_is_something_to_do_and_nowhere_else() {
     }
 }
 
+#[test]
+fn members_of_a_group_that_speak_at_once_start_together() {
+    let reads = |name: &str| format!("[[agent]]\nname = \"{name}\"\nprompt = \"x\"\nreads = [\"a\"]\n");
+    let group = |at: &str| {
+        format!(
+            "[[agent]]\nname = \"a\"\nprompt = \"x\"\n{}{}[group.g]\nagents = [\"b\", \"c\"]\nat = \"{at}\"\n",
+            reads("b"),
+            reads("c")
+        )
+    };
+    assert_eq!(acts(&team(&group("once")), Optimization::Stagger), ["b", "c"]);
+    assert!(acts(&team(&group("turns")), Optimization::Stagger).is_empty());
+}
+
 /// A tool in place of a model is told no words, reads no digest and is sent no schema.
 #[test]
 fn none_acts_on_an_agent_that_a_tool_answers_but_the_one_of_order() {

@@ -50,7 +50,10 @@ const OVERHEAD: &[f64] = &[
     0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
 ];
 
-/// Counters and the histogram of one proxy.
+/// Upper bounds in seconds: from a local server to a model that thinks for minutes.
+const FIRST_BYTE: &[f64] = &[0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0, 150.0, 600.0];
+
+/// Counters and histograms of one proxy.
 #[derive(Debug)]
 pub struct ProxyMetrics {
     requests: [AtomicU64; Route::ALL.len()],
@@ -58,8 +61,10 @@ pub struct ProxyMetrics {
     tokens_after: AtomicU64,
     unreachable: AtomicU64,
     cut: AtomicU64,
+    failed: AtomicU64,
     billed: [AtomicU64; BILLED.len()],
     overhead: Histogram,
+    first_byte: Histogram,
 }
 
 /// Counters of what answers say they took.
@@ -81,8 +86,10 @@ impl Default for ProxyMetrics {
             tokens_after: AtomicU64::new(0),
             unreachable: AtomicU64::new(0),
             cut: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
             billed: [const { AtomicU64::new(0) }; BILLED.len()],
             overhead: Histogram::new(OVERHEAD),
+            first_byte: Histogram::new(FIRST_BYTE),
         }
     }
 }
@@ -96,6 +103,12 @@ impl ProxyMetrics {
             self.tokens_after.fetch_add(after as u64, Ordering::Relaxed);
         }
         self.overhead.observe(overhead.as_secs_f64());
+    }
+
+    /// Takes in an answer of the upstream: its status, and how long its first byte took.
+    pub fn answered(&self, status: u16, waited: Duration) {
+        self.failed.fetch_add(u64::from(status >= 400), Ordering::Relaxed);
+        self.first_byte.observe(waited.as_secs_f64());
     }
 
     /// Takes in that the upstream gave no answer.
@@ -151,19 +164,24 @@ impl ProxyMetrics {
                 &self.unreachable,
             ),
             ("lacon_proxy_cut_total", "answers of the upstream that broke off", &self.cut),
+            ("lacon_proxy_failed_total", "answers of the upstream with a status from 400 on", &self.failed),
         ] {
             counter(name, help, &[("", value)]);
         }
         for ((name, help), value) in BILLED.iter().zip(&self.billed) {
             counter(name, help, &[("", value)]);
         }
-        let name = head(
-            &mut out,
-            "lacon_proxy_overhead",
-            "_seconds",
-            "Own seconds between a body's last byte and the call.",
-        );
-        self.overhead.text(&name, "", &mut out);
+        for (name, help, histogram) in [
+            ("lacon_proxy_overhead", "Own seconds between a body's last byte and the call.", &self.overhead),
+            (
+                "lacon_proxy_first_byte",
+                "Seconds between the call and its answer's first byte.",
+                &self.first_byte,
+            ),
+        ] {
+            let name = head(&mut out, name, "_seconds", help);
+            histogram.text(&name, "", &mut out);
+        }
         out
     }
 }
@@ -178,6 +196,8 @@ mod tests {
         metrics.served(Route::Chat, Some((100, 60)), Duration::from_micros(40));
         metrics.served(Route::Other, None, Duration::ZERO);
         metrics.cut();
+        metrics.answered(200, Duration::from_millis(300));
+        metrics.answered(529, Duration::from_millis(20));
         let text = metrics.prometheus();
         for line in [
             "lacon_proxy_requests_total{route=\"chat\"} 1",
@@ -185,6 +205,9 @@ mod tests {
             "lacon_proxy_tokens_before_total 100",
             "lacon_proxy_tokens_after_total 60",
             "lacon_proxy_cut_total 1",
+            "lacon_proxy_failed_total 1",
+            "lacon_proxy_first_byte_seconds_bucket{le=\"0.05\"} 1",
+            "lacon_proxy_first_byte_seconds_count{} 2",
             "lacon_proxy_overhead_seconds_bucket{le=\"0.000025\"} 1",
             "lacon_proxy_overhead_seconds_bucket{le=\"0.00005\"} 2",
             "lacon_proxy_overhead_seconds_count{} 2",

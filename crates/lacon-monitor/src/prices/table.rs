@@ -1,4 +1,4 @@
-//! The price table: `data/providers/prices.json`, read once, and how a model is found in it.
+//! The price table: `data/prices.json`, read once, and how a model is found in it.
 //!
 //! The table is written by `cargo xtask prices` from the package `genai-prices` (MIT), and a model is found as that
 //! package finds it, so that both give the same price. Where the package knows no provider for a spelling of a cloud
@@ -14,7 +14,7 @@ use lacon_models::{Clause, Day, RATES, Source};
 use serde_json::{Map, Value, value::RawValue};
 
 const FORM: &str = "rows have the form that `cargo xtask prices` writes";
-const DATA: &str = include_str!("../../../../data/providers/prices.json");
+const DATA: &str = include_str!("../../data/prices.json");
 /// Prices are read in USD for a million tokens and held in billionths of it.
 const NANO: f64 = 1e9;
 /// Found names that are remembered: more means names that nobody uses twice.

@@ -14,16 +14,15 @@ pub fn usd(micro: Option<u64>) -> String {
 pub fn report(r: &RunReport) -> String {
     let mut out = String::new();
     let run = &r.run;
-    let _ = writeln!(
-        out,
-        "{} on {}: {} ({}), run {}, profile {}",
-        run.subject(),
-        run.date(),
-        run.decision.word(),
-        run.status,
-        run.run_id,
-        run.profile
-    );
+    let day = if run.date().is_empty() { String::new() } else { format!(" on {}", run.date()) };
+    let profile = if run.profile.is_empty() { String::new() } else { format!(", profile {}", run.profile) };
+    let (subject, status) = (run.subject(), &run.status);
+    // Most teams decide nothing, and have no word for it.
+    let ended = match &run.decision.action {
+        None if run.grade.origin.is_empty() => status.clone(),
+        _ => format!("{} ({status})", run.decision.word()),
+    };
+    let _ = writeln!(out, "{subject}{day}: {ended}, run {}{profile}", run.run_id);
     let what: Vec<&str> =
         [(run.llm.simulated, "SIMULATED language model"), (run.data.simulated, "offline data")]
             .into_iter()
@@ -35,7 +34,7 @@ pub fn report(r: &RunReport) -> String {
     let t = &run.tokens;
     let _ = writeln!(
         out,
-        "{:.2} s, {} tokens in {} calls (prompt {}, cached {}, answer {}, reasoning {}), {} USD, grade {} by content, {} by the original system's formula\n",
+        "{:.2} s, {} tokens in {} calls (prompt {}, cached {}, answer {}, reasoning {}), {} USD, grade {} by content{}\n",
         run.wall_s,
         thousands(t.total),
         run.calls.len(),
@@ -45,7 +44,10 @@ pub fn report(r: &RunReport) -> String {
         count(t.reasoning),
         run.cost_usd.as_deref().unwrap_or("-"),
         run.grade.content,
-        run.grade.origin
+        match run.grade.origin.as_str() {
+            "" => String::new(),
+            origin => format!(", {origin} by the original system's formula"),
+        }
     );
     nodes(r, &mut out);
     waterfall(r, &mut out);

@@ -1,7 +1,7 @@
 //! Journals of runs, of the trading graph and of teams: one line a finished call, tool or node, behind its checksum. A run
 //! that still goes on has a journal and no trace yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -154,17 +154,22 @@ impl Journal {
         for (i, node) in self.nodes.iter_mut().enumerate() {
             node.span.id = format!("node {i}");
         }
+        let roles: BTreeSet<String> = self.work.iter().filter_map(|work| work.span.role.clone()).collect();
         let mut open: BTreeMap<String, Raw> = BTreeMap::new();
         for (i, work) in self.work.iter_mut().enumerate() {
             work.span.id = format!("work {i}");
             let role = work.span.role.clone().unwrap_or_else(|| work.span.name.clone());
             let (start, end) = (work.start.unwrap_or(0.0), work.end.unwrap_or(0.0));
             let over = |node: &&Raw| {
-                node.span.name == role
-                    && node.start.is_some_and(|from| from <= start + SLACK)
+                node.start.is_some_and(|from| from <= start + SLACK)
                     && node.end.is_some_and(|to| to + SLACK >= end)
             };
-            if let Some(node) = self.nodes.iter().find(over) {
+            let own = self.nodes.iter().filter(over).find(|node| node.span.name == role);
+            // A group or a loop is one node, and none of its agents has its name.
+            let seconds = |node: &&Raw| node.end.unwrap_or(0.0) - node.start.unwrap_or(0.0);
+            let shared = self.nodes.iter().filter(over).filter(|node| !roles.contains(&node.span.name));
+            let shared = shared.min_by(|a, b| seconds(a).total_cmp(&seconds(b)));
+            if let Some(node) = own.or(shared) {
                 work.parent = Some(node.span.id.clone());
                 continue;
             }

@@ -36,6 +36,15 @@ async fn the_file_of_the_team_and_the_wire_agree_in_every_profile() {
     }
 }
 
+#[test]
+fn who_starts_together_follows_from_the_team() {
+    let together = |profile| {
+        cast(profile, |_| {}).siblings().into_iter().map(|group| group.join(" ")).collect::<Vec<_>>()
+    };
+    assert_eq!(together("lacon"), ["bull bear", "risky safe neutral"]);
+    assert!(together("upstream").is_empty(), "{:?}", together("upstream"));
+}
+
 /// The order of a role's first call.
 fn order(record: &lacon_monitor::RunRecord, roles: &[&str]) -> Vec<(f64, f64)> {
     let call = |role: &&str| record.calls.iter().find(|c| c.role == *role).unwrap();

@@ -7,6 +7,7 @@ mod casts;
 mod decisions;
 mod defects;
 mod foresee;
+mod generic;
 mod golden;
 mod merged;
 mod pages;

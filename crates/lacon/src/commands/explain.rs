@@ -27,6 +27,13 @@ pub fn run(common: &Common, args: &ExplainArgs) -> Result<ExitCode, Failure> {
     let config = common.settings(&[("run.out", args.out.as_ref())])?;
     let folder = runs::find(Path::new(config.text("run.out")), &args.run, None, Needs::Record)?;
     let path = folder.join("run.json");
+    if folder.join("result.md").is_file() {
+        return Err(Failure::input(format!(
+            "{}: a run of a team, whose decision rests on no market data\nhint: lacon report {} shows it",
+            path.display(),
+            folder.display()
+        )));
+    }
     let record: RunRecord = std::fs::read(&path)
         .map_err(|e| e.to_string())
         .and_then(|text| serde_json::from_slice(&text).map_err(|e| e.to_string()))

@@ -5,6 +5,7 @@ use std::{
     process::ExitCode,
 };
 
+use lacon_agents::TeamRecord;
 use lacon_monitor::{
     CallFact, RunRecord, ToolFact, export, html,
     metrics::Metrics,
@@ -90,17 +91,37 @@ pub fn load(folder: &Path) -> Result<Loaded, Failure> {
         let path = folder.join(name);
         std::fs::read(&path).map_err(|e| Failure::input(format!("{}: cannot be read: {e}", path.display())))
     };
-    let run: RunRecord = serde_json::from_slice(&file("run.json")?)
-        .map_err(|e| Failure::input(format!("{}: {e}", folder.join("run.json").display())))?;
-    let trace = read(&file("trace.jsonl")?)
+    let run = record(folder, &file("run.json")?)?;
+    // A team's run leaves its journal, which holds the same calls.
+    let name = if folder.join("trace.jsonl").is_file() { "trace.jsonl" } else { JOURNAL };
+    let trace = read(&file(name)?)
         .ok()
         .and_then(|mut traces| traces.drain(..).next())
-        .ok_or_else(|| Failure::input(format!("{}: holds no trace", folder.join("trace.jsonl").display())))?;
+        .ok_or_else(|| Failure::input(format!("{}: holds no trace", folder.join(name).display())))?;
     let receipts = String::from_utf8_lossy(&file("receipts.jsonl").unwrap_or_default())
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     Ok(Loaded { run, trace, receipts })
+}
+
+/// A record of either shape: that of the trading graph, or that of a team.
+pub fn record(folder: &Path, bytes: &[u8]) -> Result<RunRecord, Failure> {
+    let fault = |e: serde_json::Error| Failure::input(format!("{}: {e}", folder.join("run.json").display()));
+    match team_record(bytes) {
+        Some(team) => Ok(team.map_err(fault)?.as_run()),
+        None => serde_json::from_slice(bytes).map_err(fault),
+    }
+}
+
+/// The record of a team's run; none where it is one of the trading graph.
+fn team_record(bytes: &[u8]) -> Option<serde_json::Result<TeamRecord>> {
+    #[derive(serde::Deserialize)]
+    struct Shape {
+        schema_version: u32,
+    }
+    let shape: Shape = serde_json::from_slice(bytes).ok()?;
+    (shape.schema_version == lacon_agents::record::SCHEMA_VERSION).then(|| serde_json::from_slice(bytes))
 }
 
 /// The report of a loaded run.
@@ -146,12 +167,16 @@ fn metrics(run: &RunRecord) -> Metrics {
 
 /// Writes the complete report of a run with the source of every figure; the name's ending says how.
 pub fn complete(folder: &Path, file: Option<&Path>) -> Result<PathBuf, Failure> {
-    let path = file.map_or_else(|| folder.join("reports/complete.html"), Path::to_owned);
-    let material = lacon_trading::page::Material::read(folder).map_err(Failure::input)?;
+    let reports = if folder.join("reports").is_dir() { "reports/complete.html" } else { "complete.html" };
+    let path = file.map_or_else(|| folder.join(reports), Path::to_owned);
+    let team = std::fs::read(folder.join("run.json")).ok().and_then(|bytes| team_record(&bytes)?.ok());
+    let material = || lacon_trading::page::Material::read(folder).map_err(Failure::input);
     let ending = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_lowercase();
-    let page = match ending.as_str() {
-        "html" | "htm" => strict(&material.html()),
-        "md" => material.markdown(),
+    let page = match (ending.as_str(), &team) {
+        ("html" | "htm", None) => strict(&material()?.html()),
+        ("md", None) => material()?.markdown(),
+        ("html" | "htm", Some(team)) => lacon_agents::report::html(team),
+        ("md", Some(team)) => lacon_agents::report::markdown(team),
         _ => {
             return Err(Failure::input(format!(
                 "{}: unknown ending\nhint: name it .html or .md",

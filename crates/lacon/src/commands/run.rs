@@ -57,6 +57,11 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     if let Some(times) = args.repeat {
         return super::repeat::run(common, args, times, started);
     }
+    if args.journal.is_some() {
+        return Err(Failure::input(
+            "--journal is for teams\nhint: a run of a stock keeps its journal in its folder",
+        ));
+    }
     let (config, resumed) = config(common, args)?;
     let (settings, hedge) = settings_and_hedge(&config, args, resumed.as_ref(), started)?;
     let lock = RunLock::of(&settings)?;

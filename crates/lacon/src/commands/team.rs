@@ -25,7 +25,7 @@ pub const TRADING: &str = "trading";
 /// Loads a team by its file, its folder, or its shipped name.
 pub fn load(name: &str) -> Result<Team, Failure> {
     if name == TRADING {
-        return Ok(lacon_trading::team::of_profile("lacon").clone());
+        return Ok(lacon_trading::team::whole().clone());
     }
     if let Some(shipped) = shipped::find(name) {
         return shipped.team().map_err(Failure::input);

@@ -102,9 +102,9 @@ fn own_tools_are_limited_in_size_and_time() {
 #[test]
 fn faults_of_an_agents_file_are_told_before_anything_is_sent() {
     let folder = Folder::new();
-    let file =
-        folder.write("bad.toml", "[[agent]]\nname = \"supply\"\ntitle = \"x\"\nprompt = \"x\"\nwords = 9\n");
-    run(&folder, &["--agents", file.to_str().unwrap()]).fails(2, "words is 9, the limits are 20 and 2000");
+    let file = folder
+        .write("bad.toml", "[[agent]]\nname = \"supply\"\ntitle = \"x\"\nprompt = \"x\"\nwords = 90000\n");
+    run(&folder, &["--agents", file.to_str().unwrap()]).fails(2, "words is 90000, at most 20000 is possible");
     run(&folder, &["--agents", "nowhere.toml"]).fails(2, "nowhere.toml: cannot be read");
     run(&folder, &["--analysts", "market,nws"]).fails(2, "did you mean news?");
     run(&folder, &["--language", "a: b"]).fails(2, "hint: give a name such as German");

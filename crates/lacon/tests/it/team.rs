@@ -41,6 +41,19 @@ fn every_shipped_team_runs_against_the_simulator_and_says_so() {
         let record: Value = serde_json::from_slice(&record).unwrap();
         assert_eq!((&record["status"], &record["llm"]["simulated"]), (&"done".into(), &true.into()));
     }
+    // What reads runs reads those of teams: the report in every form, and the journal's loops without a gap.
+    let one = "results/teams/research/runs/one";
+    let report = folder.lacon(&["report", one]);
+    assert!(report.out.starts_with("research: done, run one"), "{}{}", report.out, report.err);
+    assert!(report.out.contains("WATERFALL") && report.out.contains("writer"), "{}", report.out);
+    let files =
+        ["--html", "page.html", "--complete", "whole.md", "--trace-format", "otlp", "--output", "o.json"];
+    assert_eq!(folder.lacon(&[&["report", one], &files[..]].concat()).code, 0);
+    assert!(std::fs::read_to_string(folder.path().join("whole.md")).unwrap().contains("## Result"));
+    assert!(folder.lacon(&["report", "results/teams/debate/runs/one"]).out.starts_with("debate: "));
+    let analyzed = folder.lacon(&["trace", "analyze", one]);
+    assert!(!analyzed.out.contains("PROBLEMS"), "{}", analyzed.out);
+    folder.lacon(&["explain", one]).fails(2, "hint: lacon report");
     // Runs of teams are none of the trading graph's.
     assert!(folder.lacon(&["runs"]).out.contains("no runs"));
     run(&folder, &["research", "--input", "topic=x", "--run-id", "one"]).fails(2, "run one exists");

@@ -1,5 +1,7 @@
 //! `lacon run TEAM`: runs a team, prints its result, leaves its record.
 
+mod shared;
+
 use std::{
     io::{BufRead, IsTerminal},
     path::{Path, PathBuf},
@@ -23,6 +25,7 @@ use crate::{
     args::RunArgs,
     commands::{Common, block_on, run::run_id},
     failure::{self, Failure},
+    journal::{Claimed, Held},
     lock::RunLock,
     logging, mcp_tools, signals,
     text::{self, thousands},
@@ -33,26 +36,60 @@ use crate::{
 pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
     refuse_foreign(args)?;
     let config = config(common, args)?;
-    let (settings, heading) = settings(&config, args)?;
+    let Some(name) = shared::name(&config, args)? else {
+        return conclude(&work(&config, args, None)?, &config);
+    };
     // Held until the record is written: one folder has one writer.
-    let _lock = settings.folder.as_deref().map(RunLock::take).transpose()?;
+    let _lock = RunLock::take(&name.folder)?;
+    let held = match shared::claim(&config, args, &name)? {
+        Claimed::Ended(record) => return shared::tell(&record, args),
+        Claimed::Ours(held) => held,
+    };
+    let worked = shared::flags(args, &name, &held).and_then(|args| work(&config, &args, Some(&held)));
+    let ended = worked.as_ref().ok().filter(|finished| has_ended(finished));
+    let record = ended.and_then(|finished| serde_json::to_value(&finished.record).ok());
+    let kept = held.end(record.as_ref());
+    let finished = worked?;
+    kept?;
+    conclude(&finished, &config)
+}
+
+/// Whether a run is over: what was refused or stopped can be gone on with.
+fn has_ended(finished: &Finished) -> bool {
+    use RunError::{Faults, Interrupted, NeedsApproval, Setup};
+    !matches!(&finished.failure, Some(Faults(_) | Setup(_) | NeedsApproval(_) | Interrupted))
+}
+
+/// Runs a team and prints what it gives.
+fn work(config: &Config, args: &RunArgs, held: Option<&Held>) -> Result<Finished, Failure> {
+    let (mut settings, heading) = settings(config, args)?;
+    settings.keep = held.map(Held::keep);
+    let locked = settings.folder.as_deref().filter(|_| held.is_none());
+    let _lock = locked.map(RunLock::take).transpose()?;
     if args.json || args.events {
         text::note(&heading)
     } else {
         text::out(&heading)
     }
-    logging::open(&config)?;
+    logging::open(config)?;
     let folder = settings.folder.clone().unwrap_or_default();
     let allowed = mcp_tools::Allowed { names: &args.given.allow_mcp, servers: &config.list("run.allow_mcp") };
+    let lost = held.map(Held::lost);
     let finished = block_on(async {
-        let mut stop = Box::pin(signals::stop());
+        let mut stop = Box::pin(async {
+            let Some(lost) = lost else { return signals::stop().await };
+            tokio::select! {
+                () = signals::stop() => {}
+                () = lost => {}
+            }
+        });
         let settings = tokio::select! {
             settings = mcp_tools::connect(settings, &allowed) => settings?,
             () = &mut stop => return Err(Failure { message: "interrupted".into(), code: failure::INTERRUPTED }),
         };
         Ok(lacon_agents::run(Settings { stop: Some(stop), ..settings }).await)
     })??;
-    super::super::models::keep(&config);
+    super::super::models::keep(config);
     if let Some(file) = &args.html {
         let page = lacon_agents::report::html(&finished.record);
         super::super::report::write(file, page.as_bytes(), &folder)?;
@@ -64,9 +101,9 @@ pub fn run(common: &Common, args: &RunArgs) -> Result<ExitCode, Failure> {
     } else if args.events {
         text::out(&json!({"event": "record", "record": finished.record}).to_string());
     } else {
-        print(&finished, world::time_scale(&config));
+        print(&finished, world::time_scale(config));
     }
-    conclude(&finished, &config)
+    Ok(finished)
 }
 
 /// Flags of the trading graph mean nothing for a team.
@@ -109,6 +146,7 @@ fn config(common: &Common, args: &RunArgs) -> Result<Config, Failure> {
         ("run.tape", args.tape.as_ref()),
         ("run.tape_mode", args.record.then(|| "record".to_owned()).as_ref()),
         ("run.out", args.out.as_ref()),
+        ("run.journal_at", args.journal.as_ref()),
         ("sim.seed", args.seed.as_ref()),
         ("sim.time_scale", args.time_scale.as_ref()),
     ])
@@ -122,7 +160,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
     set_models(&mut team, args.quick_model.as_deref(), args.deep_model.as_deref());
     set_tools(&mut team, &args.given.tool)?;
     set_agents(&mut team, args)?;
-    let runs = Path::new(config.text("run.out")).join("teams").join(&team.name).join("runs");
+    let runs = runs(config, &team);
     let (folder, begun) = folder(&runs, args)?;
     let mut values = given(&args.given.input)?;
     let mut nonce = world::nonce(config);
@@ -179,6 +217,11 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
         ..Settings::new(team, client)
     };
     Ok((settings, heading))
+}
+
+/// Where the folders of a team's runs are.
+fn runs(config: &Config, team: &Team) -> PathBuf {
+    Path::new(config.text("run.out")).join("teams").join(&team.name).join("runs")
 }
 
 /// Models and efforts of single agents.
