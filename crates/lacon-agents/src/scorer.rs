@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use lacon_llm::Echoes;
 pub use lacon_monitor::record::Reason;
 use lacon_monitor::{
     grade::{Answers, content_letter, points},
@@ -99,10 +100,11 @@ impl Scorer for Content {
         "content"
     }
 
-    fn score(&self, _: &Team, run: &TeamRecord) -> Option<Score> {
+    fn score(&self, team: &Team, run: &TeamRecord) -> Option<Score> {
         let mut reasons = Vec::new();
         for agent in &run.agents {
-            texts(agent, &mut reasons);
+            let prompt = team.agent(&agent.name).map_or("", |agent| &agent.prompt);
+            texts(agent, &Echoes::of(prompt), &mut reasons);
             let tools: Vec<&ToolCall> = run.tools.iter().filter(|call| call.role == agent.name).collect();
             let named = |status: &str| {
                 let of = tools.iter().filter(|call| call.status == status);
@@ -131,7 +133,7 @@ impl Scorer for Content {
 }
 
 /// What the texts of an agent lack. An agent that a condition passed over owes none.
-fn texts(agent: &AgentRecord, reasons: &mut Vec<Reason>) {
+fn texts(agent: &AgentRecord, instruction: &Echoes, reasons: &mut Vec<Reason>) {
     let all = || agent.said.iter().flat_map(|said| &said.texts).filter(|text| !text.skipped);
     let n = all().count();
     let absent: Vec<&str> = all().filter_map(|text| text.failure.as_deref()).collect();
@@ -144,6 +146,11 @@ fn texts(agent: &AgentRecord, reasons: &mut Vec<Reason>) {
     if !missing.is_empty() {
         let what = format!("{}: no {}", agent.name, missing.join(", "));
         reasons.push(lost("section_missing", points::SECTION_MISSING * missing.len() as f64, what));
+    }
+    let echoes = all().filter(|text| instruction.fill(&text.text)).count();
+    if echoes > 0 {
+        let what = format!("{}: {echoes} of {n} texts are for the most part its own instruction", agent.name);
+        reasons.push(lost("answer_echoes", points::ANSWER_EMPTY * echoes as f64 / n as f64, what));
     }
     let cut = all().filter(|text| text.cut).count();
     if cut > 0 {

@@ -27,6 +27,7 @@ mod budget;
 mod capabilities;
 mod client;
 mod count;
+mod echo;
 #[cfg(feature = "http")]
 mod endpoint;
 mod enough;
@@ -64,6 +65,7 @@ pub use breaker::{Breaker, BreakerOptions};
 pub use capabilities::{Capabilities, StructuredSupport};
 pub use client::{BoxFuture, Client, ClientInfo, StreamEvent, ignore_events};
 pub use count::count_prompt;
+pub use echo::Echoes;
 #[cfg(feature = "http")]
 pub use endpoint::Endpoint;
 pub use enough::{Enough, first_sentence, whole_sentences};

@@ -88,6 +88,8 @@ pub struct Content {
     pub expected_roles: Vec<String>,
     /// Roles that must have a report of data.
     pub gatherers: Vec<String>,
+    /// Roles whose answer is for the most part their own instruction.
+    pub echoes: Vec<String>,
     /// For each (reader, text): the share of the text's numbers that the reader's prompt held.
     pub read: Vec<(String, String, f64)>,
     /// For each gatherer: where the figures of its report come from.
@@ -208,6 +210,10 @@ pub fn content_grade(run: &RunRecord, content: &Content) -> (f64, &'static str, 
     for call in run.calls.iter().filter(|c| c.finish_reason.as_deref() == Some("loop")) {
         let what = format!("{} turn {}: the answer repeats itself and was closed", call.role, call.turn);
         lose("answer_loops", points::ANSWER_CUT, what);
+    }
+    for role in &content.echoes {
+        let what = format!("{role}: most of its answer is its own instruction");
+        lose("answer_echoes", points::ANSWER_EMPTY, what);
     }
     for role in &content.gatherers {
         let of_role = || run.tools.iter().filter(|t| t.role == *role);

@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use lacon_llm::Echoes;
 use lacon_monitor::{
     Books, content_grade, critical,
     grade::Content,
@@ -133,7 +134,7 @@ pub fn record(
     }
     let lengths = Lengths::new(&roles, state, model.encoding);
     let verdicts = verdicts(state);
-    let decision = decide(state, about.cast.at_once(), &verdicts, about.status == "done", &mut warnings);
+    let decision = decide(state, &about.cast, &verdicts, about.status == "done", &mut warnings);
     let views = verdicts
         .iter()
         .map(|(role, verdict)| View {
@@ -256,7 +257,7 @@ pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
 /// the record names it. A run that did not come to its end has no stand-in.
 fn decide(
     state: &TradeState,
-    trader_last: bool,
+    cast: &Cast,
     verdicts: &[(Role, Verdict)],
     is_whole: bool,
     warnings: &mut Vec<String>,
@@ -277,7 +278,7 @@ fn decide(
     }
     // Where the trader speaks before the risk debate its word is a proposal, not an order.
     if let Some((_, trader)) = verdicts.iter().find(|(r, _)| *r == Role::Trader)
-        && trader_last
+        && cast.at_once()
         && trader.action != verdict.action
     {
         warnings.push(format!(
@@ -287,6 +288,9 @@ fn decide(
         ));
     }
     let text = state.text(*role).map(|t| t.text.as_str()).unwrap_or_default();
+    // What the instruction says is no reason of the model's.
+    let instruction = Echoes::of(&cast.file(*role).prompt);
+    let reasons = reasons::reasons(text).into_iter().filter(|reason| !instruction.holds(reason)).collect();
     Decision {
         action: Some(verdict.action.as_str().into()),
         rating: signal::rating(text).map(ToOwned::to_owned),
@@ -295,7 +299,7 @@ fn decide(
         source: Some(role.name().into()),
         how: Some(verdict.how.name().into()),
         stands_in_for: stands_in.then(|| Role::RiskManager.name().into()),
-        reasons: reasons::reasons(text),
+        reasons,
     }
 }
 
@@ -372,6 +376,9 @@ fn grades(
     };
     for role in cast.roles() {
         let Some(text) = state.text(role) else { continue };
+        if Echoes::of(&cast.file(role).prompt).fill(&text.text) {
+            content.echoes.push(role.name().into());
+        }
         let read = state.shares_read(role).iter();
         content.read.extend(read.map(|(of, share)| (role.name().to_owned(), of.clone(), *share)));
         if role.is_analyst() && !sources.rows.is_empty() {
