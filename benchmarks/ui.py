@@ -90,7 +90,7 @@ class Provider(http.server.BaseHTTPRequestHandler):
 
 def shared():
     """Flags for budgets, and the Redis behind them; nothing where they cannot be had."""
-    if not shutil.which("redis-server") or "without" in subprocess.run(
+    if not shutil.which("redis-server") or "shares nothing" in subprocess.run(
             [arguments.binary, "serve", "--shared", "redis://127.0.0.1:1", "--upstream", "http://127.0.0.1:1"],
             capture_output=True, text=True).stderr:
         return [], None
