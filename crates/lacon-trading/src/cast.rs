@@ -50,10 +50,10 @@ pub struct Cast {
     asset: Asset,
 }
 
-/// A variant of the team, with its reads taken apart.
+/// A variant of the team, with its reads taken apart. A run that changes nothing of the team borrows it: many run at once.
 #[derive(Clone, Debug, PartialEq)]
 struct Variant {
-    team: Team,
+    team: Cow<'static, Team>,
     sections: BTreeMap<Role, Vec<Section>>,
 }
 
@@ -90,7 +90,7 @@ impl Cast {
             analysts.retain(|role| options.analysts.iter().any(|name| name == role.name()));
         }
         let [unjudged, judged] =
-            profiles.map(|profile| Variant::new(team::of_profile(profile).clone(), &options, &analysts));
+            profiles.map(|profile| Variant::new(team::of_profile(profile), &options, &analysts));
         Ok(Self { unjudged, judged, analysts, agents: options.agents, language: options.language, asset })
     }
 
@@ -395,14 +395,17 @@ fn names(roles: &[Role]) -> String {
 
 impl Variant {
     /// The team with own analysts, changes of roles and rounds, and without the analysts that take no part.
-    fn new(mut team: Team, options: &CastOptions, analysts: &[Role]) -> Self {
+    fn new(team: &'static Team, options: &CastOptions, analysts: &[Role]) -> Self {
+        let mut team = Cow::Borrowed(team);
         for (name, rounds) in [(RESEARCH, options.research_rounds), (RISK, options.risk_rounds)] {
-            if let Some(group) = team.groups.get_mut(name) {
+            if team.groups.get(name).is_some_and(|group| group.most() != rounds.max(1))
+                && let Some(group) = team.to_mut().groups.get_mut(name)
+            {
                 group.rounds = rounds;
             }
         }
-        for agent in &mut team.agents {
-            if let Some(change) = options.agents.roles.get(&agent.name) {
+        for (name, change) in &options.agents.roles {
+            if let Some(agent) = team.to_mut().agents.iter_mut().find(|agent| agent.name == *name) {
                 change.apply(agent);
             }
         }
@@ -422,7 +425,7 @@ impl Variant {
                     if !read_by(name) || all != shared {
                         continue;
                     }
-                    let reads = &mut team.agents[at].reads;
+                    let reads = &mut team.to_mut().agents[at].reads;
                     let is_report = |read: &String| {
                         Read::of(read).agent().and_then(|of| of.parse().ok()).is_some_and(Role::is_analyst)
                     };
@@ -432,12 +435,17 @@ impl Variant {
             }
         }
         let gone = |name: &str| name.parse().is_ok_and(Role::is_analyst) && !takes_part(name);
-        team.agents.retain(|agent| !gone(&agent.name));
-        for agent in &mut team.agents {
-            agent.reads.retain(|read| !Read::of(read).agent().is_some_and(gone));
+        if Role::ANALYSTS.iter().any(|role| gone(role.name())) {
+            let agents = &mut team.to_mut().agents;
+            agents.retain(|agent| !gone(&agent.name));
+            for agent in agents {
+                agent.reads.retain(|read| !Read::of(read).agent().is_some_and(gone));
+            }
         }
-        let own = options.agents.agents.iter().filter(|agent| takes_part(&agent.name));
-        team.agents.extend(own.map(crate::agents::Agent::file));
+        if !own.is_empty() {
+            let own = options.agents.agents.iter().filter(|agent| takes_part(&agent.name));
+            team.to_mut().agents.extend(own.map(crate::agents::Agent::file));
+        }
         let of = |agent: &Agent| Some((role(&agent.name, analysts)?, sections(agent, &team, analysts)));
         let sections = team.agents.iter().filter_map(of).collect();
         Self { team, sections }

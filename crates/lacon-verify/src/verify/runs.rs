@@ -405,7 +405,7 @@ pub fn log_level(bench: &Bench<'_>) -> Result<Outcome, Failure> {
 }
 
 /// The most memory that a hundred runs at once may take.
-const MOST_MB: f64 = 80.0;
+const MOST_MB: f64 = 60.0;
 
 /// Peak memory of one run and of a hundred at once, each in a process of its own.
 pub fn memory(bench: &Bench<'_>) -> Result<Outcome, Failure> {
