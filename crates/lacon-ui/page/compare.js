@@ -43,7 +43,8 @@ function proxyFigures(state) {
   if (state.error) { proxy.last = state; return; }
   const entries = Object.entries(state.metrics);
   const sum = (start) => entries.filter(([key]) => key.startsWith(start)).reduce((all, [, value]) => all + value, 0);
-  const of = (name) => entries.map(([key, value]) => [new RegExp(`^${name}\\{[a-z]+="((?:[^"\\\\]|\\\\.)*)"\\}`).exec(key), value]).filter(([m]) => m).map(([m, value]) => [m[1].replace(/\\(.)/g, "$1"), value]);
+  const labelled = entries.map(([key, value]) => [/^([a-z0-9_]+)\{[a-z]+="((?:[^"\\]|\\.)*)"\}/.exec(key), value]).filter(([m]) => m);
+  const of = (name) => labelled.filter(([m]) => m[1] === name).map(([m, value]) => [m[2].replace(/\\(.)/g, "$1"), value]);
   const quantiles = (name) => {
     const buckets = of(name + "_bucket").map(([le, value]) => [le === "+Inf" ? Infinity : Number(le), value]).sort((x, y) => x[0] - y[0]);
     const all = buckets.length ? buckets[buckets.length - 1][1] : 0;

@@ -158,6 +158,11 @@ impl Common {
     }
 }
 
+/// Millionths of US dollars, the unit of budgets and costs.
+pub fn micro_usd(usd: f64) -> u64 {
+    (usd * 1e6).round() as u64
+}
+
 /// A runtime on this thread: the work is waiting, and one thread starts faster than several.
 pub fn block_on<F: Future>(future: F) -> Result<F::Output, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()

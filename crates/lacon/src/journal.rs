@@ -2,7 +2,7 @@
 //!
 //! Whoever claims a run adds an entry that says so, and everything that it keeps follows as further entries. An entry is made only
 //! where none has its number. A worker that slept past its lease therefore finds the entry of the one that went on, and can write
-//! nothing more. A claim is given up by its end, or by its lease: nobody heard of its worker for so long, by the place's own clock.
+//! nothing more. A claim is given up by its end, or by its lease: its worker was silent for so long, by the place's own clock.
 
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -56,7 +56,7 @@ trait Place: Send + Sync {
     fn add<'a>(&'a self, run: &'a str, n: u64, entry: &'a Entry) -> BoxFuture<'a, Result<bool, String>>;
     /// Says that the worker of a claim lives, unless there is an entry with the number that it would make next.
     fn beat<'a>(&'a self, run: &'a str, claim: u64, next: u64) -> BoxFuture<'a, Result<bool, String>>;
-    /// How long nobody has heard of the worker of a claim.
+    /// How long the worker of a claim has been silent.
     fn silence<'a>(&'a self, run: &'a str, claim: u64) -> BoxFuture<'a, Result<Duration, String>>;
 }
 

@@ -82,6 +82,16 @@ pub fn explained(error: &Error) -> String {
     }
 }
 
+/// Makes a new object, and says whether it is as given: a call that was repeated finds its own bytes there.
+pub async fn create(store: &dyn ObjectStore, key: &Key, content: Vec<u8>) -> Result<bool> {
+    let content = Bytes::from(content);
+    let how = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+    match store.put_opts(key, content.clone().into(), how).await {
+        Err(Error::AlreadyExists { .. }) => Ok(store.get(key).await?.bytes().await? == content),
+        made => made.map(|_| true),
+    }
+}
+
 impl Object {
     pub fn at(address: &str, runtime: &Arc<Runtime>) -> std::result::Result<Self, Failure> {
         let (store, key, url) = open(address)?;
@@ -200,17 +210,7 @@ impl Object {
 
     /// Makes a new object, and says whether it is as given: a call that was repeated finds its own bytes there.
     pub fn create(&self, key: &Key, content: Vec<u8>) -> std::result::Result<bool, Failure> {
-        let content = Bytes::from(content);
-        let made = self.runtime.block_on(async {
-            let how = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            match self.store.put_opts(key, content.clone().into(), how).await {
-                Err(Error::AlreadyExists { .. }) => {
-                    let there = self.store.get(key).await?.bytes().await?;
-                    Ok(there == content)
-                }
-                made => made.map(|_| true),
-            }
-        });
+        let made = self.runtime.block_on(create(&*self.store, key, content));
         made.map_err(|error| self.failed("write", &error))
     }
 }

@@ -90,8 +90,8 @@ impl<'a> Telling<'a> {
     }
 
     /// The outermost nodes that go, and for each call below them its twin in the tree that stays.
-    fn second(&self) -> (Vec<usize>, Vec<(usize, usize)>) {
-        // How many nodes stand directly above the requests, whether one is around all, and when it begins.
+    fn second(&self) -> (HashSet<usize>, Vec<(usize, usize)>) {
+        // By the first span of each: how many nodes stand directly above the requests, and whether one is around all.
         let mut scopes: Vec<(&str, usize, bool)> = Vec::new();
         let mut tellers: HashMap<&str, HashSet<usize>> = HashMap::new();
         for i in self.requests.iter().flatten() {
@@ -113,7 +113,7 @@ impl<'a> Telling<'a> {
         }
         // The finest first; of equals the one that is around all, then the one that begins first.
         scopes.sort_by_key(|(_, nodes, around)| (std::cmp::Reverse(*nodes), !around));
-        let (mut gone, mut twins) = (Vec::new(), Vec::new());
+        let (mut gone, mut twins) = (HashSet::new(), Vec::new());
         for at in (1..scopes.len()).rev() {
             let Some(tops) = self.retold(scopes[at].0) else { continue };
             let found = scopes[..at].iter().find_map(|(first, ..)| self.twins(&tops, first));
@@ -130,8 +130,8 @@ impl<'a> Telling<'a> {
     }
 
     /// The outermost nodes of a scope; `None` where one of them is around a request that nobody else tells of.
-    fn retold(&self, scope: &str) -> Option<Vec<usize>> {
-        let mut tops = Vec::new();
+    fn retold(&self, scope: &str) -> Option<HashSet<usize>> {
+        let mut tops = HashSet::new();
         for i in (0..self.spans.len()).filter(|i| self.tells(*i)) {
             if self.spans[i].scope.as_deref() != Some(scope) || self.whole[i] == self.requests.len() {
                 continue;
@@ -143,14 +143,14 @@ impl<'a> Telling<'a> {
                 self.tells(p) && self.whole[p] == 0 && self.spans[p].scope.as_deref() == Some(scope)
             };
             if !above(self.spans, i).any(is_inner) {
-                tops.push(i);
+                tops.insert(i);
             }
         }
         (!tops.is_empty()).then_some(tops)
     }
 
     /// For each call and tool below the nodes one outside that lies in a node of another scope, for all or for none.
-    fn twins(&self, tops: &[usize], first: &str) -> Option<Vec<(usize, usize)>> {
+    fn twins(&self, tops: &HashSet<usize>, first: &str) -> Option<Vec<(usize, usize)>> {
         let mut top_of: HashMap<usize, usize> = HashMap::new();
         for i in self.requests.iter().flatten() {
             if let Some(top) = above(self.spans, *i).find(|p| tops.contains(p)) {
@@ -185,8 +185,7 @@ impl<'a> Telling<'a> {
 }
 
 /// Takes out nodes with all that hangs on them.
-fn remove(trace: &mut Trace, tops: &[usize]) {
-    let tops: HashSet<usize> = tops.iter().copied().collect();
+fn remove(trace: &mut Trace, tops: &HashSet<usize>) {
     let goes = |i: usize| tops.contains(&i) || above(&trace.spans, i).any(|p| tops.contains(&p));
     let gone: Vec<bool> = (0..trace.spans.len()).map(goes).collect();
     let mut place = vec![0; gone.len()];

@@ -102,7 +102,7 @@ def _in_journal(team: str, journal: str, run_id: str, inputs: Mapping[str, Any],
             return _row(run_id, record, inputs)
         if "has other inputs" in made.stderr:
             raise ValueError(made.stderr.strip())
-        # Whoever has it ends, or is not heard of for the time of its lease.
+        # Whoever has it ends, or is silent for the time of its lease.
         if record is None and " is in use by " not in made.stderr:
             return _failed(run_id, made)
         time.sleep(0.5)

@@ -10,7 +10,7 @@ use lacon_agents::{
 };
 use serde_json::{Value, json};
 
-use super::team;
+use super::{micro_usd, team};
 use crate::{
     args::team::CheckArgs,
     failure::Failure,
@@ -52,7 +52,7 @@ fn limits(args: &CheckArgs) -> Result<Limits, Failure> {
     let seconds = positive("--deadline", args.deadline)?;
     Ok(Limits {
         tokens: args.budget_tokens,
-        micro_usd: usd.map(|usd| (usd * 1e6).round() as u64),
+        micro_usd: usd.map(micro_usd),
         time: seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
     })
 }

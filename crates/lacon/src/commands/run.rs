@@ -17,7 +17,7 @@ use lacon_trading::Action;
 use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source::introduce};
 
 use super::{
-    Common, block_on, report,
+    Common, block_on, micro_usd, report,
     resume::{self, Resumed},
     team,
 };
@@ -274,7 +274,7 @@ fn settings_and_hedge(
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
         stop: None,
         budget_tokens: config.integer("run.budget_tokens") as u64,
-        budget_micro_usd: (config.number("run.budget_usd") * 1e6).round() as u64,
+        budget_micro_usd: micro_usd(config.number("run.budget_usd")),
         models: world::models(&config.list("llm.models"))?,
         out: Path::new(config.text("run.out")).to_owned(),
         process_start: started,

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::ExitCode,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -96,7 +96,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         let file = File::options().create(true).append(true).open(path);
         let file = file.map_err(|e| Failure::input(format!("cannot write {}: {e}", path.display())))?;
         let receipts = Receipts { file: Mutex::new(file), warned: AtomicBool::new(false) };
-        options.on_served = Some(std::sync::Arc::new(move |served| receipts.write(served)));
+        options.on_served = Some(Arc::new(move |served| receipts.write(served)));
     }
     let proxy = Proxy::new(options).map_err(Failure::input)?;
     // Loaded before the first request waits for it.

@@ -1,16 +1,16 @@
 //! Entries of runs as objects of a store: `FOLDER/RUN/00000000`, and beside them one object whose date says when the worker of a
-//! claim was last heard of. All times are those of the store.
+//! claim last gave a sign. All times are those of the store.
 
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use lacon_llm::BoxFuture;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path as Key};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path as Key};
 
 use super::{Entry, Place};
 use crate::{
     failure::Failure,
-    stores::{explained, open},
+    stores::{create, explained, open},
 };
 
 /// Objects read at once.
@@ -62,18 +62,8 @@ impl Place for Store {
 
     fn add<'a>(&'a self, run: &'a str, n: u64, entry: &'a Entry) -> BoxFuture<'a, Result<bool, String>> {
         Box::pin(async move {
-            let key = self.entry(run, n);
             let content = serde_json::to_vec(entry).map_err(|error| error.to_string())?;
-            let how = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-            match self.store.put_opts(&key, content.clone().into(), how).await {
-                Ok(_) => Ok(true),
-                // A call that was repeated finds its own entry.
-                Err(Error::AlreadyExists { .. }) => {
-                    let there = async { self.store.get(&key).await?.bytes().await };
-                    Ok(there.await.map_err(|error| self.failed(&error))? == content)
-                }
-                Err(error) => Err(self.failed(&error)),
-            }
+            create(&*self.store, &self.entry(run, n), content).await.map_err(|error| self.failed(&error))
         })
     }
 

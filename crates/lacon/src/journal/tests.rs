@@ -13,7 +13,7 @@ use super::*;
 #[derive(Default)]
 struct Memory {
     entries: Mutex<Vec<Entry>>,
-    /// When the worker of each claim was heard of, by the clock below.
+    /// When the worker of each claim last gave a sign, by the clock below.
     heard: Mutex<BTreeMap<u64, u64>>,
     clock_s: AtomicU64,
     down: AtomicBool,
@@ -92,7 +92,7 @@ async fn a_run_has_one_worker_and_one_that_slept_writes_nothing() {
     let mut first = writer(&place, "first", claim);
     first.add(Kind::Lines, "a\n".into()).await.unwrap();
     assert!(matches!(claimed(&place, "second").await, Found::Held(why) if why.contains("in use by first")));
-    // It sleeps: nothing is heard of it.
+    // It sleeps, and gives no sign.
     place.clock_s.store(31, SeqCst);
     let Found::Ours(claim, lines) = claimed(&place, "second").await else { panic!("the lease has ended") };
     assert_eq!((claim, &*lines), (2, "a\n"));

@@ -10,6 +10,8 @@ use lacon_llm::{
 };
 use lacon_monitor::{ledger::CallFact, prices};
 
+use crate::commands::micro_usd;
+
 /// Bytes of a prompt for a token, to know what a call takes before it is made.
 const BYTES_PER_TOKEN: usize = 4;
 
@@ -33,7 +35,7 @@ struct State {
 impl Purse {
     /// A purse before a client; without a limit it only counts.
     pub fn new(inner: Arc<dyn Client>, usd: Option<f64>, tokens: Option<u64>) -> Self {
-        let micro_usd = usd.map_or(u64::MAX, |usd| (usd * 1e6).round() as u64);
+        let micro_usd = usd.map_or(u64::MAX, micro_usd);
         Self { inner, micro_usd, tokens: tokens.unwrap_or(u64::MAX), state: Mutex::default() }
     }
 

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::{purse::Purse, trading};
 use crate::{
     args::eval::EvalRunArgs,
-    commands::{Common, block_on, read_text, team},
+    commands::{Common, block_on, micro_usd, read_text, team},
     failure::{self, Failure},
     signals,
     text::{self, thousands},
@@ -262,7 +262,7 @@ fn arms(args: &EvalRunArgs) -> Result<[String; 2], Failure> {
 
 /// Millionths of a decimal string of US dollars.
 pub fn usd(text: &str) -> Option<u64> {
-    text.parse::<f64>().ok().map(|usd| (usd * 1e6).round() as u64)
+    text.parse().ok().map(micro_usd)
 }
 
 fn cases(folder: &Path) -> Result<Vec<Case>, Failure> {

@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::{given, load, profile, set_models, set_tools};
 use crate::{
     args::RunArgs,
-    commands::{Common, block_on, run::run_id},
+    commands::{Common, block_on, micro_usd, run::run_id},
     failure::{self, Failure},
     journal::{Claimed, Held},
     lock::RunLock,
@@ -207,7 +207,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
         folder: config.flag("run.journal").then_some(folder),
         resume: begun.is_some(),
         budget_tokens: config.integer("run.budget_tokens") as u64,
-        budget_micro_usd: (config.number("run.budget_usd") * 1e6).round() as u64,
+        budget_micro_usd: micro_usd(config.number("run.budget_usd")),
         deadline: (deadline > 0.0).then(|| Duration::from_secs_f64(deadline)),
         speed: world::time_scale(config),
         on_progress: if args.events { Arc::new(event) } else { progress(config) },
