@@ -91,8 +91,8 @@ class Provider(http.server.BaseHTTPRequestHandler):
 def shared():
     """Flags for budgets, and the Redis behind them; nothing where they cannot be had."""
     if not shutil.which("redis-server") or "shares nothing" in subprocess.run(
-            [arguments.binary, "serve", "--shared", "redis://127.0.0.1:1", "--upstream", "http://127.0.0.1:1"],
-            capture_output=True, text=True).stderr:
+            [arguments.binary, "serve", "--shared", "redis://127.0.0.1:1", "--team-budget", "default=1", "--upstream",
+             "http://127.0.0.1:1"], capture_output=True, text=True, timeout=30).stderr:
         return [], None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
