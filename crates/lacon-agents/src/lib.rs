@@ -55,6 +55,7 @@ pub mod shipped;
 pub mod stages;
 pub mod state;
 mod step;
+pub mod switches;
 pub mod team;
 pub mod template;
 pub mod tools;

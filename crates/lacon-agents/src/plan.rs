@@ -185,7 +185,7 @@ pub fn within(
                 micro_usd: 0,
             };
         }
-        let with = estimate(&with(optimizations, optimization)).0;
+        let with = estimate(&optimizations.with(optimization)).0;
         let without = match optimization {
             Optimization::PromptPlan => at(optimizations, &usual).0,
             other => estimate(&optimizations.without(other)).0,
@@ -201,10 +201,6 @@ pub fn within(
     };
     let effects = Optimization::ALL.into_iter().map(effect).collect();
     Plan { agents, expected, effects, over, notes: notes(team) }
-}
-
-fn with(optimizations: &Optimizations, one: Optimization) -> Optimizations {
-    optimizations.switched(&[], &[one.name()]).unwrap_or_else(|_| optimizations.clone())
 }
 
 /// The agents for which an optimization has something to do.

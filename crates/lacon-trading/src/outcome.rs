@@ -351,7 +351,7 @@ fn optimizations(
                 on,
                 saved_tokens: (!saved.is_empty()).then(|| saved.iter().sum()),
                 saved_s,
-                note: optimization.note.into(),
+                note: optimization.about.into(),
             };
             (optimization.name.to_owned(), row)
         })

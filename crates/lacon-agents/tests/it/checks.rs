@@ -126,6 +126,6 @@ fn a_wrong_type_has_its_line() {
     );
     check(
         &format!("{HEAD}[profile.p]\noptimizations = [\"prefech\"]\n"),
-        &["optimization \"prefech\" is unknown", "\"prefetch\""],
+        &["unknown optimization \"prefech\"", "did you mean prefetch?"],
     );
 }
