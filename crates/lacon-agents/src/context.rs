@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Inputs, Optimization, Optimizations, choice,
+    own::OwnOptimization,
     plan::Plan,
     scorer::Scorer,
     stages::{Kind, Stages},
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     pub run: Arc<Run>,
     pub plan: Plan,
     pub optimizations: Optimizations,
+    /// What the caller added to them.
+    pub own: Vec<Arc<dyn OwnOptimization>>,
     pub nonce: String,
     /// What each agent that chooses may choose.
     pub choices: BTreeMap<String, Vec<String>>,

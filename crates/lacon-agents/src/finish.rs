@@ -238,7 +238,13 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
         let saved_tokens = counted.then(|| rows.map(|saving| saving.tokens).sum());
         (optimization.name().to_owned(), Saved { on: context.has(optimization), saved_tokens, times })
     };
-    Optimization::ALL.into_iter().map(row).collect()
+    let own = context.own.iter().map(|own| {
+        let rows = facts.savings.iter().filter(|saving| saving.optimization == own.name());
+        let times = Some(rows.clone().count() as u64);
+        let saved_tokens = Some(rows.map(|saving| saving.tokens).sum());
+        (own.name().to_owned(), Saved { on: true, saved_tokens, times })
+    });
+    Optimization::ALL.into_iter().map(row).chain(own).collect()
 }
 
 /// Writes the result and the complete report, then `run.json` whole.

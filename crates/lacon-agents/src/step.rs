@@ -82,7 +82,8 @@ async fn spoken(
         return Ok(text);
     }
     let tool_texts = prefetched(context, agent, turn).await;
-    let request = prompt::request(context, agent, material, &tool_texts, turn);
+    let mut request = prompt::request(context, agent, material, &tool_texts, turn);
+    crate::own::apply(context, &[agent], &agent.name, &mut request).await;
     material.savings.iter().for_each(|(optimization, tokens)| {
         context.run.ledger.saving(&agent.name, optimization.name(), *tokens);
     });

@@ -113,6 +113,7 @@ fn tools_have_one_server_and_sane_limits() {
             "tool name \"ü\" cannot be used",
             "mcp needs a tool, and a command or a URL",
             "nobody fills the placeholder {nothing}",
+            "add inputs = { nothing = \"text\" } to [team], or write {{nothing}}",
             "t.z: the tool has no such argument",
         ],
     );
