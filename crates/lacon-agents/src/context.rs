@@ -91,13 +91,6 @@ impl Context {
         stage.kind != Kind::Single && stage.members.contains(&other)
     }
 
-    /// Waits for the first token of the sibling whose cached prefix an agent is to read.
-    pub async fn staggered(&self, agent: &Agent) {
-        if let Some((first, most)) = self.stagger.of(&agent.name) {
-            self.run.ledger.ops.wrap("wait for sibling", self.run.first_token_of(first, most)).await;
-        }
-    }
-
     /// Waits for the leave that an agent, or one of its tools, needs.
     pub async fn approved(&self, agent: &Agent) -> Result<(), StepError> {
         let needs = |name: &String| self.team.tool(name).is_some_and(|tool| tool.approve);

@@ -56,16 +56,9 @@ pub(crate) async fn speak(
     }
 }
 
-/// Whether every other call would fail alike.
+/// A spent budget refuses all further calls too.
 fn is_fatal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Auth
-            | ErrorKind::Quota
-            | ErrorKind::NotFound
-            | ErrorKind::Cancelled
-            | ErrorKind::Malformed(Malformed::Html)
-    )
+    runtime::is_fatal(error) || error.kind() == ErrorKind::Cancelled
 }
 
 async fn spoken(

@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use lacon_agents::RunError;
 use lacon_llm::Echoes;
 use lacon_monitor::{
     Books, content_grade, critical,
@@ -251,6 +252,12 @@ pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
             Some((role, by(role).or_else(signal)?))
         })
         .collect()
+}
+
+/// The failure of a run in which none of them states an action.
+pub fn nobody_decides(cast: &Cast) -> RunError {
+    let values = cast.decision().map(|decision| decision.values.join(", ")).unwrap_or_default();
+    RunError::NoDecision { agent: Role::RiskManager.name().into(), values }
 }
 
 /// The risk manager decides. Where a whole run's risk manager states nothing, the trader stands in, then the plan, and
