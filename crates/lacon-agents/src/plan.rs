@@ -9,6 +9,7 @@ mod lengths;
 use std::{collections::BTreeMap, time::Duration};
 
 use lacon_tokens::Encoding;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// What a run is expected to take.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// Model calls.
     pub calls: u64,
