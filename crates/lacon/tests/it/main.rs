@@ -24,6 +24,8 @@ mod resume;
 mod run;
 mod serve;
 mod server;
+#[cfg(feature = "shared")]
+mod shared;
 mod suite;
 mod support;
 mod team;
