@@ -1,7 +1,8 @@
 //! Nodes are listed once: where two instrumentations tell of the same requests, each in a tree of its own, one tree stays.
 //!
 //! An instrumentation goes only where each of its calls and tools has a twin below a node of the one that stays. A tool
-//! that it alone has seen keeps it whole.
+//! that it alone has seen keeps it whole. Where its tasks lie inside the other's nodes, its span of the whole run is left
+//! with nothing below it, and goes.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -23,6 +24,10 @@ struct Telling<'a> {
 
 /// Takes out the trees that tell of nothing but what another tells.
 pub fn drop_second(trace: &mut Trace) {
+    let empty = around_all(&trace.spans);
+    if !empty.is_empty() {
+        remove(trace, &empty);
+    }
     if !trace.spans.iter().any(Span::is_echo) {
         return;
     }
@@ -50,6 +55,35 @@ fn is_node(span: &Span) -> bool {
 
 fn above(spans: &[Span], i: usize) -> impl Iterator<Item = usize> + '_ {
     std::iter::successors(spans[i].parent, |p| spans[*p].parent).take(HIGHEST)
+}
+
+/// The spans with nothing below them that are around all requests, of a scope whose other nodes hold requests.
+fn around_all(spans: &[Span]) -> HashSet<usize> {
+    let mut has_child = vec![false; spans.len()];
+    spans.iter().filter_map(|s| s.parent).for_each(|p| has_child[p] = true);
+    let requests = || (0..spans.len()).filter(|i| spans[*i].is_call() || spans[*i].is_tool());
+    let (first, last) = requests().fold((f64::INFINITY, f64::NEG_INFINITY), |(first, last), i| {
+        (first.min(spans[i].start_s), last.max(spans[i].end_s))
+    });
+    let is_around = |i: &usize| {
+        let span = &spans[*i];
+        is_node(span)
+            && !has_child[*i]
+            && span.parent.is_some()
+            && span.scope.is_some()
+            && span.start_s <= first
+            && last <= span.end_s
+    };
+    let empty: HashSet<usize> = (0..spans.len()).filter(is_around).collect();
+    if empty.is_empty() || requests().nth(1).is_none() {
+        return HashSet::new();
+    }
+    let tellers: HashSet<&str> = requests()
+        .flat_map(|i| above(spans, i))
+        .filter(|p| is_node(&spans[*p]))
+        .filter_map(|p| spans[p].scope.as_deref())
+        .collect();
+    empty.into_iter().filter(|i| spans[*i].scope.as_deref().is_some_and(|s| tellers.contains(s))).collect()
 }
 
 impl<'a> Telling<'a> {

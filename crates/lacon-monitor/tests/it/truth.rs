@@ -150,6 +150,28 @@ proptest! {
         }
     }
 
+    /// The tasks of the second instrumentation lie inside the nodes of the first: its span of the whole run is empty.
+    #[test]
+    fn an_empty_span_of_the_whole_run_is_no_node(run in runs(), dialect in 0..4_usize) {
+        prop_assume!(run.calls.len() > 1);
+        let told = Told { nested: 1, beside: true, missing: false, summed: false, served: None };
+        let mut all = nodes(&run, &told);
+        let mut step = None;
+        for node in &mut all {
+            match node.name.as_str() {
+                "step" => step = Some(node.id.clone()),
+                "agent.task" => node.parent.clone_from(&step),
+                _ => {}
+            }
+        }
+        for (name, tell) in FORMS.iter().filter(|(name, _)| ["otlp", "phoenix", "jaeger", "zipkin", "langfuse"].contains(name)) {
+            let (_, found) = one(&tell(&all, dialect));
+            same_figures(name, &run, &found);
+            same_times(name, &run, &told, &found);
+            prop_assert!(found.nodes.iter().all(|n| n.node != "run.workflow"), "{}: {:?}", name, found.nodes);
+        }
+    }
+
     /// A tool whose result shrank is the cause, in every form and however often each request is told of.
     #[test]
     fn a_shrunken_tool_result_is_named_in_every_form(run in runs(), told in tellings(), dialect in 0..4_usize) {
