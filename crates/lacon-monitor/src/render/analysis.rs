@@ -111,11 +111,12 @@ fn summary(a: &Analysis, out: &mut String) {
         let _ = writeln!(out, "  cost {} by the source, {list}", usd(s.cost_source_usd));
     }
     if s.n_folded > 0 {
-        let _ = writeln!(out, "  {} further spans told of the same requests and were folded", s.n_folded);
+        let spans = many(s.n_folded as usize, "further span");
+        let _ = writeln!(out, "  {spans} told of the same requests, folded");
     }
     if s.n_retold > 0 {
-        let what = "further spans of nodes told of the same requests and were left out";
-        let _ = writeln!(out, "  {} {what}", s.n_retold);
+        let spans = many(s.n_retold as usize, "further span");
+        let _ = writeln!(out, "  {spans} of nodes told of the same requests, left out");
     }
     out.push('\n');
 }

@@ -21,7 +21,7 @@ pub enum TraceCommand {
     Compare(CompareArgs),
     /// Replay a run with edits and report the time and tokens it would take
     WhatIf(WhatIfArgs),
-    /// Fetch traces from LangSmith, Langfuse, Phoenix or Jaeger, one file each
+    /// Fetch traces from LangSmith, Langfuse, Phoenix, Jaeger or a collector's files, one file each
     Pull(PullArgs),
 }
 
@@ -36,6 +36,8 @@ pub enum PullSource {
     Phoenix,
     /// Jaeger's query service
     Jaeger,
+    /// OTLP JSON that a collector writes to a file, named by --url
+    OtlpFile,
 }
 
 impl PullSource {
@@ -46,6 +48,7 @@ impl PullSource {
             Self::Langfuse => "langfuse",
             Self::Phoenix => "phoenix",
             Self::Jaeger => "jaeger",
+            Self::OtlpFile => "otlp-file",
         }
     }
 }
@@ -56,7 +59,7 @@ pub struct PullArgs {
     /// Where the traces are
     #[arg(value_enum, ignore_case = true)]
     pub source: PullSource,
-    /// The project; of Jaeger the service
+    /// The project; of Jaeger and of a collector's files the service
     #[arg(long, value_name = "NAME")]
     pub project: Option<String>,
     /// How many traces, the latest ones
@@ -65,7 +68,7 @@ pub struct PullArgs {
     /// Only traces that began within this time: 90s, 15m, 24h, 7d
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// The server's address [default: its usual variable, else its usual address]
+    /// The server's address, or a collector's file or folder [default: the server's usual variable or address]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
     /// Folder for the files

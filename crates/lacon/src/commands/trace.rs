@@ -45,16 +45,25 @@ pub fn traces(path: &Path) -> Result<Vec<Trace>, Failure> {
 
 /// All traces of a file, unpacked where it is packed.
 pub fn read_file(path: &Path) -> Result<Vec<Trace>, Failure> {
-    let (name, bytes) = if path == Path::new("-") {
+    let bytes = unpacked(path)?;
+    read(&bytes).map_err(|e| Failure::input(format!("{}: {e}", shown(path))))
+}
+
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".to_owned() } else { path.display().to_string() }
+}
+
+/// The bytes of a file, unpacked where it is packed.
+fn unpacked(path: &Path) -> Result<Vec<u8>, Failure> {
+    let name = shown(path);
+    let bytes = if path == Path::new("-") {
         let mut bytes = Vec::new();
-        let read = std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes);
-        ("standard input".to_owned(), read.map(|_| bytes))
+        std::io::Read::read_to_end(&mut std::io::stdin().lock(), &mut bytes).map(|_| bytes)
     } else {
-        (path.display().to_string(), std::fs::read(path))
+        std::fs::read(path)
     };
     let bytes = bytes.map_err(|e| Failure::input(format!("{name}: cannot be read: {e}")))?;
-    let bytes = packed::unpacked(bytes).map_err(|e| Failure::input(format!("{name}: {e}")))?;
-    read(&bytes).map_err(|e| Failure::input(format!("{name}: {e}")))
+    packed::unpacked(bytes).map_err(|e| Failure::input(format!("{name}: {e}")))
 }
 
 /// The files that an argument names: itself, or all files of a folder that is no run's.

@@ -160,6 +160,53 @@ fn jaeger_gives_traces_of_a_service() {
     assert_eq!((&analysis["summary"]["tokens"]["total"], &analysis["wall_s"]), (&json!(10), &json!(2.0)));
 }
 
+/// Lines of a collector: traces in turns, over two files, and a last line that is still written.
+#[test]
+fn a_collectors_files_give_one_file_for_each_trace() {
+    let folder = Folder::new();
+    let line = |trace: &str, id: u32, parent: &str, (start, end): (u64, u64), service: &str| {
+        let attributes = json!([{"key": "gen_ai.request.model", "value": {"stringValue": "gpt-4o-mini"}},
+            {"key": "gen_ai.usage.input_tokens", "value": {"intValue": id.to_string()}},
+            {"key": "gen_ai.usage.output_tokens", "value": {"intValue": "3"}}]);
+        let nanoseconds = |s: u64| (s * 1_000_000_000).to_string();
+        json!({"resourceSpans": [{"resource": {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]},
+            "scopeSpans": [{"scope": {"name": "app"}, "spans": [{"traceId": trace, "spanId": format!("{id:016x}"), "parentSpanId": parent,
+            "name": if parent.is_empty() { "run" } else { "chat" }, "startTimeUnixNano": nanoseconds(start),
+            "endTimeUnixNano": nanoseconds(end), "attributes": if parent.is_empty() { json!([]) } else { attributes }}]}]}]})
+        .to_string()
+    };
+    let root = format!("{:016x}", 1);
+    folder.write(
+        "otel/1.jsonl",
+        &[
+            line("aa", 1, "", (100, 120), "app"),
+            line("bb", 7, "", (200, 220), "app"),
+            line("aa", 3, &root, (101, 105), "app"),
+        ]
+        .join("\n"),
+    );
+    let second = [
+        line("aa", 2, &root, (110, 115), "app"),
+        line("cc", 9, "", (300, 310), "other"),
+        "{\"resourceSp".to_owned(),
+    ];
+    folder.write("otel/2.jsonl", &second.join("\n"));
+    let pull =
+        |more: &[&str]| folder.lacon(&[&["trace", "pull", "otlp-file", "--url", "otel"], more].concat());
+    let done = pull(&["--project", "app"]);
+    assert_eq!((done.code, done.out.trim()), (0, "2 traces in traces: 2 new, 0 were there"), "{}", done.err);
+    assert!(done.err.contains("lines left out, which are no JSON: 1"), "{}", done.err);
+    let analysis = folder.lacon(&["trace", "analyze", "traces/otlp-file-aa.json", "--json"]).json();
+    assert_eq!((&analysis["summary"]["tokens"]["total"], &analysis["wall_s"]), (&json!(11), &json!(20.0)));
+    // The last one alone; a trace that has grown is written again.
+    folder.write("otel/3.jsonl", &line("bb", 8, &format!("{:016x}", 7), (201, 210), "app"));
+    assert_eq!(pull(&[]).out.trim(), "3 traces in traces: 2 new, 1 were there");
+    assert_eq!(pull(&["--last", "1"]).out.trim(), "1 traces in traces: 0 new, 1 were there");
+    assert!(pull(&["--since", "1h"]).out.starts_with("0 traces"));
+    folder.lacon(&["trace", "pull", "otlp-file"]).fails(2, "otlp-file needs --url");
+    folder.lacon(&["trace", "pull", "otlp-file", "--url", "absent"]).fails(2, "absent: cannot be read");
+}
+
 #[test]
 fn what_goes_wrong_is_said_with_a_hint() {
     let folder = Folder::new();

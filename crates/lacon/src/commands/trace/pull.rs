@@ -1,8 +1,10 @@
 //! `lacon trace pull`: fetches traces from where they are kept, one file each.
 
+mod otlp_file;
+
 use std::{
     collections::{BTreeMap, HashSet},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
@@ -34,17 +36,20 @@ pub fn run(args: &PullArgs) -> Result<ExitCode, Failure> {
     let since = args.since.as_deref().map(duration).transpose()?.map(|back| Timestamp::now() - back);
     std::fs::create_dir_all(&args.output)
         .map_err(|e| Failure::input(format!("{}: cannot be made: {e}", args.output.display())))?;
-    let server = Server::of(args)?;
-    let pulling = Pulling { args, server, since };
     let mut done = Done::default();
-    let pulled = block_on(async {
-        match args.source {
-            PullSource::Langsmith => pulling.langsmith(&mut done).await,
-            PullSource::Langfuse => pulling.langfuse(&mut done).await,
-            PullSource::Phoenix => pulling.phoenix(&mut done).await,
-            PullSource::Jaeger => pulling.jaeger(&mut done).await,
-        }
-    })?;
+    let pulled = if args.source == PullSource::OtlpFile {
+        otlp_file::pull(args, since, &mut done)
+    } else {
+        let pulling = Pulling { args, server: Server::of(args)?, since };
+        block_on(async {
+            match args.source {
+                PullSource::Langsmith => pulling.langsmith(&mut done).await,
+                PullSource::Langfuse => pulling.langfuse(&mut done).await,
+                PullSource::Phoenix => pulling.phoenix(&mut done).await,
+                _ => pulling.jaeger(&mut done).await,
+            }
+        })?
+    };
     text::out(&format!(
         "{} traces in {}: {} new, {} were there",
         done.new + done.old,
@@ -105,7 +110,7 @@ impl Server {
             }
             PullSource::Langfuse => (&["LANGFUSE_BASE_URL", "LANGFUSE_HOST"], "https://cloud.langfuse.com"),
             PullSource::Phoenix => (&["PHOENIX_COLLECTOR_ENDPOINT", "PHOENIX_HOST"], "http://127.0.0.1:6006"),
-            PullSource::Jaeger => (&["JAEGER_QUERY_URL"], "http://127.0.0.1:16686"),
+            _ => (&["JAEGER_QUERY_URL"], "http://127.0.0.1:16686"),
         };
         let url = args.url.clone().or_else(|| variable(urls)).unwrap_or_else(|| usual.to_owned());
         let needed = |names: &[&str]| {
@@ -128,7 +133,7 @@ impl Server {
                 let key = variable(&["PHOENIX_API_KEY"]);
                 key.map(|key| vec![("authorization", format!("Bearer {key}"))]).unwrap_or_default()
             }
-            PullSource::Jaeger => Vec::new(),
+            _ => Vec::new(),
         };
         let failed = |e: lacon_llm::Error| Failure::model(&e, e.kind());
         let endpoint = Endpoint::parse(url.trim_end_matches('/')).map_err(failed)?;
@@ -184,17 +189,17 @@ struct Pulling<'a> {
     since: Option<Timestamp>,
 }
 
-impl Pulling<'_> {
-    /// The file of a trace. Its name is made of letters that every system takes.
-    fn file(&self, id: &str) -> std::path::PathBuf {
-        let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
-        let name: String = id.chars().take(120).map(plain).collect();
-        self.args.output.join(format!("{}-{name}.json", self.args.source.name()))
-    }
+/// The file of a trace. Its name is made of letters that every system takes.
+fn file(args: &PullArgs, id: &str) -> PathBuf {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '_') { c } else { '_' };
+    let name: String = id.chars().take(120).map(plain).collect();
+    args.output.join(format!("{}-{name}.json", args.source.name()))
+}
 
+impl Pulling<'_> {
     /// Whether a trace was fetched before: a command that is given again goes on where it stopped.
     fn is_here(&self, id: &str, done: &mut Done) -> bool {
-        let here = !self.args.again && self.file(id).exists();
+        let here = !self.args.again && file(self.args, id).exists();
         done.old += usize::from(here);
         here
     }
@@ -202,7 +207,7 @@ impl Pulling<'_> {
     fn keep(&self, id: &str, trace: &Value, done: &mut Done) -> Result<(), Failure> {
         let no_inputs: [&Path; 0] = [];
         lacon_files::write(
-            &self.file(id),
+            &file(self.args, id),
             trace.to_string().as_bytes(),
             no_inputs,
             lacon_files::Flush::Later,
