@@ -10,6 +10,8 @@ mod count;
 mod doctor;
 mod eval;
 mod eval_run;
+#[cfg(feature = "postgres")]
+mod journal;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
