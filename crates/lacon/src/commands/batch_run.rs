@@ -7,7 +7,8 @@ use futures_util::{
     FutureExt, StreamExt,
     future::{Either, select},
 };
-use lacon_trading::{DecideError, Decided, Settings, decide, plan};
+use lacon_agents::RunError;
+use lacon_trading::{Decided, Settings, decide, plan};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -115,7 +116,7 @@ impl Ended {
 
     fn is_interrupted(&self) -> bool {
         match self {
-            Self::Decided(decided) => matches!(decided.failure, Some(DecideError::Interrupted)),
+            Self::Decided(decided) => matches!(decided.failure, Some(RunError::Interrupted)),
             Self::Interrupted => true,
             Self::LeftOut | Self::Refused(_) => false,
         }
