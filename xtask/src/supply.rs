@@ -38,6 +38,7 @@ const SEVERAL: &[(&str, usize, &str)] = &[
     ("base64", 2, "tiktoken-rs and opentelemetry-proto, for tests and benchmarks"),
     ("bit-vec", 2, "bit-set below regexes of tiktoken-rs, for benchmarks"),
     ("constant_time_eq", 2, "blake3, and zip, which reads archives of statements"),
+    ("const-oid", 2, "x509-cert below tokio-postgres-rustls, of the feature `postgres`"),
     ("cpufeatures", 2, "const-hex below opentelemetry-proto, for tests"),
     ("crypto-common", 2, "crc-fast below object_store, of the feature `stores`"),
     ("digest", 2, "crc-fast below object_store, of the feature `stores`"),

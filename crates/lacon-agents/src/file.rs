@@ -88,6 +88,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "code",
             "timeout_s",
             "max_kb",
+            "keep_s",
             "approve",
         ],
     ),

@@ -13,7 +13,8 @@ use lacon_llm::Client;
 use lacon_monitor::record::LlmInfo;
 pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
-    Counter, DurationsFile, Keep, Ladder, Restored, Run, RunJournal, RunOptions, Stagger, ToolCache,
+    Counter, DurationsFile, Elsewhere, Keep, Ladder, Restored, Run, RunJournal, RunOptions, Stagger,
+    ToolCache,
     run::{OnProgress, Stop},
 };
 use serde_json::{Value, json};
@@ -82,6 +83,8 @@ pub struct Settings {
     pub history: Option<PathBuf>,
     /// What the run is of, by name: stands in the record, and in a header of each request where the client sends tags.
     pub labels: BTreeMap<String, String>,
+    /// Answers of tools that other processes have.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
     /// Who judges the finished run.
     pub scorers: Vec<Arc<dyn Scorer>>,
 }
@@ -111,6 +114,7 @@ impl Settings {
             nonce: "1".into(),
             history: None,
             labels: BTreeMap::new(),
+            elsewhere: None,
             scorers: scorer::usual(),
         }
     }
@@ -211,7 +215,9 @@ fn prepare(settings: Settings, durations: Option<&DurationsFile>) -> Result<Cont
     let cached = settings.optimizations.has(Optimization::ToolCache);
     let longest = team.tools.iter().map(|tool| tool.limit_s()).fold(30.0, f64::max);
     let run = Run::new(RunOptions {
-        cache: Arc::new(ToolCache::new(if cached { TOOL_CACHE_BYTES } else { 0 })),
+        cache: Arc::new(
+            ToolCache::new(if cached { TOOL_CACHE_BYTES } else { 0 }).sharing(settings.elsewhere),
+        ),
         tool_timeout: Duration::from_secs_f64(longest + 1.0),
         budget_tokens: settings.budget_tokens,
         budget_micro_usd: settings.budget_micro_usd,

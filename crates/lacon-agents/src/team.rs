@@ -311,6 +311,8 @@ pub struct Tool {
     pub timeout_s: f64,
     /// Most bytes of an answer, in units of 1,024; what is longer is cut. 0 means 64.
     pub max_kb: u32,
+    /// Seconds for which an answer may serve other runs too, where runs share answers; 0: it serves its own run alone.
+    pub keep_s: f64,
     /// Whether a person has to agree before it is called.
     pub approve: bool,
 }

@@ -1,10 +1,13 @@
-//! State that several proxies share in one Redis or Valkey: limits by provider key, budgets by team and day, offloaded content.
+//! State that processes share in one Redis or Valkey: limits by provider key, budgets by team and day, offloaded content, answers
+//! of tools, what is learned of token counts.
 //!
 //! Shares are leased: one round trip reserves for many calls, and what a process has leased it gives out by itself. What it has
 //! leased counts as spent until it gives it back, so the sum over all processes never passes the budget, whoever dies.
 //! Money fails closed: without the server, or after it lost its memory, no call that costs is made. The rest fails open, and the
 //! metrics say so.
 
+mod answers;
+mod counts;
 mod store;
 
 use std::{
@@ -23,6 +26,8 @@ use redis::{Client, Connection, RedisError, Script};
 
 use crate::gate::{Call, Gate, Pass, Refused};
 
+pub use answers::{SharedAnswers, Whence};
+pub use counts::SharedCounts;
 pub use store::SharedContent;
 
 /// Longest wait for the server. It lies beside the proxies; a slower one is treated as absent.

@@ -353,7 +353,7 @@ pub async fn fetch(
             Err(_) => Err(ToolError::TimedOut { name: name.into(), limit_s: limit.as_secs_f64() }),
         },
     };
-    if let (Some(cache), Ok((text, Lookup::Miss))) = (shared, &result)
+    if let (Some(cache), Ok((text, Lookup::Miss | Lookup::Unshared))) = (shared, &result)
         && !text.no_data
     {
         cache.put(&key(), text);
@@ -361,6 +361,10 @@ pub async fn fetch(
     let end: Duration = run.now();
     let cache = match &result {
         Ok((_, Lookup::Hit)) => "hit",
+        Ok((_, Lookup::Unshared)) => {
+            run.ledger.warn("what runs share did not answer: tools were asked by this run alone");
+            "unshared"
+        }
         _ if prefetch => "prefetch",
         _ => "miss",
     };

@@ -29,4 +29,4 @@ pub use ladder::Ladder;
 pub use run::{Counter, Progress, Run, RunOptions};
 pub use shared_cache::SharedCache;
 pub use stagger::Stagger;
-pub use tools::{ToolCache, ToolError, ToolRequest, ToolSource, ToolText};
+pub use tools::{Elsewhere, ToolCache, ToolError, ToolRequest, ToolSource, ToolText};

@@ -289,6 +289,13 @@ pub const SETTINGS: &[Setting] = &[
         "LACON_RUN_JOURNAL_LEASE_S",
         "seconds without a sign of life after which another worker may go on with a run of that journal",
     ),
+    setting(
+        "run.shared",
+        Kind::Secret,
+        "",
+        "LACON_RUN_SHARED",
+        "Redis or Valkey in which runs share answers of tools and what they learn of token counts: redis://HOST:PORT/0",
+    ),
     setting("run.disable", Kind::List, "", "LACON_RUN_DISABLE", "optimizations to switch off, or all"),
     setting("run.enable", Kind::List, "", "LACON_RUN_ENABLE", "optimizations to switch on"),
     setting(

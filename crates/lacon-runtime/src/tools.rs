@@ -146,6 +146,19 @@ pub enum Lookup {
     Hit,
     /// By the source.
     Miss,
+    /// By the source, because what processes share could not be reached.
+    Unshared,
+}
+
+/// Answers that processes share. What fails there is no failure of a call: its source is asked then.
+pub trait Elsewhere: Send + Sync {
+    /// Answers a call that has a [`ToolCache::key`] by what another process has, or by the source.
+    fn call<'a>(
+        &'a self,
+        key: &'a str,
+        source: &'a dyn ToolSource,
+        request: &'a ToolRequest,
+    ) -> BoxFuture<'a, Result<(ToolText, Lookup), ToolError>>;
 }
 
 impl Lookup {
@@ -154,8 +167,16 @@ impl Lookup {
         match self {
             Self::Hit => "hit",
             Self::Miss => "miss",
+            Self::Unshared => "unshared",
         }
     }
+}
+
+/// Names the answer to a call with a [`ToolCache::key`], of a source that a text identifies.
+pub fn answer_name(source: &str, key: &str) -> String {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&(source.len() as u64).to_le_bytes()).update(source.as_bytes()).update(key.as_bytes());
+    hash.finalize().to_hex()[..32].to_owned()
 }
 
 struct Entry {
@@ -189,6 +210,7 @@ pub struct ToolCacheStats {
 /// Errors are never kept: the next caller asks again.
 pub struct ToolCache {
     shelf: Mutex<Shelf>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
     limit_bytes: usize,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -200,11 +222,18 @@ impl ToolCache {
     pub fn new(limit_bytes: usize) -> Self {
         Self {
             shelf: Mutex::default(),
+            elsewhere: None,
             limit_bytes,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             evictions: AtomicU64::new(0),
         }
+    }
+
+    /// Asks for what other processes have before a source is asked.
+    #[must_use]
+    pub fn sharing(self, elsewhere: Option<Arc<dyn Elsewhere>>) -> Self {
+        Self { elsewhere, ..self }
     }
 
     /// The name of a call: tool and arguments with sorted keys.
@@ -231,21 +260,26 @@ impl ToolCache {
         }
         let key = Self::key(request);
         let entry = self.entry(&key, &request.name);
-        let mut lookup = Lookup::Hit;
+        let mut lookup = None;
         let text = entry
             .cell
-            .get_or_try_init(|| {
-                lookup = Lookup::Miss;
-                source.call(request)
+            .get_or_try_init(|| async {
+                let (text, by) = match &self.elsewhere {
+                    Some(elsewhere) => elsewhere.call(&key, source, request).await?,
+                    None => (source.call(request).await?, Lookup::Miss),
+                };
+                lookup = Some(by);
+                Ok::<_, ToolError>(text)
             })
             .await?
             .clone();
+        if lookup.is_some() {
+            self.account(&key, text.text.len());
+        }
+        let lookup = lookup.unwrap_or(Lookup::Hit);
         match lookup {
             Lookup::Hit => self.hits.fetch_add(1, Ordering::Relaxed),
-            Lookup::Miss => {
-                self.account(&key, text.text.len());
-                self.misses.fetch_add(1, Ordering::Relaxed)
-            }
+            Lookup::Miss | Lookup::Unshared => self.misses.fetch_add(1, Ordering::Relaxed),
         };
         Ok((text, lookup))
     }

@@ -4,7 +4,7 @@
 //! comes with a range. Factors come from the table of models, or from [`Learned`], which compares counts with what was
 //! billed: the range is then the measured one.
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock};
 
 use lacon_models::EncodingRow;
 
@@ -118,6 +118,8 @@ impl Learned {
 }
 
 static LEARNED: RwLock<Vec<Learned>> = RwLock::new(Vec::new());
+/// What was compared here since it was last taken, for those who share it with other processes.
+static FRESH: Mutex<Vec<Learned>> = Mutex::new(Vec::new());
 
 /// Replaces what this process has learned, for instance with what an earlier one stored. Impossible ratios are left out.
 pub fn set_learned(all: Vec<Learned>) {
@@ -145,10 +147,18 @@ pub fn learn(model: &str, counted: usize, billed: u64) -> Option<(&'static str, 
         return None;
     }
     let ratio = billed as f64 / counted as f64;
-    let mut all = LEARNED.write().unwrap_or_else(PoisonError::into_inner);
-    let at = all.iter().position(|learned| learned.family == row.family).unwrap_or_else(|| {
-        all.push(Learned { family: row.family.clone(), ratios: Vec::new() });
-        all.len() - 1
-    });
-    all[at].add(ratio).then_some((row.family.as_str(), ratio))
+    let add = |all: &mut Vec<Learned>| {
+        let at = all.iter().position(|learned| learned.family == row.family).unwrap_or_else(|| {
+            all.push(Learned { family: row.family.clone(), ratios: Vec::new() });
+            all.len() - 1
+        });
+        all[at].add(ratio)
+    };
+    add(&mut FRESH.lock().unwrap_or_else(PoisonError::into_inner));
+    add(&mut LEARNED.write().unwrap_or_else(PoisonError::into_inner)).then_some((row.family.as_str(), ratio))
+}
+
+/// Takes what was compared in this process since the last call, at most [`Learned::KEPT`] of a family.
+pub fn take_fresh() -> Vec<Learned> {
+    std::mem::take(&mut FRESH.lock().unwrap_or_else(PoisonError::into_inner))
 }

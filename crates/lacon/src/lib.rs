@@ -17,6 +17,8 @@ mod logging;
 mod mcp_tools;
 mod memory;
 mod otlp;
+#[cfg_attr(not(feature = "shared"), path = "shared/without.rs")]
+mod shared;
 mod signals;
 #[cfg(feature = "stores")]
 mod stores;

@@ -70,6 +70,10 @@ impl Checker<'_> {
             let problem = format!("tool {name:?}: max_kb is {}, at most 10240 is possible", tool.max_kb);
             self.fault(format!("{path}.max_kb"), problem, "an answer goes into a prompt: keep it short");
         }
+        if !(0.0..=86_400.0).contains(&tool.keep_s) {
+            let problem = format!("tool {name:?}: keep_s is {}, 0 to 86400 is possible", tool.keep_s);
+            self.fault(format!("{path}.keep_s"), problem, "seconds that an answer may be old");
+        }
         for argument in tool.arguments.keys() {
             let fits =
                 argument.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !argument.is_empty();

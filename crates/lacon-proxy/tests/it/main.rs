@@ -6,6 +6,7 @@ mod access;
 mod compress;
 mod limits;
 mod shared;
+mod shared_answers;
 mod shorten;
 mod store;
 mod stream;

@@ -27,14 +27,14 @@ use serde_json::{Value, json};
 use crate::support::{World, answer};
 
 /// A server of this test, on a port of its own; killed with it.
-struct Redis {
+pub struct Redis {
     child: Child,
     port: u16,
     folder: tempfile::TempDir,
 }
 
 impl Redis {
-    fn start(more: &[&str]) -> Option<Self> {
+    pub fn start(more: &[&str]) -> Option<Self> {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
         let Some(child) = Self::spawn(port, folder.path(), more) else {
@@ -69,16 +69,16 @@ impl Redis {
         })
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
 
-    fn server(&self) -> Server {
+    pub fn server(&self) -> Server {
         // On a busy machine an answer may take long; only a test of that waits less.
         Server::patient(&self.url(), Duration::from_secs(20)).unwrap()
     }
 
-    fn answers(&self) {
+    pub fn answers(&self) {
         let began = Instant::now();
         while self.tell(&["PING"]) != "PONG" {
             assert!(began.elapsed() < Duration::from_secs(30), "the server does not start");
@@ -87,7 +87,7 @@ impl Redis {
     }
 
     /// Asks by the server's own command line.
-    fn tell(&self, words: &[&str]) -> String {
+    pub fn tell(&self, words: &[&str]) -> String {
         let port = self.port.to_string();
         let names = ["redis-cli", "valkey-cli"];
         let said =
@@ -95,17 +95,17 @@ impl Redis {
         String::from_utf8(said.unwrap().stdout).unwrap().trim().to_owned()
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let done = Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap();
         assert!(done.success());
     }
 
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn again(&mut self) {
+    pub fn again(&mut self) {
         self.child = Self::spawn(self.port, self.folder.path(), &[]).unwrap();
         self.answers();
     }

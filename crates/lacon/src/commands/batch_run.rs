@@ -8,7 +8,6 @@ use futures_util::{
     future::{Either, select},
 };
 use lacon_agents::RunError;
-use lacon_runtime::ToolCache;
 use lacon_trading::{Decided, Settings, decide, plan};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -131,12 +130,13 @@ pub fn run(common: &Common, args: &BatchRunArgs, started: Instant) -> Result<Exi
     if let Some(out) = &args.out {
         flags.extend(["--out".into(), out.clone()]);
     }
-    let cache = Arc::new(ToolCache::new(64 << 20));
+    let mut cache = None;
     // Every ticker is checked before the first run begins: a typing error must not show after an hour.
     let mut all = Vec::new();
     for ticker in &tickers {
         let mut settings = settings_of(common, &flags, &[ticker], started)?;
-        settings.cache = Arc::clone(&cache);
+        // One for all of them.
+        settings.cache = Arc::clone(cache.get_or_insert(settings.cache));
         all.push(settings);
     }
     let budget = args.budget_tokens.unwrap_or(u64::MAX);

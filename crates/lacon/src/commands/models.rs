@@ -14,12 +14,13 @@ use lacon_tokens::{Learned, add_models, for_model, learned, set_learned};
 use serde_json::{Value, json};
 
 use super::Common;
-use crate::{args::ModelsArgs, failure::Failure, text, world};
+use crate::{args::ModelsArgs, failure::Failure, shared, text, world};
 
 /// Prints the table of families, or what counts for the models named.
 pub fn run(common: &Common, args: &ModelsArgs) -> Result<ExitCode, Failure> {
     let config = common.settings(&[])?;
     if args.forget {
+        shared::forget(&config)?;
         let path = learned_file(&config);
         if path.exists() {
             std::fs::remove_file(&path)
@@ -72,7 +73,10 @@ pub fn add(file: &Path) -> Result<(), Failure> {
 pub fn load(config: &Config) -> Result<(), Failure> {
     static LEARNED: Once = Once::new();
     if config.flag("models.learn") {
-        LEARNED.call_once(|| set_learned(stored(&learned_file(config))));
+        LEARNED.call_once(|| {
+            let all = shared::learned(config).unwrap_or_else(|| stored(&learned_file(config)));
+            set_learned(all);
+        });
     }
     match config.text("models.file") {
         "" => Ok(()),
@@ -82,8 +86,11 @@ pub fn load(config: &Config) -> Result<(), Failure> {
 
 /// Stores what this process learned from bills, for the next one. A simulator's bills say nothing of a model.
 pub fn keep(config: &Config) {
-    let all = learned();
-    if world::is_simulated(config) || !config.flag("models.learn") || all == stored(&learned_file(config)) {
+    if world::is_simulated(config) || !config.flag("models.learn") {
+        return;
+    }
+    let all = shared::learn(config).unwrap_or_else(learned);
+    if all == stored(&learned_file(config)) {
         return;
     }
     let rows: serde_json::Map<String, Value> =

@@ -25,7 +25,7 @@ use crate::{
     failure::{self, Failure},
     live::Live,
     lock::{RunLock, folder},
-    logging, signals,
+    logging, shared, signals,
     text::{self, paint, thousands},
     vendors,
     world::{self, SharedHedge},
@@ -252,10 +252,15 @@ fn settings_and_hedge(
     let begun = resumed.map(|resumed| resumed.nonce.clone()).filter(|nonce| !nonce.is_empty());
     let nonce =
         begun.unwrap_or_else(|| tape.as_ref().map_or_else(|| world::nonce(config), |tape| tape.nonce()));
+    let is_taped = tape.is_some();
+    let tools = world::tools(config, data, &run_id, &ticker, date, cast.agents(), tape)?;
+    let own = cast.agents().tools.iter().map(|tool| tool.name.clone()).collect();
+    // A tape holds what its own run got.
+    let elsewhere = if is_taped { None } else { shared::of_source(config, &*tools, own)? };
     let settings = Settings {
         client,
-        tools: world::tools(config, data, &run_id, &ticker, date, cast.agents(), tape)?,
-        cache: Arc::new(ToolCache::new((cache_mb as usize) << 20)),
+        tools,
+        cache: Arc::new(ToolCache::new((cache_mb as usize) << 20).sharing(elsewhere)),
         run_id,
         listing: String::new(),
         ticker: ticker.as_str().into(),

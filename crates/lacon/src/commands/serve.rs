@@ -34,6 +34,10 @@ use crate::{
 /// Longest wait for another process that has locked the store's file.
 const STORE_PATIENCE: Duration = Duration::from_millis(250);
 
+/// Time between two exchanges of what proxies learn of token counts.
+#[cfg(feature = "shared")]
+const EXCHANGE: Duration = Duration::from_secs(30);
+
 /// Runs the subcommand.
 pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     // A store in memory is one of the same kind without a file.
@@ -114,7 +118,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
 /// Content, limits and budgets of all proxies that name the same server.
 #[cfg(feature = "shared")]
 fn share(args: &ServeArgs, options: &mut ProxyOptions) -> Result<(), Failure> {
-    use lacon_proxy::shared::{Limits, Server, SharedContent, SharedGate, SharedOptions};
+    use lacon_proxy::shared::{Limits, Server, SharedContent, SharedCounts, SharedGate, SharedOptions};
     let server = Server::new(args.shared.as_deref().unwrap_or_default()).map_err(Failure::input)?;
     let keep = seconds("--keep", args.keep)?;
     options.store = Box::new(SharedContent::new(server.clone(), &args.session, keep));
@@ -123,6 +127,7 @@ fn share(args: &ServeArgs, options: &mut ProxyOptions) -> Result<(), Failure> {
         let content = SharedContent::new(others.clone(), &format!("client:{name}"), keep);
         Ok(Some(Box::new(content) as Box<dyn Store + Send>))
     }));
+    share_counts(SharedCounts::new(server.clone()))?;
     let budgets = args.team_budget.iter().map(|word| {
         let parts = word.split_once('=').map(|(team, usd)| (team.trim(), usd.trim().parse::<f64>()));
         match parts {
@@ -144,6 +149,21 @@ fn share(args: &ServeArgs, options: &mut ProxyOptions) -> Result<(), Failure> {
             Some(std::sync::Arc::new(SharedGate(Limits::new(server, wanted).map_err(Failure::input)?)));
     }
     Ok(())
+}
+
+/// Gives what this proxy learns of token counts to all, and takes what all have learned, now and then until the process ends.
+#[cfg(feature = "shared")]
+#[expect(clippy::disallowed_methods, reason = "the thread does nothing else")]
+fn share_counts(counts: lacon_proxy::shared::SharedCounts) -> Result<(), Failure> {
+    let exchange = move || loop {
+        // Without the server the counts of this process stay as they are.
+        if let Ok(all) = counts.add().and_then(|()| counts.learned()) {
+            lacon_tokens::set_learned(all);
+        }
+        std::thread::sleep(EXCHANGE);
+    };
+    let thread = std::thread::Builder::new().name("shared counts".into()).spawn(exchange);
+    thread.map(drop).map_err(|e| Failure::input(format!("cannot start a thread: {e}")))
 }
 
 #[cfg(not(feature = "shared"))]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use lacon_llm::BoxFuture;
 use tokio::{sync::Mutex, task::JoinSet};
-use tokio_postgres::{Client, Config, NoTls};
+use tokio_postgres::{Client, Config, NoTls, Socket, config::SslMode, tls::MakeTlsConnect};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Entry, Kind, Place};
 use crate::failure::Failure;
@@ -15,6 +16,8 @@ const CONNECT: Duration = Duration::from_secs(10);
 
 pub struct Postgres {
     config: Config,
+    /// Where the address asks for TLS. Without being asked for, a certificate that nobody can check would refuse servers in a safe network.
+    tls: Option<MakeRustlsConnect>,
     /// Without its password.
     named: String,
     /// The client, and what carries its messages.
@@ -31,7 +34,8 @@ impl Postgres {
         }
         let hosts: Vec<String> = config.get_hosts().iter().map(|host| format!("{host:?}")).collect();
         let named = format!("{} of {}", config.get_dbname().unwrap_or("the database"), hosts.join(", "));
-        Ok(Self { config, named, client: Mutex::new(None) })
+        let tls = (config.get_ssl_mode() == SslMode::Require).then(tls).transpose()?;
+        Ok(Self { config, tls, named, client: Mutex::new(None) })
     }
 
     fn failed(&self, error: &tokio_postgres::Error) -> String {
@@ -39,10 +43,10 @@ impl Postgres {
     }
 
     async fn connect(&self) -> Result<(Client, JoinSet<()>), tokio_postgres::Error> {
-        let (client, connection) = self.config.connect(NoTls).await?;
-        let mut carrier = JoinSet::new();
-        // Its error is the one of the call that waits for it.
-        carrier.spawn(async move { drop(connection.await) });
+        let (client, carrier) = match &self.tls {
+            Some(tls) => carried(&self.config, tls.clone()).await?,
+            None => carried(&self.config, NoTls).await?,
+        };
         let there = "select to_regclass('lacon_runs') is not null";
         if !client.query_one(there, &[]).await?.get::<_, bool>(0) {
             client.batch_execute(TABLES).await?;
@@ -62,6 +66,30 @@ impl Postgres {
         let Some((client, _)) = held.as_ref() else { return Err("no connection".to_owned()) };
         work(client).await.map_err(|error| self.failed(&error))
     }
+}
+
+async fn carried<T>(config: &Config, tls: T) -> Result<(Client, JoinSet<()>), tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+{
+    let (client, connection) = config.connect(tls).await?;
+    let mut carrier = JoinSet::new();
+    // Its error is the one of the call that waits for it.
+    carrier.spawn(async move { drop(connection.await) });
+    Ok((client, carrier))
+}
+
+/// TLS that checks the server's name and certificate.
+fn tls() -> Result<MakeRustlsConnect, Failure> {
+    // An error only says that the process has one already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (tls, _) = MakeRustlsConnect::with_native_certs().map_err(|why| {
+        let why = why.first().map(|why| format!(": {why}")).unwrap_or_default();
+        Failure::input(format!(
+            "--journal: there are no certificates to check the server by{why}\nhint: SSL_CERT_FILE names a file of them"
+        ))
+    })?;
+    Ok(tls)
 }
 
 /// What the server says, and what it only says one level down.

@@ -10,6 +10,8 @@ mod count;
 mod doctor;
 mod eval;
 mod eval_run;
+#[cfg(feature = "postgres")]
+mod journal;
 mod many;
 #[cfg(feature = "mcp")]
 mod mcp;
@@ -24,6 +26,8 @@ mod resume;
 mod run;
 mod serve;
 mod server;
+#[cfg(feature = "shared")]
+mod shared;
 mod suite;
 mod support;
 mod team;

@@ -27,7 +27,7 @@ use crate::{
     failure::{self, Failure},
     journal::{Claimed, Held},
     lock::RunLock,
-    logging, mcp_tools, signals,
+    logging, mcp_tools, shared as shared_tools, signals,
     text::{self, thousands},
     world,
 };
@@ -198,7 +198,9 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
     let inputs = Inputs::new(&team, &values).map_err(Failure::input)?;
     let deadline = config.number("run.deadline_s");
     let run_id = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let elsewhere = shared_tools::of_team(config, &team)?;
     let settings = Settings {
+        elsewhere,
         inputs,
         tools,
         optimizations: on,
