@@ -1,6 +1,6 @@
 //! Every check, in the order in which a failure is cheapest to find.
 
-use std::{process::Command, time::Instant};
+use std::{path::PathBuf, process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
@@ -30,7 +30,21 @@ const STEPS: &[Step] = &[
     ("tests", &["test", "--workspace", "--locked"], None),
 ];
 
-/// Runs tidy, then each step; stops at the first failure.
+/// Examples that end by themselves; the tests have built them.
+const EXAMPLES: [&str; 10] = [
+    "count_tokens",
+    "fit_to_budget",
+    "compress_roundtrip",
+    "proxy_embedded",
+    "two_agents",
+    "own_scorer",
+    "own_optimization",
+    "resume_after_kill",
+    "custom_provider",
+    "analyze_a_langgraph_trace",
+];
+
+/// Runs tidy, then each step, then the examples; stops at the first failure.
 pub fn run() -> Result<()> {
     tidy::run()?;
     supply::run()?;
@@ -48,5 +62,14 @@ pub fn run() -> Result<()> {
         }
         say(&format!("== {name}: ok in {:.0} s", began.elapsed().as_secs_f64()));
     }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    for name in EXAMPLES {
+        let done = Command::new(target.join("debug/examples").join(name)).current_dir(root()).output();
+        let done = done.with_context(|| format!("cannot start the example {name}"))?;
+        if !done.status.success() {
+            bail!("the example {name} failed: {}", String::from_utf8_lossy(&done.stderr));
+        }
+    }
+    say(&format!("== examples: ok, {}", EXAMPLES.len()));
     Ok(())
 }

@@ -137,6 +137,11 @@ impl Checker<'_> {
             } else if self.team.agents.iter().any(|agent| agent.name == name) {
                 let hint = format!("texts of agents are not placed in prompts: add reads = [{name:?}]");
                 self.fault(path, problem, hint);
+            } else if self.team.inputs.is_empty() {
+                let hint = format!(
+                    "add inputs = {{ {name} = \"text\" }} to [team], or write {{{{{name}}}}} for braces"
+                );
+                self.fault(path, problem, hint);
             } else {
                 let team = self.team;
                 self.unknown(path, problem, &name, team.inputs.keys().map(String::as_str));

@@ -2,12 +2,13 @@
 
 use lacon_llm::Request;
 pub use lacon_runtime::choice::tag;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::team::Agent;
 
 /// What was chosen, and how that was read.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Chosen {
     /// One of the values.
     pub value: String,
@@ -16,7 +17,7 @@ pub struct Chosen {
 }
 
 /// How a choice was read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum How {
     /// From the line with the tag.

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 
 use crate::{
     Inputs, Optimization, Optimizations, choice,
+    own::OwnOptimization,
     plan::Plan,
     scorer::Scorer,
     stages::{Kind, Stages},
@@ -48,6 +49,8 @@ pub(crate) struct Context {
     pub run: Arc<Run>,
     pub plan: Plan,
     pub optimizations: Optimizations,
+    /// What the caller added to them.
+    pub own: Vec<Arc<dyn OwnOptimization>>,
     pub nonce: String,
     /// What each agent that chooses may choose.
     pub choices: BTreeMap<String, Vec<String>>,
@@ -86,13 +89,6 @@ impl Context {
         let Some((own, other)) = at(&agent.name).zip(read.agent().and_then(at)) else { return false };
         let stage = self.stages.of(own);
         stage.kind != Kind::Single && stage.members.contains(&other)
-    }
-
-    /// Waits for the first token of the sibling whose cached prefix an agent is to read.
-    pub async fn staggered(&self, agent: &Agent) {
-        if let Some((first, most)) = self.stagger.of(&agent.name) {
-            self.run.ledger.ops.wrap("wait for sibling", self.run.first_token_of(first, most)).await;
-        }
     }
 
     /// Waits for the leave that an agent, or one of its tools, needs.

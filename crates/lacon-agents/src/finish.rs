@@ -46,7 +46,7 @@ pub enum RunError {
     NeedsApproval(Vec<String>),
     /// The agent that decides stated none of the values, also when asked again.
     #[error(
-        "no decision: {agent} states none of {values}\nhint: read its text; a model that keeps no instruction may need another one"
+        "no decision: {agent} states none of {values}, also when asked again, and nobody stands in\nhint: read its text; a model that keeps no instruction may need another one"
     )]
     NoDecision {
         /// Who should have decided.
@@ -75,6 +75,33 @@ pub enum RunError {
 }
 
 impl RunError {
+    /// What an ended graph means for its run; nothing where the graph came to its end.
+    pub fn of(status: &Status, deadline: Option<Duration>) -> Option<Self> {
+        match status {
+            Status::Done => None,
+            Status::Cancelled => Some(Self::Interrupted),
+            Status::DeadlineExceeded => {
+                Some(Self::Deadline(deadline.map_or(0.0, |deadline| deadline.as_secs_f64())))
+            }
+            Status::Interrupted(questions) => {
+                Some(Self::NeedsApproval(questions.iter().map(|(_, question)| question.clone()).collect()))
+            }
+            Status::Failed { error, .. } => Some(Self::failed(error)),
+        }
+    }
+
+    /// A failed step with the model error behind it, where there is one.
+    fn failed(error: &StepError) -> Self {
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            if let Some(model) = inner.downcast_ref::<lacon_llm::Error>() {
+                return Self::Model { message: error.to_string(), kind: model.kind() };
+            }
+            source = inner.source();
+        }
+        Self::Agent(error.to_string())
+    }
+
     /// The status in the record.
     pub fn status(&self) -> &'static str {
         match self {
@@ -238,7 +265,13 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
         let saved_tokens = counted.then(|| rows.map(|saving| saving.tokens).sum());
         (optimization.name().to_owned(), Saved { on: context.has(optimization), saved_tokens, times })
     };
-    Optimization::ALL.into_iter().map(row).collect()
+    let own = context.own.iter().map(|own| {
+        let rows = facts.savings.iter().filter(|saving| saving.optimization == own.name());
+        let times = Some(rows.clone().count() as u64);
+        let saved_tokens = Some(rows.map(|saving| saving.tokens).sum());
+        (own.name().to_owned(), Saved { on: true, saved_tokens, times })
+    });
+    Optimization::ALL.into_iter().map(row).chain(own).collect()
 }
 
 /// Writes the result and the complete report, then `run.json` whole.
@@ -254,30 +287,4 @@ fn write(folder: &Path, record: &TeamRecord) -> Result<(), String> {
 fn write_whole(path: &Path, text: &str) -> Result<(), String> {
     lacon_files::write(path, text.as_bytes(), [], lacon_files::Flush::Later)
         .map_err(|refusal| refusal.to_string())
-}
-
-/// What an ended graph means for the run.
-pub(crate) fn failure(status: &Status, deadline: Option<Duration>) -> Option<RunError> {
-    match status {
-        Status::Done => None,
-        Status::Cancelled => Some(RunError::Interrupted),
-        Status::DeadlineExceeded => {
-            Some(RunError::Deadline(deadline.map_or(0.0, |deadline| deadline.as_secs_f64())))
-        }
-        Status::Interrupted(questions) => {
-            Some(RunError::NeedsApproval(questions.iter().map(|(_, question)| question.clone()).collect()))
-        }
-        Status::Failed { error, .. } => Some(failed(error)),
-    }
-}
-
-fn failed(error: &StepError) -> RunError {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(model) = inner.downcast_ref::<lacon_llm::Error>() {
-            return RunError::Model { message: error.to_string(), kind: model.kind() };
-        }
-        source = inner.source();
-    }
-    RunError::Agent(error.to_string())
 }

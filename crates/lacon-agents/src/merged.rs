@@ -47,7 +47,8 @@ async fn asked(
     let agents: Vec<&Agent> = members.iter().map(|member| &context.team.agents[*member]).collect();
     let names: Vec<&str> = agents.iter().map(|agent| agent.name.as_str()).collect();
     let role = names.join(&AND.to_string());
-    let request = request(context, &agents, material);
+    let mut request = request(context, &agents, material);
+    crate::own::apply(context, &agents, &role, &mut request).await;
     let encoding = context.run.options.counter.ready().await.encoding;
     let shared = encoding.count(&material.shared) + encoding.count(&material.own);
     let ask = Ask { role: role.clone(), request, tool_rounds: 0, first_turn: 1 };

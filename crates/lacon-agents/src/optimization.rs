@@ -1,10 +1,10 @@
 //! The optimizations: what a run may save, each with its switch.
 
-use std::{collections::BTreeSet, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use lacon_runtime::config::nearest;
+use crate::switches::{Row, Switches, find};
 
-/// A named saving that can be switched off.
+/// A named saving that can be switched off. Its place is that of its row in the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Optimization {
     /// Tool calls whose arguments are known are made before the model is asked.
@@ -33,6 +33,29 @@ pub enum Optimization {
     Merged,
 }
 
+/// Names and what each does, in one sentence without its end. `merged` saves tokens at the price of time, and of independent
+/// answers.
+const TABLE: [Row; 12] = [
+    Row::usual("prefetch", "makes tool calls with known arguments before the model is asked"),
+    Row::usual("no_barrier", "starts an agent when what it reads is there"),
+    Row::usual("word_limits", "tells the model its word limit and closes the stream behind it"),
+    Row::usual("digests", "gives a reader that allows it the short form of a text"),
+    Row::usual("prefix_layout", "puts what several agents read first, for the provider's prompt cache"),
+    Row::usual("lossless", "writes tool answers and JSON in fewer tokens, without loss"),
+    Row::usual("schema_once", "sends the schema of an answer once"),
+    Row::usual("tool_cache", "makes equal tool calls of a run once"),
+    Row::usual("deadline_ladder", "near the deadline shortens answers, then asks the quick model"),
+    Row::usual(
+        "stagger",
+        "has one that nearly always ends before a sibling wait for its first token and cached prefix",
+    ),
+    Row::usual(
+        "prompt_plan",
+        "chooses the lengths of all answers together under limits of tokens, money or time",
+    ),
+    Row::on_demand("merged", "has one call answer for agents that read the same with the same model"),
+];
+
 impl Optimization {
     /// All of them, in the order in which they are shown.
     pub const ALL: [Self; 12] = [
@@ -50,49 +73,23 @@ impl Optimization {
         Self::Merged,
     ];
 
+    fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+
     /// Its name in files and flags.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Prefetch => "prefetch",
-            Self::NoBarrier => "no_barrier",
-            Self::WordLimits => "word_limits",
-            Self::Digests => "digests",
-            Self::PrefixLayout => "prefix_layout",
-            Self::Lossless => "lossless",
-            Self::SchemaOnce => "schema_once",
-            Self::ToolCache => "tool_cache",
-            Self::DeadlineLadder => "deadline_ladder",
-            Self::Stagger => "stagger",
-            Self::PromptPlan => "prompt_plan",
-            Self::Merged => "merged",
-        }
+        self.row().name
     }
 
     /// What it does, in one sentence without its end.
     pub fn about(self) -> &'static str {
-        match self {
-            Self::Prefetch => "makes tool calls with known arguments before the model is asked",
-            Self::NoBarrier => "starts an agent when what it reads is there",
-            Self::WordLimits => "tells the model its word limit and closes the stream behind it",
-            Self::Digests => "gives a reader that allows it the short form of a text",
-            Self::PrefixLayout => "puts what several agents read first, for the provider's prompt cache",
-            Self::Lossless => "writes tool answers and JSON in fewer tokens, without loss",
-            Self::SchemaOnce => "sends the schema of an answer once",
-            Self::ToolCache => "makes equal tool calls of a run once",
-            Self::DeadlineLadder => "near the deadline shortens answers, then asks the quick model",
-            Self::Stagger => {
-                "has one that nearly always ends before a sibling wait for its first token and cached prefix"
-            }
-            Self::PromptPlan => {
-                "chooses the lengths of all answers together under limits of tokens, money or time"
-            }
-            Self::Merged => "has one call answer for agents that read the same with the same model",
-        }
+        self.row().about
     }
 
-    /// Whether it is off unless it is asked for: it saves tokens at the price of time, and of independent answers.
+    /// Whether it is off unless it is asked for.
     pub fn on_demand(self) -> bool {
-        self == Self::Merged
+        !self.row().usual
     }
 }
 
@@ -106,20 +103,13 @@ impl FromStr for Optimization {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|o| o.name() == text).ok_or_else(|| {
-            let names = || Self::ALL.into_iter().map(Self::name);
-            let hint = match nearest(text, names()) {
-                Some(near) => format!("did you mean {near:?}?"),
-                None => format!("known are: {}", names().collect::<Vec<_>>().join(", ")),
-            };
-            format!("optimization {text:?} is unknown\nhint: {hint}")
-        })
+        find(&TABLE, text).map(|at| Self::ALL[at])
     }
 }
 
 /// Which optimizations are on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Optimizations(BTreeSet<Optimization>);
+pub struct Optimizations(Switches);
 
 impl Default for Optimizations {
     fn default() -> Self {
@@ -130,50 +120,41 @@ impl Default for Optimizations {
 impl Optimizations {
     /// All are on but those on demand.
     pub fn all() -> Self {
-        Self(Optimization::ALL.into_iter().filter(|optimization| !optimization.on_demand()).collect())
+        Self(Switches::usual(&TABLE))
     }
 
     /// None is on.
     pub fn none() -> Self {
-        Self(BTreeSet::new())
+        Self(Switches::none(&TABLE))
     }
 
     /// These are on.
     pub fn of(on: &[Optimization]) -> Self {
-        Self(on.iter().copied().collect())
+        Self(Switches::of(&TABLE, on.iter().map(|optimization| optimization.name())))
     }
 
     /// Whether one is on.
     pub fn has(&self, optimization: Optimization) -> bool {
-        self.0.contains(&optimization)
+        self.0.has(optimization.name())
+    }
+
+    /// The same with one.
+    #[must_use]
+    pub fn with(&self, optimization: Optimization) -> Self {
+        Self(self.0.with(optimization.name()))
     }
 
     /// The same without one.
     #[must_use]
     pub fn without(&self, optimization: Optimization) -> Self {
-        let mut set = self.0.clone();
-        set.remove(&optimization);
-        Self(set)
+        Self(self.0.without(optimization.name()))
     }
 
-    /// The same with names switched off and on; `all` stands for every one.
+    /// The same with names switched off and on; `all` stands for every usual one.
     ///
     /// # Errors
-    /// At a name that is none, with the nearest one.
+    /// As [`Switches::switched`].
     pub fn switched(&self, off: &[&str], on: &[&str]) -> Result<Self, String> {
-        let mut set = self.0.clone();
-        for name in off {
-            match *name {
-                "all" => set.clear(),
-                name => drop(set.remove(&name.parse()?)),
-            }
-        }
-        for name in on {
-            match *name {
-                "all" => set.extend(Self::all().0),
-                name => drop(set.insert(name.parse()?)),
-            }
-        }
-        Ok(Self(set))
+        self.0.switched(off, on).map(Self)
     }
 }

@@ -9,6 +9,7 @@ mod lengths;
 use std::{collections::BTreeMap, time::Duration};
 
 use lacon_tokens::Encoding;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -18,7 +19,7 @@ use crate::{
 };
 
 /// What a run is expected to take.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Expected {
     /// Model calls.
     pub calls: u64,
@@ -185,7 +186,7 @@ pub fn within(
                 micro_usd: 0,
             };
         }
-        let with = estimate(&with(optimizations, optimization)).0;
+        let with = estimate(&optimizations.with(optimization)).0;
         let without = match optimization {
             Optimization::PromptPlan => at(optimizations, &usual).0,
             other => estimate(&optimizations.without(other)).0,
@@ -201,10 +202,6 @@ pub fn within(
     };
     let effects = Optimization::ALL.into_iter().map(effect).collect();
     Plan { agents, expected, effects, over, notes: notes(team) }
-}
-
-fn with(optimizations: &Optimizations, one: Optimization) -> Optimizations {
-    optimizations.switched(&[], &[one.name()]).unwrap_or_else(|_| optimizations.clone())
 }
 
 /// The agents for which an optimization has something to do.

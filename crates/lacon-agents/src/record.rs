@@ -9,6 +9,7 @@ use lacon_monitor::{
         Plan, Tokens, ToolCall,
     },
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ use crate::{choice::Chosen, plan::Expected, scorer::Score, state::Said};
 pub const SCHEMA_VERSION: u32 = 2;
 
 /// What a run of a team leaves.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct TeamRecord {
     /// Version of this shape.
     pub schema_version: u32,
@@ -147,8 +148,13 @@ fn covered(mut spans: Vec<(f64, f64)>) -> f64 {
     all
 }
 
+/// The JSON Schema of [`TeamRecord`].
+pub fn schema() -> Value {
+    schemars::schema_for!(TeamRecord).into()
+}
+
 /// A result.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outcome {
     /// Who wrote it.
     pub agent: String,
@@ -157,7 +163,7 @@ pub struct Outcome {
 }
 
 /// A decision.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Decided {
     /// Who decided.
     pub agent: String,
@@ -167,7 +173,7 @@ pub struct Decided {
 }
 
 /// One agent's part.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct AgentRecord {
     /// Its name.
     pub name: String,
@@ -184,7 +190,7 @@ pub struct AgentRecord {
 }
 
 /// What an optimization did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Saved {
     /// Whether it was on.
     pub on: bool,

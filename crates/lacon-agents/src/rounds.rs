@@ -58,7 +58,7 @@ async fn one(
 ) -> Result<Said, StepError> {
     context.approved(agent).await?;
     if round == 1 {
-        context.staggered(agent).await;
+        context.run.staggered(&context.stagger, &agent.name).await;
     }
     let mut material = material(context, agent, state);
     material.own = join(&[&material.own, &last_words(context, agent, heard)]);

@@ -23,6 +23,7 @@ use crate::{
     check::{self, Faults},
     context::{Context, Merge},
     finish::{self, Head},
+    own::{self, OwnOptimization},
     plan,
     record::SCHEMA_VERSION,
     scorer::{self, Scorer},
@@ -49,6 +50,8 @@ pub struct Settings {
     pub tools: Tools,
     /// Which optimizations are on.
     pub optimizations: Optimizations,
+    /// Optimizations of the caller's own; all of them are on.
+    pub own_optimizations: Vec<Arc<dyn OwnOptimization>>,
     /// The run's name; letters, digits, `.`, `_`, `-`.
     pub run_id: String,
     /// When the run began, as it is to stand in the record.
@@ -92,6 +95,7 @@ impl Settings {
             client,
             tools: Tools::new(),
             optimizations: Optimizations::all(),
+            own_optimizations: Vec::new(),
             run_id: "run".into(),
             started_at: String::new(),
             folder: None,
@@ -176,6 +180,9 @@ fn prepare(settings: Settings, durations: Option<&DurationsFile>) -> Result<Cont
     if !faults.is_empty() {
         return Err(RunError::Faults(Faults(faults)));
     }
+    if let Some(problem) = own::refused(&settings.own_optimizations) {
+        return Err(RunError::Setup(problem));
+    }
     let missing = team.inputs.keys().find(|name| settings.inputs.text(name).is_none());
     if let Some(name) = missing {
         return Err(RunError::Setup(format!("input {name:?} is missing\nhint: make inputs by Inputs::new")));
@@ -234,6 +241,7 @@ fn prepare(settings: Settings, durations: Option<&DurationsFile>) -> Result<Cont
         run: Arc::new(run),
         plan,
         optimizations: settings.optimizations,
+        own: settings.own_optimizations,
         nonce: settings.nonce,
         approval: settings.approval,
     })

@@ -11,6 +11,7 @@ use lacon_monitor::{
     grade::{Answers, content_letter, points},
     record::ToolCall,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -29,7 +30,7 @@ pub trait Scorer: Send + Sync {
 }
 
 /// What a run is worth by one measure.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Score {
     /// 0 to 100.
     pub points: f64,

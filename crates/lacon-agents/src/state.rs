@@ -1,12 +1,13 @@
 //! What the agents of a run have said so far.
 
 use lacon_graph::Append;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::choice::Chosen;
 
 /// One answer.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Text {
     /// The text as others read it; empty when there is none.
     pub text: String,
@@ -45,7 +46,7 @@ impl Text {
 }
 
 /// What an agent said at once: one text, or in a fan-out one text per item, in the order of the items.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Said {
     /// The agent.
     pub agent: String,

@@ -56,16 +56,9 @@ pub(crate) async fn speak(
     }
 }
 
-/// Whether every other call would fail alike.
+/// A spent budget refuses all further calls too.
 fn is_fatal(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::Auth
-            | ErrorKind::Quota
-            | ErrorKind::NotFound
-            | ErrorKind::Cancelled
-            | ErrorKind::Malformed(Malformed::Html)
-    )
+    runtime::is_fatal(error) || error.kind() == ErrorKind::Cancelled
 }
 
 async fn spoken(
@@ -82,7 +75,8 @@ async fn spoken(
         return Ok(text);
     }
     let tool_texts = prefetched(context, agent, turn).await;
-    let request = prompt::request(context, agent, material, &tool_texts, turn);
+    let mut request = prompt::request(context, agent, material, &tool_texts, turn);
+    crate::own::apply(context, &[agent], &agent.name, &mut request).await;
     material.savings.iter().for_each(|(optimization, tokens)| {
         context.run.ledger.saving(&agent.name, optimization.name(), *tokens);
     });

@@ -318,7 +318,7 @@ impl Ledger {
     }
 
     /// Adds what an optimization saved in a node's prompt.
-    pub fn saving(&self, node: &str, optimization: &'static str, tokens: i64) {
+    pub fn saving(&self, node: &str, optimization: impl Into<Cow<'static, str>>, tokens: i64) {
         push(
             &mut self.locked().savings,
             Saving { node: node.into(), optimization: optimization.into(), tokens },

@@ -3,8 +3,8 @@
 use std::{sync::OnceLock, time::Duration};
 
 use lacon_llm::{
-    Attempt, Cut, Error, ErrorKind, Finish, Message, Outcome, Request, Response, Reuse, StreamEvent, Tags,
-    ToolCall, ToolChoice, Usage, count_prompt,
+    Attempt, Cut, Error, ErrorKind, Finish, Malformed, Message, Outcome, Request, Response, Reuse,
+    StreamEvent, Tags, ToolCall, ToolChoice, Usage, count_prompt,
 };
 use lacon_monitor::{
     CallFact, ToolFact, prices,
@@ -405,4 +405,12 @@ fn learn(request: &Request, response: &Response, counted: usize, with: &ModelEnc
     let plain =
         with.estimator.as_ref().map_or(counted, |known| (counted as f64 / known.factor).round() as usize);
     lacon_tokens::learn(&request.model, plain, billed);
+}
+
+/// Whether every other call of a run would fail as this one did: a wrong key, model or address.
+pub fn is_fatal(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::Auth | ErrorKind::Quota | ErrorKind::NotFound | ErrorKind::Malformed(Malformed::Html)
+    )
 }

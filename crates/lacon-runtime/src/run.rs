@@ -21,7 +21,7 @@ use tokio::{
     time::Instant,
 };
 
-use crate::{Restored, RunJournal, SharedCache, ToolCache, ToolSource};
+use crate::{Restored, RunJournal, SharedCache, Stagger, ToolCache, ToolSource};
 
 /// What a front may show while a run goes on.
 #[derive(Clone, Debug, PartialEq)]
@@ -282,6 +282,13 @@ impl Run {
         };
         // Whoever is late is not waited for: the wait only makes a cached prefix likely.
         let _ = tokio::time::timeout(most, wait).await;
+    }
+
+    /// Waits for the first token of the sibling whose cached prefix an agent is to read.
+    pub async fn staggered(&self, stagger: &Stagger, agent: &str) {
+        if let Some((first, most)) = stagger.of(agent) {
+            self.ledger.ops.wrap("wait for sibling", self.first_token_of(first, most)).await;
+        }
     }
 
     /// Tells the front.

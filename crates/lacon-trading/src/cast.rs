@@ -9,7 +9,7 @@ use jiff::{ToSpan, civil::Date};
 use lacon_agents::{
     Agent, Team,
     stages::stages,
-    team::{Read, Rounds, Speaking},
+    team::{Decision, Read, Rounds, Speaking},
     template,
 };
 use lacon_market::{Asset, answer, catalog};
@@ -97,6 +97,11 @@ impl Cast {
     /// The team without what depends on optimizations.
     fn team(&self) -> &Team {
         &self.unjudged.team
+    }
+
+    /// Who decides, and what may be decided.
+    pub fn decision(&self) -> Option<&Decision> {
+        self.team().decision.as_ref()
     }
 
     /// Whether the research debate is spoken at once, and judged.

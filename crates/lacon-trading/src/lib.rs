@@ -42,5 +42,5 @@ pub mod verify;
 pub use cast::{Cast, CastOptions};
 pub use optimizations::Optimizations;
 pub use roles::Role;
-pub use run::{DecideError, Decided, Settings, decide};
+pub use run::{Decided, Settings, decide};
 pub use signal::Action;

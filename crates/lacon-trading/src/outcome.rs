@@ -6,6 +6,7 @@ use std::{
     time::Instant,
 };
 
+use lacon_agents::RunError;
 use lacon_llm::Echoes;
 use lacon_monitor::{
     Books, content_grade, critical,
@@ -253,6 +254,12 @@ pub fn verdicts(state: &TradeState) -> Vec<(Role, Verdict)> {
         .collect()
 }
 
+/// The failure of a run in which none of them states an action.
+pub fn nobody_decides(cast: &Cast) -> RunError {
+    let values = cast.decision().map(|decision| decision.values.join(", ")).unwrap_or_default();
+    RunError::NoDecision { agent: Role::RiskManager.name().into(), values }
+}
+
 /// The risk manager decides. Where a whole run's risk manager states nothing, the trader stands in, then the plan, and
 /// the record names it. A run that did not come to its end has no stand-in.
 fn decide(
@@ -351,7 +358,7 @@ fn optimizations(
                 on,
                 saved_tokens: (!saved.is_empty()).then(|| saved.iter().sum()),
                 saved_s,
-                note: optimization.note.into(),
+                note: optimization.about.into(),
             };
             (optimization.name.to_owned(), row)
         })

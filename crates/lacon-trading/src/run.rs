@@ -8,7 +8,7 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date};
-use lacon_graph::Status;
+use lacon_agents::RunError;
 use lacon_llm::{Client, Effort};
 use lacon_market::{Bar, Kind, catalog};
 use lacon_monitor::{
@@ -163,45 +163,9 @@ pub struct Decided {
     /// The run's folder.
     pub folder: PathBuf,
     /// Why the run did not come to its end.
-    pub failure: Option<DecideError>,
+    pub failure: Option<RunError>,
     /// The first file that could not be written.
     pub write_error: Option<WriteError>,
-}
-
-/// Why a run did not come to its end.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecideError {
-    /// A model call failed in a way that stops the run.
-    #[error("{message}")]
-    Model {
-        /// What failed, with its hint.
-        message: String,
-        /// The kind of failure.
-        kind: lacon_llm::ErrorKind,
-    },
-    /// A node failed.
-    #[error("{0}")]
-    Node(String),
-    /// Every role answered and none stated a decision.
-    #[error(
-        "no decision: risk_manager states none, also when asked for it, and neither do trader and plan\nhint: read their reports; a model that keeps no instruction may need --deep-model"
-    )]
-    NoDecision,
-    /// The user stopped the run.
-    #[error("interrupted: finished work was saved")]
-    Interrupted,
-    /// The run took longer than its deadline.
-    #[error(
-        "the run took longer than its deadline of {0:.0} s: finished work was saved\nhint: raise run.deadline_s"
-    )]
-    Deadline(f64),
-    /// The limits of the run cannot be held.
-    #[error("{0}")]
-    Plan(String),
-    /// The graph or its journal cannot be used.
-    #[error("{0}")]
-    Graph(String),
 }
 
 /// Runs the graph and writes the report tree.
@@ -229,7 +193,7 @@ pub async fn decide(settings: Settings) -> Decided {
             (plan::compiled(&free).expect("a plan without limits exists"), Some(error))
         }
     };
-    let deadline_s = settings.deadline.map_or(0.0, |d| d.as_secs_f64());
+    let deadline = settings.deadline;
     let data = DataInfo { source: settings.tools.describe(), simulated: settings.tools.simulated() };
     let llm = LlmInfo {
         provider: describe.provider,
@@ -355,34 +319,20 @@ pub async fn decide(settings: Settings) -> Decided {
     let (state, failure) = match graph::build(&context) {
         _ if plan_error.is_some() => {
             let message = plan_error.map(|e| e.to_string()).unwrap_or_default();
-            (Arc::new(TradeState::default()), Some(DecideError::Plan(message)))
+            (Arc::new(TradeState::default()), Some(RunError::Setup(message)))
         }
-        Err(faults) => (Arc::new(TradeState::default()), Some(DecideError::Graph(faults.to_string()))),
+        Err(faults) => (Arc::new(TradeState::default()), Some(RunError::Setup(faults.to_string()))),
         Ok(graph) => match execute(&run, &graph, TradeState::default(), options).await {
-            Err(error) => (Arc::new(TradeState::default()), Some(DecideError::Graph(error.to_string()))),
+            Err(error) => (Arc::new(TradeState::default()), Some(RunError::Setup(error.to_string()))),
             Ok(outcome) => {
-                let failure = match outcome.status {
-                    Status::Done if outcome::verdicts(&outcome.state).is_empty() => {
-                        Some(DecideError::NoDecision)
-                    }
-                    Status::Done => None,
-                    Status::Cancelled => Some(DecideError::Interrupted),
-                    Status::DeadlineExceeded => Some(DecideError::Deadline(deadline_s)),
-                    Status::Failed { error, .. } => Some(failed(&error)),
-                    Status::Interrupted(questions) => Some(DecideError::Node(
-                        questions.iter().map(|(_, q)| q.as_str()).collect::<Vec<_>>().join("; "),
-                    )),
-                };
+                let decides = !outcome::verdicts(&outcome.state).is_empty();
+                let failure = RunError::of(&outcome.status, deadline)
+                    .or_else(|| (!decides).then(|| outcome::nobody_decides(&cast)));
                 (outcome.state, failure)
             }
         },
     };
-    let status = match &failure {
-        None => "done",
-        Some(DecideError::Interrupted) => "interrupted",
-        Some(DecideError::Deadline(_)) => "deadline",
-        Some(_) => "failed",
-    };
+    let status = failure.as_ref().map_or("done", RunError::status);
     let ops = &run.ledger.ops;
     let model_encoding = ops.time("vocabulary", || counter.get());
     if !about.llm.simulated
@@ -474,16 +424,4 @@ const SHARED_BYTES: u64 = 16 << 20;
 /// Whether a tool's answer depends on the date alone.
 fn is_market_wide(tool: &str) -> bool {
     catalog::find(tool).is_some_and(|t| t.arguments.iter().all(|a| a.kind == Kind::Date))
-}
-
-/// A failed node with the model error behind it, where there is one.
-fn failed(error: &lacon_graph::StepError) -> DecideError {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(model) = inner.downcast_ref::<lacon_llm::Error>() {
-            return DecideError::Model { message: error.to_string(), kind: model.kind() };
-        }
-        source = inner.source();
-    }
-    DecideError::Node(error.to_string())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lacon_agents::{Agent, answer::uncovered};
 use lacon_graph::{Context, Output, Step, StepError, step};
-use lacon_llm::{Error, ErrorKind, Finish, Message, Request, whole_sentences};
+use lacon_llm::{Error, Finish, Message, Request, whole_sentences};
 use lacon_runtime::{Answer, Ask, ToolError, agent, facts};
 
 use crate::{
@@ -23,14 +23,7 @@ use crate::{
 /// A wrong key or model fails every call alike: the run stops at once. Anything else costs this role's answer alone,
 /// unless nothing can stand in for it.
 pub(crate) fn settle(role: Role, error: Error) -> Result<Text, StepError> {
-    let fatal = matches!(
-        error.kind(),
-        ErrorKind::Auth
-            | ErrorKind::Quota
-            | ErrorKind::NotFound
-            | ErrorKind::Malformed(lacon_llm::Malformed::Html)
-    );
-    if fatal || !role.may_fail() {
+    if agent::is_fatal(&error) || !role.may_fail() {
         return Err(StepError::with_source(format!("{role}: {error}"), error));
     }
     Ok(Text::failed(error.message()))
@@ -339,14 +332,7 @@ pub fn reader(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>
                 // The plan's answer had its words.
                 return Ok(Output::update(TradeUpdate::default()));
             }
-            if let Some((first, most)) = context.stagger.of(role.name()) {
-                context
-                    .run
-                    .ledger
-                    .ops
-                    .wrap("wait for sibling", context.run.first_token_of(first, most))
-                    .await;
-            }
+            context.run.staggered(&context.stagger, role.name()).await;
             context.ladder.step(role.name(), context.run.now());
             let ops = &context.run.ledger.ops;
             let built = ops.time("render prompt", || requests::reader(&context, role, state, node.visit));

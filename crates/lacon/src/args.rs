@@ -404,7 +404,7 @@ pub enum CacheCommand {
 /// Flags of `lacon schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// What: run
+    /// What: run or team
     #[arg(value_enum, ignore_case = true)]
     pub what: SchemaOf,
 }
@@ -412,8 +412,10 @@ pub struct SchemaArgs {
 /// What has a published schema.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum SchemaOf {
-    /// run.json
+    /// run.json of a ticker
     Run,
+    /// run.json of a team
+    Team,
 }
 
 /// Flags of `lacon completions`.

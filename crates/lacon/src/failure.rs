@@ -1,5 +1,6 @@
 //! An error that ends the program: its message and exit code.
 
+use lacon_agents::RunError;
 use lacon_llm::ErrorKind;
 
 /// Ran, but a gate said no.
@@ -43,6 +44,18 @@ pub fn code_of(kind: ErrorKind) -> u8 {
         ErrorKind::InvalidRequest | ErrorKind::TapeMiss | ErrorKind::Io => INPUT,
         ErrorKind::Cancelled => GATE,
         _ => UPSTREAM,
+    }
+}
+
+/// The exit code of a run of agents that gave no result.
+pub fn code_of_run(error: &RunError) -> u8 {
+    match error {
+        RunError::Model { kind, .. } => code_of(*kind),
+        RunError::Agent(_) => code_of(ErrorKind::Connect),
+        RunError::NeedsApproval(_) => APPROVAL,
+        RunError::Interrupted => INTERRUPTED,
+        RunError::Deadline(_) | RunError::NoDecision { .. } | RunError::NoResult { .. } => GATE,
+        _ => INPUT,
     }
 }
 

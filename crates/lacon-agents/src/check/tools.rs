@@ -40,7 +40,7 @@ impl Checker<'_> {
             0 => self.fault(
                 path,
                 format!("tool {name:?} has no server"),
-                "add http = \"http://…\", folder = \"DIR\", simulated = true, or code = true",
+                "add http = \"http://…\", folder = \"DIR\", mcp = { command, tool }, simulated = true, or code = true",
             ),
             _ => self.fault(path, format!("tool {name:?} has several servers"), "keep one"),
         }

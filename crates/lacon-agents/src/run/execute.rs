@@ -12,7 +12,7 @@ use crate::{
     Optimization,
     context::Context,
     fan::fan_out,
-    finish::{RunError, failure},
+    finish::RunError,
     prompt::{Turn, material},
     rounds::rounds,
     stages::{Kind, Stage},
@@ -47,7 +47,7 @@ pub(crate) async fn execute(context: &Arc<Context>, limits: Limits) -> Executed 
     let options = ExecuteOptions { deadline, stop: limits.stop, ..ExecuteOptions::default() };
     match run_graph(&context.run, &graph, TeamState::default(), options).await {
         Err(error) => empty(format!("the journal is of another team: {error}")),
-        Ok(outcome) => Executed { failure: failure(&outcome.status, deadline), state: outcome.state },
+        Ok(outcome) => Executed { failure: RunError::of(&outcome.status, deadline), state: outcome.state },
     }
 }
 
@@ -143,7 +143,7 @@ async fn perform(context: &Context, stage: &Stage, state: &TeamState) -> Result<
     if !agent.each.is_empty() {
         return Ok(vec![fan_out(context, agent, state).await?]);
     }
-    context.staggered(agent).await;
+    context.run.staggered(&context.stagger, &agent.name).await;
     let material = material(context, agent, state);
     let text = speak(context, agent, &material, Turn { item: None, round: 1 }).await?;
     Ok(vec![one(text)])

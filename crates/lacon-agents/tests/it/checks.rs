@@ -113,6 +113,7 @@ fn tools_have_one_server_and_sane_limits() {
             "tool name \"ü\" cannot be used",
             "mcp needs a tool, and a command or a URL",
             "nobody fills the placeholder {nothing}",
+            "add inputs = { nothing = \"text\" } to [team], or write {{nothing}}",
             "t.z: the tool has no such argument",
         ],
     );
@@ -126,6 +127,6 @@ fn a_wrong_type_has_its_line() {
     );
     check(
         &format!("{HEAD}[profile.p]\noptimizations = [\"prefech\"]\n"),
-        &["optimization \"prefech\" is unknown", "\"prefetch\""],
+        &["unknown optimization \"prefech\"", "did you mean prefetch?"],
     );
 }

@@ -7,6 +7,7 @@ mod ladder;
 mod limits;
 mod merged;
 mod optimizations;
+mod own;
 mod properties;
 mod reports;
 mod runs;

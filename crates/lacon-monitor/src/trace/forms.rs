@@ -160,6 +160,11 @@ fn one_by_one(text: &str, mut problems: Vec<Problem>) -> Result<Vec<Trace>, Read
     }
     let mut tally = Tally::default();
     values.iter().for_each(|value| tally.add(value));
+    if tally.form().is_none() && values.iter().any(unread::is_record) {
+        return Err(ReadError {
+            message: "this is the record of a run, which holds no spans\nhint: give the run's folder: the journal or trace beside run.json is read".into(),
+        });
+    }
     for _ in 0..3 {
         if tally.form().is_some() {
             break;

@@ -30,6 +30,11 @@ pub fn by_bytes(bytes: &[u8]) -> Option<String> {
     Some(format!("this is {what}, which is not read\nhint: {way}"))
 }
 
+/// Whether a value is our `run.json`, whose lists look like pages of a trace.
+pub fn is_record(value: &Value) -> bool {
+    ["schema_version", "run_id", "critical_path"].iter().all(|key| value.get(key).is_some())
+}
+
 /// What values are that hold none of the forms that are read.
 pub fn by_values(text: &str, values: &[Value]) -> Option<String> {
     let has = |value: &Value, keys: &[&str]| keys.iter().all(|key| json::get(value, key).is_some());

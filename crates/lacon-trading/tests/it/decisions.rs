@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use lacon_agents::RunError;
 use lacon_llm::{BoxFuture, Client, ClientInfo, Error, Finish, Request, Response, StreamEvent};
 use lacon_trading::Action;
-use lacon_trading::{DecideError, decide};
+use lacon_trading::decide;
 
 use crate::support::{Scripted, label, prompt, run, says, settings, settings_for, sim};
 
@@ -158,7 +159,7 @@ async fn a_stand_in_is_named_and_costs_a_grade() {
 async fn a_run_in_which_nobody_decides_fails_without_an_action() {
     let client = Scripted::new(|_, _, _| Ok(Response::new("scripted", "I cannot say anything about this.")));
     let decided = run(settings("undecided", "lacon", &["repair"], client)).await;
-    assert!(matches!(decided.failure, Some(DecideError::NoDecision)), "{:?}", decided.failure);
+    assert!(matches!(decided.failure, Some(RunError::NoDecision { .. })), "{:?}", decided.failure);
     let record = &decided.record;
     assert_eq!((&record.decision.action, record.decision.parsed, &*record.status), (&None, false, "failed"));
     assert!(serde_json::to_value(&record.decision).unwrap()["action"].is_null());

@@ -168,7 +168,7 @@ async fn a_wrong_key_stops_the_run_at_once() {
     let decided = run(settings("auth", "lacon", &[], client.clone())).await;
     assert_eq!(decided.record.status, "failed");
     assert!(client.count() <= 4, "no role after the analysts is asked");
-    assert!(matches!(decided.failure, Some(lacon_trading::DecideError::Model { kind: ErrorKind::Auth, .. })));
+    assert!(matches!(decided.failure, Some(lacon_agents::RunError::Model { kind: ErrorKind::Auth, .. })));
 }
 
 #[tokio::test(start_paused = true)]
@@ -190,7 +190,7 @@ async fn a_stopped_run_keeps_what_is_finished() {
     let decided = run(settings).await;
     assert_eq!(decided.record.status, "interrupted");
     assert_eq!(decided.record.reports.len(), 4);
-    assert!(matches!(decided.failure, Some(lacon_trading::DecideError::Interrupted)));
+    assert!(matches!(decided.failure, Some(lacon_agents::RunError::Interrupted)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -197,7 +197,7 @@ async fn a_near_deadline_gives_up_length_then_the_better_model() {
     let mut off = settings("ladder-off", "lacon", &["deadline_ladder"], sim());
     off.deadline = Some(std::time::Duration::from_secs_f64(took * 0.85));
     let off = run(off).await;
-    assert!(matches!(off.failure, Some(lacon_trading::DecideError::Deadline(_))));
+    assert!(matches!(off.failure, Some(lacon_agents::RunError::Deadline(_))));
     assert!(off.record.degraded.iter().all(|d| d.step == "last_good_plan"));
 }
 

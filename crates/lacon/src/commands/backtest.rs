@@ -3,11 +3,12 @@
 use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use jiff::civil::Date;
+use lacon_agents::RunError;
 use lacon_market::Bar;
 use lacon_monitor::RunRecord;
 use lacon_trading::Action;
 use lacon_trading::{
-    DecideError, decide,
+    decide,
     portfolio::{PaperOptions, Performance, play},
 };
 use serde_json::json;
@@ -96,7 +97,7 @@ pub fn run(common: &Common, args: &BacktestArgs, started: Instant) -> Result<Exi
                 settings.stop = Some(Box::pin(signals::stop()));
                 decide(settings).await
             })?;
-            if let Some(DecideError::Interrupted) = decided.failure {
+            if let Some(RunError::Interrupted) = decided.failure {
                 let message = format!(
                     "interrupted: the decisions before {date} are saved, this one as far as it was made, in {}\nhint: the same command goes on from there",
                     decided.folder.display()

@@ -7,8 +7,9 @@ use futures_util::{
     FutureExt, StreamExt,
     future::{Either, select},
 };
+use lacon_agents::RunError;
 use lacon_runtime::ToolCache;
-use lacon_trading::{DecideError, Decided, Settings, decide, plan};
+use lacon_trading::{Decided, Settings, decide, plan};
 use serde_json::json;
 use tokio::sync::Notify;
 
@@ -116,7 +117,7 @@ impl Ended {
 
     fn is_interrupted(&self) -> bool {
         match self {
-            Self::Decided(decided) => matches!(decided.failure, Some(DecideError::Interrupted)),
+            Self::Decided(decided) => matches!(decided.failure, Some(RunError::Interrupted)),
             Self::Interrupted => true,
             Self::LeftOut | Self::Refused(_) => false,
         }

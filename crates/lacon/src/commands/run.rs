@@ -9,12 +9,11 @@ use std::{
 };
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
-use lacon_llm::ErrorKind;
 use lacon_market::{Dataset, Symbol};
 use lacon_monitor::RunRecord;
 use lacon_runtime::{Config, ToolCache};
 use lacon_trading::Action;
-use lacon_trading::{DecideError, Decided, Settings, decide, run::JOURNAL, source::introduce};
+use lacon_trading::{Decided, Settings, decide, run::JOURNAL, source::introduce};
 
 use super::{
     Common, block_on, micro_usd, report,
@@ -465,18 +464,10 @@ fn conclude(decided: &Decided, config: &Config) -> Result<ExitCode, Failure> {
         return Err(Failure::input(format!("{error}; the decision above stands")));
     }
     let Some(error) = &decided.failure else { return Ok(ExitCode::SUCCESS) };
-    let code = match error {
-        DecideError::Model { kind, .. } => failure::code_of(*kind),
-        DecideError::Node(_) => failure::code_of(ErrorKind::Connect),
-        DecideError::Interrupted => failure::INTERRUPTED,
-        DecideError::Deadline(_) => failure::GATE,
-        DecideError::NoDecision => failure::GATE,
-        _ => failure::INPUT,
-    };
     let mut message = world::chain(error);
     if decided.record.reports.iter().any(|r| r.words > 0) {
         let kept = format!("\npartial results: {}", decided.folder.display());
         message.push_str(&kept);
     }
-    Err(Failure { message, code })
+    Err(Failure { message, code: failure::code_of_run(error) })
 }

@@ -11,6 +11,7 @@ use crate::{
 /// Prints the schema.
 pub fn run(args: &SchemaArgs) -> Result<ExitCode, Failure> {
     let schema = match args.what {
+        SchemaOf::Team => lacon_agents::record::schema(),
         SchemaOf::Run => lacon_monitor::record::schema(&lacon_trading::outcome::LABELS),
     };
     text::out(&format!("{schema:#}"));

@@ -92,6 +92,7 @@ fn traces_are_analysed_compared_and_replayed() {
     let done = folder.lacon(&["trace", "what-if", run, "--set", "answer=0.5x", "--set", "slots=1"]);
     assert!(done.code == 0 && done.out.contains("p50"), "{}{}", done.out, done.err);
     folder.lacon(&["trace", "what-if", run, "--set", "warp=9"]).fails(2, "unknown key");
+    folder.lacon(&["trace", "analyze", &format!("{run}/run.json")]).fails(2, "give the run's folder");
     folder.write("bad.json", "<html>");
     folder.lacon(&["trace", "analyze", "bad.json"]).fails(2, "no trace in 6 bytes");
 }

@@ -373,10 +373,14 @@ fn log_level_error_prints_nothing_on_success() {
 #[test]
 fn the_published_schema_names_every_field_of_a_run() {
     let folder = Folder::new();
-    let schema = folder.lacon(&["schema", "run"]).json();
-    let run = fast(&folder, &["CRCL", "--json"]).json();
-    let properties = schema["properties"].as_object().unwrap();
-    for key in run.as_object().unwrap().keys() {
-        assert!(properties.contains_key(key), "{key}");
+    let team = ["debate", "--input", "question=Close it?", "--input", "material=Traffic fell by 23 percent."];
+    for (what, version, of) in [("run", 1, &["CRCL"][..]), ("team", 2, &team)] {
+        let schema = folder.lacon(&["schema", what]).json();
+        let run = fast(&folder, &[of, &["--json"]].concat()).json();
+        assert_eq!(run["schema_version"], version);
+        let properties = schema["properties"].as_object().unwrap();
+        for key in run.as_object().unwrap().keys() {
+            assert!(properties.contains_key(key), "{what}: {key}");
+        }
     }
 }

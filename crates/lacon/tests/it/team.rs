@@ -132,7 +132,7 @@ fn wrong_flags_name_what_there_is() {
     run(&folder, &["research", "--input", "topic=x", "--date", "2025-01-01"])
         .fails(2, "--date does nothing for a team");
     run(&folder, &["research", "--input", "topic=x", "--disable", "prefech"])
-        .fails(2, "did you mean \"prefetch\"?");
+        .fails(2, "did you mean prefetch?");
     run(&folder, &["research", "--input", "topic=x", "--tool", "find=http://x"])
         .fails(2, "there are: search");
     run(&folder, &["research", "--input", "topic=x", "--model", "nobody=m"]).fails(2, "is no agent");

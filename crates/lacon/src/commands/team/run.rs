@@ -15,7 +15,7 @@ use lacon_agents::{
     Finished, Inputs, RunError, Settings, Team, Tools,
     run::{self as agents, Approval},
 };
-use lacon_llm::{BoxFuture, ErrorKind, TapeMode};
+use lacon_llm::{BoxFuture, TapeMode};
 use lacon_runtime::{Config, Progress, run::OnProgress};
 use lacon_sim::{client::draw, generic::passages, tool_seconds};
 use serde_json::{Value, json};
@@ -397,17 +397,9 @@ fn conclude(finished: &Finished, config: &Config) -> Result<ExitCode, Failure> {
         return Err(Failure::input(format!("{error}; the result above stands")));
     }
     let Some(error) = &finished.failure else { return Ok(ExitCode::SUCCESS) };
-    let code = match error {
-        RunError::Model { kind, .. } => failure::code_of(*kind),
-        RunError::Agent(_) => failure::code_of(ErrorKind::Connect),
-        RunError::NeedsApproval(_) => failure::APPROVAL,
-        RunError::Interrupted => failure::INTERRUPTED,
-        RunError::Deadline(_) | RunError::NoDecision { .. } | RunError::NoResult { .. } => failure::GATE,
-        _ => failure::INPUT,
-    };
     let mut message = error.to_string();
     if matches!(error, RunError::NeedsApproval(_)) {
         message.push_str(&format!(", RUN is {}", finished.record.run_id));
     }
-    Err(Failure { message, code })
+    Err(Failure { message, code: failure::code_of_run(error) })
 }
