@@ -1,10 +1,10 @@
 //! Every check, in the order in which a failure is cheapest to find.
 
-use std::{path::PathBuf, process::Command, time::Instant};
+use std::{process::Command, time::Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{root, say, supply, tidy};
+use crate::{python, root, say, supply, tidy};
 
 /// Name, cargo's arguments, an environment variable.
 type Step = (&'static str, &'static [&'static str], Option<(&'static str, &'static str)>);
@@ -67,9 +67,9 @@ pub fn run() -> Result<()> {
         }
         say(&format!("== {name}: ok in {:.0} s", began.elapsed().as_secs_f64()));
     }
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let folder = python::target()?.join("debug/examples");
     for name in EXAMPLES {
-        let done = Command::new(target.join("debug/examples").join(name)).current_dir(root()).output();
+        let done = Command::new(folder.join(name)).current_dir(root()).output();
         let done = done.with_context(|| format!("cannot start the example {name}"))?;
         if !done.status.success() {
             bail!("the example {name} failed: {}", String::from_utf8_lossy(&done.stderr));

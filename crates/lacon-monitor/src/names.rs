@@ -43,14 +43,14 @@ pub const TOOL_TYPE: &str = "gen_ai.tool.type";
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";
 /// What a span is where the conventions have no word: `phase` of a call, `own` work.
 pub const KIND: &str = "lacon.kind";
-/// Whose names are written where two releases of the conventions differ: those of metrics, and the schema's address.
-/// Span attributes that Lacon writes are the same in both.
+/// Whose names are written where two releases of the conventions differ: those of metrics, of a workflow, and the schema's address.
+/// The other span attributes that Lacon writes are the same in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Conventions {
     /// v1.41.1, the last release within the core conventions.
     #[default]
     Published,
-    /// gen-ai v1.42, in a repository of its own; everything in it is still in development.
+    /// semantic-conventions-genai v0.1.0, in a repository of its own; everything in it is still in development.
     Latest,
 }
 
@@ -66,6 +66,14 @@ impl Conventions {
         match self {
             Self::Published => "https://opentelemetry.io/schemas/1.41.1",
             Self::Latest => "https://opentelemetry.io/schemas/gen-ai/1.42.0",
+        }
+    }
+
+    /// The attribute that names a workflow.
+    pub fn workflow(self) -> &'static str {
+        match self {
+            Self::Published => WORKFLOW,
+            Self::Latest => AGENT,
         }
     }
 

@@ -12,6 +12,7 @@ mod error;
 mod forward;
 mod gate;
 mod headers;
+mod lesson;
 mod marks;
 mod options;
 mod refusal;

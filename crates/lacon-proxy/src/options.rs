@@ -70,6 +70,8 @@ pub struct ProxyOptions {
     pub notice: Duration,
     /// Connections to the upstream.
     pub transport: TransportOptions,
+    /// Whether estimates of token counts learn from what answers say was billed.
+    pub learn: bool,
     /// Receives the report of each request.
     pub on_served: Option<OnServed>,
 }
@@ -106,6 +108,7 @@ impl ProxyOptions {
             drain: Duration::from_secs(30),
             notice: Duration::ZERO,
             transport: TransportOptions::default(),
+            learn: false,
             on_served: None,
         }
     }

@@ -23,6 +23,7 @@ use crate::{
     forward::{Timed, too_large, too_slow},
     gate::{Call, Pass, Refused},
     headers,
+    lesson::Lesson,
     refusal::{invalid, refuse},
     served::{Figures, Served},
     server::State,
@@ -119,7 +120,7 @@ async fn through(state: &Arc<State>, request: Request<Incoming>, route: Route) -
 
 /// Reads a request's body, shortens it and passes it on.
 async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route) -> Response<Answer> {
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = match read(state, body).await {
         Ok(body) => body,
         Err(refusal) => {
@@ -133,6 +134,11 @@ async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route)
         Ok(pass) => pass,
         Err(why) => return finished(state, route, refused(&why), Told::default(), started, Instant::now()),
     };
+    let lesson = if state.learn { Lesson::of(done.model.as_deref(), &done.body) } else { None };
+    if lesson.is_some() {
+        // Usage is read from the answer as it passes.
+        head.headers.remove(ACCEPT_ENCODING);
+    }
     let sent = Instant::now();
     let body = Either::Left(Full::new(done.body));
     let answer = state.upstream.send(head, body, state.max_body, &state.metrics).await;
@@ -143,6 +149,7 @@ async fn shortened(state: &Arc<State>, request: Request<Incoming>, route: Route)
         outcome,
         model: done.model,
         pass,
+        lesson,
     };
     finished(state, route, answer, told, started, sent)
 }
@@ -218,6 +225,7 @@ struct Told {
     outcome: Option<String>,
     model: Option<String>,
     pass: Option<Held>,
+    lesson: Option<Lesson>,
 }
 
 /// What the gate let through, with its most.
@@ -234,7 +242,7 @@ fn finished(
 ) -> Response<Answer> {
     let overhead = sent - started;
     let waited = sent.elapsed();
-    let Told { figures, unchanged, arm, outcome, model, pass } = told;
+    let Told { figures, unchanged, arm, outcome, model, pass, lesson } = told;
     let tokens = figures.as_ref().map(|figures| (figures.tokens_before, figures.tokens_after));
     let headers = answer.headers_mut();
     if let Some((before, after)) = tokens {
@@ -264,5 +272,7 @@ fn finished(
         arm,
         outcome,
     };
-    tapped(answer, Tap::new(&state.metrics, state.on_served.as_ref(), served, sent), pass)
+    let mut tap = Tap::new(&state.metrics, state.on_served.as_ref(), served, sent);
+    tap.lesson = lesson;
+    tapped(answer, tap, pass)
 }

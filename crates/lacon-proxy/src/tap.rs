@@ -11,6 +11,7 @@ use serde_json::{Deserializer, Value};
 
 use crate::{
     gate::Pass,
+    lesson::Lesson,
     served::{OnServed, Served},
 };
 
@@ -27,6 +28,8 @@ pub struct Tap {
     pub listens: bool,
     /// What the gate let through, with its most.
     pub pass: Option<(Box<dyn Pass>, Usage)>,
+    /// The request, where its answer's usage is to teach.
+    pub lesson: Option<Lesson>,
     served: Served,
     sent: Instant,
     metrics: Arc<ProxyMetrics>,
@@ -42,7 +45,7 @@ impl Tap {
     ) -> Self {
         let (head, tail) = (Vec::new(), VecDeque::new());
         let (metrics, on_served) = (Arc::clone(metrics), on_served.cloned());
-        Self { head, tail, listens: false, pass: None, served, sent, metrics, on_served }
+        Self { head, tail, listens: false, pass: None, lesson: None, served, sent, metrics, on_served }
     }
 
     /// Whether its route is one of models.
@@ -69,6 +72,9 @@ impl Drop for Tap {
         let usage = usage(&answer);
         if let Some((pass, most)) = self.pass.take() {
             pass.settle(&usage.unwrap_or(most));
+        }
+        if let (Some(lesson), Some(usage)) = (self.lesson.take(), &usage) {
+            lesson.learn(usage);
         }
         let served = &mut self.served;
         served.took = self.sent.elapsed();

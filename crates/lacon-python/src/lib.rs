@@ -8,6 +8,7 @@ mod encoding;
 mod errors;
 mod prompt;
 mod store;
+mod tokenizer;
 mod tokens;
 mod work;
 
@@ -26,6 +27,8 @@ mod _native {
     use crate::prompt::{Compressed, Trimmed, compress, compress_batch, expand, trim};
     #[pymodule_export]
     use crate::store::Store;
+    #[pymodule_export]
+    use crate::tokenizer::Tokenizer;
     #[pymodule_export]
     use crate::tokens::{
         Cancel, Estimate, RequestCount, count, count_batch, count_cancellable, count_messages, decode,

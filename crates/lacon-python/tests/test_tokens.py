@@ -1,6 +1,8 @@
 """Counting and encoding as a user calls them."""
 
 import asyncio
+import json
+import pathlib
 import pickle
 import threading
 
@@ -218,3 +220,36 @@ def test_tiktokens_names():
 
     assert tiktoken.encoding_for_model("gpt-4o").encode("hello") == lacon.encode("hello")
     assert set(tiktoken.__all__) <= set(dir(tiktoken))
+
+
+def test_a_models_own_file_counts_as_tokenizers_does():
+    folder = pathlib.Path(__file__).resolve().parents[3] / "testdata/tokenizers"
+    rows = [json.loads(line) for line in (folder / "vectors.jsonl").read_text().splitlines()]
+    for name in ("gemma", "llama2", "mistral", "t5", "xlm"):
+        own = lacon.Tokenizer.from_file(folder / f"{name}.json")
+        assert own.kind == "pieces"
+        assert [own.encode(row["text"]) for row in rows] == [row[name] for row in rows]
+        assert own.count_batch(row["text"] for row in rows) == [own.count(row["text"]) for row in rows]
+    with pytest.raises(FileNotFoundError):
+        lacon.Tokenizer.from_file("none.json")
+    with pytest.raises(ValueError, match="not JSON"):
+        lacon.Tokenizer.from_file(__file__)
+
+
+def test_a_vocabulary_of_bytes_decodes_and_one_of_pieces_says_why_not(tmp_path):
+    letters = "".join(chr(n) for n in (*range(33, 127), *range(161, 173), *range(174, 256)))
+    others = [n for n in range(256) if chr(n) not in letters]
+    spelled = {**{chr(n): n for n in map(ord, letters)}, **{chr(256 + at): n for at, n in enumerate(others)}}
+    made = {
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False},
+        "model": {"type": "BPE", "vocab": spelled, "merges": []},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(made))
+    own = lacon.Tokenizer.from_file(tmp_path / "tokenizer.json")
+    text = "naïve ☕"
+    assert (own.kind, own.count(text), own.decode(own.encode(text))) == ("bytes", len(text.encode()), text)
+    with pytest.raises(lacon.UnknownTokenError):
+        own.decode([256])
+    folder = pathlib.Path(__file__).resolve().parents[3] / "testdata/tokenizers"
+    with pytest.raises(ValueError, match="keep the text"):
+        lacon.Tokenizer.from_file(folder / "llama2.json").decode([1])

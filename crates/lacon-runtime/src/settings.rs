@@ -606,6 +606,6 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "OTEL_SEMCONV_STABILITY_OPT_IN",
-        "gen_ai_latest_experimental writes metrics by the names of gen-ai v1.42 instead of v1.41.1",
+        "gen_ai_latest_experimental writes metrics and workflows by the names of GenAI v0.1.0 instead of v1.41.1",
     ),
 ];

@@ -138,14 +138,21 @@ pub fn learned() -> Vec<Learned> {
     LEARNED.read().unwrap_or_else(PoisonError::into_inner).clone()
 }
 
+/// Returns whether counts of a model are estimates that can learn.
+pub fn learns(model: &str) -> bool {
+    learner(model).is_some()
+}
+
+fn learner(model: &str) -> Option<&'static EncodingRow> {
+    let is_known = || lacon_models::user_row(model, |row| row.encoding.is_some()).is_some();
+    lacon_models::encoding_of(&lacon_models::plain_name(model))
+        .filter(|row| row.worth != lacon_models::Worth::Exact && !is_known())
+}
+
 /// Compares an `o200k_base` count of a prompt with what the provider billed for it, and returns the family and the ratio
 /// if something was learned: not of a model with a public vocabulary or without a family, nor of a short prompt.
 pub fn learn(model: &str, counted: usize, billed: u64) -> Option<(&'static str, f64)> {
-    let row = lacon_models::encoding_of(&lacon_models::plain_name(model))
-        .filter(|row| row.worth != lacon_models::Worth::Exact)?;
-    if counted < Learned::SHORTEST || lacon_models::user_row(model, |row| row.encoding.is_some()).is_some() {
-        return None;
-    }
+    let row = learner(model).filter(|_| counted >= Learned::SHORTEST)?;
     let ratio = billed as f64 / counted as f64;
     let add = |all: &mut Vec<Learned>| {
         let at = all.iter().position(|learned| learned.family == row.family).unwrap_or_else(|| {

@@ -2,6 +2,8 @@
 //!
 //! The rows are those of `lacon-models`, or of the user's file ([`add_models`]).
 
+use std::sync::{PoisonError, RwLock};
+
 use lacon_models::{EncodingRow, encoding_of, plain_name};
 
 use crate::encoding::Encoding;
@@ -80,6 +82,19 @@ impl ModelEncoding {
     }
 }
 
+/// Encodings of users' files, by the name that a row of models has for them.
+static OWN: RwLock<Vec<&'static Encoding>> = RwLock::new(Vec::new());
+
+/// Adds an encoding for the rest of the process, which rows of [`add_models`] may name.
+pub fn add_encoding(encoding: Encoding) {
+    OWN.write().unwrap_or_else(PoisonError::into_inner).push(Box::leak(Box::new(encoding)));
+}
+
+fn own(name: &str) -> Option<&'static Encoding> {
+    let own = OWN.read().unwrap_or_else(PoisonError::into_inner);
+    own.iter().copied().find(|encoding| encoding.name() == name)
+}
+
 /// Adds models of a user's file for this process, and returns how many. They come before the table's, the longest name
 /// first, and their counts are exact. If a line is malformed, none is added. [`lacon_models::read_rows`] has the format.
 pub fn add_models(file: &str) -> Result<usize, Error> {
@@ -88,7 +103,7 @@ pub fn add_models(file: &str) -> Result<usize, Error> {
         text: fault.text,
         why: fault.why,
     })?;
-    for name in rows.iter().filter_map(|row| row.encoding.as_deref()) {
+    for name in rows.iter().filter_map(|row| row.encoding.as_deref()).filter(|name| own(name).is_none()) {
         name.parse::<EncodingName>()?;
     }
     let n = rows.len();
@@ -102,8 +117,8 @@ pub fn add_models(file: &str) -> Result<usize, Error> {
 #[track_caller]
 pub fn for_model(model: &str) -> ModelEncoding {
     let user = lacon_models::user_row(model, |row| row.encoding.is_some());
-    if let Some(name) = user.and_then(|row| row.encoding?.parse().ok()) {
-        let encoding = encoding(name);
+    let named = |name: String| own(&name).or_else(|| name.parse().ok().map(encoding));
+    if let Some(encoding) = user.and_then(|row| named(row.encoding?)) {
         return ModelEncoding { encoding, how: Exactness::Exact, estimator: None, warning: None };
     }
     let Some(row) = encoding_of(&plain_name(model)) else {
@@ -168,6 +183,18 @@ mod tests {
         assert!(matches!(add_models("x = o200k_base\nwhat"), Err(Error::ModelsFile { line: 2, .. })));
         assert!(matches!(add_models("x = o300k_base"), Err(Error::UnknownEncoding { .. })));
         check("x", "o200k_base", Exactness::Heuristic);
+        let ranks = (0..=255u8).map(|byte| format!("{} {byte}\n", base64(byte))).collect::<String>();
+        let made = Encoding::from_tiktoken("own.json", ranks.as_bytes(), crate::Pattern::Gpt2, Vec::new());
+        add_encoding(made.expect("a good file"));
+        assert_eq!(add_models("[own-model]\nencoding = own.json"), Ok(1));
+        check("vllm/own-model-8b", "own.json", Exactness::Exact);
+        assert_eq!(for_model("own-model").count("abcd").tokens, 4);
+    }
+
+    fn base64(byte: u8) -> String {
+        const DIGITS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let digit = |n: u8| char::from(DIGITS[usize::from(n)]);
+        [digit(byte >> 2), digit((byte & 3) << 4), '=', '='].iter().collect()
     }
 
     #[test]

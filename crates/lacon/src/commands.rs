@@ -108,7 +108,7 @@ pub fn run(cli: Cli, started: Instant) -> Result<ExitCode, Failure> {
         Command::Mcp(_) => {
             Err(Failure::input("this build of lacon has no MCP server\nhint: build it with --features mcp"))
         }
-        Command::Serve(args) => serve::run(&args),
+        Command::Serve(args) => serve::run(&common, &args),
         Command::Memory(args) => memory::run(&common, &args),
         Command::Runs(args) => runs::run(&common, &args),
         Command::Explain(args) => explain::run(&common, &args),

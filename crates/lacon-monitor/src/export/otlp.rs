@@ -31,11 +31,12 @@ fn root_id(trace: &Trace) -> String {
 }
 
 /// All spans, the run first.
-pub(super) fn rows(trace: &Trace) -> Vec<Row> {
+pub(super) fn rows(trace: &Trace, conventions: Conventions) -> Vec<Row> {
     let root = root_id(trace);
     let mut attributes = trace.attributes.clone();
     attributes.entry(names::OPERATION).or_insert_with(|| json!("invoke_workflow"));
-    attributes.entry(names::WORKFLOW).or_insert_with(|| json!(trace.name));
+    let written = attributes.remove(names::WORKFLOW).unwrap_or_else(|| json!(trace.name));
+    attributes.entry(conventions.workflow()).or_insert(written);
     let mut rows = vec![Row {
         id: root.clone(),
         parent: None,
@@ -118,7 +119,7 @@ pub fn otlp_json(trace: &Trace, version: &str, conventions: Conventions) -> Valu
         map.iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| json!({"key": k, "value": any(v)})).collect()
     };
     let id = trace_id(trace);
-    let spans: Vec<Value> = rows(trace)
+    let spans: Vec<Value> = rows(trace, conventions)
         .iter()
         .map(|row| {
             let mut span = json!({
@@ -162,5 +163,5 @@ fn any_value(value: &Value) -> Value {
 
 /// OTLP protobuf, `ExportTraceServiceRequest`: what every collector takes.
 pub fn otlp_proto(trace: &Trace, version: &str, conventions: Conventions) -> Vec<u8> {
-    proto::request(&trace_id(trace), &rows(trace), version, conventions)
+    proto::request(&trace_id(trace), &rows(trace, conventions), version, conventions)
 }

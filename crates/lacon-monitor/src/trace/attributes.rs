@@ -48,9 +48,10 @@ const CACHED: [&str; 7] = [
     "llm.usage.cache_read_input_tokens",
     "ai.usage.cachedInputTokens",
 ];
-const CACHE_WRITE: [&str; 6] = [
+const CACHE_WRITE: [&str; 7] = [
     names::CACHE_WRITE_TOKENS,
     "gen_ai.usage.cache_creation_input_tokens",
+    "gen_ai.usage.cache_write.input_tokens",
     "gen_ai.usage.details.cache_write_tokens",
     "llm.token_count.prompt_details.cache_write",
     "llm.usage.cache_creation_input_tokens",
@@ -193,8 +194,12 @@ pub fn fill(raw: &mut Raw, map: Map<String, Value>) {
     let span = &mut raw.span;
     span.model = span.model.take().or_else(|| word(&map, &MODEL));
     tokens(span, &map);
-    span.role = word(&map, &["gen_ai.agent.name", "traceloop.entity.name", "graph.node.id", "agent_name"])
-        .or(span.role.take());
+    // Since GenAI v0.1.0 the agent's name of a workflow is the workflow's own.
+    let names: &[&str] = match word(&map, &[names::OPERATION]).as_deref() {
+        Some("invoke_workflow") => &["traceloop.entity.name", "graph.node.id"],
+        _ => &["gen_ai.agent.name", "traceloop.entity.name", "graph.node.id", "agent_name"],
+    };
+    span.role = word(&map, names).or(span.role.take());
     span.request = span.request.take().or_else(|| word(&map, &REQUEST));
     span.cost_usd =
         span.cost_usd.or_else(|| COST.iter().find_map(|k| json::member(&map, k)).and_then(json::money));
@@ -287,7 +292,8 @@ fn kind(span: &Span, map: &Map<String, Value>) -> Kind {
     .unwrap_or_default()
     .to_lowercase();
     let by_word = match (operation.as_str(), declared.as_str()) {
-        ("invoke_workflow", _) => Some(Kind::Other),
+        ("invoke_workflow" | "plan", _) => Some(Kind::Other),
+        (memory, _) if memory.contains("_memory") => Some(Kind::Tool),
         // The agent kit of Google sums parallel tools up in one more span.
         _ if word(map, TOOL).as_deref() == Some("(merged tools)") => Some(Kind::Other),
         ("chat" | "text_completion" | "generate_content" | "completion" | "embeddings", _)

@@ -12,6 +12,26 @@ use serde_json::Value;
 
 use crate::support::{Plan, twin};
 
+/// A workflow is named by another attribute since GenAI v0.1.0; both are read, and its name is no agent's.
+#[test]
+fn a_workflow_is_named_as_its_release_does_and_read_from_both() {
+    let trace = twin(&Plan::default());
+    let mut back = Vec::new();
+    for (conventions, key, other) in [
+        (Conventions::Published, "gen_ai.workflow.name", "gen_ai.agent.name"),
+        (Conventions::Latest, "gen_ai.agent.name", "gen_ai.workflow.name"),
+    ] {
+        let json = export::otlp_json(&trace, "test", conventions);
+        let root = &json["resourceSpans"][0]["scopeSpans"][0]["spans"][0]["attributes"];
+        let keys: Vec<&str> =
+            root.as_array().unwrap().iter().filter_map(|pair| pair["key"].as_str()).collect();
+        assert!(keys.contains(&key) && !keys.contains(&other), "{keys:?}");
+        let read = read(json.to_string().as_bytes()).unwrap().remove(0);
+        back.push(read.spans.iter().map(|s| (s.kind, s.name.clone(), s.role.clone())).collect::<Vec<_>>());
+    }
+    assert_eq!(back[0], back[1]);
+}
+
 #[test]
 fn otlp_json_and_protobuf_are_the_published_message() {
     let trace = twin(&Plan::default());

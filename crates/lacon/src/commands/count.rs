@@ -1,6 +1,6 @@
 //! `lacon count`: tokens of files, folders and standard input, for one or many models.
 
-mod pieces;
+pub(in crate::commands) mod pieces;
 
 use std::{
     collections::BTreeSet,
@@ -20,7 +20,7 @@ use crate::{args::CountArgs, failure, failure::Failure, text};
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
     let vocabulary = match &args.tokenizer {
         None => None,
-        Some(file) => match pieces::read(file)? {
+        Some(file) => match pieces::read(file, &file.display().to_string())? {
             VocabularyFile::Bytes(encoding) => Some(*encoding),
             VocabularyFile::Pieces(pieces) => return pieces::run(args, file, &pieces),
         },

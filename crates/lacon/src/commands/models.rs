@@ -10,7 +10,7 @@ use std::{
 use lacon_models::{EncodingRow, Worth, encodings};
 use lacon_monitor::prices::Price;
 use lacon_runtime::Config;
-use lacon_tokens::{Learned, add_models, for_model, learned, set_learned};
+use lacon_tokens::{Learned, VocabularyFile, add_encoding, add_models, for_model, learned, set_learned};
 use serde_json::{Value, json};
 
 use super::Common;
@@ -63,10 +63,34 @@ pub fn add(file: &Path) -> Result<(), Failure> {
     // One process has one file, however often its settings are resolved.
     ADDED.call_once(|| {
         result = super::read_text(file).and_then(|table| {
+            vocabularies(file, &table)?;
             add_models(&table).map_err(|e| Failure::input(format!("{}: {e}", file.display()))).map(drop)
         });
     });
     result
+}
+
+/// Reads the vocabularies that rows name by a file, which may lie beside the file of models. Faults of rows are told later.
+fn vocabularies(file: &Path, table: &str) -> Result<(), Failure> {
+    let rows = lacon_models::read_rows(table).unwrap_or_default();
+    let mut names: Vec<String> = rows.into_iter().filter_map(|row| row.encoding).collect();
+    names.sort();
+    names.dedup();
+    let is_file = |name: &String| Path::new(name).extension().is_some();
+    for name in names.iter().filter(|name| is_file(name)) {
+        let path = file.parent().unwrap_or(Path::new("")).join(name);
+        match super::count::pieces::read(&path, name)? {
+            VocabularyFile::Bytes(encoding) => add_encoding(*encoding),
+            VocabularyFile::Pieces(_) => {
+                return Err(Failure::input(format!(
+                    "{}: {name} is a SentencePiece vocabulary, which counts no requests\nhint: leave the encoding out, so that \
+                     counts are learned from usage; `lacon count --tokenizer` counts texts with it",
+                    file.display()
+                )));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Takes over what the settings say of models: the user's file, and what earlier runs learned.
@@ -86,11 +110,23 @@ pub fn load(config: &Config) -> Result<(), Failure> {
 
 /// Stores what this process learned from bills, for the next one. A simulator's bills say nothing of a model.
 pub fn keep(config: &Config) {
+<<<<<<< HEAD
     if world::is_simulated(config) || !config.flag("models.learn") {
         return;
     }
     let all = shared::learn(config).unwrap_or_else(learned);
     if all == stored(&learned_file(config)) {
+=======
+    if !world::is_simulated(config) {
+        keep_learned(config);
+    }
+}
+
+/// As [`keep`], of a process that calls no simulator.
+pub fn keep_learned(config: &Config) {
+    let all = learned();
+    if !config.flag("models.learn") || all == stored(&learned_file(config)) {
+>>>>>>> prove
         return;
     }
     let rows: serde_json::Map<String, Value> =

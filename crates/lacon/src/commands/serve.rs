@@ -20,9 +20,10 @@ use lacon_prompt::{
     receipt::PassReport,
 };
 use lacon_proxy::{Access, Policy, Proxy, ProxyOptions, Served};
+use lacon_runtime::Config;
 use serde_json::json;
 
-use super::{compress::pass_set, prompt_input::STORE_LIMIT};
+use super::{Common, compress::pass_set, prompt_input::STORE_LIMIT};
 use crate::{
     args::serve::{CacheMarks, ServeArgs, ServePolicy},
     failure::Failure,
@@ -37,9 +38,12 @@ const STORE_PATIENCE: Duration = Duration::from_millis(250);
 /// Time between two exchanges of what proxies learn of token counts.
 #[cfg(feature = "shared")]
 const EXCHANGE: Duration = Duration::from_secs(30);
+/// Time between two rounds of storing what was learned.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
 
 /// Runs the subcommand.
-pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
+pub fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
+    let config = common.settings(&[])?;
     // A store in memory is one of the same kind without a file.
     let path = if args.store == "memory" { Path::new(":memory:") } else { Path::new(&args.store) };
     let store = OffloadStore::open(path, &args.session, STORE_LIMIT).map_err(|e| {
@@ -73,6 +77,7 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);
     options.legend = args.legend;
+    options.learn = config.flag("models.learn");
     if !(0.0..=1.0).contains(&args.holdout) {
         return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));
     }
@@ -109,7 +114,8 @@ pub fn run(args: &ServeArgs) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|e| Failure::input(format!("cannot start the event loop: {e}")))?;
-    let code = runtime.block_on(serve(args, &proxy));
+    let code = runtime.block_on(serve(args, &config, &proxy));
+    super::models::keep_learned(&config);
     // Work on a thread of its own may take longer than a server that is to stop may wait.
     runtime.shutdown_background();
     code
@@ -171,7 +177,18 @@ fn share(_: &ServeArgs, _: &mut ProxyOptions) -> Result<(), Failure> {
     Err(Failure::input("this build of lacon shares nothing\nhint: build it with --features shared"))
 }
 
-async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
+/// Stores what was learned from usage, so that a killed server loses a minute of it.
+async fn keep(config: Arc<Config>) {
+    loop {
+        tokio::time::sleep(KEEP_EVERY).await;
+        let config = Arc::clone(&config);
+        if tokio::task::spawn_blocking(move || super::models::keep_learned(&config)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn serve(args: &ServeArgs, config: &Config, proxy: &Proxy) -> Result<ExitCode, Failure> {
     let listener = tokio::net::TcpListener::bind(args.listen).await.map_err(|e| {
         Failure::input(format!(
             "cannot listen on {}: {e}\nhint: choose another address with --listen",
@@ -203,6 +220,7 @@ async fn serve(args: &ServeArgs, proxy: &Proxy) -> Result<ExitCode, Failure> {
     };
     let mut giving = tokio::task::JoinSet::new();
     giving.spawn(memory::give_back());
+    giving.spawn(keep(Arc::new(config.clone())));
     let (serving, again) = (std::pin::pin!(proxy.serve(listener, stop)), std::pin::pin!(again));
     if let Either::Left((Err(error), _)) = select(serving, again).await {
         return Err(Failure::input(error));

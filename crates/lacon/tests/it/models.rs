@@ -47,6 +47,50 @@ fn a_file_of_ones_own_comes_first_wherever_it_is_named() {
     folder.lacon(&["models", "--models-file", "none"]).fails(2, "none: cannot be read");
 }
 
+/// A `tokenizer.json` whose tokens are the 256 bytes.
+fn bytes_json() -> Value {
+    let mut next = 255;
+    let letter = |byte: u8| match byte {
+        33..=126 | 161..=172 | 174..=255 => char::from(byte),
+        _ => {
+            next += 1;
+            char::from_u32(next).unwrap()
+        }
+    };
+    let vocabulary: serde_json::Map<String, Value> =
+        (0..=255_u8).map(letter).enumerate().map(|(id, letter)| (letter.to_string(), json!(id))).collect();
+    json!({
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false},
+        "model": {"type": "BPE", "vocab": vocabulary, "merges": []},
+    })
+}
+
+#[test]
+fn a_model_counts_with_the_vocabulary_that_its_row_names() {
+    let folder = Folder::new();
+    folder.write("own/models", "llama-4 = bytes.json\n");
+    folder.write("own/bytes.json", &bytes_json().to_string());
+    folder.write("lacon.toml", "[models]\nfile = \"own/models\"\n");
+    folder.write("text", "hello world");
+    let count =
+        &folder.lacon(&["count", "text", "--model", "meta/llama-4-scout", "--json"]).json()["counts"][0];
+    let found = (&count["tokens"], &count["encoding"], &count["how"]);
+    assert_eq!(found, (&json!(11), &json!("bytes.json"), &json!("exact")));
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tokenizers/llama2.json");
+    for (word, text, why) in [
+        ("none.json", None, "none.json: No such file"),
+        ("bad.json", Some("{".to_owned()), "it is not JSON"),
+        ("pieces.json", std::fs::read_to_string(root).ok(), "is a SentencePiece vocabulary"),
+        ("o300k_base", None, "o300k_base"),
+    ] {
+        if let Some(text) = text {
+            folder.write(&format!("own/{word}"), &text);
+        }
+        folder.write("own/models", &format!("llama-4 = {word}\n"));
+        folder.lacon(&["count", "text", "--model", "llama-4"]).fails(2, why);
+    }
+}
+
 #[test]
 fn what_was_learned_is_used_shown_and_forgotten() {
     let folder = Folder::new();

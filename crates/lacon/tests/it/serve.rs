@@ -109,6 +109,43 @@ fn a_signal_ends_it() {
     assert_eq!(server.0.wait().unwrap().code(), Some(0));
 }
 
+#[cfg(unix)]
+#[test]
+fn counts_learn_from_what_answers_say_was_billed() {
+    let folder = Folder::new();
+    let body = |model: &str| {
+        let text = "many things in few words ".repeat(100);
+        json!({"model": model, "messages": [{"role": "user", "content": text}]}).to_string()
+    };
+    let count = |model: &str| folder.lacon(&["models", model, "--json"]).json()["models"][0].clone();
+    let counted = {
+        folder.write("request.json", &body("gpt-4o"));
+        let count = folder.lacon(&["count", "--request", "request.json", "--model", "gpt-4o", "--json"]);
+        count.json()["counts"][0]["tokens"].as_i64().unwrap()
+    };
+    // What cannot be true teaches nothing.
+    for (billed, factor) in [(0, 1.53), (-5, 1.53), (i64::MAX, 1.53), (2 * counted, 2.0)] {
+        let upstream = crate::server::start(move |_| crate::server::Reply::Billed(billed));
+        let mut proxy =
+            Server::start(&folder, &["serve", "--listen", "127.0.0.1:0", "--upstream", &upstream]);
+        for model in ["claude-opus-5", "gpt-4o", "acme-1"].repeat(40) {
+            let (head, _) =
+                proxy.ask("POST", "/v1/chat/completions", "accept-encoding: gzip\r\n", &body(model));
+            assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        }
+        let id = proxy.0.id().to_string();
+        assert!(std::process::Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert_eq!(proxy.0.wait().unwrap().code(), Some(0));
+        assert_eq!(count("claude-opus-5")["factor"], factor, "{billed}");
+    }
+    assert_eq!(
+        (count("gpt-4o")["how"].as_str(), count("acme-1")["how"].as_str()),
+        (Some("exact"), Some("heuristic"))
+    );
+    assert_eq!(folder.lacon(&["models", "--forget"]).code, 0);
+    assert_eq!(count("claude-opus-5")["factor"], 1.53);
+}
+
 #[test]
 fn wrong_flags_are_told() {
     let folder = Folder::new();

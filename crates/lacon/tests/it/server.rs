@@ -20,6 +20,8 @@ pub enum Reply {
     Cut,
     /// Ends properly without any text.
     Empty,
+    /// Answers whole, and bills so many tokens of prompt.
+    Billed(i64),
     /// Takes this long, then answers.
     Slow(Duration),
 }
@@ -82,6 +84,11 @@ fn serve(stream: TcpStream, decide: &Decide) -> Option<()> {
             Reply::Status(status) => {
                 let error = r#"{"error":{"message":"refused","type":"invalid_request_error","code":"x"}}"#;
                 whole(&mut stream, status, "application/json", error)?;
+            }
+            Reply::Billed(tokens) => {
+                let usage = serde_json::json!({"prompt_tokens": tokens, "completion_tokens": 1});
+                let answer = serde_json::json!({"choices": [], "usage": usage});
+                whole(&mut stream, 200, "application/json", &answer.to_string())?;
             }
             Reply::Slow(wait) => {
                 let _ = stream.set_read_timeout(Some(wait));

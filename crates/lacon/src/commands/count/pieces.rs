@@ -8,12 +8,12 @@ use serde_json::json;
 use super::inputs;
 use crate::{args::CountArgs, failure, failure::Failure, text};
 
-/// Reads the vocabulary of a model file.
-pub fn read(file: &Path) -> Result<VocabularyFile, Failure> {
+/// Reads the vocabulary of a model file, under a name.
+pub fn read(file: &Path, name: &str) -> Result<VocabularyFile, Failure> {
     let fault = |error: &dyn std::fmt::Display| Failure::input(format!("{}: {error}", file.display()));
     let source = File::open(file)
         .map_err(|error| Failure::input(format!("cannot read {}: {error}", file.display())))?;
-    VocabularyFile::read(&file.display().to_string(), BufReader::new(source)).map_err(|error| fault(&error))
+    VocabularyFile::read(name, BufReader::new(source)).map_err(|error| fault(&error))
 }
 
 /// Counts and prints.
