@@ -46,11 +46,7 @@ pub use count_cache::{CountCache, CountCacheOptions, CountCacheStats};
 pub use encoding::{Encoding, Side};
 pub use encodings::{EncodingName, LoadRecord, encoding, loads};
 pub use error::Error;
-<<<<<<< HEAD
-pub use estimate::{Estimate, Estimator, Learned, learn, learned, set_learned, take_fresh};
-=======
-pub use estimate::{Estimate, Estimator, Learned, learn, learned, learns, set_learned};
->>>>>>> prove
+pub use estimate::{Estimate, Estimator, Learned, learn, learned, learns, set_learned, take_fresh};
 pub use file::VocabularyFile;
 pub use incremental::Counter;
 pub use models::{Exactness, ModelCount, ModelEncoding, add_encoding, add_models, for_model};

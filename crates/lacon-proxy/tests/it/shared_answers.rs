@@ -26,6 +26,7 @@ fn made(text: &str, keep: Option<Duration>) -> impl Future<Output = Made> {
 }
 
 /// Waits until the server says so; what is told is told in the background.
+#[expect(clippy::disallowed_methods, reason = "another thread tells it")]
 fn until(redis: &Redis, words: &[&str], wanted: &str) {
     let began = Instant::now();
     while redis.tell(words) != wanted {

@@ -110,13 +110,6 @@ pub fn load(config: &Config) -> Result<(), Failure> {
 
 /// Stores what this process learned from bills, for the next one. A simulator's bills say nothing of a model.
 pub fn keep(config: &Config) {
-<<<<<<< HEAD
-    if world::is_simulated(config) || !config.flag("models.learn") {
-        return;
-    }
-    let all = shared::learn(config).unwrap_or_else(learned);
-    if all == stored(&learned_file(config)) {
-=======
     if !world::is_simulated(config) {
         keep_learned(config);
     }
@@ -124,9 +117,11 @@ pub fn keep(config: &Config) {
 
 /// As [`keep`], of a process that calls no simulator.
 pub fn keep_learned(config: &Config) {
-    let all = learned();
-    if !config.flag("models.learn") || all == stored(&learned_file(config)) {
->>>>>>> prove
+    if !config.flag("models.learn") {
+        return;
+    }
+    let all = shared::learn(config).unwrap_or_else(learned);
+    if all == stored(&learned_file(config)) {
         return;
     }
     let rows: serde_json::Map<String, Value> =
