@@ -396,7 +396,9 @@ impl Trace {
             .filter_map(|k| self.inputs.get(*k).map(String::as_str))
             .collect();
         let short = self.id.get(..8).unwrap_or(&self.id);
-        if asked.is_empty() {
+        if asked.is_empty() && self.id == self.name {
+            self.name.clone()
+        } else if asked.is_empty() {
             format!("{} {short}", self.name)
         } else {
             format!("{} {short}", asked.join(" "))

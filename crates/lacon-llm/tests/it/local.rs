@@ -77,3 +77,24 @@ async fn a_context_is_named_where_it_is_too_small_and_kept_where_it_suffices() {
     assert!(received[0].head.starts_with("GET /api/ps "), "{received:?}");
     assert_eq!(received[1].json()["options"]["num_ctx"], 32768, "another size would load the model again");
 }
+
+/// Servers close connections that idle. A call that meets one is asked again, and loses nothing but the wait.
+#[tokio::test]
+async fn a_connection_that_the_server_has_closed_costs_no_call() {
+    let closed_after = || [good_stream("Hold"), vec![Step::Close]].concat();
+    let server = Server::start([
+        closed_after(),
+        closed_after(),
+        good_stream("Hold"),
+        vec![Step::Close],
+        good_stream("Hold"),
+    ])
+    .await;
+    let stack = Stack::new(Arc::new(server.provider(|_| ())), StackOptions::full());
+    for _ in 0..3 {
+        assert_eq!(stack.client.complete(&request(), &ignore_events).await.unwrap().text, "Hold");
+    }
+    // It is closed while the request is on its way.
+    let met = stack.client.complete(&request(), &ignore_events).await.unwrap();
+    assert_eq!((met.text.as_str(), met.attempts.len(), server.received().len()), ("Hold", 2, 5));
+}
