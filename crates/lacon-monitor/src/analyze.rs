@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use content::{ContentGrade, GENERAL, Scorer, Scorers, Sheet};
 pub use flow::{Flow, Parts};
-pub use groups::{Group, groups};
+pub use groups::{Group, Part, groups};
 pub use origin::{Origin, origin, thousands};
 pub use reading::{Reader, Repeated, gathered_at, gatherers, readers, reports};
 pub(crate) use summary::at_list_price;
@@ -109,6 +109,8 @@ pub struct NodeRow {
     pub estimated: bool,
     /// Model calls.
     pub n_calls: usize,
+    /// Cost at list prices in US dollars, of the calls that have one.
+    pub cost_usd: Option<f64>,
     /// What went wrong.
     pub error: Option<String>,
 }
@@ -124,6 +126,12 @@ pub struct CallRow {
     pub seconds: f64,
     /// Seconds to the first token.
     pub first_token_s: Option<f64>,
+    /// Tokens of prompt and answer.
+    pub total: Option<u64>,
+    /// Cost at list prices in US dollars, where its model has one.
+    pub cost_usd: Option<f64>,
+    /// What went wrong.
+    pub error: Option<String>,
     /// Tokens of the answer.
     pub completion: Option<u64>,
     /// Tokens of the answer a second: after the first token where that is known, else over the whole call.
@@ -272,6 +280,10 @@ pub fn analyze(trace: &Trace, scorers: Scorers<'_>) -> Analysis {
     analysis
 }
 
+fn cost_usd(trace: &Trace, call: &Span) -> Option<f64> {
+    Some(summary::at_list_price(trace, call)? as f64 / 1e6)
+}
+
 fn node_row(
     trace: &Trace,
     flow: &Flow,
@@ -304,6 +316,10 @@ fn node_row(
         total: sum(|s| s.tokens.sum()),
         estimated: span.tokens.estimated || inside.iter().any(|s| s.tokens.estimated),
         n_calls: if inside.is_empty() { span.hidden_calls as usize } else { inside.len() },
+        cost_usd: match inside.as_slice() {
+            [] => cost_usd(trace, span),
+            many => many.iter().filter_map(|call| cost_usd(trace, call)).reduce(|a, b| a + b),
+        },
         error: span.error.clone(),
     }
 }
@@ -323,6 +339,9 @@ fn call_rows(trace: &Trace, flow: &Flow) -> Vec<CallRow> {
                 model: call.model.clone(),
                 seconds: call.seconds(),
                 first_token_s: first,
+                total: call.tokens.sum(),
+                cost_usd: cost_usd(trace, call),
+                error: call.error.clone(),
                 completion: call.tokens.completion,
                 tokens_per_s: call
                     .tokens

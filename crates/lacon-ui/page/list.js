@@ -102,15 +102,17 @@ async function shapesView(main) {
       ...found.groups.map((group) => {
         const runs = group.runs.map((id) => byId.get(id)).filter(Boolean);
         const slow = [...runs].sort((a, b) => b.wall_s - a.wall_s).slice(0, 5);
-        const cells = (node) => [visible(node.node), count(node.n), seconds(node.p50_s), seconds(node.p90_s), count(node.p50_tokens), count(node.failed)];
+        const share = (x) => x === undefined || x === null ? none : `${Math.round(x * 100)} %`;
+        const cells = (part) => [visible(part.name), count(part.n), seconds(part.p50_s), seconds(part.p90_s), count(part.p50_tokens), money(part.cost_usd), `${count(part.n_failed)} (${share(part.failed[0])} to ${share(part.failed[1])})`, share(part.variance)];
+        const names = (what) => [{ name: what, left: true }, "Times", "p50", "p90", "Tokens p50", "Cost", "Failed (95 %)", "Of the variance"];
         return section(visible(group.models.join(", ") || "no model recorded"),
           el("p", { class: "soft" }, visible(group.shape.slice(0, 12).join(", ") + (group.shape.length > 12 ? ", \u2026" : ""))),
           el("dl", { class: "figures" }, figure("Runs", count(runs.length), group.failed ? count(group.failed) + " with errors" : "none with errors"), figure("Median time", seconds(group.median_s), "p90 " + seconds(group.p90_s)),
             figure("Median tokens", count(group.median_tokens)), figure("Cost of all", money(group.cost))),
           histogram(runs.map((run) => run.wall_s)),
           el("p", {}, "Slowest: ", slow.map((run, i) => [i ? ", " : "", el("a", { href: address("#/run/" + run.id) }, `${visible(run.title)} (${seconds(run.wall_s)})`)])),
-          group.nodes.length ? el("details", { open: found.groups.length < 3 }, el("summary", {}, "Nodes"), table([{ name: "Node", left: true }, "Times", "p50", "p90", "Tokens p50", "Failed"],
-            [...group.nodes].sort((a, b) => (b.p50_s || 0) - (a.p50_s || 0)).map(cells), "Nodes of this shape")) : null);
+          group.nodes.length ? el("details", { open: found.groups.length < 3 }, el("summary", {}, "Nodes"), table(names("Node"), group.nodes.map(cells), "Nodes of this shape"),
+            group.calls.length ? table(names("Model"), group.calls.map(cells), "Calls of each model") : null) : null);
       }),
       found.groups.length ? null : el("div", { class: "empty" }, "No trace in this folder yet."));
   };

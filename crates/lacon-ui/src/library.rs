@@ -157,27 +157,9 @@ impl Library {
             .into_iter()
             .map(|group| {
                 let ids: Vec<&str> = group.runs.iter().map(|i| runs[*i].id.as_str()).collect();
-                let mut nodes: BTreeMap<String, (usize, Vec<f64>, Vec<f64>)> = BTreeMap::new();
-                for i in &group.runs {
-                    for node in &analyses[*i].nodes {
-                        let of = nodes.entry(node.node.clone()).or_default();
-                        of.0 += usize::from(node.error.is_some());
-                        of.1.push(node.seconds);
-                        of.2.extend(node.total.map(|n| n as f64));
-                    }
-                }
-                let nodes: Vec<Value> = nodes
-                    .into_iter()
-                    .take(MOST_NODES)
-                    .map(|(name, (failed, mut seconds, mut tokens))| {
-                        json!({"node": name, "n": seconds.len(), "failed": failed,
-                            "p50_s": quantile(&mut seconds, 0.5), "p90_s": quantile(&mut seconds, 0.9),
-                            "p50_tokens": quantile(&mut tokens, 0.5)})
-                    })
-                    .collect();
                 json!({"runs": ids, "models": group.models, "shape": group.shape, "median_s": group.median_s,
                     "p90_s": group.p90_s, "median_tokens": group.median_tokens, "cost": group.cost_usd,
-                    "failed": group.n_failed, "nodes": nodes})
+                    "failed": group.n_failed, "nodes": group.nodes, "calls": group.calls})
             })
             .collect();
         let unread: Vec<Value> = files
@@ -250,14 +232,6 @@ impl Library {
 
 /// Bytes of a journal from which texts are taken.
 const MOST_JOURNAL: u64 = 64 << 20;
-/// Nodes of a group that are told of.
-const MOST_NODES: usize = 500;
-
-/// The value below which a share of the values lies; absent of none.
-fn quantile(values: &mut [f64], q: f64) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(((values.len().max(1) - 1) as f64 * q).round() as usize).copied()
-}
 
 /// The same for the same place, so that an address of the page stays good.
 fn id_of(path: &Path, i: usize) -> String {

@@ -172,6 +172,31 @@ proptest! {
         }
     }
 
+    /// The critical path is all of a run, so its nodes explain all of the variance but what lies in gaps.
+    #[test]
+    fn nodes_explain_the_variance(all in prop::collection::vec(runs(), 3..9)) {
+        let told = Told { nested: 1, beside: false, missing: false, summed: false, served: None };
+        let found: Vec<Analysis> = all.iter().map(|run| one(&(FORMS[0].1)(&nodes(run, &told), 0)).1).collect();
+        for group in lacon_monitor::analyze::groups(&found) {
+            let walls: Vec<f64> = group.runs.iter().map(|i| found[*i].wall_s).collect();
+            prop_assert!(group.slowest.len() <= 5 && found[group.slowest[0]].wall_s == walls.iter().copied().fold(0.0, f64::max));
+            let explained: Vec<f64> = group.nodes.iter().filter_map(|node| node.variance).collect();
+            if explained.is_empty() {
+                continue;
+            }
+            let mean = walls.iter().sum::<f64>() / walls.len() as f64;
+            let all: f64 = walls.iter().map(|wall| (wall - mean).powi(2)).sum();
+            let gaps: f64 = group.runs.iter().map(|i| {
+                let run = &found[*i];
+                (1.0 - run.critical_path.iter().map(|step| step.share).sum::<f64>()) * run.wall_s * (run.wall_s - mean) / all
+            }).sum();
+            prop_assert!((explained.iter().sum::<f64>() + gaps - 1.0).abs() < 1e-6, "{:?} and gaps {}", explained, gaps);
+            let n: usize = group.nodes.iter().map(|node| node.n).sum();
+            prop_assert_eq!(n, group.runs.iter().map(|i| found[*i].nodes.len()).sum::<usize>());
+            prop_assert!(group.nodes.iter().chain(&group.calls).all(|p| p.failed.0 <= p.failed.1 && p.p50_s <= p.p90_s));
+        }
+    }
+
     /// A tool whose result shrank is the cause, in every form and however often each request is told of.
     #[test]
     fn a_shrunken_tool_result_is_named_in_every_form(run in runs(), told in tellings(), dialect in 0..4_usize) {

@@ -65,7 +65,7 @@ pub fn run(args: &AnalyzeArgs) -> Result<ExitCode, Failure> {
         let shapes = groups(&found);
         // Of many runs the slowest of each shape says what the others would say.
         let shown: Vec<&Analysis> = if found.len() > MOST_SHOWN {
-            shapes.iter().take(MOST_SHOWN).filter_map(|g| found.get(g.slowest)).collect()
+            shapes.iter().take(MOST_SHOWN).filter_map(|g| found.get(*g.slowest.first()?)).collect()
         } else {
             found.iter().collect()
         };
