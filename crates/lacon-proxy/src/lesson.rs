@@ -1,5 +1,5 @@
-//! What an answer's usage teaches of the counts of its model's family: the request is counted when its answer is over, on a
-//! thread of its own, and never while another one is counted.
+//! What an answer's usage teaches of the counts of its model's family. The request is counted when its answer is over, on a
+//! thread of its own. One request is counted at a time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

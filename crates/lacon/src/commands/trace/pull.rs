@@ -46,7 +46,7 @@ pub fn run(args: &PullArgs) -> Result<ExitCode, Failure> {
                 PullSource::Langsmith => pulling.langsmith(&mut done).await,
                 PullSource::Langfuse => pulling.langfuse(&mut done).await,
                 PullSource::Phoenix => pulling.phoenix(&mut done).await,
-                _ => pulling.jaeger(&mut done).await,
+                PullSource::Jaeger | PullSource::OtlpFile => pulling.jaeger(&mut done).await,
             }
         })?
     };
@@ -110,7 +110,7 @@ impl Server {
             }
             PullSource::Langfuse => (&["LANGFUSE_BASE_URL", "LANGFUSE_HOST"], "https://cloud.langfuse.com"),
             PullSource::Phoenix => (&["PHOENIX_COLLECTOR_ENDPOINT", "PHOENIX_HOST"], "http://127.0.0.1:6006"),
-            _ => (&["JAEGER_QUERY_URL"], "http://127.0.0.1:16686"),
+            PullSource::Jaeger | PullSource::OtlpFile => (&["JAEGER_QUERY_URL"], "http://127.0.0.1:16686"),
         };
         let url = args.url.clone().or_else(|| variable(urls)).unwrap_or_else(|| usual.to_owned());
         let needed = |names: &[&str]| {
@@ -133,7 +133,7 @@ impl Server {
                 let key = variable(&["PHOENIX_API_KEY"]);
                 key.map(|key| vec![("authorization", format!("Bearer {key}"))]).unwrap_or_default()
             }
-            _ => Vec::new(),
+            PullSource::Jaeger | PullSource::OtlpFile => Vec::new(),
         };
         let failed = |e: lacon_llm::Error| Failure::model(&e, e.kind());
         let endpoint = Endpoint::parse(url.trim_end_matches('/')).map_err(failed)?;
