@@ -15,6 +15,7 @@ pub(crate) mod logs;
 pub(crate) mod outline;
 pub(crate) mod progress;
 pub(crate) mod repeats;
+mod twice;
 
 use crate::error::Error;
 use crate::json;

@@ -18,7 +18,7 @@
 //! Cost: a hash a line; where a line stood before, the two places are walked side by side and brought into step again
 //! within [`REACH`] lines. A shortest edit list (Myers) would be found in quadratic time and save a line now and then.
 
-use super::Fault;
+use super::{Fault, twice::Twice};
 use crate::work::{Meter, OVER, steps::Share};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
@@ -155,6 +155,17 @@ struct Lines<'a> {
 }
 
 impl<'a> Lines<'a> {
+    fn new(above: &'a Above, text: &'a str, steps: &'a Share<'a>) -> Self {
+        let split: Vec<&str> = text.split('\n').collect();
+        Self {
+            above: &above.lines,
+            above_hashes: &above.hashes,
+            text_hashes: split.iter().map(|line| hash(line)).collect(),
+            text: split,
+            steps,
+        }
+    }
+
     fn get(&self, at: usize) -> &'a str {
         match at.checked_sub(self.above.len()) {
             None => &self.above[at],
@@ -201,15 +212,10 @@ pub(crate) fn encode(above: &Above, text: &str, steps: &Share<'_>) -> Search {
     if text.len() > MAX_TEXT {
         return Search::Nothing;
     }
-    let split: Vec<&str> = text.split('\n').collect();
-    let lines = Lines {
-        above: &above.lines,
-        above_hashes: &above.hashes,
-        text_hashes: split.iter().map(|line| hash(line)).collect(),
-        text: split,
-        steps,
-    };
-    let edited = written(&lines, &find(above, &lines));
+    let lines = Lines::new(above, text, steps);
+    let mut again = Twice::for_about(lines.text.len());
+    lines.text_hashes.iter().for_each(|h| again.note(*h));
+    let edited = written(&lines, &find(above, &lines, &again));
     match edited {
         _ if steps.is_over() => Search::GaveUp,
         Some(edited) => Search::Found(edited),
@@ -276,8 +282,14 @@ impl Hidden {
     }
 }
 
-fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
+fn find(above: &Above, lines: &Lines<'_>, again: &Twice) -> Vec<Version> {
     let mut index = Index::new();
+    // A line that stands here once is found by none below.
+    let remember = |index: &mut Index, at: usize| {
+        if again.has(lines.hash(at)) {
+            note(index, lines.get(at), lines.hash(at), at);
+        }
+    };
     // Lines that a list of changes stands for cannot be read above.
     let mut hidden = Hidden { first: lines.above.len(), lines: vec![false; lines.text.len()] };
     let mut found: Vec<Version> = Vec::new();
@@ -286,7 +298,8 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
         let line = lines.get(at);
         if found.len() < MAX_LISTS && telling(line) {
             let h = lines.hash(at);
-            let places = [above.index.get(&h), index.get(&h)].into_iter().flatten();
+            let here = again.has(h).then(|| index.get(&h)).flatten();
+            let places = [above.index.get(&h), here].into_iter().flatten();
             let places = places.flat_map(|places| &places.at[..places.n]);
             let mut walked = 0;
             let best = places
@@ -304,13 +317,13 @@ fn find(above: &Above, lines: &Lines<'_>) -> Vec<Version> {
             if walked >= LONG {
                 let until = at + walked / 4;
                 for line in at..until {
-                    note(&mut index, lines.get(line), lines.hash(line), line);
+                    remember(&mut index, line);
                 }
                 at = until;
                 continue;
             }
         }
-        note(&mut index, line, lines.hash(at), at);
+        remember(&mut index, at);
         at += 1;
     }
     found
@@ -527,6 +540,21 @@ mod tests {
                     "{i} {n}: {} steps, {growth:.2} times for {length:.2} times the text",
                     steps(&large)
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn versions_are_those_of_a_search_that_remembers_all() {
+        for text in GENERATORS {
+            for n in [40, 400, 4000] {
+                let (text, steps, above) = (text(n), Steps::default(), Above::default());
+                let share = steps.share(text.len(), STEPS_PER_BYTE);
+                let Search::Found(edited) = encode(&above, &text, &share) else { continue };
+                let share = steps.share(text.len(), STEPS_PER_BYTE);
+                let lines = Lines::new(&above, &text, &share);
+                let all = written(&lines, &find(&above, &lines, &Twice::of_all()));
+                assert_eq!(Some(edited.text), all.map(|edited| edited.text));
             }
         }
     }
