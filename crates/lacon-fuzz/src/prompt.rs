@@ -50,17 +50,7 @@ pub fn expand(data: &[u8]) {
         let _ = marker.check(&text);
     }
     // The grammars behind the control lines deserve most of the time.
-    for head in [
-        "@json 2\n",
-        "@json pa\n",
-        "@jsonl p\n",
-        "@log 3 rows 1 templates 1 aliases\n",
-        "@grid 3 rows a\n",
-        "@hits 3\n",
-        "@diff 2 files\n",
-        "@csv , 3 rows\n",
-        "@csv tab 2 rows tab crlf\n",
-    ] {
+    for head in lacon_prompt::compress::control_lines() {
         let _ = restore(&format!("{head}{text}"), None);
     }
     let _ = restore(&format!("@ref «1:text» is repeated by «1»\n{text}"), None);

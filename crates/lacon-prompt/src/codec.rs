@@ -12,18 +12,85 @@ pub(crate) mod edits;
 pub(crate) mod grid;
 pub(crate) mod hits;
 pub(crate) mod logs;
+pub mod marker;
 pub(crate) mod outline;
 pub(crate) mod progress;
+mod records;
 pub(crate) mod repeats;
 mod twice;
 
 use crate::error::Error;
-use crate::json;
-use crate::work::Meter;
+use crate::passes::Pass;
+use crate::span::SpanKind;
+use crate::work::{Meter, steps::Steps};
+
+/// A run of lines that a form may stand for.
+pub(crate) struct Passage<'a> {
+    pub(crate) kind: SpanKind,
+    pub(crate) body: &'a str,
+    /// Whether white space of JSON may change, because nothing else stands in the text.
+    pub(crate) any_layout: bool,
+}
+
+/// A search took more steps than it has.
+pub(crate) struct GaveUp;
+
+/// Makes the forms of a passage, control lines and all. They need not restore it or be shorter: the caller tries both.
+type Make = fn(&Passage<'_>, &Steps<'_>) -> Result<Vec<String>, GaveUp>;
+
+/// Reads the form whose body begins at a byte of the text, after a control line with these arguments. Gives what it stands
+/// for and where it ends.
+type Read = fn(&str, &str, usize, &Meter<'_>) -> Result<(String, usize), &'static str>;
+
+/// A form of lines. A row here and the file with both functions are all that a new one needs.
+pub(crate) struct Codec {
+    pub(crate) pass: Pass,
+    /// The word of its control line, with the space behind it.
+    word: &'static str,
+    /// What it may stand for. Of all forms of a passage the shortest one wins.
+    pub(crate) of: &'static [SpanKind],
+    pub(crate) make: Make,
+    read: Read,
+    /// Control lines above which the fuzzer tries any text.
+    heads: &'static [&'static str],
+}
+
+/// All forms of lines, in the order in which equally short ones win.
+#[rustfmt::skip]
+pub(crate) const CODECS: [Codec; 7] = [
+    Codec { pass: Pass::Json, word: "json ", of: &[SpanKind::Json],
+        make: records::make_json, read: records::read_json, heads: &["@json 2\n", "@json pa\n"] },
+    Codec { pass: Pass::JsonLines, word: "jsonl ", of: &[SpanKind::JsonLines],
+        make: records::make_lines, read: records::read_lines, heads: &["@jsonl p\n"] },
+    Codec { pass: Pass::Columns, word: "csv ", of: &[SpanKind::Csv],
+        make: columns::make, read: columns::decode, heads: &["@csv , 3 rows\n", "@csv tab 2 rows tab crlf\n"] },
+    Codec { pass: Pass::Hits, word: "hits ", of: &[SpanKind::Hits],
+        make: hits::make, read: hits::decode, heads: &["@hits 3\n"] },
+    Codec { pass: Pass::Diffs, word: "diff ", of: &[SpanKind::Diff],
+        make: diffs::make, read: diffs::decode, heads: &["@diff 2 files\n"] },
+    Codec { pass: Pass::Logs, word: "log ", of: &[SpanKind::Log, SpanKind::Csv, SpanKind::Hits, SpanKind::Prose],
+        make: logs::make, read: logs::decode, heads: &["@log 3 rows 1 templates 1 aliases\n"] },
+    Codec { pass: Pass::Grids, word: "grid ", of: &[SpanKind::Table],
+        make: grid::make, read: grid::decode, heads: &["@grid 3 rows a\n"] },
+];
+
+/// Words of control lines that stand for a whole text, which [`crate::compress`] and [`crate::request`] read.
+const WHOLE: [&str; 4] = ["ref ", "same ", "edit ", "legend "];
 
 /// Words that begin a control line, after its `@`.
-const WORDS: [&str; 11] =
-    ["json ", "jsonl ", "csv ", "hits ", "log ", "grid ", "diff ", "ref ", "same ", "edit ", "legend "];
+fn words() -> impl Iterator<Item = &'static str> {
+    CODECS.iter().map(|codec| codec.word).chain(WHOLE)
+}
+
+/// Control lines of all forms, for the fuzzer.
+pub(crate) fn heads() -> impl Iterator<Item = &'static str> {
+    CODECS.iter().flat_map(|codec| codec.heads.iter().copied())
+}
+
+/// The form of a passage that has at most one.
+fn one(form: Option<String>) -> Result<Vec<String>, GaveUp> {
+    Ok(form.into_iter().collect())
+}
 
 /// An encoded text that cannot be decoded: what is wrong, and in which byte of the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +112,7 @@ fn control_word(line: &str) -> Option<(usize, &'static str)> {
     }
     let n = line.bytes().take_while(|b| *b == b'@').count();
     let rest = &line[n..];
-    WORDS.iter().find(|word| rest.starts_with(**word)).map(|word| (n, *word))
+    words().find(|word| rest.starts_with(word)).map(|word| (n, word))
 }
 
 /// Appends lines of the input that stay as they are, stuffing those that look like control lines.
@@ -108,26 +175,21 @@ pub(crate) fn decode(text: &str, meter: &Meter<'_>) -> Result<String, Fault> {
 
 fn frame(text: &str, word: &str, args: &str, at: usize, meter: &Meter<'_>) -> Result<(String, usize), Fault> {
     let fail = |what| Fault { what, at };
-    match word {
-        "json " => {
-            let (style, used) = json::Style::from_code(args).ok_or(fail("unknown JSON style"))?;
-            if used != args.len() {
-                return Err(fail("unknown JSON style"));
-            }
-            json::read_value(text, at, style, meter).map_err(fail)
+    match CODECS.iter().find(|codec| codec.word == word) {
+        Some(codec) => (codec.read)(text, args, at, meter).map_err(fail),
+        None => Err(fail("@ref, @edit, @same and @legend stand only at the start of a text")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+    use crate::compress::LEGEND;
+
+    #[test]
+    fn the_legend_names_every_control_word() {
+        for word in words().map(str::trim).filter(|word| *word != "legend") {
+            assert!(LEGEND.contains(&format!("@{word}")), "{word}");
         }
-        "jsonl " => {
-            let (style, used) = json::Style::from_code(args).ok_or(fail("unknown JSON style"))?;
-            if used != args.len() || !style.layout.is_one_line() {
-                return Err(fail("unknown JSON lines style"));
-            }
-            json::read_lines(text, at, style, meter).map_err(fail)
-        }
-        "log " => logs::decode(text, args, at, meter).map_err(fail),
-        "csv " => columns::decode(text, args, at, meter).map_err(fail),
-        "hits " => hits::decode(text, args, at, meter).map_err(fail),
-        "diff " => diffs::decode(text, args, at, meter).map_err(fail),
-        "grid " => grid::decode(text, args, at, meter).map_err(fail),
-        _ => Err(fail("@ref, @edit, @same and @legend stand only at the start of a text")),
     }
 }

@@ -1,9 +1,9 @@
 //! One text, made shorter and back: the three layers in their order, each checked by its inverse.
 
 use crate::codec::edits::{self, Above, Search};
-use crate::codec::{self, blobs, columns, diffs, grid, hits, logs, repeats};
+use crate::codec::{self, CODECS, GaveUp, Passage, blobs, repeats};
 use crate::error::{Error, Result};
-use crate::json::{self, Style};
+use crate::json;
 use crate::offload::Store;
 use crate::passes::{Pass, PassSet};
 use crate::receipt::{Outcome, PassReport};
@@ -37,6 +37,12 @@ pub struct Options {
 
 /// The line that tells a model how to read the forms below it. It stands above all else and expands to nothing.
 pub const LEGEND: &str = "@legend A line that begins with @json, @jsonl, @csv, @hits, @log, @grid, @diff, @ref, @edit or @same tells how to read what follows: all data is there, what repeats is named once.";
+
+/// Control lines of all forms of lines: the fuzzer tries any text below each.
+#[doc(hidden)]
+pub fn control_lines() -> impl Iterator<Item = &'static str> {
+    codec::heads()
+}
 
 /// What [`compress`] did.
 #[derive(Debug, Clone)]
@@ -575,151 +581,36 @@ struct Frame {
     tokens_after: usize,
 }
 
+/// The shortest form of a passage that restores it.
 fn frame(kind: SpanKind, body: &str, whole: bool, work: &Work<'_>) -> Option<Frame> {
-    let (passes, encoding) = (work.passes, work.encoding);
+    let passage = Passage { kind, body, any_layout: whole };
     // Every form is made and read back in linear time; what searches counts its own steps.
     work.steps.take(2 * body.len() as u64);
-    let (pass, candidates) = match kind {
-        SpanKind::Json if passes.has(Pass::Json) => return json_frame(body, whole, work),
-        SpanKind::JsonLines if passes.has(Pass::JsonLines) => (Pass::JsonLines, lines_frame(body)?),
-        SpanKind::Csv => return rows_frame(body, work),
-        SpanKind::Log if passes.has(Pass::Logs) => (Pass::Logs, log_frame(body, work)?),
-        SpanKind::Prose if passes.has(Pass::Logs) && body.len() > 400 => {
-            (Pass::Logs, shaped_lines(body, work)?)
+    let mut forms: Vec<(usize, Pass, String)> = Vec::new();
+    for codec in CODECS.iter().filter(|codec| codec.of.contains(&kind) && work.passes.has(codec.pass)) {
+        match (codec.make)(&passage, work.steps) {
+            Ok(made) => {
+                forms.extend(made.into_iter().map(|text| (work.encoding.count(&text), codec.pass, text)))
+            }
+            Err(GaveUp) => work.gave_up.borrow_mut().push(codec.pass),
         }
-        SpanKind::Diff if passes.has(Pass::Diffs) => {
-            (Pass::Diffs, diffs::encode(body).map(|(args, body)| format!("@diff {args}\n{body}"))?)
-        }
-        SpanKind::Hits => return hits_frame(body, work),
-        SpanKind::Table if passes.has(Pass::Grids) => {
-            (Pass::Grids, grid::encode(body).map(|(args, body)| format!("@grid {args}\n{body}"))?)
-        }
-        _ => return None,
-    };
+    }
+    if forms.is_empty() {
+        return None;
+    }
+    let tokens_before = work.encoding.count(body);
     // Counting costs less than decoding, so what is not shorter is not decoded.
-    let frame = finish(pass, body, candidates, None, true, encoding)?;
-    gives(&frame.text, body, work).then_some(frame)
-}
-
-/// Whether a frame decodes to what it stands for, to the byte.
-fn gives(frame: &str, body: &str, work: &Work<'_>) -> bool {
-    codec::decode(frame, &work.meter(frame)).as_deref() == Ok(body)
-}
-
-/// Separated rows as columns or as templates, whichever has fewer tokens.
-fn rows_frame(body: &str, work: &Work<'_>) -> Option<Frame> {
-    let columns = || columns::encode(body).map(|(args, rows)| format!("@csv {args}\n{rows}"));
-    let columns = work.passes.has(Pass::Columns).then(columns).flatten().map(|text| (Pass::Columns, text));
-    let logs =
-        work.passes.has(Pass::Logs).then(|| log_frame(body, work)).flatten().map(|text| (Pass::Logs, text));
-    least([columns, logs], body, work)
-}
-
-/// Search hits below their paths or as templates, whichever has fewer tokens.
-fn hits_frame(body: &str, work: &Work<'_>) -> Option<Frame> {
-    let hits = || hits::encode(body).map(|(args, lines)| format!("@hits {args}\n{lines}"));
-    let hits = work.passes.has(Pass::Hits).then(hits).flatten().map(|text| (Pass::Hits, text));
-    let logs =
-        || if body.lines().all(span::is_log_line) { log_frame(body, work) } else { shaped_lines(body, work) };
-    let logs = work.passes.has(Pass::Logs).then(logs).flatten().map(|text| (Pass::Logs, text));
-    least([hits, logs], body, work)
-}
-
-/// Of two forms that restore the text, the one of fewer tokens.
-fn least(forms: [Option<(Pass, String)>; 2], body: &str, work: &Work<'_>) -> Option<Frame> {
-    let shorter = |(pass, text)| finish(pass, body, text, None, true, work.encoding);
-    let mut frames: Vec<Frame> = forms.into_iter().flatten().filter_map(shorter).collect();
-    frames.sort_by_key(|frame| frame.tokens_after);
-    frames.into_iter().find(|frame| gives(&frame.text, body, work))
-}
-
-/// Keeps a frame that has fewer tokens than what it stands for.
-fn finish(
-    pass: Pass,
-    body: &str,
-    text: String,
-    counted: Option<usize>,
-    exact: bool,
-    encoding: &Encoding,
-) -> Option<Frame> {
-    let tokens_after = counted.unwrap_or_else(|| encoding.count(&text));
-    let tokens_before = encoding.count(body);
-    (tokens_after < tokens_before).then_some(Frame { pass, text, exact, tokens_before, tokens_after })
-}
-
-fn log_frame(body: &str, work: &Work<'_>) -> Option<String> {
-    templates(body, work, |_| true).map(|(args, rows)| format!("@log {args}\n{rows}"))
-}
-
-fn templates(body: &str, work: &Work<'_>, worth: impl Fn(&logs::Found) -> bool) -> Option<(String, String)> {
-    let share = work.steps.share(body.len(), logs::STEPS_PER_BYTE);
-    let found = logs::encode(body, &share, worth);
-    if share.is_over() {
-        work.gave_up.borrow_mut().push(Pass::Logs);
-        return None;
-    }
-    found
-}
-
-/// Lines that nobody would call a log stay as they are, unless nearly all follow a few templates.
-fn shaped_lines(body: &str, work: &Work<'_>) -> Option<String> {
-    let laid_out = |line: &str| line.is_empty() || line.starts_with(['#', ' ', '\t', '>']);
-    if body.split('\n').any(laid_out) {
-        return None;
-    }
-    // An alias is a line of its own, as a template is.
-    let few = |n_lines: usize, names: usize| names * 8 <= n_lines;
-    let (args, rows) =
-        templates(body, work, |found| found.plain * 5 <= found.lines && few(found.lines, found.templates))?;
-    let n_lines = body.split('\n').count();
-    let names = rows.split('\n').count() - n_lines;
-    let clear = rows.len() * 4 <= body.len() * 3 && few(n_lines, names);
-    clear.then(|| format!("@log {args}\n{rows}"))
-}
-
-fn json_frame(body: &str, whole: bool, work: &Work<'_>) -> Option<Frame> {
-    let encoding = work.encoding;
-    let value = body.trim_end_matches(['\n', '\r', ' ']);
-    let node = json::parse(value)?;
-    let style = Style::of(value);
-    let mut printed = String::with_capacity(value.len());
-    style.print(&node, &mut printed);
-    let exact = printed == body;
-    if !exact && !whole {
-        return None;
-    }
-    let head = format!("@json {}\n", style.code());
-    let with = |tables| {
-        let mut out = String::with_capacity(head.len() + value.len());
-        out.push_str(&head);
-        json::write_value(out, &node, style, tables)
-    };
-    let tables = with(true);
-    let plain = with(false);
-    let mut candidates = vec![tables];
-    // Tables that save a quarter of the bytes need no second opinion; below that, tokens decide.
-    if candidates[0].len() * 4 > plain.len() * 3 && candidates[0] != plain {
-        candidates.push(plain);
-    }
-    let restored = |frame: &str| match codec::decode(frame, &work.meter(frame)) {
-        Ok(back) if exact => back == body,
-        Ok(back) => json::parse(&back).as_ref() == Some(&node),
-        Err(_) => false,
-    };
-    let mut counted: Vec<(usize, String)> =
-        candidates.into_iter().map(|frame| (encoding.count(&frame), frame)).collect();
-    counted.sort_by_key(|(tokens, _)| *tokens);
-    let (tokens, best) = counted.into_iter().find(|(_, frame)| restored(frame))?;
-    finish(Pass::Json, body, best, Some(tokens), exact, encoding)
-}
-
-fn lines_frame(body: &str) -> Option<String> {
-    let lines: Vec<&str> = body.split('\n').collect();
-    let style = Style::of(lines[0]);
-    let style = Style { ascii: lines.iter().any(|line| Style::of(line).ascii), ..style };
-    if !style.layout.is_one_line() {
-        return None;
-    }
-    let items: Option<Vec<json::Node<'_>>> = lines.iter().map(|line| json::parse(line)).collect();
-    Some(format!("@jsonl {}\n{}", style.code(), json::write_lines(&items?, style)?))
+    forms.retain(|(tokens, ..)| *tokens < tokens_before);
+    forms.sort_by_key(|(tokens, ..)| *tokens);
+    forms.into_iter().find_map(|(tokens_after, pass, text)| {
+        let back = codec::decode(&text, &work.meter(&text)).ok()?;
+        let exact = back == body;
+        (exact || (whole && kind == SpanKind::Json && same_json(&back, body))).then_some(Frame {
+            pass,
+            text,
+            exact,
+            tokens_before,
+            tokens_after,
+        })
+    })
 }

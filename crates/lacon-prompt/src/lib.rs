@@ -18,7 +18,7 @@ pub mod extract;
 pub mod guard;
 mod json;
 pub mod layout;
-pub mod marker;
+pub use codec::marker;
 pub mod meter;
 pub mod offload;
 mod openings;

@@ -85,63 +85,49 @@ pub enum Pass {
 /// unescaping a string turns it into lines, and before repeats, which would break up a second version into the passages
 /// it shares. Repeats come last of what one text needs: tables and unescaped strings bring more passages into the same
 /// words. Duplicates look at whole segments and are the only pass that sees more than one.
-pub const PASSES: [Pass; 13] = [
-    Pass::Outline,
-    Pass::Progress,
-    Pass::Blobs,
-    Pass::Json,
-    Pass::JsonLines,
-    Pass::Columns,
-    Pass::Hits,
-    Pass::Diffs,
-    Pass::Logs,
-    Pass::Grids,
-    Pass::Edits,
-    Pass::Repeats,
-    Pass::Duplicates,
+pub const PASSES: [Pass; ROWS.len()] = {
+    let mut passes = [Pass::Outline; ROWS.len()];
+    let mut i = 0;
+    while i < ROWS.len() {
+        passes[i] = ROWS[i].0;
+        i += 1;
+    }
+    passes
+};
+
+/// Each pass, its name in receipts and switches, and what it did, in one sentence for a user.
+#[rustfmt::skip]
+const ROWS: [(Pass, &str, &str); 13] = [
+    (Pass::Outline, "outline", "moved the bodies of functions to the store; each marker names its entry"),
+    (Pass::Progress, "progress", "moved runs of passing tests and of a build's progress to the store"),
+    (Pass::Blobs, "blobs", "moved opaque runs (base64, hex) to the store; each marker names its entry"),
+    (Pass::Json, "json", "wrote JSON without its layout and records as tables"),
+    (Pass::JsonLines, "jsonl", "wrote JSON lines as one table"),
+    (Pass::Columns, "columns", "wrote separated rows as columns with their constants and defaults in the heading"),
+    (Pass::Hits, "hits", "wrote the path of search hits once above them"),
+    (Pass::Diffs, "diffs", "wrote the name of each file of a diff once"),
+    (Pass::Logs, "logs", "wrote log lines as templates and their values"),
+    (Pass::Grids, "grids", "wrote markdown tables without padding"),
+    (Pass::Edits, "edits", "wrote text that stands above in nearly the same words as its changes"),
+    (Pass::Repeats, "repeats", "named passages that occur again and repeated the name"),
+    (Pass::Duplicates, "duplicates", "replaced a text that stands above by a line that says so"),
 ];
 
 impl Pass {
+    fn row(self) -> (Pass, &'static str, &'static str) {
+        ROWS[self as usize]
+    }
+
     /// The name in receipts and switches.
     #[must_use]
     pub fn name(self) -> &'static str {
-        match self {
-            Pass::Outline => "outline",
-            Pass::Progress => "progress",
-            Pass::Blobs => "blobs",
-            Pass::Json => "json",
-            Pass::JsonLines => "jsonl",
-            Pass::Columns => "columns",
-            Pass::Hits => "hits",
-            Pass::Diffs => "diffs",
-            Pass::Logs => "logs",
-            Pass::Grids => "grids",
-            Pass::Edits => "edits",
-            Pass::Repeats => "repeats",
-            Pass::Duplicates => "duplicates",
-        }
+        self.row().1
     }
 
-    /// What the pass does, in one sentence for a user.
+    /// What the pass did, in one sentence for a user.
     #[must_use]
     pub fn about(self) -> &'static str {
-        match self {
-            Pass::Outline => "moved the bodies of functions to the store; each marker names its entry",
-            Pass::Progress => "moved runs of passing tests and of a build's progress to the store",
-            Pass::Blobs => "moved opaque runs (base64, hex) to the store; each marker names its entry",
-            Pass::Json => "wrote JSON without its layout and records as tables",
-            Pass::JsonLines => "wrote JSON lines as one table",
-            Pass::Columns => {
-                "wrote separated rows as columns with their constants and defaults in the heading"
-            }
-            Pass::Hits => "wrote the path of search hits once above them",
-            Pass::Diffs => "wrote the name of each file of a diff once",
-            Pass::Logs => "wrote log lines as templates and their values",
-            Pass::Grids => "wrote markdown tables without padding",
-            Pass::Edits => "wrote text that stands above in nearly the same words as its changes",
-            Pass::Repeats => "named passages that occur again and repeated the name",
-            Pass::Duplicates => "replaced a text that stands above by a line that says so",
-        }
+        self.row().2
     }
 
     /// The pass of this name.
@@ -204,5 +190,17 @@ impl Default for PassSet {
     /// All passes but the outline, which takes from view what a reader of code may want.
     fn default() -> Self {
         PassSet::ALL.without(Pass::Outline)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_pass_has_its_row() {
+        for (i, pass) in PASSES.into_iter().enumerate() {
+            assert_eq!((pass as usize, pass.row().0, Pass::named(pass.name())), (i, pass, Some(pass)));
+        }
     }
 }

@@ -3,9 +3,9 @@
 //! `[blob image/jpeg base64, 4404 chars, ref=0123456789abcdef]`. A `[blob` of the input gets a `!` (`[blob!`), so only
 //! markers written here are ever followed.
 
+use super::marker::{Marker, OPEN};
 use super::{outline, progress};
 use crate::error::{Error, Result};
-use crate::marker::{Marker, OPEN};
 use crate::offload::{Store, StoreError};
 use crate::passes::{Pass, PassSet};
 use crate::work::Meter;

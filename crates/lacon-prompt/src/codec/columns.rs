@@ -6,7 +6,8 @@
 //!
 //! Cost: one pass to cut, one per column to choose its heading.
 
-use crate::work::Meter;
+use super::{GaveUp, Passage, one};
+use crate::work::{Meter, steps::Steps};
 use foldhash::{HashMap, HashMapExt as _};
 
 /// Marks of a heading that must not be part of a name.
@@ -23,6 +24,10 @@ enum Column<'a> {
     Always(&'a str),
     Default(&'a str),
     Above,
+}
+
+pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
+    one(encode(passage.body).map(|(args, body)| format!("@csv {args}\n{body}")))
 }
 
 /// Encodes rows (without the last newline), the first of which names the columns, as a frame's arguments and body.

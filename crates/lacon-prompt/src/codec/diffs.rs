@@ -12,7 +12,8 @@
 //! A file that is added begins with `+`, one that is deleted with `-`. The counts of a hunk say where it ends, so no line
 //! of it can be taken for anything else. Renames, changed modes and binary files are left as they are.
 
-use crate::work::Meter;
+use super::{GaveUp, Passage, one};
+use crate::work::{Meter, steps::Steps};
 use std::fmt::Write as _;
 
 /// Hunks of more lines than this are no text that anyone reads.
@@ -172,6 +173,10 @@ pub(crate) fn block(text: &str, at: usize) -> Option<usize> {
         }
     }
     (end > at).then_some(end)
+}
+
+pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
+    one(encode(passage.body).map(|(args, body)| format!("@diff {args}\n{body}")))
 }
 
 /// Encodes changes (without their last newline) as a frame's arguments and body.

@@ -1,6 +1,7 @@
 //! Markdown tables without their padding and outer bars.
 
-use crate::work::Meter;
+use super::{GaveUp, Passage, one};
+use crate::work::{Meter, steps::Steps};
 
 /// How the rows of a table are padded and its ruler drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,10 @@ const LOOKS: [(&str, Look); 8] = [
     ("g", Look { padded: true, ruler: Ruler::Full }),
     ("h", Look { padded: true, ruler: Ruler::Wide }),
 ];
+
+pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
+    one(encode(passage.body).map(|(args, body)| format!("@grid {args}\n{body}")))
+}
 
 /// Encodes the lines of a markdown table (without the last newline); `None` where no look prints it again.
 pub(crate) fn encode(text: &str) -> Option<(String, String)> {

@@ -12,7 +12,8 @@
 //! A line that begins with digits and a colon is a hit, any other one is the path of the hits below it; no path has a
 //! colon, so none can be taken for a hit.
 
-use crate::work::Meter;
+use super::{GaveUp, Passage, one};
+use crate::work::{Meter, steps::Steps};
 
 /// The path of a line and what follows its colon, where that begins with a line number and a colon.
 pub(crate) fn split(line: &str) -> Option<(&str, &str)> {
@@ -24,6 +25,10 @@ pub(crate) fn split(line: &str) -> Option<(&str, &str)> {
 fn is_hit(text: &str) -> bool {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     (1..=9).contains(&digits) && text.as_bytes().get(digits) == Some(&b':')
+}
+
+pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
+    one(encode(passage.body).map(|(args, body)| format!("@hits {args}\n{body}")))
 }
 
 /// Encodes lines (without the last newline) as a frame's arguments and body; `None` where a path is never repeated.

@@ -9,7 +9,12 @@
 //! that hold a digit left open; small groups of one shape that share three words in five are then joined. A tree of
 //! prefixes (as in Drain) was not needed: the joined groups find the same templates.
 
-use crate::work::{Meter, steps::Share};
+use super::{GaveUp, Passage, one};
+use crate::span::{self, SpanKind};
+use crate::work::{
+    Meter,
+    steps::{Share, Steps},
+};
 use foldhash::{HashMap, HashMapExt as _};
 use std::fmt::Write as _;
 
@@ -35,6 +40,51 @@ pub(crate) struct Found {
     /// Lines that follow none.
     pub(crate) plain: usize,
     pub(crate) templates: usize,
+}
+
+pub(super) fn make(passage: &Passage<'_>, steps: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
+    let is_log = match passage.kind {
+        SpanKind::Prose => false,
+        SpanKind::Hits => passage.body.lines().all(span::is_log_line),
+        _ => true,
+    };
+    if is_log {
+        return one(
+            templates(passage.body, steps, |_| true)?.map(|(args, rows)| format!("@log {args}\n{rows}"))
+        );
+    }
+    shaped_lines(passage, steps)
+}
+
+fn templates(
+    body: &str,
+    steps: &Steps<'_>,
+    worth: impl Fn(&Found) -> bool,
+) -> Result<Option<(String, String)>, GaveUp> {
+    let share = steps.share(body.len(), STEPS_PER_BYTE);
+    let found = encode(body, &share, worth);
+    if share.is_over() { Err(GaveUp) } else { Ok(found) }
+}
+
+/// Shortest prose in which a template may pay.
+const MIN_PROSE: usize = 400;
+
+/// Lines that nobody would call a log stay as they are, unless nearly all follow a few templates.
+fn shaped_lines(passage: &Passage<'_>, steps: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
+    let body = passage.body;
+    let laid_out = |line: &str| line.is_empty() || line.starts_with(['#', ' ', '\t', '>']);
+    let short = passage.kind == SpanKind::Prose && body.len() <= MIN_PROSE;
+    if short || body.split('\n').any(laid_out) {
+        return Ok(Vec::new());
+    }
+    // An alias is a line of its own, as a template is.
+    let few = |n_lines: usize, names: usize| names * 8 <= n_lines;
+    let worth = |found: &Found| found.plain * 5 <= found.lines && few(found.lines, found.templates);
+    let Some((args, rows)) = templates(body, steps, worth)? else { return Ok(Vec::new()) };
+    let n_lines = body.split('\n').count();
+    let names = rows.split('\n').count() - n_lines;
+    let clear = rows.len() * 4 <= body.len() * 3 && few(n_lines, names);
+    one(clear.then(|| format!("@log {args}\n{rows}")))
 }
 
 /// Encodes lines (without their last newline) as a frame's arguments and body, or `None` where it would not be shorter or

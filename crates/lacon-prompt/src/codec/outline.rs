@@ -5,7 +5,7 @@
 //! odd place, because the store gives back the bytes that were taken.
 
 use super::blobs::Run;
-use crate::marker::{Lines, What};
+use super::marker::{Lines, What};
 
 /// Fewest lines of a body that is taken out.
 const MIN_LINES: usize = 4;

@@ -6,7 +6,7 @@
 //! no list of bad words is needed. Lines that leave go to the store as one entry, and a marker says how many there were.
 
 use super::blobs::Run;
-use crate::marker::{Lines, What};
+use super::marker::{Lines, What};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 

@@ -4,7 +4,7 @@
 //! tests "test …ok", 9330 chars, ref=0123456789abcdef]`. A marker was true when it was written; [`Marker::check`] tells
 //! whether it still is.
 
-use crate::codec::progress;
+use super::progress;
 use crate::error::{Error, Result as CrateResult};
 use crate::offload::{Handle, Store};
 use std::fmt;
