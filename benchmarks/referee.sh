@@ -62,7 +62,6 @@ if [ "$levers" = 1 ]; then
   names=1
   run_all lacon lacon
   for l in no_barrier prefetch condense word_limits parallel_judge digests contradictions prefix_layout stagger repair local_signal hedge concise prompt_plan deadline_ladder slack_models memory shared_news tool_cache all; do run_all "without $l" lacon --disable "$l"; done
-  for l in merged_judge; do run_all "with $l" lacon --enable "$l"; done
 elif [ -n "$overshoot" ]; then
   for f in $overshoot; do configure "{\"overshoot\": $f}"; tag="overshoot $f"; cuts+=("$tag:$( [ -f "$log" ] && (sleep 0.5; wc -l <"$log") || echo 0)")
     for t in $tickers; do for n in $(seq "$names"); do one "${t%%:*}" "${t##*:}" "${t%%:*}_$n" lacon --disable "shared_news" "$f"; done; done; done

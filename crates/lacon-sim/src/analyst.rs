@@ -20,21 +20,8 @@ pub use form::write_form;
 use lacon_llm::{Message, Role};
 use measures::{Finding, Findings};
 use read::Data;
-use wish::{Wish, read_parts, read_wish};
+use wish::{Wish, read_wish};
 use write::Draft;
-
-/// Writes the answer of a role; where the prompt asks for several parts each of them, under its heading, as whoever its
-/// instruction addresses.
-pub fn write(role: &str, messages: &[Message]) -> String {
-    let Some(parts) = read_parts(messages) else { return write_one(role, messages) };
-    let written = parts.iter().map(|part| {
-        let mut messages = messages.to_vec();
-        messages[part.message].content = part.asked.clone();
-        let role = part.role.as_deref().unwrap_or(role);
-        format!("# {}\n{}", part.heading, write_one(role, &messages))
-    });
-    written.collect::<Vec<_>>().join("\n\n")
-}
 
 /// What is read as data: everything but the system's words and one's own.
 fn text_of(messages: &[Message]) -> String {
@@ -75,7 +62,8 @@ fn name_of(role: &str, messages: &[Message]) -> String {
     if known { role.to_owned() } else { named().unwrap_or_else(|| role.to_owned()) }
 }
 
-fn write_one(role: &str, messages: &[Message]) -> String {
+/// Writes the answer of a role.
+pub fn write(role: &str, messages: &[Message]) -> String {
     let wish = read_wish(messages);
     let text = text_of(messages);
     if wish.line_alone {

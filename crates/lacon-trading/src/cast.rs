@@ -184,27 +184,14 @@ impl Cast {
         Some((name, members.take(first).collect()))
     }
 
-    /// Whether one call answers for plan and judge.
-    pub fn judge_in_plan(&self, optimizations: &Optimizations) -> bool {
-        self.at_once() && optimizations.has("merged_judge") && self.research_rounds() == 1
-    }
-
-    /// Whether judge and plan run beside each other.
+    /// Whether judge and plan run beside each other: the plan does without the judge's words.
     pub fn judge_beside_plan(&self, optimizations: &Optimizations) -> bool {
-        self.at_once()
-            && optimizations.has("parallel_judge")
-            && self.research_rounds() == 1
-            && !self.judge_in_plan(optimizations)
-    }
-
-    /// Whether the plan does without the judge's words, so that a call to the judge alone is on nobody's way.
-    pub fn plans_unjudged(&self, optimizations: &Optimizations) -> bool {
-        self.judge_beside_plan(optimizations) || self.judge_in_plan(optimizations)
+        self.at_once() && optimizations.has("parallel_judge") && self.research_rounds() == 1
     }
 
     /// The texts in a role's prompt, in their order. The canonical order is: reports, plan, order, debate, risk views.
     pub fn sections(&self, role: Role, optimizations: &Optimizations) -> Vec<Section> {
-        let variant = if self.plans_unjudged(optimizations) { &self.unjudged } else { &self.judged };
+        let variant = if self.judge_beside_plan(optimizations) { &self.unjudged } else { &self.judged };
         match variant.sections.get(&role) {
             Some(sections) => sections.clone(),
             None => sections(team::agent(role), &variant.team, &self.analysts),

@@ -94,11 +94,8 @@ impl RunContext {
     pub(crate) fn form(&self, role: Role) -> Option<AnswerForm> {
         let file = self.cast.file(role);
         let of_file = AnswerForm::of(file);
-        // Two answers in one call keep their headings.
-        let is_merged = role == Role::Plan && self.cast.judge_in_plan(&self.optimizations);
         let takes_field = || {
             !file.states.is_empty()
-                && !is_merged
                 && Capabilities::enforces_schema(&self.run.options.client.describe(), self.model(file))
         };
         of_file.or_else(|| takes_field().then_some(AnswerForm::Verdict))
@@ -106,13 +103,8 @@ impl RunContext {
 
     /// The role's word limit; 0 for none.
     pub fn words(&self, role: Role) -> u32 {
-        self.words_as(role, role)
-    }
-
-    /// The role's word limit in a call that is made `by` a role, whose nearness to the deadline counts.
-    pub(crate) fn words_as(&self, role: Role, by: Role) -> u32 {
         if self.optimizations.has("word_limits") {
-            self.ladder.words(by.name(), self.plan.words(role), self.plan.words(role))
+            self.ladder.words(role.name(), self.plan.words(role), self.plan.words(role))
         } else {
             0
         }

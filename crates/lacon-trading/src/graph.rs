@@ -8,8 +8,7 @@
 //! ```
 //! Without `prefetch` each analyst has a node before its tools (`market_call`); without `no_barrier` all nodes of a
 //! step wait for the whole step before; without `parallel_judge`, or with more than one research round, the plan
-//! waits for the judge. With `merged_judge` the plan's call answers for both: `bull`, `bear` ─ `plan` ─ `judge` ─ `risk_manager`,
-//! where the judge asks only for what that answer lacks, beside the risk roles. Profile `upstream` has no judge; its debates go in turns, and its trader stands before them:
+//! waits for the judge. Profile `upstream` has no judge; its debates go in turns, and its trader stands before them:
 //!
 //! ```text
 //! aggregator ─ bull ─ bear ─ plan ─ trader ─ risky ─ safe ─ neutral ─ risk_manager
@@ -108,8 +107,7 @@ fn join(graph: &mut Builder<TradeState>, context: &RunContext) {
     let cast = &context.cast;
     let mut waits: BTreeMap<Role, Vec<Role>> = BTreeMap::new();
     for role in cast.later_roles() {
-        let is_merged = role == Role::Judge && cast.judge_in_plan(&context.optimizations);
-        let reads = if is_merged { vec![Role::Plan] } else { cast.reads(role, &context.optimizations) };
+        let reads = cast.reads(role, &context.optimizations);
         waits.insert(role, reads.into_iter().filter(|read| !read.is_analyst()).collect());
     }
     // Who waits for a reader of a text waits for the text as well.

@@ -16,7 +16,6 @@ mod ladder;
 pub mod limits;
 pub mod material;
 pub mod memory;
-pub mod merged;
 pub mod optimizations;
 pub mod outcome;
 pub mod page;

@@ -10,10 +10,6 @@ pub const OPTIMIZATIONS: &[Row] = &[
     Row::usual("condense", "tool results reach the model without empty days, indicators as one table"),
     Row::usual("word_limits", "each role is told its word limit, and max_tokens follows from it"),
     Row::usual("parallel_judge", "judge and plan run beside each other when no further round can follow"),
-    Row::on_demand(
-        "merged_judge",
-        "one call answers for plan and judge when no further round can follow; an answer that lacks one has it asked for",
-    ),
     Row::usual("digests", "risk roles read each report as its figures and conclusions"),
     Row::usual(
         "contradictions",
@@ -56,18 +52,11 @@ pub const OPTIMIZATIONS: &[Row] = &[
 pub struct Optimizations(Switches);
 
 impl Optimizations {
-    /// The optimizations of a profile, less the disabled ones, and the enabled ones; `all` disables every one that is not
-    /// enabled by name.
+    /// The optimizations of a profile, less the disabled ones, and the enabled ones; `all` stands for every one.
     ///
     /// # Errors
-    /// As [`Switches::switched`], and when `all` are to be enabled: some give up what a run promises.
+    /// As [`Switches::switched`].
     pub fn new(profile: &str, disabled: &[&str], enabled: &[&str]) -> Result<Self, String> {
-        if enabled.contains(&"all") {
-            return Err(
-                "all optimizations cannot be enabled\nhint: name them; --disable all is the one for all"
-                    .into(),
-            );
-        }
         let usual = Switches::usual(OPTIMIZATIONS);
         let on = match profile {
             // The original system had a tool cache and none of the others. `seed` is the profile's old name.
@@ -98,11 +87,7 @@ mod tests {
         assert!(!on("lacon", &["prefetch"], &[], "prefetch"));
         assert!(!on("lacon", &["all"], &[], "tool_cache"));
         assert!(!on("seed", &[], &[], "no_barrier"));
-        for profile in ["lacon", "seed", "upstream"] {
-            assert!(!on(profile, &[], &[], "merged_judge"), "{profile}");
-        }
-        assert!(on("lacon", &[], &["merged_judge"], "merged_judge"));
-        assert!(on("seed", &[], &["prefetch"], "prefetch"));
+        assert!(on("seed", &[], &["prefetch"], "prefetch") && on("seed", &[], &["all"], "stagger"));
         assert!(on("lacon", &["all"], &["hedge"], "hedge") && !on("lacon", &["all"], &["hedge"], "condense"));
     }
 
@@ -115,13 +100,12 @@ mod tests {
             "unknown optimization \"prefech\"\nhint: did you mean prefetch?"
         );
         assert_eq!(
-            error(&[], &["merge_judge"]),
-            "unknown optimization \"merge_judge\"\nhint: did you mean merged_judge?"
+            error(&[], &["paralel_judge"]),
+            "unknown optimization \"paralel_judge\"\nhint: did you mean parallel_judge?"
         );
         assert!(
             error(&["hedge"], &["hedge"])
                 .starts_with("optimization \"hedge\" is both disabled and enabled\nhint: ")
         );
-        assert!(error(&[], &["all"]).contains("hint: name them"));
     }
 }

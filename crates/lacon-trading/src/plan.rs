@@ -60,8 +60,6 @@ impl PlanOptions {
 pub struct Plan {
     pub(crate) forms: BTreeMap<(Role, Role), Form>,
     pub(crate) words: BTreeMap<Role, u32>,
-    /// Whether the plan's call answers for the judge too.
-    judge_in_plan: bool,
     /// The problem that was solved.
     pub problem: Problem,
     /// Its solution.
@@ -129,15 +127,9 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
         MicroUsd(prices::cost(options.model(role), &usage).unwrap_or(0))
     };
 
-    let judge_in_plan = cast.judge_in_plan(optimizations);
-    // Who answers in a call of another one has none of its own, and reads there.
-    let asked: Vec<Role> = roles.iter().copied().filter(|r| !(judge_in_plan && *r == Role::Judge)).collect();
-    let call_of = |role: Role| {
-        let by = if judge_in_plan && role == Role::Judge { Role::Plan } else { role };
-        asked.iter().position(|r| *r == by)
-    };
+    let call_of = |role: Role| roles.iter().position(|r| *r == role);
     let mut problem = Problem { limits: options.limits, prices: PRICES, ..Problem::default() };
-    for role in &asked {
+    for role in &roles {
         let analyst = role.is_analyst();
         let input = INSTRUCTION_TOKENS + if analyst { DATA_TOKENS } else { 0 };
         let mut seconds = FIRST_TOKEN_S;
@@ -156,7 +148,7 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
         let Some(call) = call_of(*role) else { continue };
         let words = word_choices(cast.file(*role), optimizations);
         let readers: Vec<Role> =
-            asked.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
+            roles.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
         let choices = words.iter().map(|(words, worth)| {
             let tokens = (f64::from(*words) * TOKENS_PER_WORD) as u64;
             // An answer is written once and read by others: both end with its length.
@@ -176,12 +168,11 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
                 },
             }
         });
-        let segment = if asked[call] == *role { "answer".to_owned() } else { format!("{role} answer") };
-        problem.groups.push(Group { call, segment, choices: choices.collect() });
+        problem.groups.push(Group { call, segment: "answer".into(), choices: choices.collect() });
         lengths.push((*role, words.iter().map(|(words, _)| *words).collect()));
     }
     let mut questions: Vec<(Vec<Role>, Role, Vec<Form>)> = Vec::new();
-    for role in &asked {
+    for role in &roles {
         for piece in &all_pieces[role] {
             if questions.iter().any(|(readers, source, _)| readers.contains(role) && *source == piece.source)
             {
@@ -218,13 +209,8 @@ pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
 
     let solution = solver::solve(&problem)?;
     let words = lengths.iter().zip(&solution.chosen).map(|((role, words), chosen)| (*role, words[*chosen]));
-    let mut plan = Plan {
-        words: words.collect(),
-        forms: BTreeMap::new(),
-        judge_in_plan,
-        problem: Problem::default(),
-        solution,
-    };
+    let mut plan =
+        Plan { words: words.collect(), forms: BTreeMap::new(), problem: Problem::default(), solution };
     for ((readers, source, forms), chosen) in questions.iter().zip(&plan.solution.chosen[lengths.len()..]) {
         plan.forms.extend(readers.iter().map(|reader| ((*reader, *source), forms[*chosen])));
     }
@@ -262,8 +248,6 @@ fn form_choices(piece: Section, optimizations: &Optimizations, limits: Limits) -
 impl Plan {
     /// The form of a text in a reader's prompt.
     pub fn form(&self, reader: Role, source: Role) -> Form {
-        // A judge that is asked alone after all reads what the call read that did not answer for it.
-        let reader = if self.judge_in_plan && reader == Role::Judge { Role::Plan } else { reader };
         self.forms.get(&(reader, source)).copied().unwrap_or(Form::Full)
     }
 
@@ -274,9 +258,8 @@ impl Plan {
 
     /// How many pieces all prompts have together.
     pub fn segments(&self) -> u64 {
-        // Each prompt also has the shared rules, who it is about, and its instruction, or two of them.
-        let prompts = self.words.len() as u64 - u64::from(self.judge_in_plan);
-        self.forms.len() as u64 + 3 * prompts + u64::from(self.judge_in_plan)
+        // Each prompt also has the shared rules, who it is about, and its instruction.
+        self.forms.len() as u64 + 3 * self.words.len() as u64
     }
 }
 

@@ -6,10 +6,9 @@ use lacon_runtime::choice;
 
 use crate::{
     Role, condense,
-    context::{RunContext, max_tokens},
+    context::RunContext,
     forms::AnswerForm,
     material,
-    merged::Part,
     sections::Form,
     state::{ToolResult, TradeState},
 };
@@ -36,49 +35,16 @@ impl Built {
     }
 }
 
-/// What the role is asked: its instruction with its limit and its required first line; of a plan that answers for the judge
-/// too, both.
+/// What the role is asked: its instruction with its limit and its required first line.
 pub fn instruction(context: &RunContext, role: Role) -> String {
-    if role == Role::Plan && context.cast.judge_in_plan(&context.optimizations) {
-        return merged_instruction(context);
-    }
-    own_instruction(context, role)
-}
-
-fn own_instruction(context: &RunContext, role: Role) -> String {
-    let words = context.words(role);
-    let limit = if words > 0 { format!("Write at most {words} words.") } else { String::new() };
-    instruction_with(context, role, &limit)
-}
-
-/// What the plan's role is asked when it answers for the judge too: both instructions, each under its heading.
-fn merged_instruction(context: &RunContext) -> String {
-    let words = [Role::Plan, Role::Judge].map(|role| context.words_as(role, Role::Plan));
-    let limit = match words.iter().sum() {
-        0 => String::new(),
-        // Each part states its own share; one limit stands for the whole answer.
-        all => format!(", at most {all} words in all"),
-    };
-    let part = |role: Role, part: Part, words: u32| {
-        let limit = if words > 0 { format!("Words of this part: {words}.") } else { String::new() };
-        format!("# {}\n{}", part.heading(), instruction_with(context, role, &limit))
-    };
-    format!(
-        "Answer in two parts, each under its heading exactly as it stands here{limit}.\n\n{}\n\n{}",
-        part(Role::Plan, Part::Plan, words[0]),
-        part(Role::Judge, Part::Judgement, words[1])
-    )
-}
-
-/// The role's instruction with a line that limits it, where there is one, and its required first line.
-fn instruction_with(context: &RunContext, role: Role, limit: &str) -> String {
     let file = context.cast.file(role);
     let mut text = file.prompt.clone();
     if file.covers.len() > 1 {
         text.push_str(&format!("\nCover: {}.", names(&file.covers).join("; ")));
     }
-    if !limit.is_empty() {
-        text.push_str(&format!("\n{limit}"));
+    let words = context.words(role);
+    if words > 0 {
+        text.push_str(&format!("\nWrite at most {words} words."));
     }
     if context.form(role) == Some(AnswerForm::Verdict) {
         text.push_str("\nThe field \"decision\" holds BUY, SELL or HOLD, the field \"report\" the answer.");
@@ -119,25 +85,6 @@ const DECISION_TOKENS: u32 = 48;
 
 /// What a role that reads others is sent.
 pub fn reader(context: &RunContext, role: Role, state: &TradeState, round: u32) -> Built {
-    let mut built = asked(context, role, state, round, &instruction(context, role));
-    if role == Role::Plan && context.cast.judge_in_plan(&context.optimizations) {
-        let words = context.words_as(Role::Judge, role);
-        let both = |limit: u32| limit.saturating_add(max_tokens(words));
-        built.request.max_tokens = built.request.max_tokens.map(both);
-        if let Some(enough) = &mut built.request.enough {
-            enough.words += words;
-            enough.needs.push(Part::Judgement.names().iter().map(|name| (*name).to_owned()).collect());
-        }
-    }
-    built
-}
-
-/// What a role is sent that answers for itself alone, also where it otherwise answers for another one too.
-pub(crate) fn alone(context: &RunContext, role: Role, state: &TradeState, round: u32) -> Built {
-    asked(context, role, state, round, &own_instruction(context, role))
-}
-
-fn asked(context: &RunContext, role: Role, state: &TradeState, round: u32, instruction: &str) -> Built {
     let mut built = Built::default();
     let encoding = context.run.options.counter.get().encoding;
     let (mut shared, mut own) = (Vec::new(), Vec::new());
@@ -181,7 +128,7 @@ fn asked(context: &RunContext, role: Role, state: &TradeState, round: u32, instr
     };
     let layout = context.optimizations.has("prefix_layout");
     let rules = cast.rules();
-    built.request = material::request(&rules, &shared, &own.join("\n"), instruction, layout);
+    built.request = material::request(&rules, &shared, &own.join("\n"), &instruction(context, role), layout);
     if layout && !cuts.is_empty() {
         built.request.reuse = Reuse::Siblings(cuts);
     }

@@ -204,12 +204,9 @@ pub async fn decide(settings: Settings) -> Decided {
     };
     let (journal, restored, journal_problem) =
         open_journal(&folder, settings.journal, settings.resume, &settings.about);
-    // A plan that answers for the judge too takes longer, and such a judge no time.
-    let merged = settings.cast.judge_in_plan(&settings.optimizations);
-    let kind = if merged { format!("{}+merged_judge", settings.profile) } else { settings.profile.clone() };
     let durations = DurationsFile::read(
         settings.out.join(".cache/durations.json"),
-        format!("{kind}/{}", settings.time_scale),
+        format!("{}/{}", settings.profile, settings.time_scale),
     );
     // Last, so that its thread does not take the processor from what the first request waits for.
     let counter = if settings.async_loading {
@@ -236,7 +233,7 @@ pub async fn decide(settings: Settings) -> Decided {
     }));
     let cast = Arc::clone(&settings.cast);
     let quick_judge =
-        settings.optimizations.has("slack_models") && cast.plans_unjudged(&settings.optimizations);
+        settings.optimizations.has("slack_models") && cast.judge_beside_plan(&settings.optimizations);
     let mut roles = cast.roles();
     roles.extend((!settings.optimizations.has("local_signal")).then_some(Role::Signal));
     let ladder = Ladder::new(

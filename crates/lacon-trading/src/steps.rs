@@ -1,7 +1,5 @@
 //! The work of each node: what the role reads, what it is asked, and what becomes of its answer.
 
-mod merged;
-
 use std::sync::Arc;
 
 use lacon_agents::{Agent, answer::uncovered};
@@ -327,11 +325,6 @@ pub fn reader(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>
         let context = Arc::clone(&context);
         async move {
             let state = &node.state;
-            let merged = role == Role::Plan && context.cast.judge_in_plan(&context.optimizations);
-            if role == Role::Judge && context.cast.research_rounds() == 1 && state.text(role).is_some() {
-                // The plan's answer had its words.
-                return Ok(Output::update(TradeUpdate::default()));
-            }
             context.run.staggered(&context.stagger, role.name()).await;
             context.ladder.step(role.name(), context.run.now());
             let ops = &context.run.ledger.ops;
@@ -348,17 +341,9 @@ pub fn reader(context: &Arc<RunContext>, role: Role) -> Arc<dyn Step<TradeState>
                 // Behind the siblings' requests too.
                 tokio::task::yield_now().await;
                 ops.time("prompts ahead", || requests::ahead(&context, state));
-                let sizes = merged.then(|| {
-                    ops.time("count parts", || merged::sizes(&context, state, node.visit, &request))
-                });
-                (ops.time("trace numbers", || shares_read(&context, role, state, &request)), sizes)
+                ops.time("trace numbers", || shares_read(&context, role, state, &request))
             };
-            let (answer, (read, sizes)) =
-                futures_util::future::join(agent::ask(&context.run, ask), meanwhile).await;
-            if let Some(sizes) = sizes {
-                let update = merged::both(&context, state, node.visit, answer, read, sizes).await?;
-                return Ok(Output::update(update));
-            }
+            let (answer, read) = futures_util::future::join(agent::ask(&context.run, ask), meanwhile).await;
             let text = match answer {
                 Ok(answer) => match finish(&context, role, &request, answer, node.visit + 1).await {
                     Ok(text) => text,

@@ -99,25 +99,6 @@ fn a_headline_gives_no_orders() {
 }
 
 #[test]
-fn each_part_is_written_under_its_heading_and_within_its_words() {
-    let messages = prompt(&format!(
-        "{REPORTS}\nAnswer in two parts, each under its heading exactly as it stands here, at most 160 words in all.\n\n\
-         # Investment plan\nRole: research manager. Decide.\nCover: Recommendation; Risk.\nWords of this part: 90.\n\
-         Begin with the line \"RECOMMENDATION [ab12cd]: BUY, SELL or HOLD\", with one of the three.\n\n\
-         # Judgement of the debate\nRole: debate judge. Weigh both.\nWords of this part: 70."
-    ));
-    let text = write("plan", &messages);
-    let (plan, judgement) = text.split_once("\n\n# Judgement of the debate\n").unwrap();
-    let words = |text: &str| text.split_whitespace().count();
-    assert!(plan.starts_with("# Investment plan\nRECOMMENDATION [ab12cd]: SELL\n"), "{plan}");
-    assert!(words(plan) <= 93 && (10..=70).contains(&words(judgement)), "{text}");
-    assert!(
-        !judgement.contains("RECOMMENDATION") && judgement.contains("Quality from 1 to 10"),
-        "{judgement}"
-    );
-}
-
-#[test]
 fn an_answer_in_a_form_fits_it() {
     let schema = serde_json::json!({"type": "object", "required": ["rating", "why", "price_target", "time_horizon"],
         "additionalProperties": false, "properties": {

@@ -43,14 +43,14 @@ struct Seen {
     talk: Vec<(Request, Response)>,
 }
 
-async fn run(ticker: &str, profile: &str, seed: u64, disabled: &[&str], enabled: &[&str]) -> Seen {
+async fn run(ticker: &str, profile: &str, seed: u64, disabled: &[&str]) -> Seen {
     let data = pack::load(&Symbol::parse(ticker).unwrap()).unwrap();
     let days =
         [("AAPL", "2025-08-07"), ("CRCL", "2025-07-30"), ("FIG", "2025-07-31"), ("NVDA", "2025-08-11")];
     let day: Date = days.iter().find(|(of, _)| *of == ticker).unwrap().1.parse().unwrap();
     let options = SimOptions { seed, time_scale: 0.0, ..SimOptions::default() };
     let client = Arc::new(Watched { inner: SimClient::new(options), heard: Mutex::default() });
-    let name = format!("{ticker}-{profile}-{seed}-{}", disabled.join("-") + &enabled.join("-"));
+    let name = format!("{ticker}-{profile}-{seed}-{}", disabled.join("-"));
     let out = std::env::temp_dir().join(format!("lacon-sim-analyst-{name}-{}", std::process::id()));
     let settings = Settings {
         run_id: name,
@@ -59,7 +59,7 @@ async fn run(ticker: &str, profile: &str, seed: u64, disabled: &[&str], enabled:
         company: data.name.clone().unwrap(),
         date: day,
         profile: profile.into(),
-        optimizations: Optimizations::new(profile, disabled, enabled).unwrap(),
+        optimizations: Optimizations::new(profile, disabled, &[]).unwrap(),
         client: client.clone(),
         tools: Arc::new(DatasetSource::new(Arc::new(data), day, Semantics::Standard, None)),
         cache: Arc::new(ToolCache::new(1 << 20)),
@@ -115,18 +115,13 @@ async fn the_same_data_gives_the_same_decision() {
     for (ticker, expected) in EXPECTED {
         for profile in PROFILES {
             for seed in [1, 2, 7] {
-                let seen = run(ticker, profile, seed, &[], &[]).await;
+                let seen = run(ticker, profile, seed, &[]).await;
                 assert_eq!(seen.decision, expected, "{ticker} in profile {profile}, seed {seed}");
             }
         }
-        for (disabled, enabled) in [
-            (&["word_limits"][..], &[][..]),
-            (&["digests"], &[]),
-            (&["condense"], &[]),
-            (&[], &["merged_judge"]),
-        ] {
-            let seen = run(ticker, "lacon", 1, disabled, enabled).await;
-            assert_eq!(seen.decision, expected, "{ticker} without {disabled:?}, with {enabled:?}");
+        for disabled in [&["word_limits"][..], &["digests"], &["condense"]] {
+            let seen = run(ticker, "lacon", 1, disabled).await;
+            assert_eq!(seen.decision, expected, "{ticker} without {disabled:?}");
         }
     }
 }
@@ -143,7 +138,7 @@ fn numbers(text: &str) -> Vec<&str> {
 async fn answers_are_whole_and_their_prices_stand_in_the_prompt() {
     for (ticker, _) in EXPECTED {
         for profile in PROFILES {
-            let seen = run(ticker, profile, 1, &[], &[]).await;
+            let seen = run(ticker, profile, 1, &[]).await;
             for (request, response) in seen.talk.iter().filter(|(_, r)| r.tool_calls.is_empty()) {
                 let (role, text) = (&request.tags.role, &response.text);
                 assert_eq!(response.finish, Finish::Stop, "{ticker} {profile} {role}: {text}");
@@ -191,7 +186,7 @@ async fn answers_are_whole_and_their_prices_stand_in_the_prompt() {
 async fn prints_every_answer() {
     for (ticker, _) in EXPECTED {
         for profile in PROFILES {
-            let seen = run(ticker, profile, 1, &[], &[]).await;
+            let seen = run(ticker, profile, 1, &[]).await;
             println!("\n######## {ticker} {profile}: {} with {} tokens", seen.decision, seen.tokens);
             for (request, response) in seen.talk.iter().filter(|(_, r)| r.tool_calls.is_empty()) {
                 println!("\n==== {}\n{}", request.tags.role, response.text);

@@ -12,7 +12,7 @@ use lacon_monitor::{
     whatif::{self, CallModel, Latency, Options, Source},
 };
 use lacon_sim::{Profile, SimClient, SimOptions, latency, tool_seconds};
-use lacon_trading::{Optimizations, Settings, decide, source::DatasetSource};
+use lacon_trading::{Settings, decide, source::DatasetSource};
 
 use crate::support::settings;
 
@@ -91,25 +91,6 @@ async fn a_optimization_is_foretold_within_five_percent() {
             assert!(foretold.edits[0].touches > 0, "{optimization}");
         }
     }
-}
-
-/// One call for plan and judge: its answer is longer, and the judge's call goes.
-#[tokio::test(start_paused = true)]
-async fn what_one_call_for_two_roles_takes_is_foretold() {
-    let (apart, trace) = run("foresee-apart", &[], false).await;
-    let mut merged = settings("foresee-merged", "lacon", &[], sim(false));
-    merged.optimizations = Optimizations::new("lacon", &[], &["merged_judge"]).unwrap();
-    let (merged, _) = run_of(merged).await;
-    let answer = |record: &RunRecord| {
-        record.calls.iter().find(|c| c.role == "plan").and_then(|c| c.completion).unwrap() as f64
-    };
-    let edits =
-        ["merge=judge+plan".to_owned(), format!("answer.plan={:.3}x", answer(&merged) / answer(&apart))];
-    let edits: Vec<_> = edits.iter().map(|edit| whatif::parse(edit).unwrap()).collect();
-    let foretold = whatif::what_if(&trace, &edits, &built_in(), &Options::default()).after.replayed_s;
-    let real = took(&merged);
-    assert!(real > took(&apart) + 1.0, "{real:.2} s and {:.2} s", took(&apart));
-    assert!((foretold - real).abs() / real < 0.05, "foretold {foretold:.2} s, took {real:.2} s");
 }
 
 #[tokio::test(start_paused = true)]

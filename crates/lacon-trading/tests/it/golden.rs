@@ -36,8 +36,8 @@ impl Client for Recorder {
 }
 
 fn variants() -> Vec<(&'static str, Settings)> {
-    let with = |name, profile: &str, disabled: &[&str], enabled: &[&str]| {
-        let optimizations = Optimizations::new(profile, disabled, enabled).unwrap();
+    let with = |name, profile: &str, disabled: &[&str]| {
+        let optimizations = Optimizations::new(profile, disabled, &[]).unwrap();
         Settings { optimizations, ..settings(name, profile, &[], sim()) }
     };
     let upstream_rounds = cast("upstream", |options| {
@@ -46,19 +46,15 @@ fn variants() -> Vec<(&'static str, Settings)> {
     let rounds = cast("lacon", |options| options.research_rounds = 2);
     let german = cast("lacon", |options| options.language = "German".into());
     vec![
-        ("lacon", with("g-lacon", "lacon", &[], &[])),
+        ("lacon", with("g-lacon", "lacon", &[])),
         ("lacon other", settings_for("NVDA", "g-other", "lacon", sim())),
-        ("lacon merged", with("g-merged", "lacon", &[], &["merged_judge"])),
-        ("lacon none", with("g-none", "lacon", &["all"], &[])),
-        ("lacon two rounds", Settings { cast: rounds, ..with("g-rounds", "lacon", &[], &[]) }),
-        ("lacon german", Settings { cast: german, ..with("g-german", "lacon", &[], &[]) }),
-        ("lacon limit", Settings { budget_tokens: 20_000, ..with("g-limit", "lacon", &[], &[]) }),
-        ("baseline", with("g-baseline", "baseline", &[], &[])),
-        ("upstream", with("g-upstream", "upstream", &[], &[])),
-        (
-            "upstream two rounds",
-            Settings { cast: upstream_rounds, ..with("g-upstream-2", "upstream", &[], &[]) },
-        ),
+        ("lacon none", with("g-none", "lacon", &["all"])),
+        ("lacon two rounds", Settings { cast: rounds, ..with("g-rounds", "lacon", &[]) }),
+        ("lacon german", Settings { cast: german, ..with("g-german", "lacon", &[]) }),
+        ("lacon limit", Settings { budget_tokens: 20_000, ..with("g-limit", "lacon", &[]) }),
+        ("baseline", with("g-baseline", "baseline", &[])),
+        ("upstream", with("g-upstream", "upstream", &[])),
+        ("upstream two rounds", Settings { cast: upstream_rounds, ..with("g-upstream-2", "upstream", &[]) }),
     ]
 }
 

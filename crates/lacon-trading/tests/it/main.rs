@@ -9,7 +9,6 @@ mod defects;
 mod foresee;
 mod generic;
 mod golden;
-mod merged;
 mod pages;
 mod runs;
 mod sources;

@@ -60,11 +60,8 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
     text::out(&format!("{} on {}, profile {}", settings.ticker, settings.date, settings.profile));
     text::out("\nrole          answer     what it reads");
     for (call, pieces) in &rows {
-        // Its own answer first, then that of who it answers for.
-        let mut answers: Vec<_> =
-            pieces.iter().filter(|(group, _)| group.segment.ends_with("answer")).collect();
-        answers.sort_by_key(|(group, _)| group.segment != "answer");
-        let answer = answers.iter().map(|(_, choice)| choice.form.as_str()).collect::<Vec<_>>().join(" + ");
+        let own = pieces.iter().find(|(group, _)| group.segment == "answer");
+        let answer = own.map_or("", |(_, choice)| choice.form.as_str());
         let Ok(role) = call.name.parse::<lacon_trading::Role>() else { continue };
         let reads: Vec<String> = settings
             .cast

@@ -90,8 +90,8 @@ fn bad_input_is_answered_with_the_value_and_a_hint() {
             "unknown optimization \"prefech\"\nhint: did you mean prefetch?",
         ),
         (
-            vec!["CRCL", "--enable", "merge_judge"],
-            "unknown optimization \"merge_judge\"\nhint: did you mean merged_judge?",
+            vec!["CRCL", "--enable", "paralel_judge"],
+            "unknown optimization \"paralel_judge\"\nhint: did you mean parallel_judge?",
         ),
         (
             vec!["CRCL", "--enable", "hedge", "--disable", "hedge"],
@@ -299,54 +299,17 @@ fn a_recorded_run_replays_without_network() {
     folder.lacon(&["run", "CRCL", "--record"]).fails(2, "--tape");
 }
 
-/// The server answers by role, as a replay of recorded texts does: the plan's answer then lacks the judgment.
-#[test]
-fn plan_and_judge_in_one_call_replay_with_and_without_a_second_one() {
-    let folder = Folder::new();
-    let tape = |source: &[&str], extra: &[&str]| {
-        let mut args = vec!["run", "CRCL", "--json"];
-        args.extend_from_slice(source);
-        args.extend_from_slice(extra);
-        folder.lacon(&args)
-    };
-    let both = start(|role| match role {
-        "plan" => Reply::Text(format!(
-            "**Investment plan**\n{FULL}\nRecommendation: HOLD\n\n**Judgement of the debate:** both sides hold, 7 and 6."
-        )),
-        role => says(role),
-    });
-    // One call more than roles: this server keeps no tag, so the risk manager is asked for its decision once more.
-    for (name, url, calls) in [("both", both, 13), ("plan", start(says), 14)] {
-        let file = format!("{name}.tape");
-        let record =
-            tape(&["--base-url", &url, "--tape", &file, "--record"], &["--enable", "merged_judge"]).json();
-        assert_eq!(record["calls"].as_array().unwrap().len(), calls, "{name}");
-        assert!(record["reports"].as_array().unwrap().iter().all(|r| r["words"].as_u64().unwrap() > 0));
-        let replayed = ["--base-url", "http://127.0.0.1:9/v1", "--tape", &file, "--replay"];
-        let again = tape(&replayed, &["--enable", "merged_judge"]).json();
-        for key in ["decision", "tokens", "reports"] {
-            assert_eq!(record[key], again[key], "{name}: {key}");
-        }
-        assert_eq!(record["plan"]["digest"], again["plan"]["digest"]);
-        assert_eq!(record["optimizations"]["merged_judge"]["on"], true);
-        // Without the optimization the plan is asked for alone, which is another prompt.
-        let miss = tape(&replayed, &[]);
-        assert!(miss.code != 0 && miss.err.contains("tape"), "{}", miss.err);
-    }
-}
-
 #[test]
 fn a_settings_file_enables_and_a_flag_takes_it_back() {
     let folder = Folder::new();
-    folder.write("lacon.toml", "[run]\nenable = [\"merged_judge\"]\n");
+    folder.write("lacon.toml", "[run]\nprofile = \"baseline\"\nenable = [\"prefetch\"]\n");
     let on = |extra: &[&str]| fast(&folder, &[&["CRCL", "--json"], extra].concat()).json();
-    assert_eq!(on(&[])["optimizations"]["merged_judge"]["on"], true);
-    assert_eq!(on(&["--enable", ""])["optimizations"]["merged_judge"]["on"], false);
-    fast(&folder, &["CRCL", "--disable", "merged_judge"]).fails(2, "--enable \"\"");
-    let picture = folder.lacon(&["graph", "--format", "mermaid"]);
-    assert!(picture.out.contains("n13 --> n12") && !picture.out.contains("n11 --> n12"), "{}", picture.out);
-    let plan = folder.lacon(&["plan", "CRCL"]);
-    assert!(plan.out.contains("300 words + 112 words") && plan.out.contains("of 12 prompts"), "{}", plan.out);
+    assert_eq!(on(&[])["optimizations"]["prefetch"]["on"], true);
+    assert_eq!(on(&["--enable", ""])["optimizations"]["prefetch"]["on"], false);
+    fast(&folder, &["CRCL", "--disable", "prefetch"]).fails(2, "--enable \"\"");
+    // An optimization that an older version had.
+    folder.write("lacon.toml", "[run]\nenable = [\"merged_judge\"]\n");
+    fast(&folder, &["CRCL"]).fails(2, "unknown optimization \"merged_judge\"\nhint: ");
 }
 
 #[test]
