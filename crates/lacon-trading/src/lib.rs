@@ -13,7 +13,6 @@ pub mod context;
 pub mod forms;
 pub mod graph;
 mod ladder;
-pub mod limits;
 pub mod material;
 pub mod memory;
 pub mod optimizations;

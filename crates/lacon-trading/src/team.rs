@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use lacon_agents::{Agent, Team, file};
+use lacon_runtime::config::nearest;
 
 use crate::Role;
 
@@ -62,6 +63,56 @@ pub fn agent(role: Role) -> &'static Agent {
     found.unwrap_or_else(|| panic!("{role} is no built-in role"))
 }
 
+/// What the original Python system called its roles.
+const OLD_NAMES: [(&str, &str); 12] = [
+    ("market_analyst", "market"),
+    ("social_media_analyst", "social"),
+    ("social_analyst", "social"),
+    ("news_analyst", "news"),
+    ("fundamentals_analyst", "fundamentals"),
+    ("bull_researcher", "bull"),
+    ("bear_researcher", "bear"),
+    ("research_judge", "judge"),
+    ("research_manager", "plan"),
+    ("aggressive_debator", "risky"),
+    ("conservative_debator", "safe"),
+    ("neutral_debator", "neutral"),
+];
+
+/// One line that states an agent's word limit as the team's file has it, and the ending of whoever states a decision; at
+/// most 25 tokens, to be placed after material that requests share.
+///
+/// # Errors
+/// For a name that is no agent with a limit, with the nearest one.
+///
+/// ```
+/// use lacon_trading::team::limit_line;
+/// assert_eq!(limit_line("trader").unwrap(), "Answer in at most 150 words; end with BUY, SELL or HOLD.");
+/// assert_eq!(limit_line("market_analyst").unwrap(), "Answer in at most 300 words.");
+/// assert!(limit_line("tradr").unwrap_err().contains("did you mean trader?"));
+/// ```
+pub fn limit_line(name: &str) -> Result<String, String> {
+    let team = of_profile("lacon");
+    let old = OLD_NAMES.iter().find(|(old, _)| *old == name);
+    let known = team.agent(old.map_or(name, |(_, name)| name)).filter(|agent| agent.words > 0);
+    let Some(agent) = known else {
+        let limited = team.agents.iter().filter(|agent| agent.words > 0).map(|agent| agent.name.as_str());
+        let names: Vec<&str> = limited.collect();
+        let hint = nearest(name, names.iter().copied()).map_or_else(
+            || format!("choose among {}", names.join(", ")),
+            |near| format!("did you mean {near}?"),
+        );
+        return Err(format!("{name:?} is no agent with a word limit\nhint: {hint}"));
+    };
+    // "at most N words" is the form that models obey best.
+    let limit = format!("Answer in at most {} words", agent.words);
+    let values = team.decision.as_ref().map(|decision| decision.values.as_slice()).unwrap_or_default();
+    Ok(match values.split_last().filter(|_| !agent.states.is_empty()) {
+        Some((last, others)) => format!("{limit}; end with {} or {last}.", others.join(", ")),
+        None => format!("{limit}."),
+    })
+}
+
 /// What the built-in roles are told, whose numbers are no figures of an answer.
 pub fn wordings() -> impl Iterator<Item = String> {
     let Variants { lacon, baseline, upstream, .. } = variants();
@@ -97,6 +148,19 @@ mod tests {
             );
         }
         assert_eq!(of_profile("upstream").decision.as_ref().unwrap().values, crate::forms::RATINGS);
+    }
+
+    #[test]
+    fn every_limit_line_has_at_most_25_tokens() {
+        let encoding = lacon_tokens::encoding(lacon_tokens::EncodingName::O200kBase);
+        for role in Role::ANSWERING {
+            let line = limit_line(role.name()).unwrap();
+            assert!(encoding.count(&line) <= 25 && line.contains(&agent(role).words.to_string()), "{line}");
+        }
+        for (old, name) in OLD_NAMES {
+            assert_eq!(limit_line(old), limit_line(name));
+        }
+        assert!(limit_line("signal").is_err(), "its prompt asks for one word");
     }
 
     /// The origin keyed limits by "market_analyst" and asked for "market": the default applied.

@@ -14,7 +14,7 @@ use lacon_prompt::{
     shorten::{Policy, ShortenOptions, shorten},
 };
 use lacon_tokens::Encoding;
-use lacon_trading::limits::{role_limit, word_limit_line};
+use lacon_trading::team::limit_line;
 use serde_json::{Value, json};
 
 use super::prompt_input::{self as input, Input};
@@ -124,7 +124,7 @@ pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Resu
     };
     done.elapsed = started.elapsed();
     if let Some(role) = &args.agent {
-        let line = word_limit_line(role_limit(role));
+        let line = limit_line(role).map_err(Failure::input)?;
         if !done.text.is_empty() && !done.text.ends_with('\n') {
             done.text.push('\n');
         }

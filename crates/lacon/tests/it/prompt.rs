@@ -127,6 +127,9 @@ fn an_agent_gets_its_limit() {
     let folder = folder();
     let done = lacon(folder.path(), &["compress", "--agent", "trader"], b"You are a trader.");
     assert_eq!(done.text(), "You are a trader.\nAnswer in at most 150 words; end with BUY, SELL or HOLD.");
+    let unknown = lacon(folder.path(), &["compress", "--agent", "tradr"], b"You are a trader.");
+    assert_eq!(unknown.code, Some(2));
+    assert!(unknown.err.contains("hint: did you mean trader?"), "{}", unknown.err);
 }
 
 #[test]
