@@ -12,7 +12,7 @@ use crate::{
     own::OwnOptimization,
     plan::Plan,
     scorer::Scorer,
-    stages::{Kind, Stages},
+    stages::Stages,
     state::Text,
     team::{Agent, Read, Team},
 };
@@ -85,10 +85,8 @@ impl Context {
 
     /// Whether an agent and whom it reads speak in the same rounds.
     pub fn speaks_with(&self, agent: &Agent, read: Read<'_>) -> bool {
-        let at = |name: &str| self.team.agents.iter().position(|other| other.name == name);
-        let Some((own, other)) = at(&agent.name).zip(read.agent().and_then(at)) else { return false };
-        let stage = self.stages.of(own);
-        stage.kind != Kind::Single && stage.members.contains(&other)
+        let own = self.team.agents.iter().position(|other| other.name == agent.name);
+        own.is_some_and(|own| self.stages.speaks_with(&self.team, own, read))
     }
 
     /// Waits for the leave that an agent, or one of its tools, needs.

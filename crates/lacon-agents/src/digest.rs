@@ -18,6 +18,11 @@ pub fn digest(text: &str, encoding: &Encoding) -> String {
     SHORT.of(text, encoding)
 }
 
+/// The units of a text with a figure, and its last one.
+pub fn figures(text: &str) -> String {
+    SHORT.figures(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,6 +14,7 @@ use crate::{
     Optimization, attach,
     check::Faults,
     context::Context,
+    plan::AgentPlan,
     record::{AgentRecord, Decided, Outcome, Saved, TeamRecord, billed_to},
     report, scorer,
     state::TeamState,
@@ -239,8 +240,10 @@ fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<Agent
 fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
     let row = |optimization: Optimization| {
         let rows = facts.savings.iter().filter(|saving| saving.optimization == optimization.name());
-        let counted =
-            matches!(optimization, Optimization::Digests | Optimization::Lossless | Optimization::Merged);
+        let counted = matches!(
+            optimization,
+            Optimization::Digests | Optimization::Lossless | Optimization::PromptPlan | Optimization::Merged
+        );
         let tools = |cache: &str| facts.tools.iter().filter(|fact| fact.tool.cache == cache).count() as u64;
         let stopped = || {
             let closed = |fact: &&CallFact| fact.call.finish_reason.as_deref() == Some("word_limit");
@@ -253,8 +256,11 @@ fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
             Optimization::WordLimits => Some(stopped()),
             Optimization::Stagger => Some(context.stagger.len() as u64),
             Optimization::PromptPlan => {
-                let shorter = |agent: &&Agent| context.plan.words(agent) < agent.words;
-                Some(context.team.agents.iter().filter(shorter).count() as u64)
+                let shorter = |plan: &&AgentPlan| {
+                    let usual = context.team.agent(&plan.name).map_or(0, |agent| agent.words);
+                    plan.words < usual || !plan.forms.is_empty()
+                };
+                Some(context.plan.agents.iter().filter(shorter).count() as u64)
             }
             Optimization::PrefixLayout => {
                 Some(facts.calls.iter().filter(|fact| fact.call.cached.unwrap_or(0) > 0).count() as u64)

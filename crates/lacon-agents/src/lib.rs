@@ -41,6 +41,7 @@ mod fan;
 pub mod file;
 mod finish;
 pub mod inputs;
+mod layout;
 mod merged;
 pub mod optimization;
 pub mod own;

@@ -3,6 +3,8 @@
 //! Figures are expected ones: lengths follow from word limits, lists and inputs; speeds are those of recorded runs. What
 //! an optimization does is the difference between the plan with it and the plan without it.
 
+pub mod caching;
+pub mod choices;
 mod estimate;
 mod lengths;
 
@@ -12,8 +14,12 @@ use lacon_tokens::Encoding;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use choices::Form;
+use lengths::Open;
+pub(crate) use lengths::taken_up_by;
+
 use crate::{
-    Inputs, Optimization, Optimizations,
+    Inputs, Optimization, Optimizations, layout,
     stages::Stages,
     team::{Agent, Read, Team},
 };
@@ -72,6 +78,9 @@ pub struct AgentPlan {
     /// The most words of its answer under the limits of the run; 0 for none.
     #[serde(default)]
     pub words: u32,
+    /// Texts that it reads in another form than the team says, under the limits of the run.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forms: BTreeMap<String, Form>,
     /// Seconds of all its calls, those at once counted once.
     pub seconds: f64,
     /// Seconds from its start to the end of the run.
@@ -105,7 +114,7 @@ pub struct Plan {
     pub expected: Expected,
     /// Every optimization.
     pub effects: Vec<Effect>,
-    /// Why a limit of the run cannot be held by shorter answers, where that is so.
+    /// Why a limit of the run cannot be held by shorter answers and texts, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub over: Option<String>,
     /// What a user may want to change.
@@ -133,6 +142,11 @@ impl Plan {
     pub fn words(&self, agent: &Agent) -> u32 {
         self.agents.iter().find(|plan| plan.name == agent.name).map_or(agent.words, |plan| plan.words)
     }
+
+    /// The form of a text in an agent's prompt, where a limit asks for another one than the team does.
+    pub fn form(&self, agent: &Agent, source: &str) -> Option<Form> {
+        self.agents.iter().find(|plan| plan.name == agent.name)?.forms.get(source).copied()
+    }
 }
 
 /// Plans a checked team that nothing limits. Nothing is sent.
@@ -146,8 +160,8 @@ pub fn plan(
     within(team, stages, inputs, optimizations, encoding, Limits::default())
 }
 
-/// Plans a checked team under limits: where the usual lengths exceed one, answers get shorter, those first whose words are
-/// worth least. A limit that the shortest answers exceed is named in `over`. Nothing is sent.
+/// Plans a checked team under limits: where the usual lengths exceed one, answers get shorter and texts are read in short,
+/// those first that are worth least. A limit that the shortest answers exceed is named in `over`. Nothing is sent.
 pub fn within(
     team: &Team,
     stages: &Stages,
@@ -162,16 +176,38 @@ pub fn within(
     let sized = team.inputs.keys().filter_map(|name| Some((name, inputs.text(name)?)));
     let given: BTreeMap<String, estimate::Given> =
         sized.map(|(name, text)| (name.clone(), estimate::Given::of(text, encoding))).collect();
-    let at = |on: &Optimizations, words: &[u32]| {
-        let (figures, groups) = (&figures, &groups);
-        let estimate =
-            estimate::Estimate { team, stages, inputs, on, encoding, figures, groups, words, given: &given };
+    let rules = encoding.count(team.rules()) as f64;
+    let prompt = |agent| estimate::prompt(agent, inputs, &given, encoding);
+    let prompts: Vec<f64> = team.agents.iter().map(prompt).collect();
+    let beginnings: Vec<Vec<Read<'_>>> =
+        (0..team.agents.len()).map(|i| layout::beginning(team, stages, i)).collect();
+    let places: BTreeMap<&str, usize> =
+        team.agents.iter().enumerate().rev().map(|(i, agent)| (agent.name.as_str(), i)).collect();
+    let at = |on: &Optimizations, open: &Open| {
+        let (figures, groups, given) = (&figures, &groups, &given);
+        let (prompts, beginnings, places) = (&prompts, &beginnings, &places);
+        let (words, forms) = (&open.words, &open.forms);
+        let estimate = estimate::Estimate {
+            team,
+            stages,
+            inputs,
+            on,
+            rules,
+            prompts,
+            beginnings,
+            places,
+            figures,
+            groups,
+            words,
+            forms,
+            given,
+        };
         estimate.whole()
     };
-    let usual: Vec<u32> = team.agents.iter().map(|agent| agent.words).collect();
-    let (words, over) =
-        lengths::choose(team, stages, optimizations, limits, &|words| at(optimizations, words));
-    let estimate = |on: &Optimizations| at(on, &words);
+    let usual = Open::usual(team);
+    let (chosen, over) =
+        lengths::choose(team, stages, optimizations, limits, &|open| at(optimizations, open));
+    let estimate = |on: &Optimizations| at(on, &chosen);
     let (expected, agents) = estimate(optimizations);
     let effect = |optimization: Optimization| {
         let acts_on = acts_on(team, stages, inputs, optimization);

@@ -48,6 +48,13 @@ impl Stages {
         &self.list[self.of[agent]]
     }
 
+    /// Whether an agent and whom it reads speak in the same rounds.
+    pub(crate) fn speaks_with(&self, team: &Team, agent: usize, read: Read<'_>) -> bool {
+        let stage = self.of(agent);
+        let is_member = |name: &str| stage.members.iter().any(|member| team.agents[*member].name == name);
+        stage.kind != Kind::Single && read.agent().is_some_and(is_member)
+    }
+
     /// The rounds that a stage's members speak, where it has any.
     pub fn rounds<'t>(team: &'t Team, stage: &Stage) -> Option<&'t Rounds> {
         match stage.kind {

@@ -30,6 +30,21 @@ pub struct Ladder {
     taken: Mutex<BTreeMap<String, (Step, String)>>,
 }
 
+/// What each of several steps and all that wait for it take together on the longest way. `after` gives for each step those
+/// that it waits for, which stand before it; `own` is what it takes itself.
+pub fn ways<'a>(
+    after: impl DoubleEndedIterator<Item = &'a [usize]> + ExactSizeIterator,
+    own: &[f64],
+) -> Vec<f64> {
+    let mut ways = own.to_vec();
+    for (i, before) in after.enumerate().rev() {
+        for step in before {
+            ways[*step] = ways[*step].max(own[*step] + ways[i]);
+        }
+    }
+    ways
+}
+
 impl Ladder {
     /// A ladder for a run; without a deadline nothing is ever given up. `way` is what each agent and all behind it on the
     /// longest way should take together.
@@ -83,5 +98,17 @@ impl Ladder {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Step, String)>> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ways;
+
+    #[test]
+    fn the_longest_way_counts() {
+        // 0 before 1 and 2, both before 3; 4 stands alone.
+        let after: [&[usize]; 5] = [&[], &[0], &[0], &[1, 2], &[]];
+        assert_eq!(ways(after.into_iter(), &[1.0, 2.0, 5.0, 3.0, 0.5]), [9.0, 5.0, 8.0, 3.0, 0.5]);
     }
 }

@@ -5,9 +5,10 @@
 /// Pieces are compared, not their texts: a plan knows them before anything is said. The end of the pieces counts as one, for
 /// what follows it differs: where one prompt's pieces are the beginning of another's, both still share the pieces before
 /// the last common one.
-pub fn parts<T: PartialEq>(own: &[T], others: impl IntoIterator<Item = Vec<T>>) -> Vec<usize> {
-    let common = |other: Vec<T>| {
-        let n = own.iter().zip(&other).take_while(|(a, b)| a == b).count();
+pub fn parts<T: PartialEq, O: AsRef<[T]>>(own: &[T], others: impl IntoIterator<Item = O>) -> Vec<usize> {
+    let common = |other: O| {
+        let other = other.as_ref();
+        let n = own.iter().zip(other).take_while(|(a, b)| a == b).count();
         if (n == own.len()) == (n == other.len()) { n } else { n.saturating_sub(1) }
     };
     let mut all: Vec<usize> = others.into_iter().map(common).filter(|n| *n > 0).collect();

@@ -12,7 +12,6 @@ pub mod condense;
 pub mod context;
 pub mod forms;
 pub mod graph;
-mod ladder;
 pub mod material;
 pub mod memory;
 pub mod optimizations;

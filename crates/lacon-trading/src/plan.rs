@@ -8,25 +8,25 @@
 
 mod caching;
 
-pub use caching::{Caching, caching};
+pub use caching::caching;
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
 };
 
-use lacon_agents::Agent;
+use lacon_agents::{
+    Agent,
+    plan::choices::{Asked, Form, LENGTHS, choose, shown},
+};
 use lacon_llm::Usage;
 use lacon_monitor::prices;
 use lacon_prompt::{
     budget::MicroUsd,
-    plan::{self as solver, Call, Choice, Cost, Group, Limits, PlanError, Prices, Problem, Solution},
+    plan::{Call, Cost, Limits, PlanError, Prices, Problem, Solution},
 };
 
-use crate::{
-    Cast, Optimizations, Role,
-    sections::{Form, Section},
-};
+use crate::{Cast, Optimizations, Role};
 
 /// What a plan is made for, and all that it follows from.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,9 +79,6 @@ pub(crate) const FIRST_TOKEN_S: f64 = 1.8;
 const TOKENS_PER_S: f64 = 45.0;
 /// What tokens are worth where no limit asks: enough to send a view as its digest, not to cut what must be read.
 const PRICES: Prices = Prices { per_1k_tokens: 150, per_second: 0 };
-/// Share of a role's usual words, and what an answer of that length is worth.
-const LENGTHS: [(u32, u32); 4] = [(100, 1000), (75, 900), (60, 780), (45, 600)];
-
 /// Plans that are kept for further runs.
 const KEPT: usize = 16;
 
@@ -115,107 +112,86 @@ pub fn compiled(options: &PlanOptions) -> Result<Arc<Plan>, PlanError> {
 /// # Errors
 /// When a limit cannot be held even with the smallest forms and the shortest answers; the error names the least.
 pub fn compile(options: &PlanOptions) -> Result<Plan, PlanError> {
-    let optimizations = &options.optimizations;
-    let cast = &options.cast;
+    let (optimizations, cast) = (&options.optimizations, &options.cast);
     let mut roles = cast.roles();
     roles.extend((!optimizations.has("local_signal")).then_some(Role::Signal));
-    let all_pieces: BTreeMap<Role, Vec<Section>> =
-        roles.iter().map(|r| (*r, cast.sections(*r, optimizations))).collect();
+    let place = |role: Role| roles.iter().position(|other| *other == role);
+    let reads: Vec<Vec<(usize, bool)>> = roles
+        .iter()
+        .map(|role| {
+            let sections = cast.sections(*role, optimizations).into_iter();
+            sections.filter_map(|piece| Some((place(piece.source)?, piece.required))).collect()
+        })
+        .collect();
     let millis = |seconds: f64| (seconds * 1e3 * options.time_scale) as u64;
-    let money = |role: Role, input: u64, output: u64| {
+    let money = |role: usize, input: u64, output: u64| {
         let usage = Usage { input: Some(input), output: Some(output), ..Usage::default() };
-        MicroUsd(prices::cost(options.model(role), &usage).unwrap_or(0))
+        MicroUsd(prices::cost(options.model(roles[role]), &usage).unwrap_or(0))
     };
-
-    let call_of = |role: Role| roles.iter().position(|r| *r == role);
-    let mut problem = Problem { limits: options.limits, prices: PRICES, ..Problem::default() };
-    for role in &roles {
-        let analyst = role.is_analyst();
-        let input = INSTRUCTION_TOKENS + if analyst { DATA_TOKENS } else { 0 };
-        let mut seconds = FIRST_TOKEN_S;
-        if analyst {
-            seconds += if *role == Role::News { 20.0 } else { 7.0 };
-        }
-        let waits = all_pieces[role].iter().filter(|piece| piece.required).map(|piece| piece.source);
-        problem.calls.push(Call {
-            name: role.name().into(),
-            after: waits.filter_map(call_of).collect(),
-            fixed: Cost { tokens: input, micro_usd: money(*role, input, 0), millis: millis(seconds) },
-        });
-    }
-    let mut lengths: Vec<(Role, Vec<u32>)> = Vec::new();
-    for role in &roles {
-        let Some(call) = call_of(*role) else { continue };
-        let words = word_choices(cast.file(*role), optimizations);
-        let readers: Vec<Role> =
-            roles.iter().copied().filter(|r| all_pieces[r].iter().any(|p| p.source == *role)).collect();
-        let choices = words.iter().map(|(words, worth)| {
-            let tokens = (f64::from(*words) * TOKENS_PER_WORD) as u64;
-            // An answer is written once and read by others: both end with its length.
-            let read = readers.len() as u64 * tokens / 2;
-            let read_usd: u64 = readers.iter().map(|r| money(*r, tokens / 2, 0).0).sum();
-            Choice {
-                form: if optimizations.has("word_limits") {
-                    format!("{words} words")
-                } else {
-                    "no limit".into()
-                },
-                worth: *worth,
-                cost: Cost {
+    let asked: Vec<Asked> = (0..roles.len())
+        .map(|i| {
+            let analyst = roles[i].is_analyst();
+            let input = INSTRUCTION_TOKENS + if analyst { DATA_TOKENS } else { 0 };
+            let data_s = if roles[i] == Role::News { 20.0 } else { 7.0 };
+            let seconds = FIRST_TOKEN_S + if analyst { data_s } else { 0.0 };
+            let waits = reads[i].iter().filter(|(_, whole)| *whole).map(|(source, _)| *source);
+            let readers: Vec<usize> =
+                (0..roles.len()).filter(|r| reads[*r].iter().any(|(of, _)| *of == i)).collect();
+            let length = |(words, worth): (u32, u32)| {
+                let tokens = (f64::from(words) * TOKENS_PER_WORD) as u64;
+                // An answer is written once and read by others: both end with its length.
+                let read = readers.len() as u64 * tokens / 2;
+                let read_usd: u64 = readers.iter().map(|r| money(*r, tokens / 2, 0).0).sum();
+                let cost = Cost {
                     tokens: tokens + read,
-                    micro_usd: MicroUsd(money(*role, 0, tokens).0 + read_usd),
+                    micro_usd: MicroUsd(money(i, 0, tokens).0 + read_usd),
                     millis: millis(tokens as f64 / TOKENS_PER_S),
+                };
+                (words, worth, cost)
+            };
+            Asked {
+                call: Call {
+                    name: roles[i].name().into(),
+                    after: waits.collect(),
+                    fixed: Cost { tokens: input, micro_usd: money(i, input, 0), millis: millis(seconds) },
                 },
+                lengths: word_choices(cast.file(roles[i]), optimizations).into_iter().map(length).collect(),
+                limited: optimizations.has("word_limits"),
             }
-        });
-        problem.groups.push(Group { call, segment: "answer".into(), choices: choices.collect() });
-        lengths.push((*role, words.iter().map(|(words, _)| *words).collect()));
-    }
-    let mut questions: Vec<(Vec<Role>, Role, Vec<Form>)> = Vec::new();
-    for role in &roles {
-        for piece in &all_pieces[role] {
-            if questions.iter().any(|(readers, source, _)| readers.contains(role) && *source == piece.source)
-            {
-                continue;
-            }
-            let reads =
-                |r: &Role| roles.contains(r) && all_pieces[r].iter().any(|p| p.source == piece.source);
-            let readers: Vec<Role> = cast.stage(*role).into_iter().filter(reads).collect();
-            let forms = form_choices(*piece, optimizations, options.limits);
-            let words = word_choices(cast.file(piece.source), optimizations)[0].0;
-            let tokens = f64::from(words) * TOKENS_PER_WORD / 2.0;
-            let choices = forms.iter().map(|form| {
-                let (must, view, share) = form.weight();
-                let each = (tokens * share) as u64;
-                Choice {
-                    form: form.name().into(),
-                    worth: if piece.required { must } else { view } * readers.len() as u32,
-                    cost: Cost {
-                        tokens: each * readers.len() as u64,
-                        micro_usd: MicroUsd(readers.iter().map(|r| money(*r, each, 0).0).sum()),
-                        millis: 0,
-                    },
-                }
-            });
-            let call = call_of(*role).unwrap_or(0);
-            problem.groups.push(Group {
-                call,
-                segment: piece.source.name().into(),
-                choices: choices.collect(),
-            });
-            questions.push((readers, piece.source, forms));
-        }
-    }
+        })
+        .collect();
+    let alike = |i: usize| cast.stage(roles[i]).into_iter().filter_map(place).collect();
+    // A digest costs nothing to a role that only looks.
+    let limited = optimizations.has("prompt_plan") && options.limits != Limits::default();
+    let texts = shown(&reads, alike).into_iter().map(|text| {
+        let words = word_choices(cast.file(roles[text.source]), optimizations)[0].0;
+        let tokens = f64::from(words) * TOKENS_PER_WORD / 2.0;
+        let cost = |form: &Form| {
+            let each = (tokens * share(*form)) as u64;
+            let micro_usd = MicroUsd(text.readers.iter().map(|r| money(*r, each, 0).0).sum());
+            (*form, Cost { tokens: each * text.readers.len() as u64, micro_usd, millis: 0 })
+        };
+        let forms = Form::open(text.whole, optimizations.has("digests"), limited).iter().map(cost).collect();
+        (text, forms)
+    });
+    let chosen = choose(&asked, &texts.collect::<Vec<_>>(), options.limits, PRICES)?;
+    let named = |((reader, source), form): ((usize, usize), Form)| ((roles[reader], roles[source]), form);
+    Ok(Plan {
+        words: roles.iter().copied().zip(chosen.words).collect(),
+        forms: chosen.forms.into_iter().map(named).collect(),
+        problem: chosen.problem,
+        solution: chosen.solution,
+    })
+}
 
-    let solution = solver::solve(&problem)?;
-    let words = lengths.iter().zip(&solution.chosen).map(|((role, words), chosen)| (*role, words[*chosen]));
-    let mut plan =
-        Plan { words: words.collect(), forms: BTreeMap::new(), problem: Problem::default(), solution };
-    for ((readers, source, forms), chosen) in questions.iter().zip(&plan.solution.chosen[lengths.len()..]) {
-        plan.forms.extend(readers.iter().map(|reader| ((*reader, *source), forms[*chosen])));
+/// The share of a text's tokens that a form is expected to keep.
+fn share(form: Form) -> f64 {
+    match form {
+        Form::Full => 1.0,
+        Form::Digest => 0.55,
+        Form::Figures => 0.45,
+        Form::Pointer => 0.05,
     }
-    plan.problem = problem;
-    Ok(plan)
 }
 
 /// The lengths that an answer may have, the usual one first, with their worth.
@@ -230,19 +206,6 @@ fn word_choices(file: &Agent, optimizations: &Optimizations) -> Vec<(u32, u32)> 
     let first = usize::from(optimizations.has("concise") && file.model == "deep");
     let lengths = &LENGTHS[first..if optimizations.has("prompt_plan") { LENGTHS.len() } else { first + 1 }];
     lengths.iter().map(|(share, worth)| (file.words * share / 100, *worth)).collect()
-}
-
-/// The forms that a text may take, the fullest first.
-fn form_choices(piece: Section, optimizations: &Optimizations, limits: Limits) -> Vec<Form> {
-    // A digest costs nothing to a role that only looks; what must be read shrinks where a limit asks for it alone.
-    let limited = optimizations.has("prompt_plan") && limits != Limits::default();
-    match (piece.required, optimizations.has("digests")) {
-        (true, _) if limited => vec![Form::Full, Form::Digest, Form::Figures],
-        (true, _) => vec![Form::Full],
-        (false, true) if limited => vec![Form::Full, Form::Digest, Form::Figures, Form::Pointer],
-        (false, true) => vec![Form::Digest],
-        (false, false) => vec![Form::Full],
-    }
 }
 
 impl Plan {

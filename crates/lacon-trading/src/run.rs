@@ -15,18 +15,21 @@ use lacon_monitor::{
     RunRecord, books,
     record::{DataInfo, LlmInfo},
 };
-use lacon_prompt::{budget::MicroUsd, plan::Limits};
+use lacon_prompt::{
+    budget::MicroUsd,
+    plan::{Call, Limits},
+};
 pub use lacon_runtime::JOURNAL;
 use lacon_runtime::{
     Counter, DurationsFile, Ladder, Restored, Run, RunJournal, RunOptions, SharedCache, Stagger, ToolCache,
-    ToolSource,
+    ToolSource, ladder,
     run::{ExecuteOptions, OnProgress, Stop, execute, peak_rss_mb},
 };
 
 use crate::{
     Action, Cast, Optimizations, Role, closing,
     context::RunContext,
-    graph, ladder,
+    graph,
     material::{ShortForms, StatedActions},
     memory::{self, Memory},
     outcome::{self, About},
@@ -142,17 +145,19 @@ impl Settings {
     }
 }
 
-/// What roles usually take: as in earlier runs, else as the plan expects.
-fn usual(plan: &Plan, durations: &DurationsFile) -> BTreeMap<Role, Duration> {
-    lacon_prompt::plan::by_call(&plan.problem, &plan.solution)
-        .into_iter()
-        .filter_map(|(call, pieces)| {
-            let role: Role = call.name.parse().ok()?;
-            let own: u64 = pieces.iter().map(|(_, choice)| choice.cost.millis).sum();
-            let planned = Duration::from_millis(call.fixed.millis + own);
-            Some((role, durations.durations.expected(&call.name).unwrap_or(planned)))
-        })
-        .collect()
+/// The way from each role to the end of the run; what a role takes is as in earlier runs, else as the plan expects.
+fn ways(plan: &Plan, durations: &DurationsFile) -> BTreeMap<String, Duration> {
+    let calls = lacon_prompt::plan::by_call(&plan.problem, &plan.solution);
+    let own = calls.iter().map(|(call, pieces)| {
+        let own: u64 = pieces.iter().map(|(_, choice)| choice.cost.millis).sum();
+        let planned = Duration::from_millis(call.fixed.millis + own);
+        durations.durations.expected(&call.name).unwrap_or(planned).as_secs_f64()
+    });
+    let ways = ladder::ways(calls.iter().map(|(call, _)| call.after.as_slice()), &own.collect::<Vec<_>>());
+    let name = |((call, _), way): (&(&Call, _), f64)| {
+        (call.name.clone(), Duration::try_from_secs_f64(way).unwrap_or(Duration::MAX))
+    };
+    calls.iter().zip(ways).map(name).collect()
 }
 
 /// What a run leaves.
@@ -234,11 +239,9 @@ pub async fn decide(settings: Settings) -> Decided {
     let cast = Arc::clone(&settings.cast);
     let quick_judge =
         settings.optimizations.has("slack_models") && cast.judge_beside_plan(&settings.optimizations);
-    let mut roles = cast.roles();
-    roles.extend((!settings.optimizations.has("local_signal")).then_some(Role::Signal));
     let ladder = Ladder::new(
         settings.deadline.filter(|_| settings.optimizations.has("deadline_ladder")),
-        ladder::ways(&cast, &roles, &settings.optimizations, &usual(&plan, &durations)),
+        ways(&plan, &durations),
         if quick_judge { vec![Role::Judge.name().to_owned()] } else { Vec::new() },
     );
     let memory_path = settings.memory.filter(|_| settings.optimizations.has("memory"));

@@ -1,13 +1,18 @@
 //! The arithmetic behind a plan.
 
-use std::collections::BTreeMap;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use lacon_llm::Usage;
 use lacon_models::{CacheKind, CacheRow, cache_of, plain_name};
 use lacon_monitor::prices;
 use lacon_tokens::Encoding;
 
-use super::{AgentPlan, Expected};
+use super::{
+    AgentPlan, Expected,
+    caching::{Beginning, caching},
+    choices::Form,
+    lengths::Forms,
+};
 use crate::{
     Inputs, Optimization, Optimizations, answer, room,
     stages::{Kind, Stage, Stages},
@@ -29,9 +34,12 @@ const JSON_TOKENS: f64 = 60.0;
 const TOOL_TOKENS: f64 = 180.0;
 const SPEC_TOKENS: f64 = 70.0;
 const CALL_TOKENS: f64 = 30.0;
-/// The share that a digest keeps, and the share that JSON keeps in fewer tokens.
+/// The shares that a digest and the figures of a text keep, and the share that JSON keeps in fewer tokens.
 const DIGEST_SHARE: f64 = 0.7;
+const FIGURES_SHARE: f64 = 0.55;
 const LOSSLESS_SHARE: f64 = 0.7;
+/// Tokens of a text's title with the name of who has taken it up.
+const POINTER_TOKENS: f64 = 16.0;
 /// Tokens of a schema in the prompt.
 const SCHEMA_TOKENS: f64 = 120.0;
 /// Tokens of what stands around a prompt: the rules of form in the instruction, headings.
@@ -48,13 +56,21 @@ pub(super) struct Estimate<'e> {
     pub stages: &'e Stages,
     pub inputs: &'e Inputs,
     pub on: &'e Optimizations,
-    pub encoding: &'e Encoding,
+    /// Tokens of the rules, and of each agent's own prompt with what is filled in and its frame.
+    pub rules: f64,
+    pub prompts: &'e [f64],
+    /// The place of each agent in the team, by its name.
+    pub places: &'e BTreeMap<&'e str, usize>,
+    /// What each agent's prompt begins with.
+    pub beginnings: &'e [Vec<Read<'e>>],
     /// Figures of inputs that each agent hands on.
     pub figures: &'e [usize],
     /// Agents that one call may answer for.
     pub groups: &'e [Vec<usize>],
     /// The word limit of each agent.
     pub words: &'e [u32],
+    /// The forms of texts by reader and source, where a limit asks for another one than the usual.
+    pub forms: &'e Forms,
     /// The size of each input, counted once.
     pub given: &'e BTreeMap<String, Given>,
 }
@@ -73,6 +89,38 @@ impl Given {
     }
 }
 
+/// Tokens of an agent's own prompt with what is filled in and its frame.
+pub(super) fn prompt(
+    agent: &Agent,
+    inputs: &Inputs,
+    given: &BTreeMap<String, Given>,
+    encoding: &Encoding,
+) -> f64 {
+    let of = |name: &str| given.get(name).copied().unwrap_or_default().tokens;
+    // An item of a list that is given has the mean length.
+    let items = inputs.list(&agent.each).map(<[_]>::len).filter(|items| *items > 0);
+    let part = |part: Part| match part {
+        Part::Text(text) => encoding.count(&text) as f64,
+        Part::Name(name) if name == crate::check::ITEM => {
+            items.map_or(LINE_TOKENS, |n| of(&agent.each) / n as f64)
+        }
+        Part::Name(name) => of(&name),
+    };
+    let parts = template::parse(&agent.prompt).unwrap_or_default();
+    parts.into_iter().map(part).sum::<f64>() + FRAME_TOKENS
+}
+
+/// A text at the beginning of a prompt, with its form where that is not the usual one.
+type Piece<'e> = (Read<'e>, Option<Form>);
+
+/// What an estimate knows of all agents before it looks at one.
+struct Known<'e> {
+    /// Tokens of one answer of each.
+    answers: Vec<f64>,
+    /// What the prompt of each begins with.
+    begins: Vec<Beginning<'e, Piece<'e>>>,
+}
+
 /// What one agent takes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Share {
@@ -85,9 +133,19 @@ struct Share {
     seconds: f64,
 }
 
-impl Estimate<'_> {
+impl<'e> Estimate<'e> {
     pub fn whole(&self) -> (Expected, Vec<AgentPlan>) {
-        let parts: Vec<Share> = (0..self.team.agents.len()).map(|i| self.agent(i)).collect();
+        let place = |read: Read<'_>| self.places.get(read.agent()?).copied();
+        let begin = |(i, reads): (usize, &Vec<Read<'e>>)| {
+            let form = |read: Read<'_>| self.forms.get(&(i, place(read)?)).copied();
+            let pieces = reads.iter().map(|read| (*read, form(*read))).collect();
+            Beginning { model: self.team.model(&self.team.agents[i]), pieces }
+        };
+        let known = Known {
+            answers: (0..self.team.agents.len()).map(|i| self.answer(i)).collect(),
+            begins: self.beginnings.iter().enumerate().map(begin).collect(),
+        };
+        let parts: Vec<Share> = (0..self.team.agents.len()).map(|i| self.agent(i, &known)).collect();
         let mut expected = Expected { micro_usd: Some(0), ..Expected::default() };
         let mut agents = Vec::new();
         let ways = self.ways(&parts);
@@ -120,6 +178,7 @@ impl Estimate<'_> {
                 cache_rule: self.rule(agent).map(|rule| rule.rule.clone()),
                 answer: part.answer.round() as u64,
                 words: self.words[i],
+                forms: self.forms_of(i),
                 seconds: part.seconds,
                 to_end: ways[i],
             });
@@ -159,22 +218,17 @@ impl Estimate<'_> {
     /// Seconds from each agent's start to the end of the run.
     fn ways(&self, parts: &[Share]) -> Vec<f64> {
         let list = &self.stages.list;
-        let mut ways: Vec<f64> = list.iter().map(|stage| self.stage_s(stage, parts)).collect();
-        // Stages stand after those that they wait for.
-        for i in (0..list.len()).rev() {
-            let own = ways[i];
-            for after in &list[i].after {
-                let longest = self.stage_s(&list[*after], parts) + own;
-                ways[*after] = ways[*after].max(longest);
-            }
-        }
+        let own: Vec<f64> = list.iter().map(|stage| self.stage_s(stage, parts)).collect();
+        let ways = lacon_runtime::ladder::ways(list.iter().map(|stage| stage.after.as_slice()), &own);
         let of =
             |i: usize| list.iter().position(|stage| stage.members.contains(&i)).map_or(0.0, |at| ways[at]);
         (0..parts.len()).map(of).collect()
     }
 
-    fn count(&self, text: &str) -> f64 {
-        self.encoding.count(text) as f64
+    /// The texts that an agent reads in another form than the usual, by whose they are.
+    fn forms_of(&self, reader: usize) -> BTreeMap<String, Form> {
+        let own = self.forms.range((reader, 0)..(reader + 1, 0));
+        own.map(|((_, source), form)| (self.team.agents[*source].name.clone(), *form)).collect()
     }
 
     /// Rounds that a stage is expected to take: one that may end early takes half of them.
@@ -205,14 +259,14 @@ impl Estimate<'_> {
         lister.map_or(0.0, |(lister, most)| self.lines(lister, most))
     }
 
-    fn answer(&self, agent: &Agent) -> f64 {
+    fn answer(&self, i: usize) -> f64 {
+        let agent = &self.team.agents[i];
         match &agent.output {
             Some(Output::List { .. }) => {
                 agent.list().map_or(0.0, |(_, most)| self.lines(agent, most)) * LINE_TOKENS
             }
             Some(Output::Json { .. }) => JSON_TOKENS,
             None if agent.words > 0 && self.on.has(Optimization::WordLimits) => {
-                let i = self.team.agents.iter().position(|other| other.name == agent.name).unwrap_or(0);
                 let words = room::words(agent, self.words[i], self.figures[i]);
                 f64::from(words).min(FREE_WORDS) * self.tokens_per_word(agent)
             }
@@ -241,20 +295,23 @@ impl Estimate<'_> {
         }
     }
 
-    /// Tokens of one thing that is read.
-    fn read(&self, read: Read<'_>) -> f64 {
-        let (name, short) = match read {
+    /// Tokens of one thing that an agent reads.
+    fn read(&self, reader: usize, read: Read<'_>, known: &Known<'_>) -> f64 {
+        let (name, usual) = match read {
             Read::Input(name) => return self.given(name).tokens,
-            Read::Whole(name) => (name, false),
-            Read::Digest(name) => (name, true),
+            Read::Digest(name) if self.on.has(Optimization::Digests) => (name, Form::Digest),
+            Read::Whole(name) | Read::Digest(name) => (name, Form::Full),
         };
-        let Some(i) = self.team.agents.iter().position(|agent| agent.name == name) else { return 0.0 };
+        let Some(i) = self.places.get(name).copied() else { return 0.0 };
         let agent = &self.team.agents[i];
         let stage = self.stages.of(i);
         let times = if stage.kind == Kind::Group { self.rounds(stage) } else { 1.0 };
-        let mut tokens = (self.answer(agent) + 8.0) * self.items(agent) * times;
-        if short && self.on.has(Optimization::Digests) {
-            tokens *= DIGEST_SHARE;
+        let mut tokens = (known.answers[i] + 8.0) * self.items(agent) * times;
+        match self.forms.get(&(reader, i)).copied().unwrap_or(usual) {
+            Form::Full => {}
+            Form::Digest => tokens *= DIGEST_SHARE,
+            Form::Figures => tokens *= FIGURES_SHARE,
+            Form::Pointer => tokens = POINTER_TOKENS,
         }
         let json = matches!(agent.output, Some(Output::Json { .. }));
         if json && !agent.each.is_empty() && self.on.has(Optimization::Lossless) {
@@ -263,40 +320,26 @@ impl Estimate<'_> {
         tokens
     }
 
-    fn instruction(&self, agent: &Agent) -> f64 {
-        let mut tokens = self.count(self.team.rules()) + FRAME_TOKENS;
-        for part in template::parse(&agent.prompt).unwrap_or_default() {
-            tokens += match part {
-                Part::Text(text) => self.count(&text),
-                Part::Name(name) if name == crate::check::ITEM => self.item(agent),
-                Part::Name(name) => self.given(&name).tokens,
-            };
-        }
-        let json = matches!(agent.output, Some(Output::Json { .. }));
-        if json && !self.on.has(Optimization::SchemaOnce) { tokens + SCHEMA_TOKENS } else { tokens }
+    fn instruction(&self, i: usize) -> f64 {
+        let json = matches!(self.team.agents[i].output, Some(Output::Json { .. }));
+        let schema = if json && !self.on.has(Optimization::SchemaOnce) { SCHEMA_TOKENS } else { 0.0 };
+        self.rules + self.prompts[i] + schema
     }
 
-    /// Tokens of an item: of a list that is given their mean.
-    fn item(&self, agent: &Agent) -> f64 {
-        let given = self.inputs.list(&agent.each).filter(|items| !items.is_empty());
-        let text = given.map(<[_]>::len);
-        text.map_or(LINE_TOKENS, |n| self.given(&agent.each).tokens / n as f64)
-    }
-
-    fn agent(&self, i: usize) -> Share {
+    fn agent(&self, i: usize, known: &Known<'_>) -> Share {
         let group = self.groups.iter().find(|group| group.contains(&i));
         match group.filter(|_| self.on.has(Optimization::Merged)) {
             // The first of them makes the call, and all have their answers when it ends.
             Some(group) if group[0] != i => {
-                Share { seconds: self.agent(group[0]).seconds, ..Share::default() }
+                Share { seconds: self.agent(group[0], known).seconds, ..Share::default() }
             }
-            Some(group) => self.asked(i, &group[1..]),
-            None => self.asked(i, &[]),
+            Some(group) => self.asked(i, &group[1..], known),
+            None => self.asked(i, &[], known),
         }
     }
 
     /// An agent's calls, which answer for others too.
-    fn asked(&self, i: usize, others: &[usize]) -> Share {
+    fn asked(&self, i: usize, others: &[usize], known: &Known<'_>) -> Share {
         let agent = &self.team.agents[i];
         let stage = self.stages.of(i);
         let (items, rounds) = (self.items(agent), self.rounds(stage));
@@ -304,28 +347,24 @@ impl Estimate<'_> {
         if !agent.by.is_empty() {
             return Share { seconds: waves * TOOL_S, ..Share::default() };
         }
-        let speaks_with = |read: &Read<'_>| {
-            let other = read.agent().and_then(|name| self.team.agents.iter().position(|a| a.name == name));
-            stage.kind != Kind::Single && other.is_some_and(|other| stage.members.contains(&other))
-        };
-        let read: f64 = agent.read().filter(|read| !speaks_with(read)).map(|read| self.read(read)).sum();
+        let apart = |read: &Read<'_>| !self.stages.speaks_with(self.team, i, *read);
+        let read: f64 = agent.read().filter(apart).map(|read| self.read(i, read, known)).sum();
         let heard = if stage.kind == Kind::Single {
             0.0
         } else {
             // In the first round about half of the others have spoken, later all.
-            let all: f64 = stage.members.iter().map(|m| self.answer(&self.team.agents[*m])).sum();
+            let all: f64 = stage.members.iter().map(|m| known.answers[*m]).sum();
             all * (1.0 - 0.5 / rounds)
         };
-        let others = || others.iter().map(|other| &self.team.agents[*other]);
-        let instructions: f64 = others().map(|other| self.instruction(other)).sum();
-        let prompt = self.instruction(agent) + instructions + read + heard;
-        let answer = self.answer(agent) + others().map(|other| self.answer(other)).sum::<f64>();
+        let instructions: f64 = others.iter().map(|other| self.instruction(*other)).sum();
+        let prompt = self.instruction(i) + instructions + read + heard;
+        let answer = known.answers[i] + others.iter().map(|other| known.answers[*other]).sum::<f64>();
         let share = agent
             .when
             .as_ref()
             .map_or(1.0, |when| when.says.len() as f64 / self.team.choices(&when.agent).len().max(1) as f64);
         let mut part = Share { calls: items * rounds * share, prompt, answer, ..Share::default() };
-        (part.cached, part.written) = self.reused(agent, i, items, prompt);
+        (part.cached, part.written) = self.reused(i, known, items, prompt);
         let call_s = self.call_s(agent, prompt, answer);
         let (extra_calls, extra_s) = self.with_tools(agent, i, &mut part);
         part.calls *= 1.0 + extra_calls;
@@ -368,34 +407,32 @@ impl Estimate<'_> {
     }
 
     /// Tokens of a call that an earlier one has sent as its beginning, and tokens that it pays to leave for later ones.
-    fn reused(&self, agent: &Agent, i: usize, items: f64, prompt: f64) -> (f64, f64) {
-        let Some(rule) = self.rule(agent).filter(|_| self.on.has(Optimization::PrefixLayout)) else {
+    fn reused(&self, i: usize, known: &Known<'_>, items: f64, prompt: f64) -> (f64, f64) {
+        let agent = &self.team.agents[i];
+        if !self.on.has(Optimization::PrefixLayout) || self.beginnings[i].is_empty() {
             return (0.0, 0.0);
+        }
+        let own = &known.begins[i];
+        let tokens = |pieces: &[Piece<'_>]| {
+            let texts: f64 = pieces.iter().map(|(read, _)| self.read(i, *read, known)).sum();
+            (self.rules + texts).min(prompt) as u64
         };
-        let level = self.stages.of(i).level;
-        let read_at = |read: Read<'_>, apart: &dyn Fn(usize) -> bool| {
-            let reads = |(j, other): (usize, &Agent)| {
-                apart(self.stages.of(j).level) && other.read().any(|r| r == read)
+        if !agent.each.is_empty() {
+            // All calls of a fan-out begin alike; those that are made at once find nothing of each other.
+            let hits = (1.0 - agent.at_once() as f64 / items.max(1.0)).max(0.0);
+            let Some(found) = caching(own, [own], [], tokens) else {
+                return (0.0, 0.0);
             };
-            self.team.agents.iter().enumerate().any(reads)
+            let (all, pays) = (found.cached as f64, hits > 0.0 && found.rule.kind != CacheKind::Automatic);
+            return (all * hits, if pays { all * (1.0 - hits) } else { 0.0 });
+        }
+        let level = |i: usize| self.stages.of(i).level;
+        let at = |order: Ordering| {
+            let apart = move |(j, begin)| (level(j).cmp(&level(i)) == order).then_some(begin);
+            known.begins.iter().enumerate().filter_map(apart)
         };
-        let fans_out = !agent.each.is_empty();
-        let beginning = |apart: &dyn Fn(usize) -> bool| {
-            let shared: f64 = agent
-                .read()
-                .filter(|read| fans_out || read_at(*read, apart))
-                .map(|read| self.read(read))
-                .sum();
-            let tokens = shared + self.count(self.team.rules());
-            if shared > 0.0 && tokens >= rule.least as f64 { tokens.min(prompt) } else { 0.0 }
-        };
-        let hits = if fans_out { (1.0 - agent.at_once() as f64 / items.max(1.0)).max(0.0) } else { 1.0 };
-        let cached = beginning(&|other| other < level) * hits;
-        // What is not read is written where somebody reads it later; a provider whose writes are free reports none.
-        let later =
-            if fans_out && hits > 0.0 { 1.0 - hits } else { f64::from(u8::from(!fans_out && cached == 0.0)) };
-        let paid = f64::from(u8::from(rule.kind != CacheKind::Automatic));
-        (cached, beginning(&|other| other > level) * later * paid)
+        let found = caching(own, at(Ordering::Less), at(Ordering::Greater), tokens);
+        found.map_or((0.0, 0.0), |found| (found.cached as f64, found.written as f64))
     }
 }
 

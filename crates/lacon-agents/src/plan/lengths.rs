@@ -1,106 +1,221 @@
-//! The lengths of all answers together, under limits of tokens, money and time.
+//! The lengths of all answers and the forms of all texts together, under limits of tokens, money and time.
 //!
-//! Costs are differences of whole estimates, so they hold what an answer costs its readers too.
+//! Costs are differences of whole estimates, so they hold what an answer costs its readers too. A shorter answer leaves less
+//! for a short form to save, and the other way round. Each is therefore taken twice, beside the usual choices of all others
+//! and beside their least, and the mean counts: the least of all is met exactly, and nothing is promised that does not hold.
+
+use std::collections::BTreeMap;
 
 use lacon_prompt::{
     budget::MicroUsd,
-    plan::{self as solver, Call, Choice, Cost, Group, Prices, Problem},
+    plan::{self as solver, Call, Cost, Prices},
 };
 
-use super::{AgentPlan, Expected, Limits};
+use super::{
+    AgentPlan, Expected, Limits,
+    choices::{self, Asked, Form, LENGTHS, Shown, shown},
+};
 use crate::{
     Optimization, Optimizations,
     stages::{Kind, Stages},
-    team::{Agent, Speaking, Team},
+    team::{Agent, Read, Speaking, Team},
 };
 
-/// Share of an agent's usual words, and what an answer of that length is worth.
-const LENGTHS: [(u32, u32); 4] = [(100, 1000), (75, 900), (60, 780), (45, 600)];
+/// Forms of texts by reader and source, where they are not the usual ones.
+pub(super) type Forms = BTreeMap<(usize, usize), Form>;
 
-/// What a run takes when agents have these word limits.
-type Estimating<'e> = dyn Fn(&[u32]) -> (Expected, Vec<AgentPlan>) + 'e;
+/// What is open before a run: the word limit of each agent, and forms other than the usual.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Open {
+    pub words: Vec<u32>,
+    pub forms: Forms,
+}
+
+impl Open {
+    /// As the team says.
+    pub fn usual(team: &Team) -> Self {
+        Self { words: team.agents.iter().map(|agent| agent.words).collect(), forms: Forms::new() }
+    }
+
+    fn words(&self, i: usize, words: u32) -> Self {
+        let mut open = self.clone();
+        open.words[i] = words;
+        open
+    }
+
+    fn form(&self, text: &Shown, form: Form) -> Self {
+        let mut open = self.clone();
+        open.forms.extend(text.readers.iter().map(|reader| ((*reader, text.source), form)));
+        open
+    }
+}
+
+/// What a run takes with these choices.
+type Estimating<'e> = dyn Fn(&Open) -> (Expected, Vec<AgentPlan>) + 'e;
 
 /// Whether an answer may be held to fewer words than the team says.
 pub(super) fn may_shrink(agent: &Agent) -> bool {
     agent.words > 0 && !agent.strict && agent.output.is_none() && agent.by.is_empty()
 }
 
-/// The word limit of each agent, and why a limit of the run cannot be held where that is so.
+/// The texts that readers may get in a shorter form, with those forms, the usual one first.
+fn texts(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(Shown, Vec<Form>)> {
+    let place = |name: &str| team.agents.iter().position(|agent| agent.name == name);
+    let reads: Vec<Vec<(usize, bool)>> = team
+        .agents
+        .iter()
+        .enumerate()
+        .map(|(i, agent)| {
+            let read = |read: Read<'_>| {
+                let source = place(read.agent()?)?;
+                let of = &team.agents[source];
+                // What is said in rounds of one's own is heard there; a tool gets whole texts, and half a JSON is none.
+                let is_text =
+                    of.output.is_none() && agent.by.is_empty() && !stages.speaks_with(team, i, read);
+                is_text.then_some((source, matches!(read, Read::Whole(_))))
+            };
+            agent.read().filter_map(read).collect()
+        })
+        .collect();
+    let alike = |i: usize| {
+        let named = team.alike(&team.agents[i].name);
+        if named.is_empty() {
+            (0..team.agents.len()).filter(|j| team.alike(&team.agents[*j].name).is_empty()).collect()
+        } else {
+            named.iter().filter_map(|name| place(name)).collect::<Vec<_>>()
+        }
+    };
+    // A text may shrink to its title where another one that its reader has was written with it in view.
+    let taken_up =
+        |text: &Shown| text.readers.iter().all(|reader| taken_up_by(team, *reader, text.source).is_some());
+    let forms = |text: Shown| {
+        let mut forms = Form::open(text.whole, on.has(Optimization::Digests), true).to_vec();
+        forms.retain(|form| *form != Form::Pointer || taken_up(&text));
+        (text, forms)
+    };
+    shown(&reads, alike).into_iter().map(forms).collect()
+}
+
+/// Who reads a text and is read by a reader of it.
+pub(crate) fn taken_up_by(team: &Team, reader: usize, source: usize) -> Option<&Agent> {
+    let source = team.agents[source].name.as_str();
+    let reads = |agent: &Agent| agent.read().any(|read| read.agent() == Some(source));
+    team.agents[reader].read().filter_map(|read| team.agent(read.agent()?)).find(|by| reads(by))
+}
+
+/// The word limits and forms under limits, and why a limit of the run cannot be held where that is so.
 pub(super) fn choose(
     team: &Team,
     stages: &Stages,
     on: &Optimizations,
     limits: Limits,
     estimate: &Estimating<'_>,
-) -> (Vec<u32>, Option<String>) {
-    let usual: Vec<u32> = team.agents.iter().map(|agent| agent.words).collect();
+) -> (Open, Option<String>) {
+    let usual = Open::usual(team);
     let acts = [Optimization::PromptPlan, Optimization::WordLimits].iter().all(|o| on.has(*o));
     if limits == Limits::default() || !acts {
         return (usual, None);
     }
-    let shares = |agent: &Agent| if may_shrink(agent) { &LENGTHS[..] } else { &LENGTHS[..1] };
-    let words = |i: usize, share: u32| usual[i] * share / 100;
+    let texts = texts(team, stages, on);
+    let shares = |i: usize| if may_shrink(&team.agents[i]) { &LENGTHS[..] } else { &LENGTHS[..1] };
+    let words = |i: usize, share: u32| usual.words[i] * share / 100;
+    let open = texts.iter().filter(|(_, forms)| forms.len() > 1);
+    let least = open.fold(usual.clone(), |open, (text, forms)| open.form(text, forms[forms.len() - 1]));
+    let least = (0..team.agents.len())
+        .fold(least, |open, i| open.words(i, shares(i).last().map_or(usual.words[i], |(s, _)| words(i, *s))));
     let whole = estimate(&usual);
-    let lengths: Vec<Vec<(Expected, f64)>> = team
-        .agents
+    let cost = |expected: &Expected| (expected.tokens(), expected.micro_usd.unwrap_or(0));
+    // A choice beside the usual ones of all others, and beside their least.
+    let beside = |choice: &dyn Fn(&Open) -> Open| (choice(&usual), choice(&least));
+    // What each of some choices costs more than the last of them, and the seconds of one agent beside the usual choices.
+    let more = |choices: &[(Open, Open)], agent: usize| -> Vec<(Cost, f64)> {
+        if choices.len() == 1 {
+            return vec![(Cost::default(), whole.1[agent].seconds)];
+        }
+        let all = choices.iter().map(|(usual, least)| {
+            let (expected, agents) = estimate(usual);
+            ([cost(&expected), cost(&estimate(least).0)], agents[agent].seconds)
+        });
+        let all: Vec<_> = all.collect();
+        let last = all[all.len() - 1].0;
+        let mean = |(one, seconds): ([(u64, u64); 2], f64)| {
+            let tokens = (0..2).map(|i| one[i].0.saturating_sub(last[i].0)).sum::<u64>() / 2;
+            let micro_usd = (0..2).map(|i| one[i].1.saturating_sub(last[i].1)).sum::<u64>() / 2;
+            (Cost { tokens, micro_usd: MicroUsd(micro_usd), millis: 0 }, seconds)
+        };
+        all.into_iter().map(mean).collect()
+    };
+    let millis = |seconds: f64| (seconds * 1e3) as u64;
+    let places = calls(team, stages, on);
+    let answer = |(i, after, times): &(usize, Vec<usize>, f64)| {
+        let shares = shares(*i);
+        let choices: Vec<(Open, Open)> =
+            shares.iter().map(|(share, _)| beside(&|open| open.words(*i, words(*i, *share)))).collect();
+        let costs = more(&choices, *i);
+        let shortest_s = costs.last().map_or(0.0, |(_, seconds)| *seconds);
+        // A result that is cut short is seen by everybody.
+        let is_result = team.result_agent().is_some_and(|result| result.name == team.agents[*i].name);
+        let weight = if is_result { 2 } else { 1 };
+        let lengths = shares.iter().zip(costs).map(|((share, worth), (cost, seconds))| {
+            let millis = millis((seconds - shortest_s).max(0.0) * times);
+            (words(*i, *share), worth * weight, Cost { millis, ..cost })
+        });
+        let fixed = Cost { millis: millis(shortest_s * times), ..Cost::default() };
+        let call = Call { name: team.agents[*i].name.clone(), after: after.clone(), fixed };
+        Asked { call, lengths: lengths.collect(), limited: true }
+    };
+    let mut asked: Vec<Asked> = places.iter().map(answer).collect();
+    let call_of = |i: usize| places.iter().position(|(agent, ..)| *agent == i).unwrap_or(0);
+    let shown: Vec<(Shown, Vec<(Form, Cost)>)> = texts
         .iter()
-        .enumerate()
-        .map(|(i, agent)| {
-            let at = shares(agent).iter().map(|(share, _)| {
-                let mut given = usual.clone();
-                given[i] = words(i, *share);
-                let (expected, agents) = if *share == 100 { whole.clone() } else { estimate(&given) };
-                (expected, agents[i].seconds)
-            });
-            at.collect()
+        .map(|(text, forms)| {
+            let choices: Vec<(Open, Open)> =
+                forms.iter().map(|form| beside(&|open| open.form(text, *form))).collect();
+            let readers = text.readers.iter().map(|reader| call_of(*reader)).collect();
+            let text = Shown { readers, source: call_of(text.source), whole: text.whole };
+            let costs = more(&choices, 0).into_iter().map(|(cost, _)| cost);
+            (text, forms.iter().copied().zip(costs).collect())
         })
         .collect();
-    let problem = problem(team, stages, on, limits, &whole.0, &lengths);
-    match solver::solve(&problem) {
-        Ok(solution) => {
-            let chosen = solution.chosen.iter().zip(&problem.groups);
+    let (mut tokens, mut micro_usd) = cost(&whole.0);
+    let first = asked.iter().map(|asked| asked.lengths[0].2).chain(shown.iter().map(|(_, forms)| forms[0].1));
+    for usual in first {
+        tokens = tokens.saturating_sub(usual.tokens);
+        micro_usd = micro_usd.saturating_sub(usual.micro_usd.0);
+    }
+    if let Some(first) = asked.first_mut() {
+        first.call.fixed.tokens = tokens;
+        first.call.fixed.micro_usd = MicroUsd(micro_usd);
+    }
+    let limits = solver::Limits {
+        tokens: limits.tokens,
+        // Without a price of every model nobody knows what a length costs.
+        micro_usd: limits.micro_usd.filter(|_| whole.0.micro_usd.is_some()).map(MicroUsd),
+        millis: limits.time.map(|time| time.as_millis().try_into().unwrap_or(u64::MAX)),
+    };
+    match choices::choose(&asked, &shown, limits, Prices { per_1k_tokens: 0, per_second: 0 }) {
+        Ok(chosen) => {
             let mut found = usual.clone();
-            for (choice, group) in chosen {
-                let i = agent_of(team, &group.segment);
-                found[i] = words(i, LENGTHS[*choice].0);
+            for ((i, ..), words) in places.iter().zip(&chosen.words) {
+                found.words[*i] = *words;
+            }
+            for ((text, forms), (given, _)) in texts.iter().zip(&shown) {
+                let form = chosen.forms[&(given.readers[0], given.source)];
+                // What is as usual is no choice.
+                if form != forms[0] {
+                    found = found.form(text, form);
+                }
             }
             (found, None)
         }
-        Err(error) => {
-            let shortest =
-                |(i, agent): (usize, &Agent)| shares(agent).last().map_or(usual[i], |(s, _)| words(i, *s));
-            let found = team.agents.iter().enumerate().map(shortest).collect();
-            (found, Some(format!("the shortest answers exceed a limit: {error}")))
-        }
+        Err(error) => (least, Some(format!("the shortest answers exceed a limit: {error}"))),
     }
 }
 
-fn agent_of(team: &Team, name: &str) -> usize {
-    team.agents.iter().position(|agent| agent.name == name).unwrap_or(0)
-}
-
-/// One call an agent, one question an agent whose answer may shrink.
-fn problem(
-    team: &Team,
-    stages: &Stages,
-    on: &Optimizations,
-    limits: Limits,
-    whole: &Expected,
-    lengths: &[Vec<(Expected, f64)>],
-) -> Problem {
-    let millis = |seconds: f64| (seconds * 1e3) as u64;
-    let cost = |expected: &Expected| (expected.tokens(), expected.micro_usd.unwrap_or(0));
-    let mut problem = Problem {
-        limits: solver::Limits {
-            tokens: limits.tokens,
-            // Without a price of every model nobody knows what a length costs.
-            micro_usd: limits.micro_usd.filter(|_| whole.micro_usd.is_some()).map(MicroUsd),
-            millis: limits.time.map(|time| time.as_millis().try_into().unwrap_or(u64::MAX)),
-        },
-        prices: Prices { per_1k_tokens: 0, per_second: 0 },
-        ..Problem::default()
-    };
-    let (mut tokens, mut micro_usd) = cost(whole);
+/// One call an agent, in an order in which they could be made: the agent, the calls that it waits for, and how often it
+/// speaks.
+fn calls(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(usize, Vec<usize>, f64)> {
+    let mut calls: Vec<(usize, Vec<usize>, f64)> = Vec::new();
     let mut order: Vec<usize> = (0..stages.list.len()).collect();
     order.sort_by_key(|stage| stages.list[*stage].level);
     let mut calls_of: Vec<Vec<usize>> = vec![Vec::new(); stages.list.len()];
@@ -116,43 +231,11 @@ fn problem(
         let waits: Vec<usize> =
             (0..stages.list.len()).filter(before).flat_map(|other| calls_of[other].clone()).collect();
         for member in &stage.members {
-            let agent = &team.agents[*member];
-            let call = problem.calls.len();
             let mut after = waits.clone();
             after.extend(calls_of[at].last().filter(|_| in_turns && stage.kind != Kind::Single));
-            let choices = &lengths[*member];
-            let shortest = &choices[choices.len() - 1];
-            let least = cost(&shortest.0);
-            // A result that is cut short is seen by everybody.
-            let weight =
-                if team.result_agent().is_some_and(|result| result.name == agent.name) { 2 } else { 1 };
-            if choices.len() > 1 {
-                let usual = cost(&choices[0].0);
-                tokens = tokens.saturating_sub(usual.0.saturating_sub(least.0));
-                micro_usd = micro_usd.saturating_sub(usual.1.saturating_sub(least.1));
-                let choice = |((expected, seconds), (share, worth)): (&(Expected, f64), &(u32, u32))| {
-                    let own = cost(expected);
-                    Choice {
-                        form: format!("{} words", agent.words * share / 100),
-                        worth: worth * weight,
-                        cost: Cost {
-                            tokens: own.0.saturating_sub(least.0),
-                            micro_usd: MicroUsd(own.1.saturating_sub(least.1)),
-                            millis: millis((seconds - shortest.1).max(0.0) * times),
-                        },
-                    }
-                };
-                let choices = choices.iter().zip(&LENGTHS).map(choice).collect();
-                problem.groups.push(Group { call, segment: agent.name.clone(), choices });
-            }
-            let fixed = Cost { millis: millis(shortest.1 * times), ..Cost::default() };
-            problem.calls.push(Call { name: agent.name.clone(), after, fixed });
-            calls_of[at].push(call);
+            calls_of[at].push(calls.len());
+            calls.push((*member, after, times));
         }
     }
-    if let Some(first) = problem.calls.first_mut() {
-        first.fixed.tokens = tokens;
-        first.fixed.micro_usd = MicroUsd(micro_usd);
-    }
-    problem
+    calls
 }

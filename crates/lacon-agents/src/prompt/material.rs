@@ -12,7 +12,9 @@ use super::{SEPARATOR, SHARED, join, room};
 use crate::{
     Optimization, answer,
     context::Context,
-    digest::digest,
+    digest::{digest, figures},
+    layout,
+    plan::{choices::Form, taken_up_by},
     room::{given, hands_on},
     stages::Kind,
     state::{Said, TeamState, Text},
@@ -68,11 +70,14 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
         .filter_map(|read| {
             let text = match read {
                 Read::Input(name) => format!("## {name}\n{}", context.inputs.text(name)?.trim()),
-                Read::Whole(name) => block(context, name, false, state, &mut material.savings),
-                Read::Digest(name) => block(context, name, true, state, &mut material.savings),
+                Read::Whole(name) | Read::Digest(name) => {
+                    block(context, agent, name, form(context, agent, read), state, &mut material.savings)
+                }
             };
-            let shared = is_shared(context, agent, read);
-            Some(Block { read, text, readers: readers(context, read), shared, rank: rank(context, read) })
+            let team = &context.team;
+            let shared = layout::is_shared(team, agent, read);
+            let (readers, rank) = (layout::readers(team, read), layout::rank(team, read));
+            Some(Block { read, text, readers, shared, rank })
         })
         .collect();
     if room::counts(context, agent) {
@@ -101,21 +106,20 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
 
 /// Where the shared text of an agent ends to be that of another call that is made before or after this one.
 fn cuts(context: &Context, agent: &Agent, state: &TeamState, shared: &[&Block<'_>]) -> Vec<Cut> {
-    let own: Vec<Read<'_>> = shared.iter().map(|block| block.read).collect();
+    let own: Vec<_> = shared.iter().map(|block| (block.read, form(context, agent, block.read))).collect();
     let agents = &context.team.agents;
-    let stage = |name: &str| {
-        agents.iter().position(|agent| agent.name == name).map(|position| context.stages.of(position))
-    };
-    let mine = stage(&agent.name);
+    let position = agents.iter().position(|other| other.name == agent.name).unwrap_or(0);
+    let mine = context.stages.of(position);
     // Calls that are made at once find nothing of each other.
-    let apart = |other: &&Agent| match (mine, stage(&other.name)) {
-        (Some(mine), Some(theirs)) if other.name == agent.name || mine.name == theirs.name => {
+    let apart = |other: &usize| {
+        let theirs = context.stages.of(*other);
+        if *other == position || mine.name == theirs.name {
             !agent.each.is_empty() || mine.kind != Kind::Single
+        } else {
+            mine.level != theirs.level
         }
-        (Some(mine), Some(theirs)) => mine.level != theirs.level,
-        _ => false,
     };
-    let others = agents.iter().filter(apart).map(|other| beginning(context, other, state));
+    let others = (0..agents.len()).filter(apart).map(|other| beginning(context, other, state));
     let parts = lacon_runtime::reuse::parts(&own, others);
     let place = |n: usize| {
         let byte = shared[..n].iter().map(|block| block.text.len() + SEPARATOR.len()).sum();
@@ -124,80 +128,78 @@ fn cuts(context: &Context, agent: &Agent, state: &TeamState, shared: &[&Block<'_
     parts.into_iter().map(place).collect()
 }
 
-/// What an agent's prompt begins with, in its order.
-fn beginning<'c>(context: &'c Context, agent: &'c Agent, state: &TeamState) -> Vec<Read<'c>> {
+/// What an agent's prompt begins with, in its order, as far as it is there.
+fn beginning<'c>(context: &'c Context, i: usize, state: &TeamState) -> Vec<(Read<'c>, Form)> {
+    let agent = &context.team.agents[i];
     let there = |read: &Read<'_>| {
         let is_given = !matches!(read, Read::Input(name) if context.inputs.text(name).is_none());
-        is_given
-            && !context.speaks_with(agent, *read)
-            && !read.agent().is_some_and(|name| state.passed_over(name))
-            && is_shared(context, agent, *read)
+        is_given && !read.agent().is_some_and(|name| state.passed_over(name))
     };
-    let mut reads: Vec<Read<'_>> = agent.read().filter(there).collect();
-    reads.sort_by_key(|read| (std::cmp::Reverse(readers(context, *read)), rank(context, *read)));
-    reads
+    let reads = layout::beginning(&context.team, &context.stages, i).into_iter().filter(there);
+    reads.map(|read| (read, form(context, agent, read))).collect()
 }
 
-/// Whether prompts of other calls begin with a text too: of the agents that the team names, else of any that read it.
-fn is_shared(context: &Context, agent: &Agent, read: Read<'_>) -> bool {
-    let alike = context.team.alike(&agent.name);
-    let reads = |name: &String| context.team.agent(name).is_none_or(|other| other.read().any(|r| r == read));
-    match alike {
-        [] => !agent.each.is_empty() || readers(context, read) > 1,
-        _ => !agent.each.is_empty() || alike.iter().all(reads),
-    }
+/// The form in which an agent reads something: as the team says, or shorter where a limit of the run asks for it.
+fn form(context: &Context, agent: &Agent, read: Read<'_>) -> Form {
+    let planned = read.agent().and_then(|source| context.plan.form(agent, source));
+    planned.unwrap_or(match read {
+        Read::Digest(_) if context.has(Optimization::Digests) => Form::Digest,
+        _ => Form::Full,
+    })
 }
 
-/// How many agents read a text in this form.
-fn readers(context: &Context, read: Read<'_>) -> usize {
-    let reads = |agent: &&Agent| agent.read().any(|other| other == read);
-    context.team.agents.iter().filter(reads).count()
-}
-
-/// Inputs first, then agents in the order of the team, the whole form before the short one.
-fn rank(context: &Context, read: Read<'_>) -> usize {
-    let n = context.team.inputs.len();
-    let of = |name: &str| context.team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
-    match read {
-        Read::Input(name) => context.team.inputs.keys().position(|input| input == name).unwrap_or(0),
-        Read::Whole(name) => n + of(name) * 2,
-        Read::Digest(name) => n + of(name) * 2 + 1,
-    }
-}
-
-/// What an agent said, under its name. Readers of a discussion get all of it, others what was said last.
+/// What an agent said, under its name, as a reader gets it. Readers of a discussion get all of it, others what was said last.
 fn block(
     context: &Context,
+    reader: &Agent,
     name: &str,
-    short: bool,
+    form: Form,
     state: &TeamState,
     savings: &mut Vec<(Optimization, i64)>,
 ) -> String {
-    let position = context.team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let place = |name: &str| context.team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let position = place(name);
     let agent = &context.team.agents[position];
     let all: Vec<&Said> = match context.stages.of(position).kind {
         Kind::Group => state.of(name).collect(),
         _ => state.last(name).into_iter().collect(),
     };
     let encoding = context.run.options.counter.get().encoding;
-    let short = short && context.has(Optimization::Digests);
+    let taken_up = || {
+        let by = taken_up_by(&context.team, place(&reader.name), position);
+        format!("(taken up by {})", by.map_or("another", Agent::title))
+    };
+    // What the team allows and what a limit forces are told apart.
+    let allowed = reader.read().any(|read| read == Read::Digest(name)) && form == Form::Digest;
+    let whose = if allowed { Optimization::Digests } else { Optimization::PromptPlan };
     let mut texts: Vec<String> = Vec::new();
     for said in &all {
         let mut text = whole(context, agent, said, encoding, savings);
-        if short {
-            let digest = digest(&text, encoding);
-            let saved = encoding.count(&text) as i64 - encoding.count(&digest) as i64;
+        let short = match form {
+            Form::Full => None,
+            Form::Digest => Some(digest(&text, encoding)),
+            Form::Figures => Some(figures(&text)),
+            Form::Pointer => Some(taken_up()),
+        };
+        if let Some(short) = short {
+            let saved = encoding.count(&text) as i64 - encoding.count(&short) as i64;
             if saved > 0 {
-                savings.push((Optimization::Digests, saved));
+                savings.push((whose, saved));
             }
-            text = digest;
+            text = short;
         }
         texts.push(if all.len() > 1 { format!("(round {})\n{text}", said.round) } else { text });
     }
     if texts.is_empty() {
         texts.push("(no text)".into());
     }
-    format!("## {}{}\n{}", agent.title(), if short { ", in short" } else { "" }, texts.join("\n\n"))
+    let mark = match form {
+        Form::Full => "",
+        Form::Digest => ", in short",
+        Form::Figures => ", figures",
+        Form::Pointer => ", pointer",
+    };
+    format!("## {}{mark}\n{}", agent.title(), texts.join("\n\n"))
 }
 
 /// All texts of one time that an agent spoke.

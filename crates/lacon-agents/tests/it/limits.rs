@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use lacon_agents::{
     Optimization, Optimizations, Plan, Settings, Team,
-    plan::{Limits, plan, within},
+    plan::{Limits, choices::Form, plan, within},
+    shipped::SHIPPED,
     stages::stages,
 };
 use lacon_llm::Request;
 use lacon_runtime::DurationsFile;
+use serde_json::json;
 
 use super::support::{asked, done, inputs, scripted, team};
 
@@ -103,6 +105,130 @@ async fn the_prompt_states_the_planned_length_and_the_record_says_so() {
     let told: Vec<String> = ["first", "second", "exact", "last"].map(|a| run.text(a).unwrap()).into();
     assert!(told.iter().any(|text| !text.contains("400") && !text.contains("300")), "{told:?}");
     assert!(told[2].contains("300"), "{told:?}");
+}
+
+const READERS: &str = r#"
+models = { deep = "gpt-4o" }
+[[agent]]
+name = "first"
+words = 400
+strict = true
+prompt = "Write about tides."
+[[agent]]
+name = "second"
+title = "Second reader"
+reads = ["first"]
+words = 60
+strict = true
+prompt = "Criticize it."
+[[agent]]
+name = "last"
+reads = ["digest:first", "second"]
+words = 60
+strict = true
+prompt = "Write the result."
+"#;
+
+fn form(plan: &Plan, reader: usize) -> Option<Form> {
+    plan.agents[reader].forms.get("first").copied()
+}
+
+#[test]
+fn limits_have_texts_read_in_short_and_only_a_view_becomes_a_title() {
+    let team = team(READERS);
+    let on = Optimizations::all();
+    let free = planned(&team, &on, Limits::default());
+    assert_eq!((form(&free, 1), form(&free, 2)), (None, None));
+    let at = |share: u64| Limits { tokens: Some(free.expected.tokens() * share / 100), ..Limits::default() };
+    let plan = planned(&team, &on, at(90));
+    assert!(plan.expected.tokens() <= free.expected.tokens() * 90 / 100, "{plan:?}");
+    assert_eq!((words(&plan), plan.over.as_ref()), (words(&free), None));
+    assert!(form(&plan, 1).is_some() || form(&plan, 2).is_some(), "{plan:?}");
+    let least = planned(&team, &on, Limits { tokens: Some(10), ..Limits::default() });
+    assert_eq!((form(&least, 1), form(&least, 2)), (Some(Form::Figures), Some(Form::Pointer)));
+    let off = planned(&team, &on.without(Optimization::PromptPlan), at(90));
+    assert_eq!((form(&off, 1), form(&off, 2)), (None, None));
+}
+
+#[tokio::test]
+async fn the_prompt_holds_the_planned_form_and_the_record_says_what_it_saved() {
+    let team = team(READERS);
+    let free = planned(&team, &Optimizations::all(), Limits::default());
+    let filler = "It goes on and on about nothing in particular, as such texts do. ".repeat(12);
+    let client = scripted(move |request: &Request| match request.tags.role.as_str() {
+        "first" => format!("Opening.\n{filler}\nThe tide is 4.2 m.\n{filler}\nOverall it is high."),
+        _ => request.messages.iter().map(|m| m.content.as_str()).collect::<Vec<_>>().join("\n"),
+    });
+    let tokens = (60..100).rev().map(|share| free.expected.tokens() * share / 100);
+    let both = |plan: &Plan| form(plan, 1).is_some() && form(plan, 2).is_some();
+    let planned =
+        |tokens| planned(&team, &Optimizations::all(), Limits { tokens: Some(tokens), ..Limits::default() });
+    let budget_tokens = tokens.into_iter().find(|tokens| both(&planned(*tokens))).unwrap();
+    let run = done(Settings { budget_tokens, ..Settings::new(team.clone(), client) }).await;
+    for (agent, reader) in [("second", 1), ("last", 2)] {
+        let (form, text) = (form(&planned(budget_tokens), reader).unwrap(), run.text(agent).unwrap());
+        assert!(!text.contains("It goes on and on"), "{agent}: {text}");
+        assert_eq!(text.contains("The tide is 4.2 m."), form != Form::Pointer, "{agent}: {text}");
+        assert_eq!(text.contains("(taken up by Second reader)"), form == Form::Pointer, "{agent}: {text}");
+    }
+    assert!(run.record.optimizations["prompt_plan"].saved_tokens.unwrap() > 0);
+}
+
+/// What the plan promises holds in its own estimate: also where short forms meet short answers.
+#[test]
+fn limits_that_can_be_held_are_held_by_every_shipped_team() {
+    for shipped in SHIPPED {
+        let team = shipped.team().unwrap();
+        let given = |input: &lacon_agents::team::Input| match input.kind {
+            lacon_agents::team::InputKind::List => json!(["one thing", "another thing"]),
+            lacon_agents::team::InputKind::Integer => json!(3),
+            _ => json!("A text of some length on what is asked about, with 12 figures."),
+        };
+        let given: Vec<(&str, serde_json::Value)> =
+            team.inputs.iter().map(|(name, input)| (name.as_str(), given(input))).collect();
+        let (inputs, stages) = (inputs(&team, &given), stages(&team).unwrap());
+        let encoding = lacon_tokens::for_model("gpt-4o").encoding;
+        let planned = |limits| within(&team, &stages, &inputs, &Optimizations::all(), encoding, limits);
+        let free = planned(Limits::default()).expected;
+        let mut held = 0;
+        for share in (40..100).step_by(3) {
+            let limits = Limits {
+                tokens: Some(free.tokens() * share / 100),
+                micro_usd: free.micro_usd.map(|usd| usd * share / 100),
+                ..Limits::default()
+            };
+            let plan = planned(limits);
+            if plan.over.is_none() {
+                held += 1;
+                // Every count of the estimate is rounded to one.
+                let slack = team.agents.len() as u64;
+                assert!(
+                    plan.expected.tokens() <= limits.tokens.unwrap() + slack,
+                    "{} at {share} %",
+                    team.name
+                );
+                assert!(plan.expected.micro_usd <= limits.micro_usd.map(|usd| usd + slack), "{}", team.name);
+            }
+        }
+        assert!(held > 2, "{}: {held}", team.name);
+    }
+}
+
+/// Every agent reads all before it: 496 texts are read.
+#[test]
+fn a_team_in_which_everybody_reads_everybody_before_is_planned_under_limits() {
+    let agent = |i: usize| {
+        let reads: Vec<String> = (0..i).map(|before| format!("\"a{before}\"")).collect();
+        format!(
+            "[[agent]]\nname = \"a{i}\"\nwords = 100\nprompt = \"Go on.\"\nreads = [{}]\n",
+            reads.join(", ")
+        )
+    };
+    let team = team(&(0..32).map(agent).collect::<String>());
+    let free = planned(&team, &Optimizations::all(), Limits::default()).expected.tokens();
+    let limits = Limits { tokens: Some(free / 2), ..Limits::default() };
+    let plan = planned(&team, &Optimizations::all(), limits);
+    assert!(plan.over.is_none() && plan.expected.tokens() <= free / 2 + 32, "{:?}", plan.expected);
 }
 
 const SIBLINGS: &str = r#"

@@ -159,6 +159,11 @@ fn print(team: &Team, stages: &Stages, planned: &Plan, none: &Plan, made_up: &[S
     for agent in planned.agents.iter().filter(|plan| plan.words < usual(plan)) {
         text::out(&format!("plan       {} is held to {} of {} words", agent.name, agent.words, usual(agent)));
     }
+    for agent in &planned.agents {
+        for (source, form) in &agent.forms {
+            text::out(&format!("plan       {} reads {source} as {}", agent.name, form.name()));
+        }
+    }
     planned.over.iter().for_each(|over| text::out(&format!("plan       {over}")));
     planned.notes.iter().for_each(|note| text::out(&format!("note: {note}")));
 }

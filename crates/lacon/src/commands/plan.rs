@@ -49,7 +49,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
             "segments": plan.segments(), "calls": calls,
             "limits": { "tokens": plan.problem.limits.tokens, "micro_usd": plan.problem.limits.micro_usd.map(|m| m.0) },
             "expected": { "tokens": used.tokens, "micro_usd": used.micro_usd.0, "seconds": seconds(used.millis) },
-            "cache": caching.iter().map(|c| json!({ "role": c.role.name(), "rule": c.rule.rule,
+            "cache": caching.iter().map(|(role, c)| json!({ "role": role.name(), "rule": c.rule.rule,
                 "date": c.rule.source.checked.map(|day| day.to_string()),
                 "cached": c.cached, "written": c.written })).collect::<Vec<_>>(),
             "forced": plan.solution.forced.iter().filter(|f| **f).count(), "compiled_us": took.as_micros() as u64,
@@ -96,11 +96,11 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         used.micro_usd.0 as f64 / 1e6,
         seconds(used.millis)
     ));
-    let mut rules: Vec<&str> = caching.iter().map(|c| c.rule.rule.as_str()).collect();
+    let mut rules: Vec<&str> = caching.iter().map(|(_, c)| c.rule.rule.as_str()).collect();
     rules.sort_unstable();
     rules.dedup();
     for rule in rules {
-        let of = || caching.iter().filter(|c| c.rule.rule == rule);
+        let of = || caching.iter().map(|(_, c)| c).filter(|c| c.rule.rule == rule);
         let (cached, written) = (of().map(|c| c.cached).sum(), of().map(|c| c.written).sum());
         text::out(&super::check::cache_line(rule, cached, written));
     }
