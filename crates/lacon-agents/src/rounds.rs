@@ -27,10 +27,14 @@ pub(crate) async fn rounds(
     for round in 1..=rounds.most() {
         match rounds.at {
             Speaking::Once => {
-                let heard = &said;
-                let all = members.iter().map(|agent| one(context, agent, state, heard, round));
-                let all = try_join_all(all).await?;
-                said.extend(all);
+                let (last, first): (Vec<&Agent>, Vec<&Agent>) =
+                    members.iter().partition(|agent| rounds.speaks_last(&agent.name));
+                for part in [first, last] {
+                    let heard = &said;
+                    let all = part.into_iter().map(|agent| one(context, agent, state, heard, round));
+                    let all = try_join_all(all).await?;
+                    said.extend(all);
+                }
             }
             Speaking::Turns => {
                 for agent in &members {

@@ -189,7 +189,8 @@ impl Stages {
         let mut groups: Vec<Vec<usize>> = Vec::new();
         for (i, agent) in team.agents.iter().enumerate() {
             let stage = self.of(i);
-            let at_once = Self::rounds(team, stage).is_none_or(|rounds| rounds.at == Speaking::Once);
+            let at_once = Self::rounds(team, stage)
+                .is_none_or(|rounds| rounds.at == Speaking::Once && !rounds.speaks_last(&agent.name));
             let is_plain = at_once
                 && stage.kind != Kind::Loop
                 && agent.each.is_empty()

@@ -262,11 +262,16 @@ pub struct Rounds {
     pub at: Speaking,
     /// The most rounds; 0 means 1.
     pub rounds: u32,
-    /// Ends it early, once everybody has spoken.
+    /// Ends it early, once everybody has spoken. Where all speak at once, who may end it speaks behind the others.
     pub until: Option<Says>,
 }
 
 impl Rounds {
+    /// Whether an agent speaks behind all others of a round in which they speak at once: it may end what it has heard.
+    pub fn speaks_last(&self, agent: &str) -> bool {
+        self.at == Speaking::Once && self.until.as_ref().is_some_and(|until| until.agent == agent)
+    }
+
     /// The most rounds.
     pub fn most(&self) -> u32 {
         self.rounds.max(1)
@@ -277,7 +282,7 @@ impl Rounds {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speaking {
-    /// All at once; each reads what was said in the rounds before.
+    /// All at once, but for who may end it; each reads what was said in the rounds before.
     Once,
     /// One after another; each reads what was said until then.
     #[default]

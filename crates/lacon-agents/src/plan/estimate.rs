@@ -193,7 +193,12 @@ impl<'e> Estimate<'e> {
         let Some(rounds) = Stages::rounds(self.team, stage) else { return members.sum() };
         let one = match rounds.at {
             Speaking::Turns => members.sum::<f64>(),
-            Speaking::Once => members.fold(0.0, f64::max),
+            Speaking::Once => {
+                let last = |i: &usize| rounds.speaks_last(&self.team.agents[*i].name);
+                let (last, first): (Vec<usize>, Vec<usize>) = stage.members.iter().partition(|i| last(i));
+                let slowest = |of: Vec<usize>| of.iter().map(|i| parts[*i].seconds).fold(0.0, f64::max);
+                slowest(first) + slowest(last)
+            }
         };
         one * self.rounds(stage)
     }

@@ -230,9 +230,15 @@ fn calls(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(usize, Vec<us
         };
         let waits: Vec<usize> =
             (0..stages.list.len()).filter(before).flat_map(|other| calls_of[other].clone()).collect();
-        for member in &stage.members {
+        let last = |member: &usize| rounds.is_some_and(|r| r.speaks_last(&team.agents[*member].name));
+        let (closers, others): (Vec<usize>, Vec<usize>) =
+            stage.members.iter().partition(|member| last(member));
+        for member in others.iter().chain(&closers) {
             let mut after = waits.clone();
             after.extend(calls_of[at].last().filter(|_| in_turns && stage.kind != Kind::Single));
+            if last(member) {
+                after.extend(&calls_of[at]);
+            }
             calls_of[at].push(calls.len());
             calls.push((*member, after, times));
         }

@@ -262,6 +262,30 @@ async fn a_loop_ends_when_it_is_told_to_and_at_its_bound() {
     assert_eq!(run_with(99).await.record.calls.len(), 10);
 }
 
+/// Two sides speak at once; the judge hears each round and says whether another one follows.
+#[tokio::test]
+async fn who_may_end_a_group_that_speaks_at_once_speaks_behind_the_others() {
+    let text = "[[agent]]\nname = \"judge\"\nprompt = \"weigh\"\n[[agent]]\nname = \"for\"\nprompt = \"for\"\n\
+                [[agent]]\nname = \"against\"\nprompt = \"against\"\n[[agent]]\nname = \"end\"\nreads = [\"judge\"]\nprompt = \"sum up\"\n\
+                [group.debate]\nagents = [\"judge\", \"for\", \"against\"]\nat = \"once\"\nrounds = 4\n\
+                until = { agent = \"judge\", says = \"settled\" }\n";
+    let run_with = |settled_in: &'static str| {
+        let client = scripted(move |request| {
+            let (text, role) = (asked(request), request.tags.role.as_str());
+            let Some((_, rest)) = text.split_once("CHOICE [") else { return format!("{role} says") };
+            let all: String = request.messages.iter().map(|m| m.content.clone()).collect();
+            let heard = |side: &str| all.contains(&format!("## {side}, round"));
+            assert!(heard("for") && heard("against"), "{all}");
+            let choice = if all.contains(settled_in) { "settled" } else { "go on" };
+            format!("CHOICE [{}]: {choice}\nx", rest.split(']').next().unwrap())
+        });
+        done(Settings::new(team(text), client))
+    };
+    assert_eq!(run_with("## for, round 1").await.record.calls.len(), 3 + 1);
+    assert_eq!(run_with("## for, round 2").await.record.calls.len(), 6 + 1);
+    assert_eq!(run_with("never").await.record.calls.len(), 12 + 1);
+}
+
 #[tokio::test]
 async fn siblings_share_a_prefix_and_the_layout_can_be_switched_off() {
     let shared = "inputs = { doc = \"text\" }\n[[agent]]\nname = \"a\"\nreads = [\"input:doc\"]\nprompt = \"x\"\n[[agent]]\nname = \"b\"\nreads = [\"input:doc\"]\nprompt = \"y\"\n";
