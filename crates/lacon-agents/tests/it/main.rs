@@ -3,6 +3,7 @@
 
 mod checks;
 mod figures;
+mod hostile;
 mod ladder;
 mod limits;
 mod merged;
