@@ -46,3 +46,36 @@ pub fn caching<'b, 'm: 'b, P: PartialEq + 'b>(
     let written = if paid { later().saturating_sub(cached) } else { 0 };
     Some(Caching { rule, cached, written })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin<'m>(model: &'m str, pieces: &str) -> Beginning<'m, char> {
+        Beginning { model, pieces: pieces.chars().collect() }
+    }
+
+    /// Tokens read and written by a prompt, where each piece has a thousand and what stands before them a hundred.
+    fn check(
+        own: &Beginning<'_, char>,
+        before: &[Beginning<'_, char>],
+        after: &[Beginning<'_, char>],
+    ) -> (u64, u64) {
+        let tokens = |pieces: &[char]| 100 + 1_000 * pieces.len() as u64;
+        caching(own, before, after, tokens).map_or((0, 0), |found| (found.cached, found.written))
+    }
+
+    #[test]
+    fn what_begins_alike_is_read_and_what_is_billed_is_written_once() {
+        let automatic = |pieces: &str| begin("gpt-4o", pieces);
+        let step = |tokens: u64| tokens - tokens % 128;
+        assert_eq!(check(&automatic("abc"), &[automatic("abd"), automatic("axy")], &[]), (step(2_100), 0));
+        assert_eq!(check(&automatic("abc"), &[automatic("xbc")], &[automatic("abc")]), (0, 0));
+        assert_eq!(check(&automatic("abc"), &[begin("gpt-4o-mini", "abc")], &[]), (0, 0), "another model");
+        let paid = |pieces: &str| begin("claude-sonnet-4-5", pieces);
+        assert_eq!(check(&paid("abc"), &[], &[paid("abd")]), (0, 2_100));
+        assert_eq!(check(&paid("abc"), &[paid("axx")], &[paid("abc")]), (1_100, 2_000));
+        assert_eq!(check(&paid("abc"), &[paid("abc")], &[paid("abc")]), (3_100, 0));
+        assert_eq!(check(&begin("no such model", "abc"), &[begin("no such model", "abc")], &[]), (0, 0));
+    }
+}

@@ -2,9 +2,18 @@
 
 #![expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 
-use std::{io::Read, process::Stdio, time::Duration};
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{Done, Folder};
 
@@ -145,6 +154,126 @@ fn servers_that_misbehave_cost_their_answer_alone() {
             "{how}: {}",
             record["peak_rss_mb"]
         );
+    }
+}
+
+/// A server over HTTP that is right until it is asked to do what `how` says.
+struct Web {
+    url: String,
+    ended: Arc<AtomicBool>,
+}
+
+impl Web {
+    fn start(how: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (address, ended) = (listener.local_addr().unwrap(), Arc::<AtomicBool>::default());
+        let stops = Arc::clone(&ended);
+        std::thread::spawn(move || {
+            // Connections that get no answer stay open.
+            let mut open = Vec::new();
+            for stream in listener.incoming().flatten() {
+                if stops.load(Ordering::Acquire) {
+                    break;
+                }
+                open.extend(Self::answer(stream, how));
+            }
+        });
+        Self { url: format!("http://{address}/mcp"), ended }
+    }
+
+    /// Answers one request; gives the connection back where it answers nothing.
+    fn answer(stream: TcpStream, how: &str) -> Option<TcpStream> {
+        let mut reader = BufReader::new(stream.try_clone().ok()?);
+        let (mut line, mut length) = (String::new(), 0);
+        while reader.read_line(&mut line).ok()? > 0 && line != "\r\n" {
+            if let Some(n) = line.to_lowercase().strip_prefix("content-length:") {
+                length = n.trim().parse().ok()?;
+            }
+            line.clear();
+        }
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        let asked: Value = serde_json::from_slice(&body).unwrap_or_default();
+        let mut stream = stream;
+        let mut say = |head: &str, parts: &mut dyn Iterator<Item = String>| {
+            let _ = write!(stream, "HTTP/1.1 {head}\r\nconnection: close\r\n\r\n");
+            for part in parts {
+                if stream.write_all(part.as_bytes()).is_err() {
+                    break;
+                }
+            }
+        };
+        const JSON: &str = "200 OK\r\ncontent-type: application/json";
+        const EVENTS: &str = "200 OK\r\ncontent-type: text/event-stream";
+        let mut result = |value: Value| {
+            let answer = json!({ "jsonrpc": "2.0", "id": asked["id"], "result": value });
+            say(JSON, &mut std::iter::once(answer.to_string()));
+        };
+        let required = if how == "lies" { "imagined" } else { "query" };
+        match (asked["method"].as_str().unwrap_or_default(), how) {
+            (_, "hangs_at_once") | ("tools/call", "hangs") => return Some(stream),
+            ("initialize", _) => result(json!({ "protocolVersion": "2025-06-18",
+                "capabilities": { "tools": {} }, "serverInfo": { "name": "web", "version": "1" } })),
+            ("tools/list", _) => result(json!({ "tools": [{ "name": "look", "description": "Looks.",
+                "inputSchema": { "type": "object", "properties": { "query": { "type": "string" } },
+                    "required": [required] } }] })),
+            ("tools/call", "huge") => say(JSON, &mut (0..100).map(|_| "x".repeat(1 << 20))),
+            ("tools/call", "huge_event") => {
+                let head = std::iter::once("data: ".to_owned());
+                say(EVENTS, &mut head.chain((0..100).map(|_| "x".repeat(1 << 20))));
+            }
+            ("tools/call", "babbles") => {
+                let event = json!({ "jsonrpc": "2.0", "method": "notifications/message",
+                    "params": { "level": "info", "data": "x".repeat(1 << 10) } });
+                say(EVENTS, &mut std::iter::repeat_with(|| format!("data: {event}\n\n")));
+            }
+            ("tools/call", "ends") => say(EVENTS, &mut std::iter::once(": a comment alone\n\n".to_owned())),
+            ("tools/call", "fails") => say("500 Internal Server Error", &mut std::iter::empty()),
+            ("tools/call", "wrong") => say(JSON, &mut std::iter::once("<html>".to_owned())),
+            ("tools/call", _) => {
+                result(json!({ "content": [{ "type": "text", "text": "found 19 for trees" }] }));
+            }
+            _ => say("202 Accepted", &mut std::iter::empty()),
+        }
+        None
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.ended.store(true, Ordering::Release);
+        let _ = TcpStream::connect(self.url.trim_start_matches("http://").trim_end_matches("/mcp"));
+    }
+}
+
+#[test]
+fn servers_over_http_that_misbehave_cost_their_answer_alone() {
+    for (how, expected) in [
+        ("fine", "found 19 for trees"),
+        ("hangs", "took longer than 3 s"),
+        ("huge", "it sent a message of more than 1081344 bytes"),
+        ("huge_event", "it sent a message of more than 1081344 bytes"),
+        ("babbles", "it sent a message of more than 1081344 bytes"),
+        ("ends", "its stream ended without an answer"),
+        ("fails", "answered 500"),
+        ("wrong", "its answer is no message"),
+    ] {
+        let (folder, web) = (Folder::new(), Web::start(how));
+        let team = team(&format!("{{ url = \"{}\", tool = \"look\" }}", web.url), "max_kb = 4");
+        let done = run(&folder, &team, &["--allow-mcp", "seek"]);
+        let record = done.json();
+        assert_eq!(record["status"], "done", "{how}: {record}");
+        assert!(record.to_string().contains(expected), "{how}: {}", record["tools"]);
+        let peak = record["peak_rss_mb"].as_f64();
+        assert!(peak.is_none_or(|peak| peak < 100.0), "{how}: {peak:?}");
+    }
+    for (how, expected) in [
+        ("hangs_at_once", "it did not answer within 3 s"),
+        ("lies", "\"look\" requires \"imagined\", which its schema does not have"),
+    ] {
+        let (folder, web) = (Folder::new(), Web::start(how));
+        let team = team(&format!("{{ url = \"{}\", tool = \"look\" }}", web.url), "");
+        run(&folder, &team, &["--allow-mcp", "seek"]).fails(3, expected);
     }
 }
 
