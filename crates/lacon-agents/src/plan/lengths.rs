@@ -3,8 +3,9 @@
 //! Costs are differences of whole estimates, so they hold what an answer costs its readers too. A shorter answer leaves less
 //! for a short form to save, and the other way round. Each is therefore taken twice, beside the usual choices of all others
 //! and beside their least, and the mean counts: the least of all is met exactly, and nothing is promised that does not hold.
+//! What the mean gives up too much is taken back by whole estimates.
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use lacon_prompt::{
     budget::MicroUsd,
@@ -13,7 +14,7 @@ use lacon_prompt::{
 
 use super::{
     AgentPlan, Expected, Limits,
-    choices::{self, Asked, Form, LENGTHS, Shown, shown},
+    choices::{self, Asked, Chosen, Form, LENGTHS, Shown, shown},
 };
 use crate::{
     Optimization, Optimizations,
@@ -187,29 +188,57 @@ pub(super) fn choose(
         first.call.fixed.tokens = tokens;
         first.call.fixed.micro_usd = MicroUsd(micro_usd);
     }
-    let limits = solver::Limits {
+    // Without a price of every model nobody knows what a length costs.
+    let limits = Limits { micro_usd: limits.micro_usd.filter(|_| whole.0.micro_usd.is_some()), ..limits };
+    let solvable = solver::Limits {
         tokens: limits.tokens,
-        // Without a price of every model nobody knows what a length costs.
-        micro_usd: limits.micro_usd.filter(|_| whole.0.micro_usd.is_some()).map(MicroUsd),
+        micro_usd: limits.micro_usd.map(MicroUsd),
         millis: limits.time.map(|time| time.as_millis().try_into().unwrap_or(u64::MAX)),
     };
-    match choices::choose(&asked, &shown, limits, Prices { per_1k_tokens: 0, per_second: 0 }) {
-        Ok(chosen) => {
-            let mut found = usual.clone();
-            for ((i, ..), words) in places.iter().zip(&chosen.words) {
-                found.words[*i] = *words;
-            }
-            for ((text, forms), (given, _)) in texts.iter().zip(&shown) {
-                let form = chosen.forms[&(given.readers[0], given.source)];
-                // What is as usual is no choice.
-                if form != forms[0] {
-                    found = found.form(text, form);
-                }
-            }
-            (found, None)
+    let open = |chosen: &[usize]| {
+        let (lengths, forms) = chosen.split_at(places.len());
+        let mut open = usual.clone();
+        for (((i, ..), asked), chosen) in places.iter().zip(&asked).zip(lengths) {
+            open.words[*i] = asked.lengths[*chosen].0;
         }
+        // The first form is the usual one.
+        let other = texts.iter().zip(forms).filter(|(_, chosen)| **chosen > 0);
+        other.fold(open, |open, ((text, forms), chosen)| open.form(text, forms[*chosen]))
+    };
+    match choices::choose(&asked, &shown, solvable, Prices { per_1k_tokens: 0, per_second: 0 }) {
+        Ok(chosen) => (open(&regained(&chosen, limits, |chosen| estimate(&open(chosen)).0)), None),
         Err(error) => (least, Some(format!("the shortest answers exceed a limit: {error}"))),
     }
+}
+
+/// Takes back what need not be given up, what is worth most first: where lengths and forms meet, the costs of the problem
+/// are above those of the estimate. Each question is tried once for each of its choices at most.
+fn regained(chosen: &Chosen, limits: Limits, estimate: impl Fn(&[usize]) -> Expected) -> Vec<usize> {
+    let fits = |chosen: &[usize]| {
+        let expected = estimate(chosen);
+        limits.tokens.is_none_or(|most| expected.tokens() <= most)
+            && limits.micro_usd.is_none_or(|most| expected.micro_usd.is_some_and(|usd| usd <= most))
+            && limits.time.is_none_or(|most| expected.seconds <= most.as_secs_f64())
+    };
+    let groups = &chosen.problem.groups;
+    let mut best = chosen.solution.chosen.clone();
+    let most = groups.iter().map(|group| group.choices.len()).max().unwrap_or(0);
+    for _ in 1..most {
+        let gain = |i: usize| {
+            let worth = |choice: usize| groups[i].choices[choice].worth;
+            worth(best[i] - 1).saturating_sub(worth(best[i]))
+        };
+        let mut steps: Vec<(u32, usize)> =
+            (0..groups.len()).filter(|i| best[*i] > 0).map(|i| (gain(i), i)).collect();
+        steps.sort_by_key(|(gain, i)| (Reverse(*gain), *i));
+        for (_, i) in steps {
+            best[i] -= 1;
+            if !fits(&best) {
+                best[i] += 1;
+            }
+        }
+    }
+    best
 }
 
 /// One call an agent, in an order in which they could be made: the agent, the calls that it waits for, and how often it

@@ -208,6 +208,12 @@ fn limits_that_can_be_held_are_held_by_every_shipped_team() {
                     team.name
                 );
                 assert!(plan.expected.micro_usd <= limits.micro_usd.map(|usd| usd + slack), "{}", team.name);
+                // And no more is given up than has to be: less than a tenth of what may be used is left.
+                let closest = [
+                    plan.expected.tokens() * 100 / limits.tokens.unwrap(),
+                    plan.expected.micro_usd.unwrap_or(0) * 100 / limits.micro_usd.unwrap_or(1).max(1),
+                ];
+                assert!(closest.iter().any(|used| *used >= 90), "{} at {share} %: {closest:?}", team.name);
             }
         }
         assert!(held > 2, "{}: {held}", team.name);
