@@ -240,10 +240,12 @@ fn agents(context: &Context, state: &TeamState, calls: &[CallFact]) -> Vec<Agent
 fn saved(context: &Context, facts: &ledger::Facts) -> BTreeMap<String, Saved> {
     let row = |optimization: Optimization| {
         let rows = facts.savings.iter().filter(|saving| saving.optimization == optimization.name());
-        let counted = matches!(
-            optimization,
-            Optimization::Digests | Optimization::Lossless | Optimization::PromptPlan | Optimization::Merged
-        );
+        let counted = match optimization {
+            Optimization::Digests | Optimization::Lossless | Optimization::Merged => true,
+            // What shorter answers save is not known; what short forms save is.
+            Optimization::PromptPlan => rows.clone().next().is_some(),
+            _ => false,
+        };
         let tools = |cache: &str| facts.tools.iter().filter(|fact| fact.tool.cache == cache).count() as u64;
         let stopped = || {
             let closed = |fact: &&CallFact| fact.call.finish_reason.as_deref() == Some("word_limit");
