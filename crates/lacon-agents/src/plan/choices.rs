@@ -1,9 +1,8 @@
 //! What a plan may choose, and the choice: the length of each answer, and the form of each text in the prompts of those
 //! who read it.
 //!
-//! Whoever plans says what each choice costs. What choices there are, what they are worth, and which prompts hold one form
-//! of a text is decided here, for a team of any kind. Prompts that begin alike hold one form of a text: they would share
-//! nothing otherwise.
+//! Whoever plans says what each choice costs. Which choices there are, what they are worth, and which prompts hold one form
+//! of a text is decided here. Prompts that begin alike hold one form of a text: they would share nothing otherwise.
 
 use std::collections::BTreeMap;
 

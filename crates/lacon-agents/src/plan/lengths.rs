@@ -1,9 +1,9 @@
 //! The lengths of all answers and the forms of all texts together, under limits of tokens, money and time.
 //!
 //! Costs are differences of whole estimates, so they hold what an answer costs its readers too. A shorter answer leaves less
-//! for a short form to save, and the other way round. Each is therefore taken twice, beside the usual choices of all others
-//! and beside their least, and the mean counts: the least of all is met exactly, and nothing is promised that does not hold.
-//! What the mean gives up too much is taken back by whole estimates.
+//! for a short form to save, and the other way round. Each choice is therefore taken twice: beside the usual choices of all
+//! others, and beside their least. The mean of both counts. It meets the least of all exactly and promises nothing that does
+//! not hold. What it gives up too much is taken back by whole estimates.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
@@ -211,8 +211,8 @@ pub(super) fn choose(
     }
 }
 
-/// Takes back what need not be given up, what is worth most first: where lengths and forms meet, the costs of the problem
-/// are above those of the estimate. Each question is tried once for each of its choices at most.
+/// Takes back what need not be given up, what is worth most first. Where lengths and forms meet, the problem's costs are above
+/// those of the estimate. Each question is tried once for each of its choices at most.
 fn regained(chosen: &Chosen, limits: Limits, estimate: impl Fn(&[usize]) -> Expected) -> Vec<usize> {
     let fits = |chosen: &[usize]| {
         let expected = estimate(chosen);
