@@ -67,6 +67,14 @@ def spark(source, target):
     map_in_arrow(session.read.parquet(source), arrow.count).select("id", "tokens").write.parquet(target)
 
 
+def spark_udf(source, target):
+    from pyspark.sql import SparkSession
+    import lacon.arrow as arrow
+    from lacon.engines.spark import function
+    session = SparkSession.builder.master("local[2]").getOrCreate()
+    session.read.parquet(source).select("id", function(arrow.count)("text").alias("tokens")).write.parquet(target)
+
+
 def pyarrow(source, target):
     import pyarrow as pa, pyarrow.parquet as pq, lacon.arrow as arrow
     with pq.ParquetFile(source) as file:
@@ -91,7 +99,7 @@ def lacon_batch(source, target):
     subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
 
 
-ENGINES = [lacon_batch, pyarrow, pandas, polars, datafusion, daft, ray, spark, tiktoken]
+ENGINES = [lacon_batch, pyarrow, pandas, polars, datafusion, daft, ray, spark, spark_udf, tiktoken]
 
 
 def texts(rows, most):

@@ -28,7 +28,7 @@ use jiff::{Timestamp, civil::Date};
 use serde::Serialize;
 
 pub use fetch::{Fetch, FetchError, HttpAnswer, HttpRequest, Method};
-pub use wire::{Ask, Wire, WireOptions};
+pub use wire::{Ask, Elsewhere, Made, Wire, WireOptions};
 
 /// A vendor. The list is the index of the family: who exists, by the name that settings use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -97,7 +97,7 @@ def test_ray_data():
 
 def test_spark():
     pyspark = pytest.importorskip("pyspark.sql")
-    from lacon.engines.spark import map_in_arrow
+    from lacon.engines.spark import function, map_in_arrow
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
     builder = pyspark.SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
@@ -109,6 +109,16 @@ def test_spark():
     try:
         frame = session.createDataFrame(list(zip(range(500), TEXTS)), "id int, text string")
         done = map_in_arrow(map_in_arrow(frame, arrow.count), arrow.encode).orderBy("id").collect()
+        columns = [function(arrow.count)("text").alias("tokens"), function(arrow.encode)("text").alias("ids")]
+        same = frame.select("id", *columns).orderBy("id").collect()
+        session.udf.register("tokens", function(arrow.count))
+        frame.createOrReplaceTempView("texts")
+        total = session.sql("SELECT sum(tokens(text)) AS total FROM texts").first().total
+        packed = session.createDataFrame([(text,) for text in PACKED], "text string")
+        back = [row.back for row in packed.select(function(arrow.expand)("text").alias("back")).collect()]
     finally:
         session.stop()
-    assert [row.tokens for row in done] == COUNTS and [row.ids for row in done] == IDS
+    for rows in (done, same):
+        assert [row.tokens for row in rows] == COUNTS and [row.ids for row in rows] == IDS
+    assert total == sum(count or 0 for count in COUNTS)
+    assert [row.error is None for row in back] == [True, True, False, True]

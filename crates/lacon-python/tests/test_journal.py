@@ -1,5 +1,5 @@
-"""Journals of runs that many machines see, on a real PostgreSQL and a real S3 interface (moto) of this machine: workers that die,
-sleep past their lease or come at once, and a server that restarts."""
+"""Journals of runs that many machines see, on a real PostgreSQL and on object stores of this machine: workers that die, sleep past
+their lease or come at once, and a server that restarts."""
 
 import collections
 import json
@@ -7,24 +7,18 @@ import os
 import pathlib
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 
 import pytest
+from _stores import STORES, free_port
 
 from lacon.__main__ import binary
 
 LEASE_S = 3
 FLAGS = ["--llm", "sim", "--seed", "3", "--input", "question=Is it?", "--json"]
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 class Postgres:
@@ -65,20 +59,16 @@ class Postgres:
 
 
 class Store:
-    """An S3 interface with a bucket."""
+    """A journal in a store."""
 
-    def __init__(self, boto3, server):
-        self.moto = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-        self.moto.start()
-        host, port = self.moto.get_host_and_port()
-        os.environ |= {"AWS_ENDPOINT": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-        self.client = boto3.client("s3", endpoint_url=os.environ["AWS_ENDPOINT"], region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b")
-        self.client.create_bucket(Bucket="runs")
-        self.url = "s3://runs/journal"
+    def __init__(self, kind):
+        self.at = kind("runs")
+        self.told = self.at.told(self.at.address)
+        os.environ |= self.told
+        self.url = f"{kind.scheme}://runs/journal"
 
     def entries(self, run):
-        found = self.client.list_objects_v2(Bucket="runs", Prefix=f"journal/debate/{run}/0").get("Contents", [])
-        return [json.loads(self.client.get_object(Bucket="runs", Key=one["Key"])["Body"].read()) for one in found]
+        return [json.loads(self.at.get(key)) for key in sorted(self.at.keys(f"journal/debate/{run}/0"))]
 
     def lines(self, run):
         return "".join(entry["text"] for entry in self.entries(run) if entry["kind"] == "lines").splitlines()
@@ -87,14 +77,14 @@ class Store:
         return [entry["kind"] for entry in self.entries(run)]
 
 
-@pytest.fixture(scope="module", params=["postgres", "stores"])
+@pytest.fixture(scope="module", params=["postgres", *STORES])
 def place(request):
     if binary() is None:
         pytest.skip("there is no command lacon here; LACON_BINARY names one")
-    url = {"postgres": "postgres://127.0.0.1:9/none", "stores": "s3://none/none?"}[request.param]
+    url = "postgres://127.0.0.1:9/none" if request.param == "postgres" else f"{request.param}://none/none?"
     said = subprocess.run([str(binary()), "run", "debate", "--journal", url, "--run-id", "1"], capture_output=True, text=True).stderr
     if "this build of lacon" in said:
-        pytest.skip(f"the command lacon was built without --features {request.param}")
+        pytest.skip(f"the command lacon was built without what {url} needs")
     if request.param == "postgres":
         if shutil.which("initdb") is None:
             pytest.skip("there is no PostgreSQL here")
@@ -103,11 +93,10 @@ def place(request):
         made.stop()
         shutil.rmtree(made.folder, ignore_errors=True)
     else:
-        boto3, server = pytest.importorskip("boto3"), pytest.importorskip("moto.server")
         before = dict(os.environ)
-        made = Store(boto3, server)
+        made = Store(STORES[request.param])
         yield made
-        made.moto.stop()
+        made.at.stop()
         os.environ.clear()
         os.environ.update(before)
 
@@ -208,7 +197,7 @@ def test_what_cannot_be_is_said(place, tmp_path):
 
 def test_a_server_that_restarts_costs_nothing(place, tmp_path):
     if not isinstance(place, Postgres):
-        pytest.skip("moto forgets its objects")
+        pytest.skip("of the places here only PostgreSQL keeps what it has over a restart")
     first = started(place, "restart", tmp_path / "a", scale="0.15", lease_s=60)
     wait_for_calls(place, "restart", first)
     place.stop()
@@ -226,8 +215,8 @@ def test_runs_on_ray_are_kept_in_a_journal(place):
     ray = pytest.importorskip("ray")
     from lacon.ray import run_many
 
-    told = {name: os.environ[name] for name in os.environ if name.startswith("AWS_")}
-    told |= {"PYTHONPATH": os.pathsep.join(sys.path), "LACON_BINARY": str(binary()), "LACON_RUN_JOURNAL_LEASE_S": str(LEASE_S)}
+    told = {} if isinstance(place, Postgres) else place.told
+    told = told | {"PYTHONPATH": os.pathsep.join(sys.path), "LACON_BINARY": str(binary()), "LACON_RUN_JOURNAL_LEASE_S": str(LEASE_S)}
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, runtime_env={"env_vars": told})
     try:
         rows = [{"question": f"Is {n} a number?"} for n in range(8)]

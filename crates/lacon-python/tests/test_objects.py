@@ -1,5 +1,7 @@
-"""`lacon batch` on a real S3 interface on this machine (moto): whole, resumed after a kill, and what goes wrong there."""
+"""`lacon batch` on object stores of this machine: whole, resumed after a kill, and what goes wrong there."""
 
+import functools
+import http.server
 import json
 import os
 import socket
@@ -9,10 +11,9 @@ import time
 
 import pytest
 
-from lacon.__main__ import binary
+from _stores import S3, STORES
 
-boto3 = pytest.importorskip("boto3")
-server = pytest.importorskip("moto.server")
+from lacon.__main__ import binary
 
 BUCKET, ROWS = "texts", 30_000
 
@@ -24,105 +25,115 @@ def lacon(*words, check=True, **more):
     return done
 
 
-@pytest.fixture(scope="module")
-def s3():
+LINES = "".join(json.dumps({"id": n, "text": f"row {n} of many " * (n % 9), "pad": "x" * 900}) + "\n" for n in range(ROWS))
+
+
+def ready():
     if binary() is None or "--features stores" in lacon("s3://a/b", "-o", "http://c/d", check=False).stderr:
         pytest.skip("no command lacon with the feature stores here; LACON_BINARY names one")
-    moto = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    told = {"AWS_ENDPOINT": f"http://{host}:{port}", "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_REGION": "us-east-1"}
-    client = boto3.client("s3", endpoint_url=told["AWS_ENDPOINT"], aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
-    client.create_bucket(Bucket=BUCKET)
-    lines = "".join(json.dumps({"id": n, "text": f"row {n} of many " * (n % 9), "pad": "x" * 900}) + "\n" for n in range(ROWS))
-    client.put_object(Bucket=BUCKET, Key="in.jsonl", Body=lines.encode())
-    yield client, told, lines
-    moto.stop()
 
 
-def read(client, key):
-    return client.get_object(Bucket=BUCKET, Key=key)["Body"].read().decode()
+@pytest.fixture(scope="module", params=STORES)
+def store(request):
+    ready()
+    made = STORES[request.param](BUCKET)
+    made.put("in.jsonl", LINES.encode())
+    yield made
+    made.stop()
 
 
-def keys(client, prefix):
-    return [one["Key"] for one in client.list_objects_v2(Bucket=BUCKET, Prefix=prefix).get("Contents", [])]
+def at(store, key):
+    return f"{store.scheme}://{BUCKET}/{key}"
 
 
-def started(told, key, *more):
-    words = [str(binary()), "batch", f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/{key}", "--jobs", "1", *more]
+def read(store, key):
+    return store.get(key).decode()
+
+
+def started(store, key, *more, address=None):
+    words = [str(binary()), "batch", at(store, "in.jsonl"), "-o", at(store, key), "--jobs", "1", *more]
+    told = store.told(address or store.address)
     return subprocess.Popen(words, env={**os.environ, **told}, stderr=subprocess.PIPE, text=True)
 
 
-def wait_for_parts(client, key, running):
+def wait_for_parts(store, key, running):
     until = time.monotonic() + 120
-    while len(keys(client, f"{key}.part/")) < 2 and running.poll() is None and time.monotonic() < until:
+    while len(store.keys(f"{key}.part/")) < 2 and running.poll() is None and time.monotonic() < until:
         time.sleep(0.01)
 
 
-def test_a_batch_from_and_to_objects_is_what_files_give(s3, tmp_path):
-    client, told, lines = s3
-    (tmp_path / "in.jsonl").write_text(lines)
+def test_a_batch_from_and_to_objects_is_what_files_give(store, tmp_path):
+    told = store.told(store.address)
+    (tmp_path / "in.jsonl").write_text(LINES)
     lacon(str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl"))
-    done = lacon(f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/out.jsonl", "--json", **told)
+    done = lacon(at(store, "in.jsonl"), "-o", at(store, "out.jsonl"), "--json", **told)
     assert json.loads(done.stdout)["items"] == ROWS
     whole = (tmp_path / "out.jsonl").read_text()
-    assert len(whole) > 5 << 20 and read(client, "out.jsonl") == whole
-    assert keys(client, "out.jsonl") == ["out.jsonl"], "no part is left"
-    again = json.loads(lacon(f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/out.jsonl", "--resume", "--json", **told).stdout)
+    assert len(whole) > 5 << 20 and read(store, "out.jsonl") == whole
+    assert store.keys("out.jsonl") == ["out.jsonl"], "no part is left"
+    again = json.loads(lacon(at(store, "in.jsonl"), "-o", at(store, "out.jsonl"), "--resume", "--json", **told).stdout)
     assert (again["items"], again["skipped"]) == (0, ROWS)
     # From an object to a file, and an input that has grown since.
-    lacon(f"s3://{BUCKET}/in.jsonl", "-o", str(tmp_path / "here.jsonl"), **told)
+    lacon(at(store, "in.jsonl"), "-o", str(tmp_path / "here.jsonl"), **told)
     assert (tmp_path / "here.jsonl").read_text() == whole
     with (tmp_path / "in.jsonl").open("a") as grown:
         grown.write('{"id": "one more", "text": "two words"}\n')
-    more = json.loads(lacon(str(tmp_path / "in.jsonl"), "-o", f"s3://{BUCKET}/out.jsonl", "--resume", "--json", **told).stdout)
-    assert (more["items"], more["skipped"]) == (1, ROWS) and keys(client, "out.jsonl") == ["out.jsonl"]
-    assert read(client, "out.jsonl") == whole + f'{{"index":{ROWS},"id":"one more","tokens":2}}\n'
-    # Nothing in, nothing out; and what is fetched by http.
-    client.put_object(Bucket=BUCKET, Key="none.jsonl", Body=b"")
-    lacon(f"s3://{BUCKET}/none.jsonl", "-o", f"s3://{BUCKET}/no/rows.jsonl", **told)
-    assert read(client, "no/rows.jsonl") == "" and keys(client, "no/") == ["no/rows.jsonl"]
-    client.put_object(Bucket=BUCKET, Key="open.jsonl", Body=b'"a b c"\n', ACL="public-read")
-    lacon(f"{told['AWS_ENDPOINT']}/{BUCKET}/open.jsonl", "-o", str(tmp_path / "open.jsonl"))
-    assert json.loads((tmp_path / "open.jsonl").read_text())["tokens"] == 3
+    more = json.loads(lacon(str(tmp_path / "in.jsonl"), "-o", at(store, "out.jsonl"), "--resume", "--json", **told).stdout)
+    assert (more["items"], more["skipped"]) == (1, ROWS) and store.keys("out.jsonl") == ["out.jsonl"]
+    assert read(store, "out.jsonl") == whole + f'{{"index":{ROWS},"id":"one more","tokens":2}}\n'
+    # Nothing in, nothing out.
+    store.put("none.jsonl", b"")
+    lacon(at(store, "none.jsonl"), "-o", at(store, "no/rows.jsonl"), **told)
+    assert read(store, "no/rows.jsonl") == "" and store.keys("no/") == ["no/rows.jsonl"]
 
 
-def test_a_killed_batch_goes_on_from_its_parts(s3, tmp_path):
-    client, told, lines = s3
-    client.put_object(Bucket=BUCKET, Key="killed.jsonl", Body=b"of another day\n")
-    running = started(told, "killed.jsonl")
-    wait_for_parts(client, "killed.jsonl", running)
+def test_an_input_is_fetched_by_http(tmp_path):
+    ready()
+    (tmp_path / "open.jsonl").write_text('"a b c"\n')
+    serve = functools.partial(http.server.SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), serve) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        lacon(f"http://127.0.0.1:{server.server_port}/open.jsonl", "-o", str(tmp_path / "out.jsonl"))
+        server.shutdown()
+    assert json.loads((tmp_path / "out.jsonl").read_text())["tokens"] == 3
+
+
+def test_a_killed_batch_goes_on_from_its_parts(store, tmp_path):
+    told = store.told(store.address)
+    store.put("killed.jsonl", b"of another day\n")
+    running = started(store, "killed.jsonl")
+    wait_for_parts(store, "killed.jsonl", running)
     running.kill()
     running.communicate()
     # Until it is whole, what was there stays.
-    assert read(client, "killed.jsonl") == "of another day\n" and len(keys(client, "killed.jsonl.part/")) > 1
-    done = json.loads(lacon(f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/killed.jsonl", "--resume", "--json", **told).stdout)
+    assert read(store, "killed.jsonl") == "of another day\n" and len(store.keys("killed.jsonl.part/")) > 1
+    done = json.loads(lacon(at(store, "in.jsonl"), "-o", at(store, "killed.jsonl"), "--resume", "--json", **told).stdout)
     assert done["items"] + done["skipped"] == ROWS and done["skipped"]
-    made = [json.loads(line) for line in read(client, "killed.jsonl").splitlines()]
+    made = [json.loads(line) for line in read(store, "killed.jsonl").splitlines()]
     assert [(row["id"], row["index"]) for row in made] == [(n, n) for n in range(ROWS)]
-    assert keys(client, "killed.jsonl") == ["killed.jsonl"]
+    assert store.keys("killed.jsonl") == ["killed.jsonl"]
 
 
-def test_two_batches_on_one_output_never_mix(s3):
-    client, told, _ = s3
-    first = started(told, "two.jsonl", "--resume")
-    wait_for_parts(client, "two.jsonl", first)
-    second = started(told, "two.jsonl", "--resume", "--op", "compress")
+def test_two_batches_on_one_output_never_mix(store):
+    told = store.told(store.address)
+    first = started(store, "two.jsonl", "--resume")
+    wait_for_parts(store, "two.jsonl", first)
+    second = started(store, "two.jsonl", "--resume", "--op", "compress")
     told_by = [running.communicate(timeout=300)[1] for running in (first, second)]
     ended = [running.returncode for running in (first, second)]
     assert 0 in ended, told_by
-    rows = [json.loads(line) for line in read(client, "two.jsonl").splitlines()]
+    rows = [json.loads(line) for line in read(store, "two.jsonl").splitlines()]
     assert [row["id"] for row in rows] == list(range(ROWS))
 
 
-def test_parquet_goes_out_whole(s3, tmp_path):
-    client, told, _ = s3
+def test_parquet_goes_out_whole(store, tmp_path):
+    told = store.told(store.address)
     pq = pytest.importorskip("pyarrow.parquet")
-    lacon(f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/out.parquet", "--op", "compress", **told)
-    client.download_file(BUCKET, "out.parquet", str(tmp_path / "out.parquet"))
+    lacon(at(store, "in.jsonl"), "-o", at(store, "out.parquet"), "--op", "compress", **told)
+    (tmp_path / "out.parquet").write_bytes(store.get("out.parquet"))
     assert pq.read_table(tmp_path / "out.parquet").num_rows == ROWS
-    lacon(f"s3://{BUCKET}/out.parquet", "-o", f"s3://{BUCKET}/back.jsonl", **told)
-    assert len(read(client, "back.jsonl").splitlines()) == ROWS
+    lacon(at(store, "out.parquet"), "-o", at(store, "back.jsonl"), **told)
+    assert len(read(store, "back.jsonl").splitlines()) == ROWS
 
 
 class Gate:
@@ -164,56 +175,51 @@ class Gate:
                 pass
 
 
-def test_a_store_that_dies_in_the_middle_and_comes_back(s3):
-    client, told, _ = s3
-    gate = Gate(told["AWS_ENDPOINT"])
-    running = started({**told, "AWS_ENDPOINT": gate.address}, "died.jsonl")
-    wait_for_parts(client, "died.jsonl", running)
+def test_a_store_that_dies_in_the_middle_and_comes_back(store):
+    told = store.told(store.address)
+    gate = Gate(store.address)
+    running = started(store, "died.jsonl", address=gate.address)
+    wait_for_parts(store, "died.jsonl", running)
     gate.shut()
     time.sleep(1)
     gate.open = True
     said = running.communicate(timeout=300)[1]
     if running.returncode != 0:
         assert "cannot " in said and "panicked" not in said
-        lacon(f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/died.jsonl", "--resume", **told)
-    assert [json.loads(line)["id"] for line in read(client, "died.jsonl").splitlines()] == list(range(ROWS))
+        lacon(at(store, "in.jsonl"), "-o", at(store, "died.jsonl"), "--resume", **told)
+    assert [json.loads(line)["id"] for line in read(store, "died.jsonl").splitlines()] == list(range(ROWS))
 
 
 @pytest.mark.parametrize(
     "words, said",
     [
-        ((f"s3://{BUCKET}/missing.jsonl", "-o", "out.jsonl"), "cannot read s3://texts/missing.jsonl: there is no such object"),
-        (("s3://nowhere/in.jsonl", "-o", "out.jsonl"), "cannot read s3://nowhere/in.jsonl: there is no such object"),
-        ((f"s3://{BUCKET}/in.jsonl", "-o", f"s3://{BUCKET}/in.jsonl"), "is the input"),
-        ((f"s3://{BUCKET}/x.part/1-2", "-o", f"s3://{BUCKET}/x"), "is the input"),
-        ((f"s3://{BUCKET}/in.jsonl", "-o", "http://127.0.0.1/out"), "http addresses are only read"),
-        ((f"s3://{BUCKET}/in.jsonl?X-Amz-Signature=1", "-o", "out.jsonl"), "no query"),
-        ((f"s3://{BUCKET}", "-o", "out.jsonl"), "names no object"),
-        (("s3://", "-o", "out.jsonl"), "s3://"),
+        (("AT/texts/missing.jsonl", "-o", "out.jsonl"), "cannot read AT/texts/missing.jsonl: there is no such object"),
+        (("AT/nowhere/in.jsonl", "-o", "out.jsonl"), "cannot read AT/nowhere/in.jsonl: there is no such object"),
+        (("AT/texts/in.jsonl", "-o", "AT/texts/in.jsonl"), "is the input"),
+        (("AT/texts/x.part/1-2", "-o", "AT/texts/x"), "is the input"),
+        (("AT/texts/in.jsonl", "-o", "http://127.0.0.1/out"), "http addresses are only read"),
+        (("AT/texts/in.jsonl?X-Amz-Signature=1", "-o", "out.jsonl"), "no query"),
+        (("AT/texts", "-o", "out.jsonl"), "names no object"),
+        (("AT/", "-o", "out.jsonl"), "AT/"),
     ],
 )
-def test_what_cannot_be_is_said(s3, tmp_path, monkeypatch, words, said):
-    client, told, lines = s3
+def test_what_cannot_be_is_said(store, tmp_path, monkeypatch, words, said):
     monkeypatch.chdir(tmp_path)
-    done = lacon(*words, check=False, **told)
-    assert done.returncode == 2 and said in done.stderr, done.stderr
-    assert read(client, "in.jsonl") == lines and not os.listdir(tmp_path)
+    place = f"{store.scheme}:/"
+    done = lacon(*(word.replace("AT", place) for word in words), check=False, **store.told(store.address))
+    assert done.returncode == 2 and said.replace("AT", place) in done.stderr, done.stderr
+    assert read(store, "in.jsonl") == LINES and not os.listdir(tmp_path)
 
 
-def test_wrong_keys_are_said(s3, tmp_path):
-    _, told, _ = s3
-    refuses = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    refuses.start()
-    host, port = refuses.get_host_and_port()
-    there = {**told, "AWS_ENDPOINT": f"http://{host}:{port}"}
-    boto3.client("s3", endpoint_url=there["AWS_ENDPOINT"], aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+def test_wrong_keys_are_said(tmp_path):
+    ready()
+    requests = pytest.importorskip("requests")
+    refuses = S3("closed")
     try:
         # From here on moto checks who asks.
-        import requests
-
-        requests.post(f"{there['AWS_ENDPOINT']}/moto-api/reset-auth", data="0", timeout=10)
-        done = lacon(f"s3://{BUCKET}/in.jsonl", "-o", str(tmp_path / "out.jsonl"), check=False, **there)
+        requests.post(f"{refuses.address}/moto-api/reset-auth", data="0", timeout=10)
+        done = lacon(at(refuses, "in.jsonl"), "-o", str(tmp_path / "out.jsonl"), check=False, **refuses.told(refuses.address))
         assert done.returncode == 4 and "refused the keys" in done.stderr, done.stderr
     finally:
-        requests.post(f"{there['AWS_ENDPOINT']}/moto-api/reset-auth", data="1000000000", timeout=10)
+        requests.post(f"{refuses.address}/moto-api/reset-auth", data="1000000000", timeout=10)
         refuses.stop()

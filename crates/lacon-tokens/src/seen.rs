@@ -12,6 +12,7 @@
 
 use crate::merge::{count_merged, merge};
 use crate::scan::{KEY, REACH};
+use crate::slots::{LARGE_PAGE, large_pages};
 use crate::tables::{hash, mix};
 use crate::vocabulary::Vocabulary;
 
@@ -50,7 +51,8 @@ const BEGIN_SMALLER: u32 = 4;
 /// Pieces after which the smallest tables are replaced by ones four times as large; those get their full size after
 /// eight times as many.
 const SMALL_PIECES: u32 = 1 << 12;
-/// Length of a text that gets tables of full size at once.
+/// Length of a text that gets tables of full size at once, on large pages: its first pass touches most of them, and touching
+/// them page by page took half of that pass.
 const LONG_TEXT: usize = 1 << 16;
 
 /// Pieces of up to 8 bytes, a cache line of them: seven keys, then a word with a byte of token count for each.
@@ -109,7 +111,7 @@ pub(crate) struct PieceCache {
     words: Lines,
     known: Lines,
     short: Lines,
-    short_ids: Vec<[Ids; SHORT_WAYS]>,
+    short_ids: Lines<SHORT_WAYS>,
     medium: Lines,
     /// Pieces of 49 to 256 bytes: length and token count in the halves of a word, the bytes, the ids.
     long: Vec<u32>,
@@ -125,10 +127,10 @@ pub(crate) struct PieceCache {
 
 impl PieceCache {
     pub(crate) fn new() -> Self {
-        Self::smaller_by(BEGIN_SMALLER)
+        Self::sized(BEGIN_SMALLER, false)
     }
 
-    fn smaller_by(smaller: u32) -> Self {
+    fn sized(smaller: u32, large: bool) -> Self {
         let longs = LONGS >> smaller;
         Self {
             front: Box::new(Front { keep: KEEP, keys: [EMPTY; FRONT] }),
@@ -143,11 +145,11 @@ impl PieceCache {
             hits: 0,
             smaller,
             stored: 0,
-            words: Lines::new(WORD_SETS >> smaller),
-            known: Lines::new(KNOWN_SETS >> smaller),
-            short: Lines::new(SHORT_SETS >> smaller),
-            short_ids: vec![[0; SHORT_WAYS]; SHORT_SETS >> smaller],
-            medium: Lines::new(MEDIUMS >> smaller),
+            words: Lines::new(WORD_SETS >> smaller, large),
+            known: Lines::new(KNOWN_SETS >> smaller, large),
+            short: Lines::new(SHORT_SETS >> smaller, large),
+            short_ids: Lines::new(SHORT_SETS >> smaller, large),
+            medium: Lines::new(MEDIUMS >> smaller, large),
             long: vec![0; longs],
             long_bytes: vec![[0; LONG]; longs],
             long_ids: vec![0; longs],
@@ -163,9 +165,9 @@ impl PieceCache {
             return;
         }
         if text.len() >= LONG_TEXT {
-            *self = Self::smaller_by(0);
+            *self = Self::sized(0, true);
         } else if self.stored > SMALL_PIECES << (3 * (BEGIN_SMALLER - self.smaller) / 2) {
-            *self = Self::smaller_by(self.smaller - 2);
+            *self = Self::sized(self.smaller - 2, false);
         }
     }
 
@@ -177,7 +179,7 @@ impl PieceCache {
             words: self.words.all(),
             known: self.known.all(),
             short: self.short.all(),
-            short_ids: &self.short_ids,
+            short_ids: self.short_ids.all(),
             medium: self.medium.all(),
         };
         (sets, &mut self.front, &mut self.front_known, &mut self.near)
@@ -227,37 +229,42 @@ impl<'a> Sets<'a> {
     }
 }
 
-/// Sets of eight words, each in one cache line.
-struct Lines {
+/// Sets of words that share no cache line with their neighbors where there are eight.
+struct Lines<const N: usize = 8> {
     words: Vec<u64>,
-    /// Words before the first that begins a line.
+    /// Words before the first set.
     from: usize,
 }
 
-impl Lines {
-    fn new(n: usize) -> Self {
-        let words = vec![0; n * 8 + 8];
-        let from = (words.as_ptr() as usize).wrapping_neg() % 64 / 8;
+impl<const N: usize> Lines<N> {
+    fn new(n: usize, large: bool) -> Self {
+        let align = if large { LARGE_PAGE } else { 64 };
+        let bytes = (n * N * size_of::<u64>()).next_multiple_of(align);
+        let words = vec![0; (bytes + align) / size_of::<u64>()];
+        let from = (words.as_ptr() as usize).wrapping_neg() % align / size_of::<u64>();
+        if large {
+            large_pages(&words[from..from + bytes / size_of::<u64>()]);
+        }
         Self { words, from }
     }
 
     #[inline(always)]
-    fn all(&self) -> &[[u64; 8]] {
+    fn all(&self) -> &[[u64; N]] {
         self.words[self.from..].as_chunks().0
     }
 
     #[inline(always)]
-    fn get(&self, at: usize) -> &[u64; 8] {
+    fn get(&self, at: usize) -> &[u64; N] {
         &self.all()[at]
     }
 
     #[inline(always)]
-    fn all_mut(&mut self) -> &mut [[u64; 8]] {
+    fn all_mut(&mut self) -> &mut [[u64; N]] {
         self.words[self.from..].as_chunks_mut().0
     }
 
     #[inline(always)]
-    fn get_mut(&mut self, at: usize) -> &mut [u64; 8] {
+    fn get_mut(&mut self, at: usize) -> &mut [u64; N] {
         &mut self.all_mut()[at]
     }
 }
@@ -461,8 +468,8 @@ fn find(cache: &PieceCache, text: &[u8], start: usize, len: usize) -> (Slot, Opt
             let set: &ShortSet = cache.short.get(at);
             let way =
                 (0..SHORT_WAYS).find(|way| set[*way] == low && set[SHORT_WAYS + way] & !COUNT_MASK == high);
-            let found =
-                way.map(|way| (cache.short_ids[at][way], (set[SHORT_WAYS + way] >> COUNT_SHIFT) as usize));
+            let found = way
+                .map(|way| (cache.short_ids.get(at)[way], (set[SHORT_WAYS + way] >> COUNT_SHIFT) as usize));
             (Slot::Short(at, way, low, high), found)
         }
         n if n <= MEDIUM => {
@@ -576,7 +583,7 @@ pub(crate) fn encode_piece(
 fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
     cache.stored = cache.stored.saturating_add(1);
     match slot {
-        Slot::Short(at, Some(way), ..) => cache.short_ids[at][way] = ids,
+        Slot::Short(at, Some(way), ..) => cache.short_ids.get_mut(at)[way] = ids,
         Slot::Medium(place, true, _) => cache.medium.get_mut(place)[MEDIUM_IDS] = ids,
         Slot::Long(place, true) => cache.long_ids[place] = ids,
         Slot::Word(key) => {
@@ -598,8 +605,9 @@ fn store(cache: &mut PieceCache, slot: Slot, piece: &[u8], n: usize, ids: Ids) {
             set.copy_within(SHORT_WAYS..2 * SHORT_WAYS - 1, SHORT_WAYS + 1);
             (set[0], set[SHORT_WAYS]) = (low, high | (n as u64) << COUNT_SHIFT);
             if cache.encodes {
-                cache.short_ids[at].copy_within(..SHORT_WAYS - 1, 1);
-                cache.short_ids[at][0] = ids;
+                let all = cache.short_ids.get_mut(at);
+                all.copy_within(..SHORT_WAYS - 1, 1);
+                all[0] = ids;
             }
         }
         Slot::Medium(home, false, words) => {
@@ -660,7 +668,7 @@ impl PieceCache {
         self.many.clear();
         self.kept = 0;
         self.known.words.fill(0);
-        self.short_ids.fill([0; SHORT_WAYS]);
+        self.short_ids.words.fill(0);
         for entry in self.medium.all_mut() {
             entry[MEDIUM_IDS] = 0;
         }

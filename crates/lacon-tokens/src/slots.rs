@@ -1,8 +1,11 @@
-//! Slots of tables: loaded before they are read, and compared at once.
+//! Slots of tables: loaded before they are read, compared at once, and on large pages where most of them will be touched.
 //!
 //! Tables and vocabularies need no other vectors, so they know nothing of the wide ones in `simd.rs`.
 
-#![cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "a vector load and a prefetch"))]
+#![cfg_attr(
+    any(target_arch = "x86_64", target_os = "linux"),
+    expect(unsafe_code, reason = "a vector load, a prefetch, advice on pages")
+)]
 
 use crate::tables::Bucket;
 
@@ -17,6 +20,20 @@ pub(crate) fn prefetch<T>(value: &T) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     let _ = value;
+}
+
+/// Bytes of a large page, and how it is aligned.
+pub(crate) const LARGE_PAGE: usize = 2 << 20;
+
+/// Asks for large pages behind words that will be touched all over. Where the system has none, nothing changes.
+pub(crate) fn large_pages(words: &[u64]) {
+    #[cfg(all(target_os = "linux", not(miri)))]
+    // SAFETY: the advice changes neither the words nor who may use them.
+    unsafe {
+        libc::madvise(words.as_ptr().cast_mut().cast(), size_of_val(words), libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(all(target_os = "linux", not(miri))))]
+    let _ = words;
 }
 
 /// A bit for each slot that equals `fingerprint` under `mask`.

@@ -8,6 +8,7 @@ use std::{
 
 use lacon_agents::Team;
 use lacon_llm::BoxFuture;
+use lacon_market::vendor::{self, Made, VendorError};
 use lacon_proxy::shared::{Server, SharedAnswers, SharedCounts, Whence};
 use lacon_runtime::{
     Config, Elsewhere, ToolError, ToolRequest, ToolSource, ToolText,
@@ -61,6 +62,24 @@ pub fn of_source(
     let Some(server) = server else { return Ok(None) };
     let of = Of::Market { source: source.describe(), own };
     Ok(Some(Arc::new(Answers { answers: SharedAnswers::new(server, LEASE), of })))
+}
+
+/// Answers of market data vendors, which are shared as their vendor gave them: a run's provenance names their true time.
+pub fn of_vendors(config: &Config) -> Result<Option<Arc<dyn vendor::Elsewhere>>, Failure> {
+    let Some(server) = server(config)? else { return Ok(None) };
+    Ok(Some(Arc::new(Bodies(SharedAnswers::new(server, LEASE)))))
+}
+
+struct Bodies(SharedAnswers);
+
+impl vendor::Elsewhere for Bodies {
+    fn answer<'a>(
+        &'a self,
+        name: &'a str,
+        make: BoxFuture<'a, Made>,
+    ) -> BoxFuture<'a, Result<String, VendorError>> {
+        Box::pin(async move { Ok(self.0.answer(&answer_name("vendors", name), make).await?.0) })
+    }
 }
 
 /// Which answers are shared, and for how long.

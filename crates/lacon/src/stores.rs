@@ -55,7 +55,9 @@ pub fn open(address: &str) -> std::result::Result<(Box<dyn ObjectStore>, Key, ur
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let mut options: Vec<(String, String)> = texts.filter(|(name, _)| of_clouds(name)).collect();
     // Whoever names a place without TLS wants it so.
-    let plain = |(name, value): &(String, String)| name.contains("ENDPOINT") && value.starts_with("http://");
+    let plain = |(name, value): &(String, String)| {
+        (name.contains("ENDPOINT") || name == "GOOGLE_BASE_URL") && value.starts_with("http://")
+    };
     if url.scheme() == "http" || options.iter().any(plain) {
         options.push(("allow_http".to_owned(), "true".to_owned()));
     }

@@ -82,6 +82,7 @@ pub fn clients(config: &Config) -> Result<Arc<Vendors>, Failure> {
     let options = WireOptions {
         timeout: Duration::from_secs_f64(config.number("vendors.timeout_s")),
         cache: (megabytes > 0).then(|| DiskCache::new(folder, megabytes << 20)),
+        elsewhere: crate::shared::of_vendors(config)?,
         ..WireOptions::default()
     };
     let wire = Arc::new(Wire::new(Arc::new(fetch), options));

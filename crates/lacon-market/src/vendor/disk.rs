@@ -1,6 +1,6 @@
 //! Answers on disk: one file each, written whole, checked when read, bounded by bytes.
 //!
-//! A file is a line of JSON followed by the body. Its digest covers both, so a cut, changed or foreign file counts as
+//! A file is a line of JSON followed by the body; processes share answers in the same form. Its digest covers both, so a cut, changed or foreign file counts as
 //! missing. It is written beside its place and renamed: a crash leaves the old answer or the whole new one. The folder
 //! is bounded, oldest out first.
 
@@ -51,39 +51,17 @@ impl DiskCache {
         if fs::metadata(&path).ok()?.len() > self.limit_bytes {
             return None;
         }
-        let mut file = fs::read(&path).ok()?;
-        let end = file.iter().position(|b| *b == b'\n')?;
-        let stored: Stored = serde_json::from_slice(&file[..end]).ok()?;
-        let body = file.split_off(end + 1);
-        (stored.key == key && stored.digest == digest(&stored, &body)).then_some((stored, body))
+        unpacked(key, fs::read(&path).ok()?)
     }
 
-    /// Keeps an answer. A disk that does not take it is no reason to fail: nothing is kept then.
-    pub fn put(
-        &self,
-        key: &str,
-        retrieved_at: Timestamp,
-        etag: Option<&str>,
-        last_modified: Option<&str>,
-        body: &[u8],
-    ) {
-        let mut stored = Stored {
-            key: key.into(),
-            retrieved_at,
-            etag: etag.map(Into::into),
-            last_modified: last_modified.map(Into::into),
-            digest: String::new(),
-        };
-        stored.digest = digest(&stored, body);
-        let Ok(mut file) = serde_json::to_vec(&stored) else { return };
-        file.push(b'\n');
-        file.extend_from_slice(body);
+    /// Keeps an answer as [`packed`] made it. A disk that does not take it is no reason to fail: nothing is kept then.
+    pub fn put(&self, key: &str, file: &[u8]) {
         if file.len() as u64 > self.limit_bytes || fs::create_dir_all(&self.folder).is_err() {
             return;
         }
         let path = self.path(key);
         self.make_room(file.len() as u64, &path);
-        let _ = lacon_files::write(&path, &file, [], lacon_files::Flush::Later);
+        let _ = lacon_files::write(&path, file, [], lacon_files::Flush::Later);
     }
 
     fn make_room(&self, needed: u64, replaced: &Path) {
@@ -110,6 +88,36 @@ impl DiskCache {
     pub fn clear(&self) -> usize {
         files(&self.folder).into_iter().filter(|(path, ..)| fs::remove_file(path).is_ok()).count()
     }
+}
+
+/// An answer with what is known of it, as it is kept.
+pub fn packed(
+    key: &str,
+    retrieved_at: Timestamp,
+    etag: Option<&str>,
+    last_modified: Option<&str>,
+    body: &[u8],
+) -> Vec<u8> {
+    let mut stored = Stored {
+        key: key.into(),
+        retrieved_at,
+        etag: etag.map(Into::into),
+        last_modified: last_modified.map(Into::into),
+        digest: String::new(),
+    };
+    stored.digest = digest(&stored, body);
+    let mut file = serde_json::to_vec(&stored).unwrap_or_default();
+    file.push(b'\n');
+    file.extend_from_slice(body);
+    file
+}
+
+/// What [`packed`] made of the answer to a key; nothing where it was cut or changed, or belongs to another key.
+pub fn unpacked(key: &str, mut file: Vec<u8>) -> Option<(Stored, Vec<u8>)> {
+    let end = file.iter().position(|b| *b == b'\n')?;
+    let stored: Stored = serde_json::from_slice(&file[..end]).ok()?;
+    let body = file.split_off(end + 1);
+    (stored.key == key && stored.digest == digest(&stored, &body)).then_some((stored, body))
 }
 
 fn digest(stored: &Stored, body: &[u8]) -> String {
@@ -149,7 +157,7 @@ mod tests {
     fn keeps_gives_back_and_forgets() {
         let folder = tempfile::tempdir().unwrap();
         let cache = DiskCache::new(folder.path(), 1 << 20);
-        cache.put("a", now(), Some("\"v1\""), None, b"body\nwith lines");
+        cache.put("a", &packed("a", now(), Some("\"v1\""), None, b"body\nwith lines"));
         let (stored, body) = cache.get("a").unwrap();
         assert_eq!((stored.etag.as_deref(), body.as_slice()), (Some("\"v1\""), &b"body\nwith lines"[..]));
         assert!(cache.get("b").is_none());
@@ -161,7 +169,7 @@ mod tests {
     fn a_damaged_file_is_as_good_as_none() {
         let folder = tempfile::tempdir().unwrap();
         let cache = DiskCache::new(folder.path(), 1 << 20);
-        cache.put("a", now(), None, None, b"close 181.64");
+        cache.put("a", &packed("a", now(), None, None, b"close 181.64"));
         let path = cache.path("a");
         let good = fs::read(&path).unwrap();
         let mut changed = good.clone();
@@ -173,7 +181,7 @@ mod tests {
         }
         // A crash between writing and renaming leaves a file beside, which is never read.
         fs::write(path.with_extension("1-x.tmp"), &good[..5]).unwrap();
-        cache.put("a", now(), None, None, b"close 181.64");
+        cache.put("a", &packed("a", now(), None, None, b"close 181.64"));
         assert_eq!(cache.get("a").unwrap().1, b"close 181.64");
     }
 
@@ -182,10 +190,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = DiskCache::new(folder.path(), 5_000);
         for i in 0..60 {
-            cache.put(&format!("k{i}"), now(), None, None, &[b'x'; 300]);
+            let key = format!("k{i}");
+            cache.put(&key, &packed(&key, now(), None, None, &[b'x'; 300]));
         }
         assert!(cache.bytes() <= 5_000 && cache.bytes() > 0, "{}", cache.bytes());
-        cache.put("huge", now(), None, None, &[b'x'; 6_000]);
+        cache.put("huge", &packed("huge", now(), None, None, &[b'x'; 6_000]));
         assert!(cache.get("huge").is_none());
     }
 }

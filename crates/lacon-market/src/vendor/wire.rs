@@ -1,7 +1,7 @@
 //! The layer between a client and the network: keys, waits per host, retry, one flight for equal requests, cache.
 //!
-//! A fresh answer is served from disk. Later the vendor is asked whether the kept answer still holds, if it named a
-//! version. Equal requests at the same moment become one. Only answers that pass the vendor's own check are kept: an
+//! A fresh answer is served from disk, or from another process. Later the vendor is asked whether the kept answer still holds, if
+//! it named a version. Equal requests at the same moment become one. Only answers that pass the vendor's own check are kept: an
 //! error inside a 200 is an error, and errors are never kept.
 
 use std::{
@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{
     Key, Problem, Source, Vendor, VendorError, body,
-    disk::DiskCache,
-    fetch::{Fetch, FetchError, HttpAnswer, HttpRequest, Method},
+    disk::{self, DiskCache, Stored},
+    fetch::{BoxFuture, Fetch, FetchError, HttpAnswer, HttpRequest, Method},
 };
 
 /// Looks at an answer before it is believed: the problem that it states, whatever its status.
@@ -190,8 +190,20 @@ impl Ask {
     }
 }
 
+/// A text that may be kept for some time, or what went wrong.
+pub type Made = Result<(String, Option<Duration>), VendorError>;
+
+/// Answers that processes share. What fails there is no failure of a request: its vendor is asked then.
+pub trait Elsewhere: Send + Sync {
+    /// Gives the text with a name: that of another process, or what `make` gives, which others may have for as long as it says.
+    fn answer<'a>(
+        &'a self,
+        name: &'a str,
+        make: BoxFuture<'a, Made>,
+    ) -> BoxFuture<'a, Result<String, VendorError>>;
+}
+
 /// Steers a [`Wire`].
-#[derive(Debug)]
 pub struct WireOptions {
     /// Longest time of one request.
     pub timeout: Duration,
@@ -209,6 +221,8 @@ pub struct WireOptions {
     pub agent: String,
     /// Where answers are kept.
     pub cache: Option<DiskCache>,
+    /// What processes share.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Default for WireOptions {
@@ -222,6 +236,7 @@ impl Default for WireOptions {
             breaker: Some((3, Duration::from_secs(30))),
             agent: concat!("lacon/", env!("CARGO_PKG_VERSION"), " (market data reader)").into(),
             cache: None,
+            elsewhere: None,
         }
     }
 }
@@ -261,7 +276,7 @@ pub struct Wire {
 
 impl std::fmt::Debug for Wire {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Wire").field("options", &self.options).finish_non_exhaustive()
+        f.debug_struct("Wire").field("cache", &self.cache).finish_non_exhaustive()
     }
 }
 
@@ -288,19 +303,55 @@ impl Wire {
     }
 
     async fn through_cache(&self, ask: &Ask, name: &str) -> Result<Got, VendorError> {
-        let Some(cache) = self.cache.as_ref().filter(|_| !ask.fresh_for.is_zero()) else {
+        if ask.fresh_for.is_zero() || (self.cache.is_none() && self.options.elsewhere.is_none()) {
             let answer = self.tried(ask, &[]).await?;
             return Ok(self.got(ask, answer, Timestamp::now(), false));
+        }
+        let known = match self.cache.clone() {
+            None => None,
+            Some(shelf) => {
+                let key = name.to_owned();
+                tokio::task::spawn_blocking(move || shelf.get(&key)).await.unwrap_or(None)
+            }
         };
-        let (shelf, key) = (Arc::clone(cache), name.to_owned());
-        let known = tokio::task::spawn_blocking(move || shelf.get(&key)).await.unwrap_or(None);
-        let mut conditions = Vec::new();
         if let Some((stored, body)) = &known {
             let age = Timestamp::now().duration_since(stored.retrieved_at);
             if !age.is_negative() && age.unsigned_abs() <= ask.fresh_for {
-                let answer = HttpAnswer { status: 200, body: body.clone(), ..HttpAnswer::default() };
-                return Ok(self.got(ask, answer, stored.retrieved_at, true));
+                return Ok(self.kept(ask, stored, body.clone()));
             }
+        }
+        let Some(elsewhere) = &self.options.elsewhere else {
+            return Ok(self.renewed(ask, name, known.as_ref()).await?.0);
+        };
+        let mut own = None;
+        let make = async {
+            let (got, file) = self.renewed(ask, name, known.as_ref()).await?;
+            own = Some(got);
+            // What is no text stays here.
+            let text = file.and_then(|file| String::from_utf8(file).ok());
+            let keep = text.is_some().then_some(ask.fresh_for);
+            Ok((text.unwrap_or_default(), keep))
+        };
+        let file = elsewhere.answer(name, Box::pin(make)).await?.into_bytes();
+        if let Some(got) = own {
+            return Ok(got);
+        }
+        let Some((stored, body)) = disk::unpacked(name, file.clone()) else {
+            return Ok(self.renewed(ask, name, known.as_ref()).await?.0);
+        };
+        self.keep(name, file).await;
+        Ok(self.kept(ask, &stored, body))
+    }
+
+    /// Asks the vendor, who may say that what is known still holds. Gives the answer, and what others may have of it.
+    async fn renewed(
+        &self,
+        ask: &Ask,
+        name: &str,
+        known: Option<&(Stored, Vec<u8>)>,
+    ) -> Result<(Got, Option<Vec<u8>>), VendorError> {
+        let mut conditions = Vec::new();
+        if let Some((stored, _)) = known {
             conditions.extend(stored.etag.clone().map(|v| ("if-none-match", v)));
             conditions.extend(stored.last_modified.clone().map(|v| ("if-modified-since", v)));
         }
@@ -312,18 +363,29 @@ impl Wire {
         if answer.status == 304
             && let Some((stored, body)) = known
         {
-            (etag, modified) = (etag.or(stored.etag), modified.or(stored.last_modified));
-            answer.body = body;
+            (etag, modified) = (etag.or(stored.etag.clone()), modified.or(stored.last_modified.clone()));
+            answer.body.clone_from(body);
             cached = true;
         }
         if (300..400).contains(&answer.status) && !cached {
-            return Ok(self.got(ask, answer, at, false));
+            return Ok((self.got(ask, answer, at, false), None));
         }
-        let (shelf, key, body) = (Arc::clone(cache), name.to_owned(), answer.body.clone());
-        let keep = move || shelf.put(&key, at, etag.as_deref(), modified.as_deref(), &body);
-        // A cache that cannot write is no reason to fail.
-        let _ = tokio::task::spawn_blocking(keep).await;
-        Ok(self.got(ask, answer, at, cached))
+        let file = disk::packed(name, at, etag.as_deref(), modified.as_deref(), &answer.body);
+        self.keep(name, file.clone()).await;
+        Ok((self.got(ask, answer, at, cached), Some(file)))
+    }
+
+    /// Keeps an answer on disk. A cache that cannot write is no reason to fail.
+    async fn keep(&self, name: &str, file: Vec<u8>) {
+        let Some(shelf) = self.cache.clone() else { return };
+        let key = name.to_owned();
+        let _ = tokio::task::spawn_blocking(move || shelf.put(&key, &file)).await;
+    }
+
+    /// An answer that was kept.
+    fn kept(&self, ask: &Ask, stored: &Stored, body: Vec<u8>) -> Got {
+        let answer = HttpAnswer { status: 200, body, ..HttpAnswer::default() };
+        self.got(ask, answer, stored.retrieved_at, true)
     }
 
     fn got(&self, ask: &Ask, answer: HttpAnswer, retrieved_at: Timestamp, cached: bool) -> Got {

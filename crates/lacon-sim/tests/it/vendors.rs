@@ -6,10 +6,10 @@ use jiff::civil::{Date, date};
 use lacon_market::{
     dataset::StatementKind,
     vendor::{
-        Account, Key, Problem, Vendor, VendorError, Wire, WireOptions, alpha_vantage::AlphaVantage,
-        disk::DiskCache, finnhub::Finnhub, fred::Fred, google_news::GoogleNews, http::HttpFetch,
-        polymarket::Polymarket, reddit::Reddit, serper::Serper, simfin::SimFin, stocktwits::StockTwits,
-        web_search::WebSearch, yahoo::Yahoo,
+        Account, Elsewhere, Key, Made, Problem, Vendor, VendorError, Wire, WireOptions,
+        alpha_vantage::AlphaVantage, disk::DiskCache, fetch::BoxFuture, finnhub::Finnhub, fred::Fred,
+        google_news::GoogleNews, http::HttpFetch, polymarket::Polymarket, reddit::Reddit, serper::Serper,
+        simfin::SimFin, stocktwits::StockTwits, web_search::WebSearch, yahoo::Yahoo,
     },
 };
 use lacon_sim::{
@@ -415,6 +415,60 @@ async fn answers_are_shared_kept_and_asked_for_again() {
     // Errors are never kept.
     let none = later.chart("MSFT", WEEK_AGO, TODAY).await.unwrap_err();
     assert_eq!(none.problem, Problem::UpstreamDown);
+}
+
+/// What processes share, in memory.
+#[derive(Default)]
+struct Memory(tokio::sync::Mutex<BTreeMap<String, String>>);
+
+impl Elsewhere for Memory {
+    fn answer<'a>(
+        &'a self,
+        name: &'a str,
+        make: BoxFuture<'a, Made>,
+    ) -> BoxFuture<'a, Result<String, VendorError>> {
+        Box::pin(async move {
+            // Held over the call: one flight.
+            let mut kept = self.0.lock().await;
+            if let Some(text) = kept.get(name) {
+                return Ok(text.clone());
+            }
+            let (text, keep) = make.await?;
+            if keep.is_some() {
+                kept.insert(name.to_owned(), text.clone());
+            }
+            Ok(text)
+        })
+    }
+}
+
+/// One of several processes asks a vendor, and the others have its answer with its time. A damaged one is asked for.
+#[tokio::test]
+async fn another_process_has_the_answer_of_a_vendor() {
+    let server = start("");
+    let base = server.url();
+    let shared = Arc::new(Memory::default());
+    let folder = tempfile::tempdir().unwrap();
+    let process = |cache: Option<DiskCache>| {
+        let fetch = HttpFetch::new(Duration::from_secs(2)).unwrap();
+        let elsewhere = Some(Arc::clone(&shared) as Arc<dyn Elsewhere>);
+        let options = WireOptions { wait: Duration::ZERO, cache, elsewhere, ..WireOptions::default() };
+        Yahoo::new(Arc::new(Wire::new(Arc::new(fetch), options)), &account(&base, Vendor::Yahoo, ""))
+    };
+    let cache = || Some(DiskCache::new(folder.path(), 1 << 20));
+    let (one, two, kept) = (process(None), process(None), process(cache()));
+    let (a, b) = tokio::join!(one.chart("AAPL", WEEK_AGO, TODAY), two.chart("AAPL", WEEK_AGO, TODAY));
+    let (a, b) = (a.unwrap(), b.unwrap());
+    assert_eq!([a.sources[0].cached, b.sources[0].cached].iter().filter(|cached| **cached).count(), 1);
+    assert_eq!((&a.value, a.sources[0].retrieved_at), (&b.value, b.sources[0].retrieved_at));
+    kept.chart("AAPL", WEEK_AGO, TODAY).await.unwrap();
+    drop(server);
+    // What came from another process is on disk too.
+    shared.0.lock().await.values_mut().for_each(|text| text.push('0'));
+    let later = process(cache());
+    assert_eq!(later.chart("AAPL", WEEK_AGO, TODAY).await.unwrap().value, a.value);
+    let damaged = one.chart("AAPL", WEEK_AGO, TODAY).await.unwrap_err();
+    assert_eq!(damaged.problem, Problem::UpstreamDown);
 }
 
 #[tokio::test]

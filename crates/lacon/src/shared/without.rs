@@ -27,6 +27,10 @@ pub fn of_source(config: &Config, _: &dyn ToolSource, _: Vec<String>) -> Shared 
     none(config).map(|()| None)
 }
 
+pub fn of_vendors(config: &Config) -> Result<Option<Arc<dyn Elsewhere>>, Failure> {
+    none(config).map(|()| None)
+}
+
 pub fn learned(_: &Config) -> Option<Vec<Learned>> {
     None
 }

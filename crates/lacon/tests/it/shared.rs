@@ -18,6 +18,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::civil::date;
+use lacon_sim::{
+    FaultPlan, SimOptions, World,
+    server::{Background, ServeOptions},
+};
 use serde_json::{Value, json};
 
 use crate::support::{Done, Folder};
@@ -206,6 +211,44 @@ fn two_processes_that_ask_the_same_make_one_call_and_go_on_whatever_the_server_d
     let done: Done =
         folder.command(&["run", "desk.toml"]).env("LACON_RUN_SHARED", "nowhere").output().unwrap().into();
     done.fails(2, "run.shared");
+}
+
+/// What a vendor told one machine another one has with its true time, also when the vendor is gone.
+#[test]
+fn a_vendor_is_asked_once_for_many_machines() {
+    let Some(mut redis) = Redis::start() else { return };
+    let start = || {
+        let sim = SimOptions { time_scale: 0.0, ..SimOptions::default() };
+        let world = Arc::new(World::new(1, date(2025, 7, 30)));
+        Background::start(ServeOptions { world, sim, faults: FaultPlan::default() }).unwrap()
+    };
+    let (models, vendors) = (start(), start());
+    let (models_url, vendors_url) = (format!("{}/v1", models.url()), vendors.url());
+    let decide = |redis: &Redis| -> (Folder, Done) {
+        let folder = Folder::new();
+        let mut args = vec!["run", "MSFT", "--llm", "openai", "--base-url", &models_url, "--data", "vendors"];
+        args.extend(["--vendors-url", &vendors_url, "--date", "2025-07-30", "--run-id", "r", "--json"]);
+        let done = command(&folder, redis, &args).output().unwrap().into();
+        (folder, done)
+    };
+    let prices = || {
+        let (folder, done) = decide(&redis);
+        let status = done.json()["status"].clone();
+        let books = folder.path().join("results/MSFT/2025-07-30/r/provenance.json");
+        let books: Value = serde_json::from_str(&std::fs::read_to_string(books).unwrap()).unwrap();
+        let answers = books["answers"].as_array().unwrap();
+        let of = answers.iter().find(|a| a["tool"] == "get_YFin_data_online").cloned().unwrap_or_default();
+        (status, of["text"].clone(), of["origins"][0].clone())
+    };
+    let (_, text, first) = prices();
+    assert!(first["vendor"] == "yahoo" && first["cached"] == false, "{first}");
+    drop(vendors);
+    let (status, again, second) = prices();
+    assert!(second["vendor"] == "yahoo" && second["cached"] == true, "{second}");
+    assert_eq!((&again, &second["retrieved_at"]), (&text, &first["retrieved_at"]), "{status}");
+    // Without the server each machine asks for itself: nobody has the answer of the vendor that is gone.
+    redis.kill();
+    decide(&redis).1.fails(3, "no report rests on data");
 }
 
 #[test]

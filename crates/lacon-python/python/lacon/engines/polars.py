@@ -16,7 +16,9 @@ def expression(work: Work, column: Any = "text", **options: Any) -> Any:
     pa = need("pyarrow")
 
     def apply(series: Any) -> Any:
-        return pl.Series(series.name, on_column(work, series.to_arrow(), {"num_threads": None, **options}))
+        # Polars' own layout of strings: any other one is a copy.
+        texts = series.to_arrow(compat_level=pl.CompatLevel.newest())
+        return pl.Series(series.name, on_column(work, texts, {"num_threads": None, **options}))
 
     kind = pl.Series(pa.array([], type_of(work, options))).dtype
     expression = pl.col(column) if isinstance(column, str) else column
