@@ -242,7 +242,7 @@ impl Estimate<'_> {
     }
 
     /// Tokens of one thing that is read.
-    fn read(&self, read: Read<'_>) -> f64 {
+    fn read(&self, reader: &Agent, read: Read<'_>) -> f64 {
         let (name, short) = match read {
             Read::Input(name) => return self.given(name).tokens,
             Read::Whole(name) => (name, false),
@@ -253,11 +253,12 @@ impl Estimate<'_> {
         let stage = self.stages.of(i);
         let times = if stage.kind == Kind::Group { self.rounds(stage) } else { 1.0 };
         let mut tokens = (self.answer(agent) + 8.0) * self.items(agent) * times;
-        if short && self.on.has(Optimization::Digests) {
+        let reaches = |optimization| self.on.reaches(optimization, self.team.model(reader));
+        if short && reaches(Optimization::Digests) {
             tokens *= DIGEST_SHARE;
         }
         let json = matches!(agent.output, Some(Output::Json { .. }));
-        if json && !agent.each.is_empty() && self.on.has(Optimization::Lossless) {
+        if json && !agent.each.is_empty() && reaches(Optimization::Lossless) {
             tokens *= LOSSLESS_SHARE;
         }
         tokens
@@ -308,7 +309,8 @@ impl Estimate<'_> {
             let other = read.agent().and_then(|name| self.team.agents.iter().position(|a| a.name == name));
             stage.kind != Kind::Single && other.is_some_and(|other| stage.members.contains(&other))
         };
-        let read: f64 = agent.read().filter(|read| !speaks_with(read)).map(|read| self.read(read)).sum();
+        let read: f64 =
+            agent.read().filter(|read| !speaks_with(read)).map(|read| self.read(agent, read)).sum();
         let heard = if stage.kind == Kind::Single {
             0.0
         } else {
@@ -384,7 +386,7 @@ impl Estimate<'_> {
             let shared: f64 = agent
                 .read()
                 .filter(|read| fans_out || read_at(*read, apart))
-                .map(|read| self.read(read))
+                .map(|read| self.read(agent, read))
                 .sum();
             let tokens = shared + self.count(self.team.rules());
             if shared > 0.0 && tokens >= rule.least as f64 { tokens.min(prompt) } else { 0.0 }

@@ -68,8 +68,8 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
         .filter_map(|read| {
             let text = match read {
                 Read::Input(name) => format!("## {name}\n{}", context.inputs.text(name)?.trim()),
-                Read::Whole(name) => block(context, name, false, state, &mut material.savings),
-                Read::Digest(name) => block(context, name, true, state, &mut material.savings),
+                Read::Whole(name) => block(context, agent, name, false, state, &mut material.savings),
+                Read::Digest(name) => block(context, agent, name, true, state, &mut material.savings),
             };
             let shared = is_shared(context, agent, read);
             Some(Block { read, text, readers: readers(context, read), shared, rank: rank(context, read) })
@@ -168,6 +168,7 @@ fn rank(context: &Context, read: Read<'_>) -> usize {
 /// What an agent said, under its name. Readers of a discussion get all of it, others what was said last.
 fn block(
     context: &Context,
+    reader: &Agent,
     name: &str,
     short: bool,
     state: &TeamState,
@@ -180,10 +181,10 @@ fn block(
         _ => state.last(name).into_iter().collect(),
     };
     let encoding = context.run.options.counter.get().encoding;
-    let short = short && context.has(Optimization::Digests);
+    let short = short && context.optimizations.reaches(Optimization::Digests, context.model(reader));
     let mut texts: Vec<String> = Vec::new();
     for said in &all {
-        let mut text = whole(context, agent, said, encoding, savings);
+        let mut text = whole(context, (reader, agent), said, encoding, savings);
         if short {
             let digest = digest(&text, encoding);
             let saved = encoding.count(&text) as i64 - encoding.count(&digest) as i64;
@@ -200,16 +201,16 @@ fn block(
     format!("## {}{}\n{}", agent.title(), if short { ", in short" } else { "" }, texts.join("\n\n"))
 }
 
-/// All texts of one time that an agent spoke.
+/// All texts of one time that an agent spoke, for a reader.
 fn whole(
     context: &Context,
-    agent: &Agent,
+    (reader, agent): (&Agent, &Agent),
     said: &Said,
     encoding: &Encoding,
     savings: &mut Vec<(Optimization, i64)>,
 ) -> String {
     if matches!(agent.output, Some(Output::Json { .. })) {
-        return as_json(context, said, encoding, savings);
+        return as_json(context, reader, said, encoding, savings);
     }
     if said.items.is_empty() {
         return said.texts.iter().map(shown).collect::<Vec<_>>().join("\n\n");
@@ -232,6 +233,7 @@ fn shown(text: &Text) -> String {
 /// JSON answers as one value: of a fan-out an array in the order of the items. What is no JSON stands in it as text.
 fn as_json(
     context: &Context,
+    reader: &Agent,
     said: &Said,
     encoding: &Encoding,
     savings: &mut Vec<(Optimization, i64)>,
@@ -247,12 +249,13 @@ fn as_json(
             format!("[{}]", rows.join(",\n"))
         }
     };
-    lossless(context, &text, encoding, savings)
+    lossless(context, reader, &text, encoding, savings)
 }
 
-/// The same text in fewer tokens, where it can be had back exactly.
+/// The same text in fewer tokens, where it can be had back exactly and its reader's model may be given the form.
 pub(crate) fn lossless(
     context: &Context,
+    reader: &Agent,
     text: &str,
     encoding: &Encoding,
     savings: &mut Vec<(Optimization, i64)>,
@@ -260,7 +263,9 @@ pub(crate) fn lossless(
     if !context.has(Optimization::Lossless) {
         return text.to_owned();
     }
-    let shortened = shorten(text, &ShortenOptions::new(Policy::Lossless), None, encoding);
+    let mut options = ShortenOptions::new(Policy::Lossless);
+    options.exact.passes = context.optimizations.passes(context.model(reader));
+    let shortened = shorten(text, &options, None, encoding);
     match shortened {
         Ok(short) if short.tokens_after < short.tokens_before => {
             savings.push((Optimization::Lossless, (short.tokens_before - short.tokens_after) as i64));
