@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -13,12 +14,7 @@ use lacon_eval::{
 use lacon_prompt::passes::{PASSES, PassSet};
 use lacon_runtime::Config;
 
-use crate::{
-    args::eval::{Forms, FormsArgs},
-    commands::Common,
-    failure::Failure,
-    text,
-};
+use crate::{failure::Failure, text};
 
 /// The form in which agents read each other's texts. It keeps figures and conclusions, so it is asked about figures alone.
 pub static DIGESTS: Form = Form {
@@ -52,9 +48,17 @@ pub fn book(config: &Config) -> Result<Book, Failure> {
     let path = book_path(config);
     match std::fs::read_to_string(&path) {
         Ok(text) => Book::read(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Book::default()),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            Ok(Book::default())
+        }
         Err(error) => Err(Failure::input(format!("cannot read {}: {error}", path.display()))),
     }
+}
+
+/// The verdicts for a run: one that may use every form does not fail for a damaged book.
+fn of_run(config: &Config) -> Result<Book, Failure> {
+    let book = book(config);
+    if is_strict(config) { book } else { Ok(book.unwrap_or_default()) }
 }
 
 /// The forms that are proven for a model without a line that explains them.
@@ -79,21 +83,20 @@ fn note(config: &Config, model: &str, unproven: &[&str]) -> Option<String> {
 }
 
 /// Limits passes to forms that are proven for a model, or says which are not.
-pub fn limit(usual: PassSet, args: &FormsArgs) -> Result<PassSet, Failure> {
-    let config = Common::default().settings(&[("models.forms", args.forms.map(Forms::word).as_ref())])?;
-    let Some(model) = &args.for_model else {
-        if is_strict(&config) {
+pub fn limit(config: &Config, usual: PassSet, model: Option<&str>) -> Result<PassSet, Failure> {
+    let Some(model) = model else {
+        if is_strict(config) {
             return Err(Failure::input(
                 "--forms proven needs --for-model MODEL: a form is proven for a model",
             ));
         }
         return Ok(usual);
     };
-    let proven = proven(&book(&config)?, model);
-    if !is_strict(&config) {
+    let proven = proven(&book(config)?, model);
+    if !is_strict(config) {
         let ours = FORMS.iter().filter(|form| form.has_legend()).map(|form| form.name);
         let unproven: Vec<&str> = ours.filter(|name| !proven.contains(name)).collect();
-        note(&config, model, &unproven).iter().for_each(|line| text::note(line));
+        note(config, model, &unproven).iter().for_each(|line| text::note(line));
         return Ok(usual);
     }
     let allowed = passes(&proven);
@@ -113,7 +116,7 @@ pub struct Reading {
 
 /// What each model of a team may be given, by the setting `models.forms`.
 pub fn of_models<'m>(config: &Config, models: impl IntoIterator<Item = &'m str>) -> Result<Reading, Failure> {
-    let book = book(config)?;
+    let book = of_run(config)?;
     let mut by_model = BTreeMap::new();
     let mut notes = Vec::new();
     for model in models.into_iter().collect::<BTreeSet<_>>() {
@@ -132,7 +135,7 @@ pub fn of_trading<'m>(
     config: &Config,
     models: impl IntoIterator<Item = &'m str>,
 ) -> Result<(Vec<&'static str>, Vec<String>), Failure> {
-    let book = book(config)?;
+    let book = of_run(config)?;
     let (mut off, mut notes) = (BTreeSet::new(), Vec::new());
     for model in models.into_iter().collect::<BTreeSet<_>>() {
         let proven = proven(&book, model);

@@ -112,8 +112,7 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
 /// Compresses a text as the flags say; prints nothing.
 pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Result<Outcome, Failure> {
     let encoding = input::encoding(&args.encoding)?;
-    let passes =
-        crate::forms::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
+    let passes = super::eval::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
     let started = Instant::now();
     if !(0.0..=1.0).contains(&args.holdout) {
         return Err(Failure::input(format!("--holdout is {}, it must lie between 0 and 1", args.holdout)));

@@ -27,13 +27,14 @@ use lacon_eval::{
 };
 use lacon_llm::{Client, TapeMode, Taped, Usage};
 use lacon_monitor::prices;
+use lacon_prompt::passes::PassSet;
 use lacon_runtime::Config;
 use lacon_tokens::{EncodingName, encoding};
 use serde_json::json;
 
 use super::{Common, block_on, read_text};
 use crate::{
-    args::eval::{EvalArgs, EvalWhat},
+    args::eval::{EvalArgs, EvalWhat, Forms, FormsArgs},
     failure::{self, Failure},
     forms, signals,
     text::{self, thousands},
@@ -331,4 +332,10 @@ fn keep(config: &Config, model: &str, arms: &[Arm], margin: f64) -> Result<(), F
         .map_err(|error| Failure::input(format!("cannot write {}: {error}", path.display())))?;
     text::note(&format!("verdicts  {}", path.display()));
     Ok(())
+}
+
+/// Limits passes by the flags of a command that writes forms.
+pub(in crate::commands) fn limit(usual: PassSet, args: &FormsArgs) -> Result<PassSet, Failure> {
+    let config = Common::default().settings(&[("models.forms", args.forms.map(Forms::word).as_ref())])?;
+    forms::limit(&config, usual, args.for_model.as_deref())
 }

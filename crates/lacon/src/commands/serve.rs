@@ -72,7 +72,7 @@ pub fn run(common: &Common, args: &ServeArgs) -> Result<ExitCode, Failure> {
         share(args, &mut options)?;
     }
     options.passes =
-        crate::forms::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
+        super::eval::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
     options.cache_marks = args.cache_marks == CacheMarks::Auto;
     options.protect.clone_from(&args.protect);
     (options.shorten_user, options.shorten_quotable) = (args.shorten_user, args.shorten_quotable);

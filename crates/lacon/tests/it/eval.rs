@@ -124,6 +124,10 @@ fn teams_use_proven_forms_alone_where_that_is_set() {
     assert_eq!(on(&models), [false, true]);
     assert_eq!(on(&["--forms", "all"]), [true, true]);
     folder.lacon(&["compress", "doc.txt"]).fails(2, "--for-model");
+    // A damaged book matters where it decides.
+    folder.write("results/eval/verdicts.json", "{");
+    folder.lacon(&["check", "two.toml"]).fails(2, "no book of verdicts");
+    assert_eq!(folder.lacon(&["check", "two.toml", "--forms", "all"]).code, 0);
 }
 
 #[test]
