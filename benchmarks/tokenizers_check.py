@@ -158,7 +158,7 @@ def main():
         for name, tokenizer in load().items():
             command = [args.lacon, "count", "--tokenizer", str(FOLDER / f"{name}.json"), "--json", folder]
             found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)["files"]
-            counts = {Path(file["path"]).stem: file["tokens"] for file in found}
+            counts = {Path(file["path"]).stem: file["tokens"][0] for file in found}
             wrong = [text for n, text in enumerate(given) if counts.get(f"{n:06}") != len(ids(tokenizer, text))]
             print(f"{name:<8} {len(given) - len(wrong)} of {len(given)} texts have the same count", *map(repr, wrong[:3]))
             failed = failed or bool(wrong)

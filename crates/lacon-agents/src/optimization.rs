@@ -1,6 +1,8 @@
 //! The optimizations: what a run may save, each with its switch.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use lacon_prompt::passes::PassSet;
 
 use crate::switches::{Row, Switches, find};
 
@@ -107,9 +109,26 @@ impl FromStr for Optimization {
     }
 }
 
-/// Which optimizations are on.
+/// The forms that a model was shown to read as well as the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Proven {
+    /// The passes of [`Optimization::Lossless`].
+    pub passes: PassSet,
+    /// Whether [`Optimization::Digests`] may give it short forms of texts.
+    pub digests: bool,
+}
+
+impl Proven {
+    const NOTHING: Self = Self { passes: PassSet::NONE, digests: false };
+}
+
+/// Which optimizations are on, and which forms each model may be given.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Optimizations(Switches);
+pub struct Optimizations {
+    switches: Switches,
+    /// By model; every form where it is absent.
+    proven: Option<BTreeMap<String, Proven>>,
+}
 
 impl Default for Optimizations {
     fn default() -> Self {
@@ -117,37 +136,43 @@ impl Default for Optimizations {
     }
 }
 
+impl From<Switches> for Optimizations {
+    fn from(switches: Switches) -> Self {
+        Self { switches, proven: None }
+    }
+}
+
 impl Optimizations {
     /// All are on but those on demand.
     pub fn all() -> Self {
-        Self(Switches::usual(&TABLE))
+        Switches::usual(&TABLE).into()
     }
 
     /// None is on.
     pub fn none() -> Self {
-        Self(Switches::none(&TABLE))
+        Switches::none(&TABLE).into()
     }
 
     /// These are on.
     pub fn of(on: &[Optimization]) -> Self {
-        Self(Switches::of(&TABLE, on.iter().map(|optimization| optimization.name())))
+        Switches::of(&TABLE, on.iter().map(|optimization| optimization.name())).into()
     }
 
     /// Whether one is on.
     pub fn has(&self, optimization: Optimization) -> bool {
-        self.0.has(optimization.name())
+        self.switches.has(optimization.name())
     }
 
     /// The same with one.
     #[must_use]
     pub fn with(&self, optimization: Optimization) -> Self {
-        Self(self.0.with(optimization.name()))
+        Self { switches: self.switches.with(optimization.name()), ..self.clone() }
     }
 
     /// The same without one.
     #[must_use]
     pub fn without(&self, optimization: Optimization) -> Self {
-        Self(self.0.without(optimization.name()))
+        Self { switches: self.switches.without(optimization.name()), ..self.clone() }
     }
 
     /// The same with names switched off and on; `all` stands for every usual one.
@@ -155,6 +180,37 @@ impl Optimizations {
     /// # Errors
     /// As [`Switches::switched`].
     pub fn switched(&self, off: &[&str], on: &[&str]) -> Result<Self, String> {
-        self.0.switched(off, on).map(Self)
+        Ok(Self { switches: self.switches.switched(off, on)?, ..self.clone() })
+    }
+
+    /// The same with forms that were proven, by model. A model that is not among them is given none.
+    #[must_use]
+    pub fn proven(&self, forms: BTreeMap<String, Proven>) -> Self {
+        Self { proven: Some(forms), ..self.clone() }
+    }
+
+    /// Whether one is on and has a form that this model may be given.
+    pub fn reaches(&self, optimization: Optimization, model: &str) -> bool {
+        let may = match optimization {
+            Optimization::Digests => self.may_shorten(model),
+            Optimization::Lossless => self.passes(model) != PassSet::NONE,
+            _ => true,
+        };
+        may && self.has(optimization)
+    }
+
+    /// Whether a model may be given short forms of texts, also where a limit of the run asks for them.
+    pub(crate) fn may_shorten(&self, model: &str) -> bool {
+        self.read_by(model).is_none_or(|proven| proven.digests)
+    }
+
+    /// The passes that may write what a model reads.
+    pub fn passes(&self, model: &str) -> PassSet {
+        self.read_by(model).map_or_else(PassSet::default, |proven| proven.passes)
+    }
+
+    fn read_by(&self, model: &str) -> Option<Proven> {
+        let forms = self.proven.as_ref()?;
+        Some(forms.get(model).copied().unwrap_or(Proven::NOTHING))
     }
 }

@@ -210,8 +210,10 @@ pub fn within(
     let estimate = |on: &Optimizations| at(on, &chosen);
     let (expected, agents) = estimate(optimizations);
     let effect = |optimization: Optimization| {
-        let acts_on = acts_on(team, stages, inputs, optimization);
+        let mut acts_on = acts_on(team, stages, inputs, optimization);
         let on = optimizations.has(optimization);
+        let shown = optimizations.with(optimization);
+        acts_on.retain(|name| team.agent(name).is_none_or(|a| shown.reaches(optimization, team.model(a))));
         if acts_on.is_empty() {
             return Effect {
                 optimization: optimization.name().into(),

@@ -158,7 +158,7 @@ async fn prefetched(context: &Context, agent: &Agent, turn: Turn<'_>) -> String 
     let mut texts = Vec::new();
     for (title, text) in join_all(pending).await {
         let mut savings = Vec::new();
-        let text = prompt::lossless_text(context, &text, encoding, &mut savings);
+        let text = prompt::lossless_text(context, agent, &text, encoding, &mut savings);
         savings.iter().for_each(|(o, tokens)| run.ledger.saving(&agent.name, o.name(), *tokens));
         texts.push(format!("## {title}\n{}", text.trim()));
     }

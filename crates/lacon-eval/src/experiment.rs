@@ -84,13 +84,13 @@ pub fn plan(materials: &[Material], options: &PlanOptions<'_>, encoding: &Encodi
     let share = options.questions.div_ceil(windows.len().max(1));
     let mut next = 0;
     for (n, window) in windows.iter().enumerate() {
-        let mut arms = vec![(ORIGINAL.to_owned(), window.text.clone())];
+        let mut arms = vec![(ORIGINAL.to_owned(), window.text.clone(), None)];
         for form in &options.forms {
             let Some(text) = form.write(window, encoding) else { continue };
             if options.legend && form.has_legend() {
-                arms.push((format!("{}+legend", form.name), with_legend(&text)));
+                arms.push((format!("{}+legend", form.name), with_legend(&text), Some(*form)));
             }
-            arms.push((form.name.to_owned(), text));
+            arms.push((form.name.to_owned(), text, Some(*form)));
         }
         // A text that no form changes teaches nothing.
         if arms.len() < 2 {
@@ -98,9 +98,10 @@ pub fn plan(materials: &[Material], options: &PlanOptions<'_>, encoding: &Encodi
         }
         let left = options.questions.saturating_sub(next);
         let asked = questions(window, share.min(left), options.seed.wrapping_add(n as u64));
-        for (arm, text) in &arms {
+        for (arm, text, form) in &arms {
             let text_tokens = encoding.count(text);
-            for (m, question) in asked.iter().enumerate() {
+            let answers = |kind: &str| form.is_none_or(|form| form.answers(kind));
+            for (m, question) in asked.iter().enumerate().filter(|(_, question)| answers(question.kind)) {
                 let prompt = format!("{text}{ASK}{}\n{HOW}", question.ask);
                 made.items.push(Item {
                     question: next + m,
@@ -113,7 +114,8 @@ pub fn plan(materials: &[Material], options: &PlanOptions<'_>, encoding: &Encodi
                     text_tokens,
                 });
             }
-            *made.questions.entry(arm.clone()).or_default() += asked.len();
+            *made.questions.entry(arm.clone()).or_default() +=
+                asked.iter().filter(|question| answers(question.kind)).count();
         }
         next += asked.len();
     }

@@ -18,10 +18,14 @@ pub struct Form {
     pub about: &'static str,
     /// The passes that write it; none for the forms of others.
     pub passes: &'static [Pass],
+    /// How running text is written in it, for a form that another crate owns.
+    pub writes: Option<fn(&str, &Encoding) -> String>,
+    /// The kinds of questions that it has to answer; all if there are none.
+    pub kinds: &'static [&'static str],
 }
 
 const fn form(name: &'static str, about: &'static str, passes: &'static [Pass]) -> Form {
-    Form { name, about, passes }
+    Form { name, about, passes, writes: None, kinds: &[] }
 }
 
 /// All forms. The original is not in the list, because each of them is compared with it.
@@ -48,6 +52,10 @@ impl Form {
     /// Writes a text in this form; `None` where that changes or saves nothing.
     pub fn write(&self, material: &Material, encoding: &Encoding) -> Option<String> {
         let text = match self.name {
+            _ if self.writes.is_some() => {
+                let write = self.writes.filter(|_| material.kind == Kind::Document)?;
+                write(&material.text, encoding)
+            }
             "minified" => {
                 let value: Value = serde_json::from_str(&material.text).ok()?;
                 (material.kind == Kind::Json).then(|| value.to_string())?
@@ -65,6 +73,11 @@ impl Form {
             }
         };
         (text != material.text && encoding.count(&text) < encoding.count(&material.text)).then_some(text)
+    }
+
+    /// Whether a question of a kind is one that the form has to answer.
+    pub fn answers(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
     }
 
     /// Whether the form is one of ours, so that a legend can explain it.

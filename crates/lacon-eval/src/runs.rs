@@ -3,7 +3,7 @@
 //! What a run is, and who makes it, is the caller's. This module knows what came of it: a decision, a text, tokens,
 //! money and time.
 
-use lacon_llm::{Client, Error, Message, Request, ignore_events};
+use lacon_llm::{Client, Enough, Error, Message, Request, ignore_events};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -97,13 +97,15 @@ fn ask(task: &str, one: &str, two: &str) -> String {
     )
 }
 
+/// Words of a judge's answer that are read.
+const READ_WORDS: usize = 12;
 /// Words that a judge may put before its choice.
 const BEFORE_A_CHOICE: [&str; 6] = ["answer", "the", "is", "my", "choice", "better"];
 
 /// Reads a judge's word: `Some(0)` for a tie, `None` for nonsense.
 fn choice(answer: &str) -> Option<u8> {
     let words = answer.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    let words: Vec<String> = words.take(12).map(str::to_lowercase).collect();
+    let words: Vec<String> = words.take(READ_WORDS).map(str::to_lowercase).collect();
     let of = |word: &str| match word {
         "1" => Some(1),
         "2" => Some(2),
@@ -130,6 +132,8 @@ pub async fn judge(client: &dyn Client, model: &str, task: &str, pair: &Pair) ->
     let request = |one: &str, two: &str| Request {
         messages: vec![Message::user(ask(task, one, two))],
         max_tokens: Some(2000),
+        // A model that goes on behind its choice is closed: no more is read.
+        enough: Some(Enough { words: READ_WORDS as u32, needs: Vec::new() }),
         ..Request::new(model)
     };
     let (there, back) =

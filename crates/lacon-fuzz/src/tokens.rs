@@ -2,9 +2,7 @@
 
 use std::sync::OnceLock;
 
-use lacon_tokens::{
-    Encoding, EncodingName, Pattern, Side, SpecialSet, Vectors, VocabularyFile, encoding, oracle,
-};
+use lacon_tokens::{Encoding, EncodingName, Pattern, Side, SpecialSet, Vectors, encoding, oracle};
 
 /// Every fast path of the tokenizer against its oracle, on any text.
 pub fn tokens(data: &[u8]) {
@@ -47,10 +45,17 @@ pub fn vocabularies(data: &[u8]) {
             assert_eq!(encoding.encode(&back), expected);
         }
     }
-    if let Ok(found) = VocabularyFile::read("fuzz", data) {
+    if let Ok(found) = Encoding::read("fuzz", data) {
         let head = String::from_utf8_lossy(&data[..data.len().min(200)]);
         for text in ["many  things, 1,234 \u{2581}in few\n\n words' end", &head] {
-            assert_eq!(found.encode(text).len(), found.count(text));
+            let n_tokens = found.count(text);
+            assert_eq!(found.encode(text).len(), n_tokens);
+            for limit in [0, 1, n_tokens / 2] {
+                for side in [Side::Front, Side::Middle, Side::Back] {
+                    assert!(found.count(&found.truncate(text, limit, side)) <= limit);
+                }
+            }
+            assert_eq!(found.chunks(text, 3).concat(), *text);
         }
     }
 }

@@ -33,9 +33,9 @@ pub struct FileError {
     pub why: &'static str,
 }
 
-/// The keys of a model's price.
-pub const RATES: [&str; 7] =
-    ["input", "cached", "cache_write", "cache_write_5m", "cache_write_1h", "output", "reasoning"];
+/// The keys of a model's price. `storage` is for keeping a million cached tokens an hour.
+pub const RATES: [&str; 8] =
+    ["input", "cached", "cache_write", "cache_write_5m", "cache_write_1h", "output", "reasoning", "storage"];
 
 /// The largest price that is taken for one, in USD for a million tokens: more is a mistake of unit.
 const DEAREST: f64 = 1_000_000.0;
@@ -65,7 +65,7 @@ pub fn user_row(model: &str, wanted: impl Fn(&UserRow) -> bool) -> Option<UserRo
 ///
 /// A line `NAME = ENCODING` gives the encoding of a family. A line `[NAME]` opens a model, with lines `encoding`,
 /// `context`, `input`, `output`, `cached`, `cache_write`, `cache_write_5m`, `cache_write_1h`, `reasoning` (USD for a
-/// million tokens), `source` and `checked` below it. Names and words may stand in quotes; `#` begins a comment.
+/// million tokens), `storage` (USD for a million tokens an hour), `source` and `checked` below it. Names and words may stand in quotes; `#` begins a comment.
 pub fn read_rows(file: &str) -> Result<Vec<UserRow>, FileError> {
     let mut rows: Vec<UserRow> = Vec::new();
     let mut is_open = false;

@@ -209,13 +209,18 @@ impl Metrics {
             self.output_tokens.text(&usage, &base, &mut out);
         }
         if let Some(counters) = names.token_counters() {
-            let [cached, reasoning] = ["lacon_cached_tokens_total", "lacon_reasoning_tokens_total"]
-                .map(|n| self.counter(n).unwrap_or(0));
-            let values = [self.input_tokens.total(), self.output_tokens.total(), cached, reasoning];
+            let [cached, written, reasoning] = [
+                "lacon_cached_tokens_total",
+                "lacon_cache_write_tokens_total",
+                "lacon_reasoning_tokens_total",
+            ]
+            .map(|n| self.counter(n).unwrap_or(0));
+            let values = [self.input_tokens.total(), self.output_tokens.total(), cached, written, reasoning];
+            let labels = format!("{base},{}", label(names::TOKEN_MODALITY, "unknown"));
             for (name, value) in counters.into_iter().zip(values) {
                 let name = format!("{}_total", prom(name));
                 let _ =
-                    writeln!(out, "# HELP {name} Tokens.\n# TYPE {name} counter\n{name}{{{base}}} {value}");
+                    writeln!(out, "# HELP {name} Tokens.\n# TYPE {name} counter\n{name}{{{labels}}} {value}");
             }
         }
         for ((name, help), value) in COUNTERS.iter().zip(&self.counters) {

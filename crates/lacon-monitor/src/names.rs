@@ -14,7 +14,7 @@ pub const FINISH_REASONS: &str = "gen_ai.response.finish_reasons";
 pub const INPUT_TOKENS: &str = "gen_ai.usage.input_tokens";
 /// Cached prompt tokens.
 pub const CACHED_TOKENS: &str = "gen_ai.usage.cache_read.input_tokens";
-/// Prompt tokens written to the provider's cache.
+/// Prompt tokens written to the provider's cache, by the published release ([`Conventions::cache_write`]).
 pub const CACHE_WRITE_TOKENS: &str = "gen_ai.usage.cache_creation.input_tokens";
 /// Of these, what the cache keeps for an hour, which some bill higher; the conventions have no name for it.
 pub const CACHE_WRITE_1H_TOKENS: &str = "lacon.cache_write_1h";
@@ -41,10 +41,12 @@ pub const STREAM: &str = "gen_ai.request.stream";
 pub const TOOL_TYPE: &str = "gen_ai.tool.type";
 /// Input or output, on metrics.
 pub const TOKEN_TYPE: &str = "gen_ai.token.type";
+/// What tokens stand for, on counters: providers do not say it of a text's.
+pub const TOKEN_MODALITY: &str = "gen_ai.token.modality";
 /// What a span is where the conventions have no word: `phase` of a call, `own` work.
 pub const KIND: &str = "lacon.kind";
-/// Whose names are written where two releases of the conventions differ: those of metrics, of a workflow, and the schema's address.
-/// The other span attributes that Lacon writes are the same in both.
+/// Whose names are written where two releases of the conventions differ: those of metrics, of a workflow, of tokens written to a
+/// cache, and the schema's address. The other span attributes that Lacon writes are the same in both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Conventions {
     /// v1.41.1, the last release within the core conventions.
@@ -61,11 +63,19 @@ impl Conventions {
         if latest { Self::Latest } else { Self::Published }
     }
 
-    /// The address of the schema.
+    /// The address of the schema. That of v0.1.0 follows the rule of its repository: the release's number behind `gen-ai/`.
     pub fn schema_url(self) -> &'static str {
         match self {
             Self::Published => "https://opentelemetry.io/schemas/1.41.1",
-            Self::Latest => "https://opentelemetry.io/schemas/gen-ai/1.42.0",
+            Self::Latest => "https://opentelemetry.io/schemas/gen-ai/0.1.0",
+        }
+    }
+
+    /// The attribute of prompt tokens that were written to the provider's cache.
+    pub fn cache_write(self) -> &'static str {
+        match self {
+            Self::Published => CACHE_WRITE_TOKENS,
+            Self::Latest => "gen_ai.usage.cache_write.input_tokens",
         }
     }
 
@@ -112,12 +122,13 @@ impl Conventions {
         }
     }
 
-    /// Counters of prompt, answer, cached and reasoning tokens; there are none in the published release.
-    pub fn token_counters(self) -> Option<[&'static str; 4]> {
+    /// Counters of prompt, answer, cached, written and reasoning tokens; there are none in the published release.
+    pub fn token_counters(self) -> Option<[&'static str; 5]> {
         (self == Self::Latest).then_some([
             "gen_ai.client.inference.usage.input_tokens",
             "gen_ai.client.inference.usage.output_tokens",
             "gen_ai.client.inference.usage.cache_read.input_tokens",
+            "gen_ai.client.inference.usage.cache_write.input_tokens",
             "gen_ai.client.inference.usage.reasoning.output_tokens",
         ])
     }

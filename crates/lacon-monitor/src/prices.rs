@@ -3,6 +3,7 @@
 //! They are list prices; a contract may differ, and the user's file of models comes first. An unknown model has no cost
 //! instead of a guessed one.
 
+mod storage;
 mod table;
 
 use std::time::SystemTime;
@@ -27,6 +28,8 @@ pub struct Price {
     pub source: Source,
     rates: Rates,
     batch: Option<Rates>,
+    /// USD for keeping a million cached tokens an hour, and where that comes from.
+    storage: Option<(f64, Source)>,
 }
 
 impl Price {
@@ -36,7 +39,8 @@ impl Price {
             let rates = Rates::read(&row.price)?;
             let provider = "the user's file".to_owned();
             let (model, context, source) = (row.name, row.context, row.source);
-            return Some(Self { model, provider, url: None, context, source, rates, batch: None });
+            let storage = rates.get("storage").map(|rate| (rate.at(0) as f64 / 1e9, source.clone()));
+            return Some(Self { model, provider, url: None, context, source, rates, batch: None, storage });
         }
         let found = table::find(model)?;
         Some(Self {
@@ -47,7 +51,14 @@ impl Price {
             source: table::source().clone(),
             rates: found.model.rates(at).clone(),
             batch: found.model.batch(at),
+            storage: storage::usd(&found.provider.id, &found.model.id, at)
+                .map(|usd| (usd, storage::source().clone())),
         })
+    }
+
+    /// Micro-dollars for keeping so many cached tokens for so many hours; absent where the provider lists no such price.
+    pub fn keeping(&self, tokens: u64, hours: f64) -> Option<f64> {
+        self.storage.as_ref().map(|(usd, _)| usd * tokens as f64 * hours)
     }
 
     /// Price of `input`, `cached`, `cache_write`, `cache_write_5m`, `cache_write_1h`, `output` or `reasoning` for a
@@ -71,6 +82,11 @@ impl Price {
         value["url"] = json!(self.url);
         value["source"] = json!(self.source.name);
         value["date"] = json!(self.source.checked.map(|day| day.to_string()));
+        if let Some((usd, source)) = &self.storage {
+            value["storage"] = json!(usd);
+            value["storage_source"] = json!(source.name);
+            value["storage_date"] = json!(source.checked.map(|day| day.to_string()));
+        }
         value
     }
 }
@@ -88,9 +104,9 @@ fn rates_json(rates: &Rates, prompt: u64) -> Value {
     value
 }
 
-/// Where the price table comes from.
-pub fn source() -> &'static Source {
-    table::source()
+/// Where the prices come from.
+pub fn sources() -> [&'static Source; 2] {
+    [table::source(), storage::source()]
 }
 
 /// The cost of one attempt at today's prices in micro-dollars, rounded up; absent for a model without a known price.
@@ -197,6 +213,21 @@ mod tests {
         assert_eq!(cost_at("deepseek-v4-pro", &usage, noon() - Duration::from_secs(3 * 3600)), Some(132_000));
         let long = Usage::from_totals(Some(300_000), None, None, None);
         assert_eq!(cost_at("gpt-5.6-sol", &long, noon()), Some(2_400_000));
+    }
+
+    #[test]
+    fn keeping_cached_contents_has_a_price_by_day() {
+        let keeping = |model: &str, at| Price::of(model, at).and_then(|price| price.keeping(2_000_000, 3.0));
+        let later = noon() + Duration::from_secs(60 * 86_400);
+        assert_eq!(keeping("gemini-2.5-pro", noon()), Some(27_000_000.0));
+        assert_eq!(keeping("models/gemini-3.8-flash", noon()), Some(3_000_000.0));
+        assert_eq!(keeping("models/gemini-3.8-flash", later), Some(6_000_000.0));
+        for model in ["gemini-2.5-flash-lite", "gpt-5.6-sol", "claude-opus-4-7", "gemini-9-pro"] {
+            assert_eq!(keeping(model, noon()), None, "{model}");
+        }
+        let file = "[test-keeps]\ninput = 1\noutput = 1\nstorage = 0.25\n";
+        lacon_models::add_rows(lacon_models::read_rows(file).expect("a good file"));
+        assert_eq!(keeping("test-keeps", noon()), Some(1_500_000.0));
     }
 
     #[test]

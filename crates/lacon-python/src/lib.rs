@@ -28,7 +28,7 @@ mod _native {
     #[pymodule_export]
     use crate::store::Store;
     #[pymodule_export]
-    use crate::tokenizer::Tokenizer;
+    use crate::tokenizer::{Tokenizer, add_models};
     #[pymodule_export]
     use crate::tokens::{
         Cancel, Estimate, RequestCount, count, count_batch, count_cancellable, count_messages, decode,

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use lacon_tokens::VocabularyFile;
+use lacon_tokens::{Encoding, add_encoding, vocabulary_files};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
@@ -18,7 +18,7 @@ use crate::work;
 ///
 /// It may be used from many threads at once.
 #[pyclass(frozen, module = "lacon")]
-pub struct Tokenizer(VocabularyFile);
+pub struct Tokenizer(Encoding);
 
 #[pymethods]
 impl Tokenizer {
@@ -27,17 +27,13 @@ impl Tokenizer {
     fn from_file(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
         let file = File::open(&path)?;
         let name = path.display().to_string();
-        work::attempt(py, usize::MAX, || VocabularyFile::read(&name, BufReader::new(file)), of_tokens)
-            .map(Self)
+        work::attempt(py, usize::MAX, || Encoding::read(&name, BufReader::new(file)), of_tokens).map(Self)
     }
 
     /// `bytes` for merges of bytes, `pieces` for SentencePiece.
     #[getter]
     fn kind(&self) -> &'static str {
-        match self.0 {
-            VocabularyFile::Bytes(_) => "bytes",
-            VocabularyFile::Pieces(_) => "pieces",
-        }
+        if self.0.is_of_bytes() { "bytes" } else { "pieces" }
     }
 
     /// The number of tokens of a text.
@@ -60,13 +56,29 @@ impl Tokenizer {
     /// The text of ids, with U+FFFD for invalid UTF-8. Of merges of bytes alone: SentencePiece changes a text before it
     /// splits it, so its ids do not hold the text.
     fn decode(&self, py: Python<'_>, tokens: &Bound<'_, PyAny>) -> PyResult<String> {
-        let VocabularyFile::Bytes(encoding) = &self.0 else {
-            return Err(PyValueError::new_err(
-                "a SentencePiece vocabulary changes the text before it splits it, so ids do not give it back\nhint: keep the text; \
-                 count and encode are exact",
-            ));
-        };
+        if !self.0.is_of_bytes() {
+            let why = lacon_tokens::Error::NotOfBytes { encoding: self.0.name().to_owned() };
+            return Err(PyValueError::new_err(why.to_string()));
+        }
         let tokens = convert::token_ids(tokens, "tokens")?;
-        work::attempt(py, tokens.len() * 4, || encoding.decode_lossy(&tokens), of_tokens)
+        work::attempt(py, tokens.len() * 4, || self.0.decode_lossy(&tokens), of_tokens)
     }
+}
+
+/// Adds the models of a file for the rest of the process, and returns how many: their encodings, context lengths and prices. A row may
+/// name a vocabulary, a `tokenizer.json` or GGUF file beside it; functions that take `model=` then count that model with it.
+#[pyfunction]
+pub fn add_models(py: Python<'_>, path: PathBuf) -> PyResult<usize> {
+    let table = std::fs::read_to_string(&path)?;
+    for name in vocabulary_files(&table) {
+        let beside = path.parent().unwrap_or(std::path::Path::new("")).join(&name);
+        let file = File::open(&beside)?;
+        add_encoding(work::attempt(
+            py,
+            usize::MAX,
+            || Encoding::read(&name, BufReader::new(file)),
+            of_tokens,
+        )?);
+    }
+    lacon_tokens::add_models(&table).map_err(of_tokens)
 }

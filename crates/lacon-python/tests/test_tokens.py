@@ -253,3 +253,32 @@ def test_a_vocabulary_of_bytes_decodes_and_one_of_pieces_says_why_not(tmp_path):
     folder = pathlib.Path(__file__).resolve().parents[3] / "testdata/tokenizers"
     with pytest.raises(ValueError, match="keep the text"):
         lacon.Tokenizer.from_file(folder / "llama2.json").decode([1])
+
+
+def test_a_model_is_counted_with_the_file_that_its_row_names(tmp_path):
+    folder = pathlib.Path(__file__).resolve().parents[3] / "testdata/tokenizers"
+    (tmp_path / "gemma.json").write_bytes((folder / "gemma.json").read_bytes())
+    (tmp_path / "models").write_text("py-gemma = gemma.json\n[py-other]\ncontext = 1000\n")
+    assert lacon.add_models(tmp_path / "models") == 2
+    text = "the cat sat on the mat " * 50
+    own = lacon.Tokenizer.from_file(tmp_path / "gemma.json")
+    assert lacon.count(text, model="google/py-gemma-4b") == own.count(text)
+    assert lacon.estimate(text, "py-gemma").kind == "exact"
+    assert lacon.count(lacon.truncate(text, 40, model="py-gemma"), model="py-gemma") <= 40
+    assert "".join(lacon.split(text, 40, model="py-gemma")) == text
+    message = [{"role": "user", "content": text}]
+    counted = lacon.count_messages(message, "py-gemma")
+    assert counted.kind == "framed" and counted.total > own.count(text)
+    rows = json.dumps([{"id": n, "city": "Lund", "rain": n * 7 % 31} for n in range(40)], indent=1)
+    short = lacon.compress(rows, model="py-gemma")
+    assert (short.tokens_before, short.tokens_after) == (own.count(rows), own.count(short.text))
+    with pytest.raises(ValueError, match="do not give it back"):
+        lacon.decode([1], model="py-gemma")
+    with pytest.raises(FileNotFoundError):
+        lacon.add_models(tmp_path / "none")
+    (tmp_path / "bad").write_text("a = none.json\n")
+    with pytest.raises(FileNotFoundError):
+        lacon.add_models(tmp_path / "bad")
+    (tmp_path / "bad").write_text("what")
+    with pytest.raises(ValueError, match="line 1"):
+        lacon.add_models(tmp_path / "bad")

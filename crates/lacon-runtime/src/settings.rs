@@ -98,6 +98,13 @@ pub const SETTINGS: &[Setting] = &[
         "correct estimates of token counts by what providers bill, from one run to the next",
     ),
     setting(
+        "models.forms",
+        Kind::Choice(&["all", "proven"]),
+        "all",
+        "LACON_MODELS_FORMS",
+        "forms that a model is given: all, or those that lacon eval has proven for it",
+    ),
+    setting(
         "llm.effort",
         Kind::List,
         "",

@@ -16,7 +16,7 @@ const WORTH_THREADS: usize = 128 << 10;
 /// the next share costs as much as counting ten bytes.
 const SHARE: usize = 32 << 10;
 /// Bytes of one long text that a canceled count still finishes.
-pub(crate) const SLICE: usize = 64 << 10;
+const SLICE: usize = 64 << 10;
 
 /// Cancels counts from another thread.
 #[derive(Debug, Default)]
@@ -55,7 +55,7 @@ impl Encoding {
     /// The text is cut where every pattern has a border in any context. A text without such a place is counted by one
     /// thread.
     pub fn count_parallel(&self, text: &str, threads: NonZeroUsize) -> usize {
-        if text.len() < WORTH_THREADS || threads.get() == 1 {
+        if text.len() < WORTH_THREADS || threads.get() == 1 || !self.is_of_bytes() {
             return self.count(text);
         }
         let rest = Mutex::new(text);
@@ -80,13 +80,21 @@ impl Encoding {
     /// Counts the tokens of `text`; `None` if the count is canceled.
     pub fn count_cancellable(&self, text: &str, cancel: &Cancel) -> Option<usize> {
         let mut n_tokens = 0;
-        for part in parts(text, SLICE) {
+        for part in self.parts(text) {
             if cancel.is_cancelled() {
                 return None;
             }
             n_tokens += self.count(part);
         }
         Some(n_tokens)
+    }
+
+    /// Parts of a text whose counts add up; a text of SentencePiece, which may join any two characters, is one.
+    pub(crate) fn parts<'t>(&self, text: &'t str) -> Vec<&'t str> {
+        match self.is_of_bytes() {
+            true => parts(text, SLICE),
+            false => vec![text],
+        }
     }
 
     fn batch<T: Send>(
@@ -133,7 +141,7 @@ fn shares(texts: &[&str]) -> Vec<Range<usize>> {
 }
 
 /// Cuts `text` into parts of about `size` bytes, at certain borders.
-pub(crate) fn parts(mut text: &str, size: usize) -> Vec<&str> {
+fn parts(mut text: &str, size: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     while !text.is_empty() {
         let (part, behind) = split_part(text, size);

@@ -54,7 +54,16 @@ impl Encoding {
         pattern: Pattern,
         specials: Vec<(String, u32)>,
     ) -> Result<Self, Error> {
-        let table = MergeTable::from_ranks(&parse_ranks(file)?)?;
+        Self::from_ranks(name, &parse_ranks(file)?, pattern, specials)
+    }
+
+    pub(crate) fn from_ranks(
+        name: &str,
+        ranks: &[(Vec<u8>, u32)],
+        pattern: Pattern,
+        specials: Vec<(String, u32)>,
+    ) -> Result<Self, Error> {
+        let table = MergeTable::from_ranks(ranks)?;
         let vocabulary = Vocabulary::load(Cow::Owned(table.to_bytes()), usize::MAX)?;
         Ok(Self::new(name, pattern, Arc::new(vocabulary), specials))
     }

@@ -11,11 +11,12 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 use crate::error::Error;
 use crate::pieces::Pieces;
 use crate::pretokenize::Pattern;
+use crate::sentencepiece::SentencePiece;
 use crate::simd::Vectors;
 use crate::special::{SpecialSet, Specials};
 use crate::vocabulary::Vocabulary;
 
-/// A byte-pair encoding: counts, encodes and decodes exactly.
+/// A byte-pair encoding: counts, encodes and decodes exactly. One of SentencePiece counts and encodes.
 ///
 /// All methods can be called from many threads at once. A literal such as `<|endoftext|>` is ordinary text and is
 /// encoded character by character, except in [`encode_with_special`](Self::encode_with_special).
@@ -30,6 +31,8 @@ pub struct Encoding {
     ids: Option<Arc<Ids>>,
     /// Whether text is normalized to Unicode form C first.
     nfc: bool,
+    /// Pieces of text in the place of the vocabulary of bytes.
+    text: Option<Arc<SentencePiece>>,
 }
 
 /// Ids of tokens whose numbers are priorities, not ids.
@@ -65,7 +68,25 @@ impl Encoding {
     ) -> Self {
         let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
         let specials = Arc::new(Specials::new(specials));
-        Self { name: name.to_owned(), pattern, vocabulary, specials, pieces, ids: None, nfc: false }
+        Self {
+            name: name.to_owned(),
+            pattern,
+            vocabulary,
+            specials,
+            pieces,
+            ids: None,
+            nfc: false,
+            text: None,
+        }
+    }
+
+    pub(crate) fn with_text(self, pieces: SentencePiece) -> Self {
+        Self { text: Some(Arc::new(pieces)), ..self }
+    }
+
+    /// Returns whether tokens are bytes of the text, so that ids give it back. SentencePiece changes a text before it splits it.
+    pub fn is_of_bytes(&self) -> bool {
+        self.text.is_none()
     }
 
     pub(crate) fn with_ids(self, ids: Ids, nfc: bool) -> Self {
@@ -147,11 +168,17 @@ impl Encoding {
 
     /// Counts the tokens of `text` as ordinary text.
     pub fn count(&self, text: &str) -> usize {
+        if let Some(pieces) = &self.text {
+            return pieces.count(text);
+        }
         self.pieces.count(&self.vocabulary, self.normal(text).as_bytes(), usize::MAX)
     }
 
     /// Returns whether `text` has more than `limit` tokens; stops as soon as that is known.
     pub fn exceeds(&self, text: &str, limit: usize) -> bool {
+        if let Some(pieces) = &self.text {
+            return pieces.count(text) > limit;
+        }
         let text = self.normal(text);
         text.len() > limit && self.pieces.count(&self.vocabulary, text.as_bytes(), limit) > limit
     }
@@ -165,6 +192,9 @@ impl Encoding {
 
     /// Appends the token ids of `text` as ordinary text to `ids`.
     pub fn encode_into(&self, text: &str, ids: &mut Vec<u32>) {
+        if let Some(pieces) = &self.text {
+            return ids.extend(pieces.encode(text));
+        }
         let from = ids.len();
         self.pieces.encode(&self.vocabulary, self.normal(text).as_bytes(), ids);
         if self.ids.is_some() {
@@ -228,6 +258,9 @@ impl Encoding {
 
     /// Returns the bytes of one token, special or not.
     pub fn token_bytes(&self, id: u32) -> Result<&[u8], Error> {
+        if !self.is_of_bytes() {
+            return Err(Error::NotOfBytes { encoding: self.name.clone() });
+        }
         if let Some(number) = self.number_of(id) {
             let bytes = self.vocabulary.string(number);
             if !bytes.is_empty() {
@@ -243,7 +276,8 @@ impl Encoding {
 
     /// Returns the two tokens that merge to this one; `None` for a byte or a special token.
     pub fn merge_of(&self, id: u32) -> Option<(u32, u32)> {
-        let (left, right) = self.vocabulary.merge_of(self.number_of(id)?)?;
+        let of_bytes = self.is_of_bytes().then_some(id)?;
+        let (left, right) = self.vocabulary.merge_of(self.number_of(of_bytes)?)?;
         Some((self.id_of(left), self.id_of(right)))
     }
 
@@ -273,15 +307,23 @@ impl Encoding {
         if let Cow::Owned(normal) = self.normal(text) {
             return Cow::Owned(self.truncate(&normal, limit, side).into_owned());
         }
-        let ends = self.token_ends(text);
+        let ends = self.is_of_bytes().then(|| self.token_ends(text));
+        let prefix = |limit| match &ends {
+            Some(ends) => self.longest_prefix(text, ends, limit),
+            None => self.prefix_of_characters(text, limit),
+        };
+        let suffix = |limit| match &ends {
+            Some(ends) => self.longest_suffix(text, ends, limit),
+            None => self.suffix_of_characters(text, limit),
+        };
         match side {
-            Side::Back => Cow::Borrowed(&text[..self.longest_prefix(text, &ends, limit)]),
-            Side::Front => Cow::Borrowed(&text[self.longest_suffix(text, &ends, limit)..]),
+            Side::Back => Cow::Borrowed(&text[..prefix(limit)]),
+            Side::Front => Cow::Borrowed(&text[suffix(limit)..]),
             Side::Middle => {
                 let mut keep = limit;
                 loop {
-                    let head = &text[..self.longest_prefix(text, &ends, keep.div_ceil(2))];
-                    let rest = &text[self.longest_suffix(text, &ends, keep / 2).max(head.len())..];
+                    let head = &text[..prefix(keep.div_ceil(2))];
+                    let rest = &text[suffix(keep / 2).max(head.len())..];
                     let joined = [head, rest].concat();
                     if keep == 0 || !self.exceeds(&joined, limit) {
                         return Cow::Owned(joined);
@@ -297,6 +339,9 @@ impl Encoding {
     /// A single character with more than `limit` tokens is a part of its own. A `limit` of 0 counts as 1.
     pub fn chunks<'t>(&self, text: &'t str, limit: usize) -> Vec<&'t str> {
         let limit = limit.max(1);
+        if !self.is_of_bytes() {
+            return self.chunks_of_characters(text, limit);
+        }
         // Borders are of the text as given, also where it is normalized to be counted.
         let ends: Vec<usize> = match self.normal(text) {
             Cow::Borrowed(text) => self.token_ends(text),
@@ -340,6 +385,40 @@ impl Encoding {
             }
         }
         text.len()
+    }
+
+    /// The same where tokens have no place in the text: at a border of characters.
+    fn prefix_of_characters(&self, text: &str, limit: usize) -> usize {
+        let mut most = limit.saturating_mul(8).saturating_add(64);
+        while most < text.len() && !self.exceeds(&text[..floor_char_boundary(text, most)], limit) {
+            most *= 2;
+        }
+        let ends: Vec<usize> =
+            text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).collect();
+        let fits = ends.partition_point(|end| !self.exceeds(&text[..*end], limit));
+        fits.checked_sub(1).map_or(0, |last| ends[last])
+    }
+
+    fn suffix_of_characters(&self, text: &str, limit: usize) -> usize {
+        let mut most = limit.saturating_mul(8).saturating_add(64);
+        let start = |most: usize| text.len() - floor_char_boundary_reversed(text, most.min(text.len()));
+        while most < text.len() && !self.exceeds(&text[start(most)..], limit) {
+            most *= 2;
+        }
+        let from = start(most);
+        let starts: Vec<usize> = text[from..].char_indices().map(|(at, _)| from + at).collect();
+        let fits = starts.partition_point(|start| self.exceeds(&text[*start..], limit));
+        starts.get(fits).copied().unwrap_or(text.len())
+    }
+
+    fn chunks_of_characters<'t>(&self, mut text: &'t str, limit: usize) -> Vec<&'t str> {
+        let mut chunks = Vec::new();
+        while let Some(first) = text.chars().next() {
+            let (chunk, rest) = text.split_at(self.prefix_of_characters(text, limit).max(first.len_utf8()));
+            chunks.push(chunk);
+            text = rest;
+        }
+        chunks
     }
 
     fn token_ends(&self, text: &str) -> Vec<usize> {

@@ -96,6 +96,14 @@ pub enum Error {
         /// What is wrong.
         what: &'static str,
     },
+    /// Ids of an encoding do not hold the text.
+    #[error(
+        "{encoding} is a SentencePiece vocabulary, which changes a text before it splits it, so ids do not give it back\nhint: keep the text; count and encode are exact"
+    )]
+    NotOfBytes {
+        /// The encoding.
+        encoding: String,
+    },
     /// A GGUF file's vocabulary is unusable.
     #[error(
         "GGUF file is not usable: {what}\nhint: vocabularies of Gemma, Llama 2 and Mistral are read; for others give the tokenizer.json"
@@ -106,7 +114,7 @@ pub enum Error {
     },
     /// A `tokenizer.json` is unusable.
     #[error(
-        "tokenizer.json is not usable: {what}\nhint: byte-level BPE files of the Llama 3, Qwen, Tekken and GPT families are"
+        "tokenizer.json is not usable: {what}\nhint: byte-level files of the Llama 3, Qwen, Tekken and GPT families are, and files with pieces of text as in Gemma, Llama 2 and T5"
     )]
     TokenizerJson {
         /// What is wrong or not supported.

@@ -6,22 +6,14 @@ use serde_json::Value;
 
 use crate::encoding::Encoding;
 use crate::error::Error;
+use crate::pretokenize::Pattern;
 use crate::sentencepiece::SentencePiece;
 
 /// Most bytes of a `tokenizer.json`; the largest known has 35 million.
 const MOST_BYTES: u64 = 256 << 20;
 
-/// The vocabulary of a file.
-#[derive(Debug)]
-pub enum VocabularyFile {
-    /// Byte-level merges: an encoding like those inside the binary.
-    Bytes(Box<Encoding>),
-    /// Pieces of text: it counts and encodes.
-    Pieces(Box<SentencePiece>),
-}
-
-impl VocabularyFile {
-    /// Reads a GGUF file, of which only the head is read, or a `tokenizer.json`.
+impl Encoding {
+    /// Reads the vocabulary of a model's file: a GGUF file, of which only the head is read, or a `tokenizer.json`.
     ///
     /// # Errors
     /// When it is neither, is damaged, or holds a tokenizer that is not known.
@@ -31,7 +23,7 @@ impl VocabularyFile {
         source.by_ref().take(4).read_to_end(&mut file).map_err(broken)?;
         if file == b"GGUF" {
             let pieces = SentencePiece::from_gguf(file.as_slice().chain(source))?;
-            return Ok(Self::Pieces(Box::new(pieces)));
+            return Ok(Self::from_sentencepiece(name, pieces));
         }
         source.take(MOST_BYTES).read_to_end(&mut file).map_err(broken)?;
         let json: Value = serde_json::from_slice(&file)
@@ -39,25 +31,16 @@ impl VocabularyFile {
         let cuts = &json["pre_tokenizer"];
         let is_of_bytes = |cut: &Value| cut["type"] == "ByteLevel";
         let steps = cuts["pretokenizers"].as_array().map(Vec::as_slice).unwrap_or_default();
-        Ok(match json["model"]["type"] != "Unigram" && (is_of_bytes(cuts) || steps.iter().any(is_of_bytes)) {
-            true => Self::Bytes(Box::new(Encoding::from_tokenizer_json(name, &file)?)),
-            false => Self::Pieces(Box::new(SentencePiece::of_json(&json)?)),
-        })
-    }
-
-    /// Counts the tokens of a text. Special tokens in it are text.
-    pub fn count(&self, text: &str) -> usize {
-        match self {
-            Self::Bytes(encoding) => encoding.count(text),
-            Self::Pieces(pieces) => pieces.count(text),
+        match json["model"]["type"] != "Unigram" && (is_of_bytes(cuts) || steps.iter().any(is_of_bytes)) {
+            true => Self::from_tokenizer_json(name, &file),
+            false => Ok(Self::from_sentencepiece(name, SentencePiece::of_json(&json)?)),
         }
     }
 
-    /// The tokens of a text, without those that a template adds.
-    pub fn encode(&self, text: &str) -> Vec<u32> {
-        match self {
-            Self::Bytes(encoding) => encoding.encode(text),
-            Self::Pieces(pieces) => pieces.encode(text),
-        }
+    /// Makes an encoding of a SentencePiece vocabulary. It counts, encodes and cuts; its ids do not hold the text.
+    pub fn from_sentencepiece(name: &str, pieces: SentencePiece) -> Self {
+        let bytes: Vec<(Vec<u8>, u32)> = (0..=u8::MAX).map(|byte| (vec![byte], byte.into())).collect();
+        let made = Self::from_ranks(name, &bytes, Pattern::Gpt2, Vec::new());
+        made.expect("the 256 bytes are a vocabulary").with_text(pieces)
     }
 }

@@ -12,7 +12,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::batch::{Cancel, SLICE, parts};
+use crate::batch::Cancel;
 use crate::encoding::Encoding;
 
 /// Texts up to this size run inline: some ten microseconds.
@@ -35,7 +35,7 @@ where
     let text = text.into();
     Work::new(text.len(), move |cancel| {
         let mut ids = Vec::with_capacity(text.len() / 4 + 1);
-        for part in parts(&text, SLICE) {
+        for part in encoding.parts(&text) {
             if cancel.is_cancelled() {
                 return None;
             }

@@ -31,6 +31,7 @@ impl<'e> Counter<'e> {
     pub fn push(&mut self, text: &str) -> usize {
         self.open.push_str(text);
         if self.open.len() > STEP
+            && self.encoding.is_of_bytes()
             && let Some(border) = last_settled_border(&self.open)
         {
             self.settled += self.encoding.count(&self.open[..border]);

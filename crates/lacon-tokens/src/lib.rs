@@ -47,9 +47,10 @@ pub use encoding::{Encoding, Side};
 pub use encodings::{EncodingName, LoadRecord, encoding, loads};
 pub use error::Error;
 pub use estimate::{Estimate, Estimator, Learned, learn, learned, learns, set_learned, take_fresh};
-pub use file::VocabularyFile;
 pub use incremental::Counter;
-pub use models::{Exactness, ModelCount, ModelEncoding, add_encoding, add_models, for_model};
+pub use models::{
+    Exactness, ModelCount, ModelEncoding, add_encoding, add_models, for_model, vocabulary_files,
+};
 pub use pretokenize::Pattern;
 pub use request::{
     ANSWER, ChatMessage, Image, PER_MESSAGE, PER_NAME, PER_TOOL_CALL, Request, RequestCount, count_request,

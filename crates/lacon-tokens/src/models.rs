@@ -2,6 +2,7 @@
 //!
 //! The rows are those of `lacon-models`, or of the user's file ([`add_models`]).
 
+use std::path::Path;
 use std::sync::{PoisonError, RwLock};
 
 use lacon_models::{EncodingRow, encoding_of, plain_name};
@@ -93,6 +94,17 @@ pub fn add_encoding(encoding: Encoding) {
 fn own(name: &str) -> Option<&'static Encoding> {
     let own = OWN.read().unwrap_or_else(PoisonError::into_inner);
     own.iter().copied().find(|encoding| encoding.name() == name)
+}
+
+/// Files of vocabularies that the rows of a user's file name, each once: words with an extension. Faults of rows are told by
+/// [`add_models`].
+pub fn vocabulary_files(file: &str) -> Vec<String> {
+    let rows = lacon_models::read_rows(file).unwrap_or_default();
+    let mut names: Vec<String> = rows.into_iter().filter_map(|row| row.encoding).collect();
+    names.retain(|name| Path::new(name).extension().is_some());
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Adds models of a user's file for this process, and returns how many. They come before the table's, the longest name

@@ -177,6 +177,9 @@ pub struct RunArgs {
     /// Optimizations to switch on, separated by commas
     #[arg(long, value_name = "NAME,...")]
     pub enable: Option<String>,
+    /// Which forms models are given: all, or those that `lacon eval` has proven for them
+    #[arg(long, value_enum, ignore_case = true)]
+    pub forms: Option<eval::Forms>,
     /// Token budget of the run
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub budget_tokens: Option<String>,

@@ -8,6 +8,7 @@ pub mod args;
 pub mod commands;
 mod embeddings;
 pub mod failure;
+mod forms;
 #[cfg_attr(not(any(feature = "postgres", feature = "stores")), path = "journal/without.rs")]
 mod journal;
 mod live;

@@ -22,7 +22,7 @@ use lacon_trading::{
     source::{DatasetSource, VendorSource},
 };
 
-use crate::{commands, failure::Failure, vendors};
+use crate::{commands, failure::Failure, forms, vendors};
 
 /// Whether the settings ask for the simulator.
 pub fn is_simulated(config: &Config) -> bool {
@@ -311,8 +311,19 @@ pub fn cast(config: &Config, asset: Asset) -> Result<Cast, Failure> {
 
 /// The optimizations of a run.
 pub fn optimizations(config: &Config) -> Result<Optimizations, Failure> {
-    let (profile, disabled) = (config.text("run.profile"), config.list("run.disable"));
+    let (profile, mut disabled) = (config.text("run.profile"), config.list("run.disable"));
+    disabled.extend(forms::of_trading(config, trading_models(config))?.0);
     Optimizations::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
+}
+
+/// Which forms are not proven for the models of the trading team.
+pub fn unproven(config: &Config) -> Result<Vec<String>, Failure> {
+    Ok(forms::of_trading(config, trading_models(config))?.1)
+}
+
+fn trading_models(config: &Config) -> impl Iterator<Item = &str> {
+    let of_roles = config.list("llm.models").into_iter().filter_map(|pair| Some(pair.split_once('=')?.1));
+    ["llm.quick_model", "llm.deep_model"].into_iter().map(|key| config.text(key)).chain(of_roles)
 }
 
 /// Puts own tools before a source.

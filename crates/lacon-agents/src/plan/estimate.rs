@@ -302,9 +302,11 @@ impl<'e> Estimate<'e> {
 
     /// Tokens of one thing that an agent reads.
     fn read(&self, reader: usize, read: Read<'_>, known: &Known<'_>) -> f64 {
+        let reaches =
+            |optimization| self.on.reaches(optimization, self.team.model(&self.team.agents[reader]));
         let (name, usual) = match read {
             Read::Input(name) => return self.given(name).tokens,
-            Read::Digest(name) if self.on.has(Optimization::Digests) => (name, Form::Digest),
+            Read::Digest(name) if reaches(Optimization::Digests) => (name, Form::Digest),
             Read::Whole(name) | Read::Digest(name) => (name, Form::Full),
         };
         let Some(i) = self.places.get(name).copied() else { return 0.0 };
@@ -319,7 +321,7 @@ impl<'e> Estimate<'e> {
             Form::Pointer => tokens = POINTER_TOKENS,
         }
         let json = matches!(agent.output, Some(Output::Json { .. }));
-        if json && !agent.each.is_empty() && self.on.has(Optimization::Lossless) {
+        if json && !agent.each.is_empty() && reaches(Optimization::Lossless) {
             tokens *= LOSSLESS_SHARE;
         }
         tokens

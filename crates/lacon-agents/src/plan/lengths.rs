@@ -90,7 +90,9 @@ fn texts(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(Shown, Vec<Fo
     let taken_up =
         |text: &Shown| text.readers.iter().all(|reader| taken_up_by(team, *reader, text.source).is_some());
     let forms = |text: Shown| {
-        let mut forms = Form::open(text.whole, on.has(Optimization::Digests), true).to_vec();
+        let may = text.readers.iter().all(|reader| on.may_shorten(team.model(&team.agents[*reader])));
+        let open = Form::open(text.whole, on.has(Optimization::Digests), true);
+        let mut forms = if may { open.to_vec() } else { vec![Form::Full] };
         forms.retain(|form| *form != Form::Pointer || taken_up(&text));
         (text, forms)
     };

@@ -143,7 +143,9 @@ fn beginning<'c>(context: &'c Context, i: usize, state: &TeamState) -> Vec<(Read
 fn form(context: &Context, agent: &Agent, read: Read<'_>) -> Form {
     let planned = read.agent().and_then(|source| context.plan.form(agent, source));
     planned.unwrap_or(match read {
-        Read::Digest(_) if context.has(Optimization::Digests) => Form::Digest,
+        Read::Digest(_) if context.optimizations.reaches(Optimization::Digests, context.model(agent)) => {
+            Form::Digest
+        }
         _ => Form::Full,
     })
 }
@@ -174,7 +176,7 @@ fn block(
     let whose = if allowed { Optimization::Digests } else { Optimization::PromptPlan };
     let mut texts: Vec<String> = Vec::new();
     for said in &all {
-        let mut text = whole(context, agent, said, encoding, savings);
+        let mut text = whole(context, (reader, agent), said, encoding, savings);
         let short = match form {
             Form::Full => None,
             Form::Digest => Some(digest(&text, encoding)),
@@ -202,16 +204,16 @@ fn block(
     format!("## {}{mark}\n{}", agent.title(), texts.join("\n\n"))
 }
 
-/// All texts of one time that an agent spoke.
+/// All texts of one time that an agent spoke, for a reader.
 fn whole(
     context: &Context,
-    agent: &Agent,
+    (reader, agent): (&Agent, &Agent),
     said: &Said,
     encoding: &Encoding,
     savings: &mut Vec<(Optimization, i64)>,
 ) -> String {
     if matches!(agent.output, Some(Output::Json { .. })) {
-        return as_json(context, said, encoding, savings);
+        return as_json(context, reader, said, encoding, savings);
     }
     if said.items.is_empty() {
         return said.texts.iter().map(shown).collect::<Vec<_>>().join("\n\n");
@@ -234,6 +236,7 @@ fn shown(text: &Text) -> String {
 /// JSON answers as one value: of a fan-out an array in the order of the items. What is no JSON stands in it as text.
 fn as_json(
     context: &Context,
+    reader: &Agent,
     said: &Said,
     encoding: &Encoding,
     savings: &mut Vec<(Optimization, i64)>,
@@ -249,12 +252,13 @@ fn as_json(
             format!("[{}]", rows.join(",\n"))
         }
     };
-    lossless(context, &text, encoding, savings)
+    lossless(context, reader, &text, encoding, savings)
 }
 
-/// The same text in fewer tokens, where it can be had back exactly.
+/// The same text in fewer tokens, where it can be had back exactly and its reader's model may be given the form.
 pub(crate) fn lossless(
     context: &Context,
+    reader: &Agent,
     text: &str,
     encoding: &Encoding,
     savings: &mut Vec<(Optimization, i64)>,
@@ -262,7 +266,9 @@ pub(crate) fn lossless(
     if !context.has(Optimization::Lossless) {
         return text.to_owned();
     }
-    let shortened = shorten(text, &ShortenOptions::new(Policy::Lossless), None, encoding);
+    let mut options = ShortenOptions::new(Policy::Lossless);
+    options.exact.passes = context.optimizations.passes(context.model(reader));
+    let shortened = shorten(text, &options, None, encoding);
     match shortened {
         Ok(short) if short.tokens_after < short.tokens_before => {
             savings.push((Optimization::Lossless, (short.tokens_before - short.tokens_after) as i64));

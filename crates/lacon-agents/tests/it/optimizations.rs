@@ -4,10 +4,12 @@ use std::sync::{Arc, Mutex};
 
 use lacon_agents::{
     Optimization, Optimizations, Settings, Team, Tools,
+    optimization::Proven,
     plan::{acts_on, plan},
     stages::stages,
 };
 use lacon_llm::{Request, Response};
+use lacon_prompt::passes::PassSet;
 use serde_json::{Value, json};
 
 use crate::support::{Scripted, done, inputs, team};
@@ -122,6 +124,21 @@ fn a_plan_never_says_that_one_costs_tokens() {
 
 /// What goes over the wire for a team with an optimization on or off.
 async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>, usize) {
+    let all = Optimizations::all().switched(&[], &[optimization.name()]).unwrap();
+    // A plan that fits the deadline would leave the ladder nothing to do.
+    let all = if optimization == Optimization::DeadlineLadder {
+        all.without(Optimization::PromptPlan)
+    } else {
+        all
+    };
+    sent_as(text, if on { all } else { all.without(optimization) }, optimization).await
+}
+
+async fn sent_as(
+    text: &str,
+    optimizations: Optimizations,
+    optimization: Optimization,
+) -> (Vec<Request>, usize) {
     let requests = Arc::new(Mutex::new(Vec::new()));
     let kept = Arc::clone(&requests);
     let client = Scripted(move |request: &Request| {
@@ -149,14 +166,6 @@ async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>
         *counted.lock().unwrap() += 1;
         async { Ok("found 17".to_owned()) }
     });
-    let all = Optimizations::all().switched(&[], &[optimization.name()]).unwrap();
-    // A plan that fits the deadline would leave the ladder nothing to do.
-    let all = if optimization == Optimization::DeadlineLadder {
-        all.without(Optimization::PromptPlan)
-    } else {
-        all
-    };
-    let optimizations = if on { all } else { all.without(optimization) };
     let budget_tokens = if optimization == Optimization::PromptPlan { 480 } else { 0 };
     // Only the ladder minds a deadline: a run that should take 11 s has 10.
     let deadline = (optimization == Optimization::DeadlineLadder).then(|| std::time::Duration::from_secs(10));
@@ -175,6 +184,23 @@ async fn sent(text: &str, on: bool, optimization: Optimization) -> (Vec<Request>
 
 fn text(requests: &[Request]) -> String {
     requests.iter().flat_map(|r| &r.messages).map(|m| m.content.clone() + "\n").collect()
+}
+
+/// A model that no test has shown to read a form is sent what it would be sent without the optimization.
+#[tokio::test]
+async fn a_model_is_given_proven_forms_alone() {
+    let model = lacon_agents::team::DEFAULT_MODEL.to_owned();
+    for optimization in [Optimization::Digests, Optimization::Lossless] {
+        let (with, ..) = teams(optimization);
+        let all = Optimizations::all();
+        let read = |digests, passes| all.proven([(model.clone(), Proven { passes, digests })].into());
+        let told = async |on: Optimizations| text(&sent_as(&with, on, optimization).await.0);
+        let (on, off) = (told(all.clone()).await, told(all.without(optimization)).await);
+        assert_ne!(on, off);
+        assert_eq!(told(read(true, PassSet::default())).await, on, "{optimization}");
+        assert_eq!(told(read(false, PassSet::NONE)).await, off, "{optimization}");
+        assert_eq!(told(all.proven(Default::default())).await, off, "{optimization}");
+    }
 }
 
 #[tokio::test]

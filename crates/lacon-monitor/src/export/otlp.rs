@@ -1,4 +1,4 @@
-//! OTLP traces: spans with the GenAI names of v1.41.1.
+//! OTLP traces: spans with the GenAI names of v1.41.1, or of v0.1.0 where that is set.
 
 use serde_json::{Map, Value, json};
 
@@ -58,7 +58,7 @@ pub(super) fn rows(trace: &Trace, conventions: Conventions) -> Vec<Row> {
         kind: if span.kind == Kind::Model { 3 } else { 1 },
         start: nanos(trace, span.start_s),
         end: nanos(trace, span.end_s),
-        attributes: attributes_of(span),
+        attributes: attributes_of(span, conventions),
         error: error(span).map(Into::into),
     }));
     rows
@@ -78,7 +78,7 @@ fn title(span: &Span) -> String {
 }
 
 /// Attributes as they are, completed from the typed fields.
-fn attributes_of(span: &Span) -> Map<String, Value> {
+fn attributes_of(span: &Span, conventions: Conventions) -> Map<String, Value> {
     let mut map = span.attributes.clone();
     map.retain(|key, _| key != "blocks");
     let mut set = |key: &str, value: Option<Value>| {
@@ -108,6 +108,9 @@ fn attributes_of(span: &Span) -> Map<String, Value> {
         Kind::Tool => set(names::TOOL, Some(span.name.clone().into())),
         Kind::Node => set(names::AGENT, Some(span.name.clone().into())),
         _ => {}
+    }
+    if let Some(written) = map.remove(names::CACHE_WRITE_TOKENS) {
+        map.entry(conventions.cache_write()).or_insert(written);
     }
     map
 }

@@ -36,6 +36,8 @@ pub enum What {
     Model(Option<String>, String),
     /// Another model's list price.
     Price(Option<String>, String),
+    /// Cached contents are kept for so many hours, which some providers bill.
+    Keep(f64),
     /// Duration of a tool, or of all.
     Tool(Option<String>, Size),
     /// Most model calls at once.
@@ -75,6 +77,7 @@ pub const KNOWN: &[(&str, &str)] = &[
     ("speed=2x, speed.ROLE=2x", "tokens and first tokens come so much faster"),
     ("model=PROFILE, model.ROLE=PROFILE", "another model's speed: fast, typical, slow"),
     ("price=MODEL, price.ROLE=MODEL", "another model's list price for the same tokens"),
+    ("keep=HOURS", "cached contents are kept so long, where the provider bills storage"),
     ("tool=0.5x, tool.NAME=2s", "duration of tools: a factor, or so many seconds"),
     ("slots=N", "at most N model calls at once"),
     ("hedge=0.9", "a second request beside calls slower than this quantile"),
@@ -150,6 +153,10 @@ pub fn parse(text: &str) -> Result<Edit, EditError> {
             }
             What::Price(role, value.to_owned())
         }
+        "keep" => {
+            let hours = number(value.strip_suffix('h').unwrap_or(value)).filter(|hours| *hours <= 87_600.0);
+            What::Keep(hours.ok_or_else(|| wrong("a number of hours such as 2 is needed"))?)
+        }
         "tool" | "tools" => {
             let size = match (value.strip_suffix(['x', '×']), value.strip_suffix('s')) {
                 (Some(factor), _) => number(factor).map(Size::Times),
@@ -193,6 +200,7 @@ impl Edit {
             What::Speed(role, f) => format!("the model of {} {f} times as fast", of(role)),
             What::Model(role, name) => format!("{} at the speed of {name}", of(role)),
             What::Price(role, name) => format!("{} at the list price of {name}", of(role)),
+            What::Keep(hours) => format!("cached contents are kept for {hours} h, each once"),
             What::Tool(name, Size::Times(f)) => {
                 format!("{} take {f} times as long", name.as_deref().unwrap_or("tools"))
             }
@@ -219,10 +227,19 @@ mod tests {
         check("answer=0.5x", What::Answer(None, Size::Times(0.5)));
         check("price.bull=gpt-5.6-luna", What::Price(Some("bull".into()), "gpt-5.6-luna".into()));
         check("hedge=p90", What::Hedge(0.9));
+        check("keep=2h", What::Keep(2.0));
         check("tool.get_news=2s", What::Tool(Some("get_news".into()), Size::To(2.0)));
-        for bad in
-            ["", "slots=0", "speed=0x", "answer=long", "merge=a", "hedge=1.5x", "price=gpt-99", "warp=9"]
-        {
+        for bad in [
+            "",
+            "slots=0",
+            "speed=0x",
+            "answer=long",
+            "merge=a",
+            "hedge=1.5x",
+            "price=gpt-99",
+            "keep=long",
+            "warp=9",
+        ] {
             assert!(parse(bad).unwrap_err().to_string().contains("hint:"), "{bad}");
         }
     }

@@ -4,6 +4,8 @@
 //! queue runs it: a node starts when its waits have ended and its own gap has passed, and model calls take slots in
 //! order of request.
 
+mod price;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap, HashMap, VecDeque},
@@ -49,15 +51,8 @@ struct Call {
     share: f64,
     /// Micro-dollars of its prompt and of its answer, where its model has a price.
     price: Option<(f64, f64)>,
-}
-
-impl Call {
-    /// Micro-dollars for the prompt and for the answer; the answer's price follows the length of the prompt.
-    fn priced(&self, cost: impl Fn(&Usage) -> Option<u64>) -> Option<(f64, f64)> {
-        let prompt = Usage { output: None, reasoning: None, ..self.usage };
-        let (all, prompt) = (cost(&self.usage)?, cost(&prompt)?);
-        Some((prompt as f64 * self.share, all.saturating_sub(prompt) as f64 * self.share))
-    }
+    /// Whose price that is.
+    asked: Option<String>,
 }
 
 /// A node.
@@ -85,6 +80,8 @@ pub struct Plan {
     slots: usize,
     tools: Option<ToolSeconds>,
     scale: f64,
+    /// Hours for which cached contents are kept.
+    kept_h: f64,
     /// What is assumed.
     pub notes: Vec<String>,
 }
@@ -188,6 +185,7 @@ impl Plan {
                     usage: s.tokens.usage(),
                     share,
                     price: None,
+                    asked: s.model.clone().filter(|_| is_model),
                 };
                 call.price = match (is_model, at_list_price(trace, s), s.model.as_deref()) {
                     (true, Some(_), Some(model)) => call.priced(|usage| prices::cost(model, usage)),
@@ -259,6 +257,7 @@ impl Plan {
             slots: usize::MAX,
             tools: latency.tools,
             scale,
+            kept_h: 0.0,
             notes,
         }
     }
@@ -451,10 +450,15 @@ impl Plan {
                     let kept = call.completion.unwrap_or(0.0)
                         / (call.usage.completion_total().unwrap_or(0) as f64 * call.share).max(1.0);
                     let price = call.priced(|usage| usage.total().and_then(|_| prices::cost(name, usage)));
+                    call.asked = Some(name.clone());
                     // An edit before this one may have changed the answer's length.
                     call.price = price.map(|(prompt, answer)| (prompt, answer * kept));
                 }
                 n
+            }
+            What::Keep(hours) => {
+                self.kept_h = *hours;
+                self.kept().len()
             }
             What::Tool(name, size) => {
                 let calls = self.calls_of(name.as_deref(), false);
@@ -489,15 +493,6 @@ impl Plan {
         node.rounds.clear();
         node.after_s = 0.0;
         node.gap_s = 0.0;
-    }
-
-    /// US dollars at list prices, and how many model calls have a price and how many there are.
-    pub fn list_price(&self) -> (f64, usize, usize) {
-        let calls = self.nodes.iter().flat_map(|n| &n.rounds).flat_map(|r| &r.1).filter(|c| c.is_model);
-        calls.fold((0.0, 0, 0), |(usd, priced, n), call| match call.price {
-            Some((prompt, answer)) => (usd + (prompt + answer) / 1e6, priced + 1, n + 1),
-            None => (usd, priced, n + 1),
-        })
     }
 
     /// Seconds with each call's own factor, and over the draws.

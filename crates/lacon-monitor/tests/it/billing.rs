@@ -84,7 +84,42 @@ fn what_an_edit_saves_is_said_in_money() {
         "gen_ai.usage.input_tokens": 10_000, "gen_ai.usage.output_tokens": 1000,
         "gen_ai.usage.cache_read.input_tokens": 2000, "gen_ai.usage.cache_creation.input_tokens": 7000}));
     let trace = trace::read(document.to_string().as_bytes()).unwrap().remove(0);
-    let edits = ["answer=0.5x", "price=gpt-5.6-sol"].map(|edit| whatif::parse(edit).unwrap());
+    let worth = priced(&trace, &["answer=0.5x", "price=gpt-5.6-sol"]);
+    let before = 0.005 + 0.001 + 0.04375 + 0.025;
+    near(worth.before_usd, before);
+    near(worth.edits[0].saves_usd, 0.0125);
+    // 4, 0.4, 5 and 20 USD for a million.
+    near(worth.edits[1].saves_usd, before - (0.004 + 0.0008 + 0.035 + 0.02));
+    near(worth.after_usd, 0.004 + 0.0008 + 0.035 + 0.01);
+}
+
+/// Storage is billed by the hour, once for contents that several calls read.
+#[test]
+fn keeping_cached_contents_costs_by_the_hour() {
+    let read = |cached: u64| {
+        span(&json!({"gen_ai.operation.name": "chat", "gen_ai.request.model": "gemini-2.5-pro",
+            "gen_ai.usage.input_tokens": 100_000, "gen_ai.usage.output_tokens": 1000,
+            "gen_ai.usage.cache_read.input_tokens": cached}))
+    };
+    let mut document = read(90_000);
+    let mut second = read(80_000)["resourceSpans"][0]["scopeSpans"][0]["spans"][0].clone();
+    second["spanId"] = json!("b2");
+    document["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array_mut().unwrap().push(second);
+    let trace = trace::read(document.to_string().as_bytes()).unwrap().remove(0);
+    let worth = priced(&trace, &["keep=2", "price=claude-opus-4-7"]);
+    // 4.5 USD for a million tokens an hour.
+    near(worth.edits[0].saves_usd, -4.5 * 0.09 * 2.0);
+    assert_eq!(worth.edits[0].touches, 1);
+    let without = priced(&trace, &["price=claude-opus-4-7"]);
+    near(worth.after_usd, without.after_usd.unwrap());
+}
+
+fn near(found: Option<f64>, expected: f64) {
+    assert!(found.is_some_and(|found| (found - expected).abs() < 3e-6), "{found:?}, not {expected}");
+}
+
+fn priced(trace: &trace::Trace, edits: &[&str]) -> whatif::WhatIf {
+    let edits: Vec<_> = edits.iter().map(|edit| whatif::parse(edit).unwrap()).collect();
     let model = whatif::CallModel {
         first_token_s: 0.5,
         prompt_s_per_1k: 0.01,
@@ -94,14 +129,5 @@ fn what_an_edit_saves_is_said_in_money() {
     let profiles = [("typical".to_owned(), (model, model))].into();
     let latency =
         whatif::Latency { profiles, profile: "typical".into(), source: whatif::Source::BuiltIn, tools: None };
-    let worth = whatif::what_if(&trace, &edits, &latency, &whatif::Options { draws: 20, seed: 1 });
-    let near = |found: Option<f64>, expected: f64| {
-        assert!(found.is_some_and(|found| (found - expected).abs() < 3e-6), "{found:?}, not {expected}");
-    };
-    let before = 0.005 + 0.001 + 0.04375 + 0.025;
-    near(worth.before_usd, before);
-    near(worth.edits[0].saves_usd, 0.0125);
-    // 4, 0.4, 5 and 20 USD for a million.
-    near(worth.edits[1].saves_usd, before - (0.004 + 0.0008 + 0.035 + 0.02));
-    near(worth.after_usd, 0.004 + 0.0008 + 0.035 + 0.01);
+    whatif::what_if(trace, &edits, &latency, &whatif::Options { draws: 20, seed: 1 })
 }

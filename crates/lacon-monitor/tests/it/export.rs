@@ -32,6 +32,24 @@ fn a_workflow_is_named_as_its_release_does_and_read_from_both() {
     assert_eq!(back[0], back[1]);
 }
 
+/// So are the tokens that a call writes to the provider's cache.
+#[test]
+fn written_tokens_are_named_as_their_release_does() {
+    let mut trace = twin(&Plan::default());
+    let call = trace.spans.iter_mut().find(|span| span.kind == Kind::Model).unwrap();
+    call.tokens.cache_write = Some(700);
+    for (conventions, key, other) in [
+        (Conventions::Published, "cache_creation", "cache_write"),
+        (Conventions::Latest, "cache_write", "cache_creation"),
+    ] {
+        let json = export::otlp_json(&trace, "test", conventions);
+        let named = |word: &str| json.to_string().contains(&format!("gen_ai.usage.{word}.input_tokens"));
+        assert!(named(key) && !named(other), "{key}");
+        let read = read(json.to_string().as_bytes()).unwrap().remove(0);
+        assert!(read.spans.iter().any(|span| span.tokens.cache_write == Some(700)), "{key}");
+    }
+}
+
 #[test]
 fn otlp_json_and_protobuf_are_the_published_message() {
     let trace = twin(&Plan::default());
@@ -157,12 +175,13 @@ fn one_release_of_the_conventions_names_everything() {
             "client_inference_usage_input_tokens_total counter",
             "client_inference_usage_output_tokens_total counter",
             "client_inference_usage_cache_read_input_tokens_total counter",
+            "client_inference_usage_cache_write_input_tokens_total counter",
             "client_inference_usage_reasoning_output_tokens_total counter",
         ]
     );
     let text = metrics.prometheus("openai", Conventions::Latest);
     assert!(text.contains(
-        "usage_input_tokens_total{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\"} 1000"
+        "usage_input_tokens_total{gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_token_modality=\"unknown\"} 1000"
     ));
 }
 

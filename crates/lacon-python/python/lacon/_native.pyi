@@ -15,7 +15,9 @@ __all__ = [
     "Estimate",
     "RequestCount",
     "Store",
+    "Tokenizer",
     "Trimmed",
+    "add_models",
     "compress",
     "compress_batch",
     "count",
@@ -121,6 +123,8 @@ class Tokenizer:
     def count_batch(self, texts: Iterable[str]) -> list[int]: ...
     def encode(self, text: str) -> list[int]: ...
     def decode(self, tokens: Iterable[int]) -> str: ...
+
+def add_models(path: str | PathLike[str]) -> int: ...
 
 @final
 class Estimate:

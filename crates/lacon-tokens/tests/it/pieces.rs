@@ -1,7 +1,7 @@
 //! `tokenizer.json` files with pieces of text, against ids that the package `tokenizers` gave for the same texts
 //! (`benchmarks/tokenizers_check.py` trains them, and compares as many random texts as you want).
 
-use lacon_tokens::{SentencePiece, VocabularyFile};
+use lacon_tokens::{Counter, Encoding, SentencePiece, Side, add_encoding, add_models, for_model, future};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -31,8 +31,8 @@ fn ids_are_those_of_tokenizers() {
             assert_eq!(pieces.encode(text), ids, "{name}: {text:?}");
             assert_eq!(pieces.count(text), ids.len());
         }
-        let found = VocabularyFile::read(name, file.as_bytes()).expect("a good file");
-        assert!(matches!(found, VocabularyFile::Pieces(_)), "{name}");
+        let found = Encoding::read(name, file.as_bytes()).expect("a good file");
+        assert!(!found.is_of_bytes(), "{name}");
     }
 }
 
@@ -76,10 +76,10 @@ proptest! {
         let mut file = FILES[which].1.as_bytes().to_vec();
         let at = at.index(file.len());
         file[at] = byte;
-        if let Ok(found) = VocabularyFile::read("damaged", &file[..]) {
+        if let Ok(found) = Encoding::read("damaged", &file[..]) {
             found.count(&text);
         }
-        prop_assert!(VocabularyFile::read("cut", &file[..at]).is_err());
+        prop_assert!(Encoding::read("cut", &file[..at]).is_err());
     }
 }
 
@@ -112,5 +112,50 @@ fn parts_that_are_not_known_are_named() {
         let found = with(pointer, value);
         assert!(found.contains(said), "{pointer}: {found}");
     }
-    assert!(VocabularyFile::read("x", &b"text"[..]).expect_err("no JSON").to_string().contains("not JSON"));
+    assert!(Encoding::read("x", &b"text"[..]).expect_err("no JSON").to_string().contains("not JSON"));
+}
+
+/// A model whose row names such a file counts texts and requests with it, in every way of counting.
+#[test]
+fn pieces_of_text_are_an_encoding_like_any_other() {
+    for (name, file) in FILES {
+        let pieces = read(file);
+        let file_name = format!("{name}.json");
+        add_encoding(Encoding::read(&file_name, file.as_bytes()).expect("a good file"));
+        add_models(&format!("own-{name} = {file_name}\n")).expect("a good row");
+        let model = for_model(&format!("vllm/own-{name}-7b"));
+        let encoding = model.encoding;
+        assert_eq!((encoding.name(), model.warning), (file_name.as_str(), None));
+        let text = "The cat sat on 3 mats,  and\n\nthe other cab 12.5\n".repeat(900);
+        let n_tokens = pieces.count(&text);
+        assert_eq!(encoding.count(&text), n_tokens);
+        assert_eq!(encoding.count_parallel(&text, 4.try_into().expect("not 0")), n_tokens);
+        assert_eq!(block_on(future::count_async(encoding, text.as_str())), n_tokens);
+        assert_eq!(block_on(future::encode_async(encoding, text.as_str())), pieces.encode(&text));
+        let mut counter = Counter::new(encoding);
+        let (head, tail) = text.split_at(text.len() / 2);
+        counter.push(head);
+        assert_eq!(counter.push(tail), n_tokens);
+        assert!(encoding.exceeds(&text, n_tokens - 1) && !encoding.exceeds(&text, n_tokens));
+        for side in [Side::Front, Side::Middle, Side::Back] {
+            let cut = encoding.truncate(&text, 500, side);
+            let kept = encoding.count(&cut);
+            assert!((490..=500).contains(&kept), "{name} {side:?}: {kept}");
+        }
+        let chunks = encoding.chunks(&text, 200);
+        assert!(chunks.iter().all(|chunk| encoding.count(chunk) <= 200) && chunks.concat() == text);
+        assert!(encoding.decode(&[1]).is_err_and(|error| error.to_string().contains("do not give it back")));
+    }
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let waker = std::task::Waker::noop();
+    loop {
+        let polled = future.as_mut().poll(&mut std::task::Context::from_waker(waker));
+        if let std::task::Poll::Ready(value) = polled {
+            return value;
+        }
+        std::thread::yield_now();
+    }
 }

@@ -154,21 +154,30 @@ pub struct EvalRunArgs {
 }
 
 /// Which forms may be used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Forms {
     /// Every form
-    #[default]
     All,
     /// Forms that `lacon eval` has proven for the model
     Proven,
+}
+
+impl Forms {
+    /// The value of the setting.
+    pub fn word(self) -> String {
+        match self {
+            Self::All => "all".to_owned(),
+            Self::Proven => "proven".to_owned(),
+        }
+    }
 }
 
 /// Flags of the commands that write forms.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FormsArgs {
     /// Which forms may be used: all, or those that `lacon eval` has proven for --for-model
-    #[arg(long, value_enum, ignore_case = true, default_value_t = Forms::All)]
-    pub forms: Forms,
+    #[arg(long, value_enum, ignore_case = true)]
+    pub forms: Option<Forms>,
     /// The model that reads the text
     #[arg(long, value_name = "MODEL")]
     pub for_model: Option<String>,

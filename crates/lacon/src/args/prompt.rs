@@ -65,9 +65,9 @@ pub struct CompressArgs {
     /// Which forms may be used
     #[command(flatten)]
     pub forms: super::eval::FormsArgs,
-    /// Encoding to count with
-    #[arg(long, value_name = "NAME", default_value = "o200k_base")]
-    pub encoding: String,
+    /// Encoding to count with [default: that of --for-model, else o200k_base]
+    #[arg(long, value_name = "NAME")]
+    pub encoding: Option<String>,
     /// Report the savings and print the input unchanged
     #[arg(long)]
     pub audit: bool,

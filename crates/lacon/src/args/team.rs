@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::cast;
+use super::{cast, eval::Forms};
 
 /// Flags of every command that needs what a team is given.
 #[derive(Clone, Debug, Default, Args)]
@@ -32,6 +32,9 @@ pub struct CheckArgs {
     /// Optimizations to switch off, divided by commas, or all
     #[arg(long, value_name = "NAME,...")]
     pub disable: Option<String>,
+    /// Which forms models are given: all, or those that `lacon eval` has proven for them
+    #[arg(long, value_enum, ignore_case = true)]
+    pub forms: Option<Forms>,
     /// Model of the class quick
     #[arg(long, value_name = "MODEL")]
     pub quick_model: Option<String>,

@@ -120,7 +120,7 @@ pub struct CompareArgs {
 #[derive(Debug, Args)]
 #[command(
     after_help = "Edits: barrier=off  prefetch=on  merge=A+B  parallel=A+B  remove=A  answer=0.5x  answer.ROLE=300  speed=2x  \
-speed.ROLE=2x  model=PROFILE  tool=0.5x  tool.NAME=2s  slots=N  hedge=0.9"
+speed.ROLE=2x  model=PROFILE  price=MODEL  keep=HOURS  tool=0.5x  tool.NAME=2s  slots=N  hedge=0.9"
 )]
 pub struct WhatIfArgs {
     /// The trace; further ones are used by --fit

@@ -10,9 +10,9 @@ use lacon_agents::{
 };
 use serde_json::{Value, json};
 
-use super::{micro_usd, team};
+use super::{Common, micro_usd, team};
 use crate::{
-    args::team::CheckArgs,
+    args::{eval::Forms, team::CheckArgs},
     failure::Failure,
     text::{self, thousands},
 };
@@ -20,16 +20,19 @@ use crate::{
 /// Prints the plan of a team.
 pub fn run(args: &CheckArgs) -> Result<ExitCode, Failure> {
     let mut team = team::load(&args.team)?;
-    let mut on = team::profile(&mut team, args.profile.as_deref())?;
+    let on = team::profile(&mut team, args.profile.as_deref())?;
     team::set_models(&mut team, args.quick_model.as_deref(), args.deep_model.as_deref());
     team::set_tools(&mut team, &args.given.tool)?;
     let off: Vec<&str> = args.disable.iter().flat_map(|list| list.split(',')).map(str::trim).collect();
-    on = on.switched(&off, &[]).map_err(Failure::input)?;
+    let on = on.switched(&off, &[]).map_err(Failure::input)?;
+    let config = Common::default().settings(&[("models.forms", args.forms.map(Forms::word).as_ref())])?;
+    let (on, unproven) = team::proven(&config, &team, on)?;
     let (inputs, made_up) = sampled(&team, team::given(&args.given.input)?)?;
     let stages = stages::stages(&team).map_err(|cycle| Failure::input(cycle.join(" -> ")))?;
     let model = team.agents.last().map_or(lacon_agents::team::DEFAULT_MODEL, |agent| team.model(agent));
     let encoding = lacon_tokens::for_model(model).encoding;
-    let planned = within(&team, &stages, &inputs, &on, encoding, limits(args)?);
+    let mut planned = within(&team, &stages, &inputs, &on, encoding, limits(args)?);
+    planned.notes.extend(unproven);
     let none = plan(&team, &stages, &inputs, &Optimizations::none(), encoding);
     if args.json {
         let found = json!({ "schema_version": 1, "team": team.name, "made_up_inputs": made_up, "plan": planned,

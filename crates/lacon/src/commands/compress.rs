@@ -13,7 +13,7 @@ use lacon_prompt::{
     passes::PassSet,
     shorten::{Policy, ShortenOptions, shorten},
 };
-use lacon_tokens::Encoding;
+use lacon_tokens::{Encoding, EncodingName, encoding, for_model};
 use lacon_trading::team::limit_line;
 use serde_json::{Value, json};
 
@@ -109,9 +109,18 @@ pub fn run(args: &CompressArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The encoding of the flags: the one that is named, else that of the model.
+pub(in crate::commands) fn counts_with(args: &CompressArgs) -> Result<&'static Encoding, Failure> {
+    match (&args.encoding, &args.forms.for_model) {
+        (Some(name), _) => input::encoding(name),
+        (None, Some(model)) => Ok(for_model(model).encoding),
+        (None, None) => Ok(encoding(EncodingName::O200kBase)),
+    }
+}
+
 /// Compresses a text as the flags say; prints nothing.
 pub(in crate::commands) fn compressed(source: &str, args: &CompressArgs) -> Result<Outcome, Failure> {
-    let encoding = input::encoding(&args.encoding)?;
+    let encoding = counts_with(args)?;
     let passes = super::eval::limit(pass_set(args.disable.as_deref(), args.enable.as_deref())?, &args.forms)?;
     let started = Instant::now();
     if !(0.0..=1.0).contains(&args.holdout) {

@@ -1,30 +1,23 @@
 //! `lacon count`: tokens of files, folders and standard input, for one or many models.
 
-pub(in crate::commands) mod pieces;
-
 use std::{
     collections::BTreeSet,
+    fs::File,
+    io::BufReader,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use lacon_prompt::meter;
-use lacon_tokens::{
-    Encoding, EncodingName, Exactness, ModelEncoding, RequestCount, VocabularyFile, encoding, for_model,
-};
+use lacon_tokens::{Encoding, EncodingName, Exactness, ModelEncoding, RequestCount, encoding, for_model};
 use serde_json::{Value, json};
 
 use crate::{args::CountArgs, failure, failure::Failure, text};
 
 /// Counts and prints.
 pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
-    let vocabulary = match &args.tokenizer {
-        None => None,
-        Some(file) => match pieces::read(file, &file.display().to_string())? {
-            VocabularyFile::Bytes(encoding) => Some(*encoding),
-            VocabularyFile::Pieces(pieces) => return pieces::run(args, file, &pieces),
-        },
-    };
+    let read = |file: &PathBuf| vocabulary(file, &file.display().to_string());
+    let vocabulary = args.tokenizer.as_ref().map(read).transpose()?;
     let mut requests = Vec::new();
     for path in &args.request {
         requests.push((path, super::read_text(path)?));
@@ -55,6 +48,14 @@ pub fn run(args: &CountArgs) -> Result<ExitCode, Failure> {
         }
         _ => Ok(ExitCode::SUCCESS),
     }
+}
+
+/// Reads the vocabulary of a model's file, under a name.
+pub fn vocabulary(file: &Path, name: &str) -> Result<Encoding, Failure> {
+    let source = File::open(file)
+        .map_err(|error| Failure::input(format!("cannot read {}: {error}", file.display())))?;
+    Encoding::read(name, BufReader::new(source))
+        .map_err(|error| Failure::input(format!("{}: {error}", file.display())))
 }
 
 /// Counts one text as the flags say, as the JSON of `--json`; prints nothing.

@@ -192,7 +192,7 @@ fn disk(config: &Config) -> Check {
 fn models() -> Check {
     const LONGEST_DAYS: u64 = 90;
     let today = Day::of(std::time::SystemTime::now());
-    let all = lacon_models::sources().chain([lacon_monitor::prices::source()]);
+    let all = lacon_models::sources().chain(lacon_monitor::prices::sources());
     let dated: Vec<_> = all.filter_map(|source| Some((source.checked?, source))).collect();
     let old: Vec<String> = dated
         .iter()

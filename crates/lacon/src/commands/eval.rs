@@ -19,15 +19,15 @@ use futures_util::future::{Either, select};
 use jiff::{Timestamp, tz::TimeZone};
 use lacon_eval::{
     experiment::{self, Arm, ORIGINAL, Plan, PlanOptions, Row, Stop},
-    forms::{FORMS, Form, named},
+    forms::Form,
     material::{MAX_BYTES, Material},
     reader::{Reader, ReaderOptions},
     stats::needed,
-    verdict::{Book, Verdict},
+    verdict::Verdict,
 };
 use lacon_llm::{Client, TapeMode, Taped, Usage};
 use lacon_monitor::prices;
-use lacon_prompt::passes::{PASSES, PassSet};
+use lacon_prompt::passes::PassSet;
 use lacon_runtime::Config;
 use lacon_tokens::{EncodingName, encoding};
 use serde_json::json;
@@ -36,7 +36,7 @@ use super::{Common, block_on, read_text};
 use crate::{
     args::eval::{EvalArgs, EvalWhat, Forms, FormsArgs},
     failure::{self, Failure},
-    signals,
+    forms, signals,
     text::{self, thousands},
     world,
 };
@@ -80,7 +80,7 @@ pub fn run(common: &Common, args: &EvalArgs) -> Result<ExitCode, Failure> {
     let most = needed(margin, DISCORDANT) as usize;
     let options = PlanOptions {
         model: model.clone(),
-        forms: forms(args.forms.as_deref())?,
+        forms: chosen(args.forms.as_deref())?,
         legend: args.legend,
         questions: args.questions.unwrap_or(most),
         window: args.window,
@@ -193,14 +193,14 @@ fn client(config: &Config, args: &EvalArgs) -> Result<Arc<dyn Client>, Failure> 
     })
 }
 
-fn forms(names: Option<&str>) -> Result<Vec<&'static Form>, Failure> {
-    let Some(names) = names else { return Ok(FORMS.iter().collect()) };
-    let known = || FORMS.iter().map(|form| form.name).collect::<Vec<_>>().join(", ");
+fn chosen(names: Option<&str>) -> Result<Vec<&'static Form>, Failure> {
+    let Some(names) = names else { return Ok(forms::all().collect()) };
+    let known = || forms::all().map(|form| form.name).collect::<Vec<_>>().join(", ");
     names
         .split(',')
         .map(str::trim)
         .map(|name| {
-            named(name)
+            forms::named(name)
                 .ok_or_else(|| Failure::input(format!("unknown form {name:?}\nhint: one of {}", known())))
         })
         .collect()
@@ -318,21 +318,8 @@ fn line(arm: &Arm) -> String {
     )
 }
 
-fn book_path(config: &Config) -> PathBuf {
-    Path::new(config.text("run.out")).join("eval/verdicts.json")
-}
-
-fn book(config: &Config) -> Result<Book, Failure> {
-    let path = book_path(config);
-    match std::fs::read_to_string(&path) {
-        Ok(text) => Book::read(&text).map_err(|error| Failure::input(format!("{}: {error}", path.display()))),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Book::default()),
-        Err(error) => Err(Failure::input(format!("cannot read {}: {error}", path.display()))),
-    }
-}
-
 fn keep(config: &Config, model: &str, arms: &[Arm], margin: f64) -> Result<(), Failure> {
-    let mut book = book(config)?;
+    let mut book = forms::book(config)?;
     let date = Timestamp::now().to_zoned_datetime(TimeZone::UTC).date().to_string();
     let of_model = book.models.entry(model.to_owned()).or_default();
     for arm in arms {
@@ -340,39 +327,15 @@ fn keep(config: &Config, model: &str, arms: &[Arm], margin: f64) -> Result<(), F
             of_model.insert(arm.name.clone(), entry);
         }
     }
-    let path = book_path(config);
+    let path = forms::book_path(config);
     lacon_files::write(&path, book.write().as_bytes(), [], lacon_files::Flush::Now)
         .map_err(|error| Failure::input(format!("cannot write {}: {error}", path.display())))?;
     text::note(&format!("verdicts  {}", path.display()));
     Ok(())
 }
 
-/// Limits passes to forms that are proven for a model, or says which are not.
-pub(in crate::commands) fn limit(passes: PassSet, args: &FormsArgs) -> Result<PassSet, Failure> {
-    let Some(model) = &args.for_model else {
-        if args.forms == Forms::Proven {
-            return Err(Failure::input(
-                "--forms proven needs --for-model MODEL: a form is proven for a model",
-            ));
-        }
-        return Ok(passes);
-    };
-    let config = Common::default().settings(&[])?;
-    let book = book(&config)?;
-    let proven: Vec<&Form> =
-        book.proven(model).filter(|(_, legend)| !legend).filter_map(|(name, _)| named(name)).collect();
-    let unproven =
-        FORMS.iter().filter(|form| form.has_legend() && !proven.iter().any(|p| p.name == form.name));
-    let names: Vec<&str> = unproven.map(|form| form.name).collect();
-    if args.forms == Forms::All {
-        if !names.is_empty() {
-            text::note(&format!("not proven for {model}: {}; `lacon eval` tests them", names.join(", ")));
-        }
-        return Ok(passes);
-    }
-    let allowed = |pass| proven.iter().any(|form| form.passes.contains(&pass));
-    Ok(PASSES
-        .into_iter()
-        .filter(|pass| passes.has(*pass) && allowed(*pass))
-        .fold(PassSet::NONE, PassSet::with))
+/// Limits passes by the flags of a command that writes forms.
+pub(in crate::commands) fn limit(usual: PassSet, args: &FormsArgs) -> Result<PassSet, Failure> {
+    let config = Common::default().settings(&[("models.forms", args.forms.map(Forms::word).as_ref())])?;
+    forms::limit(&config, usual, args.for_model.as_deref())
 }

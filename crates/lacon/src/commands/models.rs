@@ -10,7 +10,7 @@ use std::{
 use lacon_models::{EncodingRow, Worth, encodings};
 use lacon_monitor::prices::Price;
 use lacon_runtime::Config;
-use lacon_tokens::{Learned, VocabularyFile, add_encoding, add_models, for_model, learned, set_learned};
+use lacon_tokens::{Learned, add_encoding, add_models, for_model, learned, set_learned, vocabulary_files};
 use serde_json::{Value, json};
 
 use super::Common;
@@ -70,25 +70,11 @@ pub fn add(file: &Path) -> Result<(), Failure> {
     result
 }
 
-/// Reads the vocabularies that rows name by a file, which may lie beside the file of models. Faults of rows are told later.
+/// Reads the vocabularies that rows name by a file, which may lie beside the file of models.
 fn vocabularies(file: &Path, table: &str) -> Result<(), Failure> {
-    let rows = lacon_models::read_rows(table).unwrap_or_default();
-    let mut names: Vec<String> = rows.into_iter().filter_map(|row| row.encoding).collect();
-    names.sort();
-    names.dedup();
-    let is_file = |name: &String| Path::new(name).extension().is_some();
-    for name in names.iter().filter(|name| is_file(name)) {
-        let path = file.parent().unwrap_or(Path::new("")).join(name);
-        match super::count::pieces::read(&path, name)? {
-            VocabularyFile::Bytes(encoding) => add_encoding(*encoding),
-            VocabularyFile::Pieces(_) => {
-                return Err(Failure::input(format!(
-                    "{}: {name} is a SentencePiece vocabulary, which counts no requests\nhint: leave the encoding out, so that \
-                     counts are learned from usage; `lacon count --tokenizer` counts texts with it",
-                    file.display()
-                )));
-            }
-        }
+    for name in vocabulary_files(table) {
+        let path = file.parent().unwrap_or(Path::new("")).join(&name);
+        add_encoding(super::count::vocabulary(&path, &name)?);
     }
     Ok(())
 }
@@ -218,6 +204,11 @@ fn price_lines(price: &Value) -> Vec<String> {
     }
     if !price["batch"].is_null() {
         lines.push(format!("batch: {}", rates(&price["batch"])));
+    }
+    if let Some(usd) = price["storage"].as_f64() {
+        let date = price["storage_date"].as_str().map(|date| format!(", checked {date}")).unwrap_or_default();
+        let source = price["storage_source"].as_str().unwrap_or_default();
+        lines.push(format!("storage {usd} USD for 1 M cached tokens an hour; {source}{date}"));
     }
     let date = price["date"].as_str().map(|date| format!(", checked {date}")).unwrap_or_default();
     lines.push(format!(

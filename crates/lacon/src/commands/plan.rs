@@ -11,6 +11,7 @@ use crate::{
     args::RunArgs,
     failure::Failure,
     text::{self, thousands},
+    world,
 };
 
 /// Prints each call with the forms of what it reads and the length of its answer.
@@ -104,6 +105,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         let (cached, written) = (of().map(|c| c.cached).sum(), of().map(|c| c.written).sum());
         text::out(&super::check::cache_line(rule, cached, written));
     }
+    world::unproven(&config)?.iter().for_each(|line| text::out(&format!("note: {line}")));
     text::out(&format!(
         "compiled  {} sections of {} prompts in {} us",
         plan.segments(),

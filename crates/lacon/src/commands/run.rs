@@ -21,8 +21,9 @@ use super::{
     team,
 };
 use crate::{
-    args::RunArgs,
+    args::{RunArgs, eval::Forms},
     failure::{self, Failure},
+    forms,
     live::Live,
     lock::{RunLock, folder},
     logging, shared, signals,
@@ -71,6 +72,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         refuse_existing(&settings)?;
     }
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
+    forms::say(&config, world::is_simulated(&config), &world::unproven(&config)?);
     if !args.json {
         text::out(&heading(&config, &settings));
     } else if world::is_simulated(&config) && config.text("log.level") != "error" {
@@ -169,6 +171,7 @@ pub(in crate::commands) fn refuse_existing(settings: &Settings) -> Result<(), Fa
 /// The settings of a run: its flags, over those of the run that it goes on with.
 pub fn config(common: &Common, args: &RunArgs) -> Result<(Config, Option<Resumed>), Failure> {
     let efforts = args.effort.join(",");
+    let forms = args.forms.map(Forms::word);
     let models = args.model.join(",");
     let tape_mode = match (args.record, args.replay) {
         (true, _) => Some("record".to_owned()),
@@ -186,6 +189,7 @@ pub fn config(common: &Common, args: &RunArgs) -> Result<(Config, Option<Resumed
         ("vendors.base_url", args.vendors_url.as_ref()),
         ("run.disable", args.disable.as_ref()),
         ("run.enable", args.enable.as_ref()),
+        ("models.forms", forms.as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
         ("run.budget_usd", args.budget_usd.as_ref()),
         ("llm.models", (!args.model.is_empty()).then_some(&models)),

@@ -5,10 +5,11 @@ pub mod run;
 use std::{collections::BTreeMap, path::Path};
 
 use lacon_agents::{Optimizations, Team, file, shipped, team::Tool};
+use lacon_runtime::Config;
 use serde_json::Value;
 
 use super::read_text;
-use crate::failure::Failure;
+use crate::{failure::Failure, forms};
 
 /// Whether a positional argument means a team: a shipped name, a TOML file, or a folder that holds a team.
 pub fn is_meant(name: Option<&str>) -> bool {
@@ -89,6 +90,21 @@ pub fn profile(team: &mut Team, name: Option<&str>) -> Result<Optimizations, Fai
             Optimizations::none().switched(&[], &names).map_err(Failure::input)
         }
     }
+}
+
+/// Limits what the models of a team are given to proven forms, where that is set. Also says which forms are not proven.
+pub fn proven(
+    config: &Config,
+    team: &Team,
+    on: Optimizations,
+) -> Result<(Optimizations, Vec<String>), Failure> {
+    let asked = team.agents.iter().filter(|agent| agent.by.is_empty());
+    let mut models: Vec<&str> = asked.map(|agent| team.model(agent)).collect();
+    // Near the deadline it answers for others.
+    models.extend(team.models.get("quick").map(String::as_str));
+    let reading = forms::of_models(config, models)?;
+    let on = reading.by_model.map_or_else(|| on.clone(), |forms| on.proven(forms));
+    Ok((on, reading.notes))
 }
 
 /// Puts models that were named by flags into a team.

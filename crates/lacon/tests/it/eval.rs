@@ -47,6 +47,89 @@ fn a_misread_form_is_found_kept_and_no_longer_used() {
     assert!(compress(&["--forms", "proven"]).err.contains("--for-model"));
 }
 
+/// A document whose digest holds its figures and a third of its words.
+fn branches() -> String {
+    let name = |n: usize| {
+        let part = |n: usize| ["Ba", "Ro", "Lu", "Ne", "Ti", "Ko", "Ma"][n % 7].to_owned();
+        part(n) + &part(n / 7).to_lowercase() + &part(n / 49 + n).to_lowercase()
+    };
+    let paragraph = |n: usize| {
+        let name = name(n);
+        format!(
+            "{name} and its branch reported sales of {} units in spring.\nThe manager of {name} said that staff had worked hard and \
+             that the weather had been kind to them all.\nNobody there expected anything else to change soon.",
+            100 + n * 37 % 900
+        )
+    };
+    (0..60).map(paragraph).collect::<Vec<_>>().join("\n\n")
+}
+
+const TEAM: &str = r#"
+[team]
+name = "two"
+inputs = { message = "text" }
+result = "writer"
+models = { quick = "simulated-reader", deep = "gpt-4o" }
+[[agent]]
+name = "reader"
+model = "quick"
+reads = ["input:message"]
+words = 400
+prompt = "Report."
+[[agent]]
+name = "writer"
+model = "quick"
+reads = ["digest:reader"]
+words = 60
+prompt = "Conclude."
+"#;
+
+#[test]
+fn teams_use_proven_forms_alone_where_that_is_set() {
+    let folder = Folder::new();
+    folder.write("doc.txt", &branches());
+    folder.write("two.toml", TEAM);
+    let check = |more: &[&str]| folder.lacon(&[&["check", "two.toml", "--json"], more].concat()).json();
+    let acts_on = |plan: &serde_json::Value| {
+        let rows = plan["plan"]["effects"].as_array().unwrap();
+        rows.iter().find(|row| row["optimization"] == "digests").unwrap()["acts_on"].clone()
+    };
+    let (all, none) = (check(&[]), check(&["--forms", "proven"]));
+    assert_eq!([acts_on(&all), acts_on(&none)], [json!(["writer"]), json!([])]);
+    assert!(all["plan"]["expected"]["prompt"].as_u64() < none["plan"]["expected"]["prompt"].as_u64());
+    let notes = |plan: &serde_json::Value| plan["plan"]["notes"].to_string();
+    assert!(notes(&all).contains("not proven for simulated-reader: json"), "{}", notes(&all));
+    assert!(notes(&none).contains("not proven and not used for simulated-reader: json"), "{}", notes(&none));
+
+    // The digest is asked about figures, which it keeps.
+    let test =
+        ["eval", "doc.txt", "--llm", "sim", "--forms", "digests", "--questions", "400", "--margin", "5"];
+    let done = folder.lacon(&[&test[..], &["--json"]].concat()).json();
+    let arms = done["arms"].as_array().unwrap();
+    assert_eq!((&arms[1]["name"], &arms[1]["verdict"]), (&json!("digests"), &json!("proven")), "{done}");
+    assert!(arms[1]["questions"].as_u64() < arms[0]["questions"].as_u64());
+    folder.write("lacon.toml", "[models]\nforms = \"proven\"\n");
+    assert_eq!(acts_on(&check(&[])), json!(["writer"]));
+    assert_eq!(acts_on(&check(&["--deep-model", "gpt-4o", "--quick-model", "gpt-4o-mini"])), json!([]));
+    let run = ["run", "two.toml", "--input", "message=x", "--llm", "sim", "--time-scale", "0", "--json"];
+    assert_eq!(folder.lacon(&run).json()["status"], "done");
+    // The trading team's tables are CSV, its short reports digests.
+    let on = |more: &[&str]| {
+        let run = ["run", "CRCL", "--time-scale", "0", "--json"];
+        let record = folder.lacon(&[&run[..], more].concat()).json();
+        ["condense", "digests"].map(|name| record["optimizations"][name]["on"].as_bool().unwrap())
+    };
+    let models = ["--quick-model", "simulated-reader", "--deep-model", "simulated-reader"];
+    assert_eq!(on(&[]), [false, false]);
+    assert_eq!(on(&models), [false, true]);
+    assert_eq!(on(&["--forms", "all"]), [true, true]);
+    folder.lacon(&["compress", "doc.txt"]).fails(2, "--for-model");
+    // A damaged book matters where it decides.
+    folder.write("results/eval/verdicts.json", "{");
+    folder.lacon(&["check", "two.toml"]).fails(2, "no book of verdicts");
+    assert_eq!(folder.lacon(&["check", "two.toml", "--forms", "all"]).code, 0);
+}
+
 #[test]
 fn a_tape_answers_for_nothing_and_a_budget_stops_early() {
     let folder = Folder::new();

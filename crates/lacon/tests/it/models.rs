@@ -76,11 +76,27 @@ fn a_model_counts_with_the_vocabulary_that_its_row_names() {
         &folder.lacon(&["count", "text", "--model", "meta/llama-4-scout", "--json"]).json()["counts"][0];
     let found = (&count["tokens"], &count["encoding"], &count["how"]);
     assert_eq!(found, (&json!(11), &json!("bytes.json"), &json!("exact")));
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tokenizers/llama2.json");
+    // Pieces of text count requests as well.
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/tokenizers/gemma.json");
+    folder.write("own/gemma/tokenizer.json", &std::fs::read_to_string(&root).unwrap());
+    folder.write("own/models", "gemma-3 = gemma/tokenizer.json\n");
+    folder.write(
+        "request.json",
+        r#"{"model": "google/gemma-3-4b-it", "messages": [{"role": "user", "content": "hello world"}]}"#,
+    );
+    let of = |args: &[&str]| {
+        let count = folder.lacon(args).json()["counts"][0].clone();
+        (count["tokens"].as_u64().unwrap(), count["encoding"].as_str().unwrap().to_owned())
+    };
+    let (of_request, named) = of(&["count", "--request", "request.json", "--json"]);
+    assert_eq!(named, "gemma/tokenizer.json");
+    let of_text = of(&["count", "text", "--tokenizer", "own/gemma/tokenizer.json", "--json"]).0;
+    assert!(of_request > of_text && of(&["count", "text", "--model", "gemma-3", "--json"]).0 == of_text);
+    let o200k = of(&["count", "--request", "request.json", "--model", "gpt-4o", "--json"]).0;
+    assert_ne!(of_request, o200k);
     for (word, text, why) in [
         ("none.json", None, "none.json: No such file"),
         ("bad.json", Some("{".to_owned()), "it is not JSON"),
-        ("pieces.json", std::fs::read_to_string(root).ok(), "is a SentencePiece vocabulary"),
         ("o300k_base", None, "o300k_base"),
     ] {
         if let Some(text) = text {

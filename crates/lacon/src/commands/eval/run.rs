@@ -201,6 +201,7 @@ fn team_runner(
     let on = team::profile(&mut team, None)?;
     team::set_models(&mut team, args.quick_model.as_deref(), args.deep_model.as_deref());
     team::set_tools(&mut team, &args.tool)?;
+    let (on, _) = team::proven(config, &team, on)?;
     let without = match &args.ablate {
         Some(name) => on.without(name.parse::<Optimization>().map_err(Failure::input)?),
         None => Optimizations::none(),
@@ -458,13 +459,14 @@ fn print(found: &Comparison, arms: &[String; 2]) {
     let (first, second, tie, nonsense) = found.judged;
     if first + second + tie + nonsense > 0 {
         let (low, high) = found.preference;
+        // Without a single choice the interval is all there is, and says nothing.
+        let share = match first + second {
+            0 => "it shows no preference".to_owned(),
+            _ => format!("{} to {} for {}", percent(low), percent(high), arms[1]),
+        };
         text::out(&format!(
-            "judge      {first} for {}, {second} for {}, {tie} ties, {nonsense} without a choice: {} to {} for {}",
-            arms[0],
-            arms[1],
-            percent(low),
-            percent(high),
-            arms[1]
+            "judge      {first} for {}, {second} for {}, {tie} ties, {nonsense} without a choice: {share}",
+            arms[0], arms[1],
         ));
     }
     let share = |name: &str, mean: Option<Mean>| {

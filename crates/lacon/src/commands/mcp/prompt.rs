@@ -21,10 +21,10 @@ use crate::{
         prompt::{CompressArgs, Policy, StoreArgs},
     },
     commands::{
-        compress::{compressed, pass_set},
+        compress::{compressed, counts_with, pass_set},
         count::count_text,
         expand::expanded,
-        prompt_input::{self, MAX_INPUT, encoding},
+        prompt_input::{self, MAX_INPUT},
         retrieve::retrieved,
     },
     failure::Failure,
@@ -173,7 +173,7 @@ fn compressed_messages(json: &str, args: &CompressArgs, user_texts: bool) -> Res
         RequestOptions { compress, keep_user: !user_texts, keep_quotable: true, ..RequestOptions::default() };
     let mut lazy = prompt_input::store(&args.store);
     let store = (args.policy == Policy::Safe).then_some(&mut lazy as &mut dyn Store);
-    let shrunk = request.shrink(&options, store, encoding(&args.encoding)?).map_err(Failure::input)?;
+    let shrunk = request.shrink(&options, store, counts_with(args)?).map_err(Failure::input)?;
     lazy.commit().map_err(Failure::input)?;
     Ok(json!({
         "schema_version": 1,

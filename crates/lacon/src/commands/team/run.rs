@@ -20,11 +20,12 @@ use lacon_runtime::{Config, Progress, run::OnProgress};
 use lacon_sim::{client::draw, generic::passages, tool_seconds};
 use serde_json::{Value, json};
 
-use super::{given, load, profile, set_models, set_tools};
+use super::{given, load, profile, proven, set_models, set_tools};
 use crate::{
-    args::RunArgs,
+    args::{RunArgs, eval::Forms},
     commands::{Common, block_on, micro_usd, run::run_id},
     failure::{self, Failure},
+    forms,
     journal::{Claimed, Held},
     lock::RunLock,
     logging, mcp_tools, shared as shared_tools, signals,
@@ -140,6 +141,7 @@ fn config(common: &Common, args: &RunArgs) -> Result<Config, Failure> {
         ("llm.base_url", args.base_url.as_ref()),
         ("run.disable", args.disable.as_ref()),
         ("run.enable", args.enable.as_ref()),
+        ("models.forms", args.forms.map(Forms::word).as_ref()),
         ("run.budget_tokens", args.budget_tokens.as_ref()),
         ("run.budget_usd", args.budget_usd.as_ref()),
         ("run.deadline_s", args.deadline.as_ref()),
@@ -160,6 +162,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
     set_models(&mut team, args.quick_model.as_deref(), args.deep_model.as_deref());
     set_tools(&mut team, &args.given.tool)?;
     set_agents(&mut team, args)?;
+    let (on, unproven) = proven(config, &team, on)?;
     let runs = runs(config, &team);
     let (folder, begun) = folder(&runs, args)?;
     let mut values = given(&args.given.input)?;
@@ -187,6 +190,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
     } else {
         format!("{} at {}", describe.provider, describe.base_url)
     };
+    forms::say(config, describe.simulated, &unproven);
     let tools = if describe.simulated { simulated(&team, config) } else { Tools::new() };
     let made_up: Vec<&str> = team.tools.iter().filter(|t| t.simulated).map(|t| t.name.as_str()).collect();
     let made_up = if describe.simulated && !made_up.is_empty() {
