@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use lacon_agents::Team;
+use lacon_market::vendor;
 use lacon_runtime::{Config, Elsewhere, ToolSource};
 use lacon_tokens::Learned;
 
@@ -27,7 +28,7 @@ pub fn of_source(config: &Config, _: &dyn ToolSource, _: Vec<String>) -> Shared 
     none(config).map(|()| None)
 }
 
-pub fn of_vendors(config: &Config) -> Result<Option<Arc<dyn Elsewhere>>, Failure> {
+pub fn of_vendors(config: &Config) -> Result<Option<Arc<dyn vendor::Elsewhere>>, Failure> {
     none(config).map(|()| None)
 }
 
