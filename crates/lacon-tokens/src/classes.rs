@@ -70,7 +70,7 @@ const N_CLASSES: usize = 9;
 
 /// Page of a character, by six bits each of its first and second byte. The third byte selects within the page. All
 /// entries of a page are equal for a character of two bytes.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 static PAGE_OF: [u16; 1 << 12] = {
     let mut table = [0; 1 << 12];
     let mut i = 0;
@@ -90,11 +90,11 @@ static PAGE_OF: [u16; 1 << 12] = {
     }
     table
 };
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const FOUR_BYTES: u16 = u16::MAX;
 
 /// Returns the class number of the non-ASCII character at the start of these bytes.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 pub(crate) fn class_of_bytes(bytes: [u8; 4]) -> u8 {
     let word = u32::from_be_bytes(bytes);

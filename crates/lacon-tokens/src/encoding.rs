@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::pieces::Pieces;
 use crate::pretokenize::Pattern;
 use crate::sentencepiece::SentencePiece;
-use crate::simd::Vectors;
+use crate::simd::{Isa, Vectors};
 use crate::special::{SpecialSet, Specials};
 use crate::vocabulary::Vocabulary;
 
@@ -66,7 +66,7 @@ impl Encoding {
         vocabulary: Arc<Vocabulary>,
         specials: Vec<(String, u32)>,
     ) -> Self {
-        let pieces = Pieces::new(pattern, Vectors::detect(), &vocabulary);
+        let pieces = Pieces::new(pattern, Isa::at_most(Vectors::detect()), &vocabulary);
         let specials = Arc::new(Specials::new(specials));
         Self {
             name: name.to_owned(),
@@ -162,8 +162,8 @@ impl Encoding {
     /// Returns the same encoding with narrower vectors and a shared vocabulary. All results are equal. Vectors that the
     /// processor lacks are not chosen.
     pub fn with_vectors(&self, vectors: Vectors) -> Self {
-        let vectors = vectors.min(Vectors::detect());
-        Self { pieces: Pieces::new(self.pattern, vectors, &self.vocabulary), ..self.clone() }
+        let isa = Isa::at_most(vectors);
+        Self { pieces: Pieces::new(self.pattern, isa, &self.vocabulary), ..self.clone() }
     }
 
     /// Counts the tokens of `text` as ordinary text.

@@ -24,7 +24,7 @@ use crate::seen::{
     WORD_WAYS, count_piece, encode_piece, front_known_place, front_place, near_count, near_key, near_store,
     short_count, short_key, short_known, word_key,
 };
-use crate::simd::{Vectors, count_missed, encode_missed, scan, scan_tail};
+use crate::simd::{Isa, count_missed, encode_missed, scan, scan_tail};
 use crate::slots::prefetch;
 use crate::vocabulary::Vocabulary;
 
@@ -78,19 +78,19 @@ pub(crate) struct Pieces {
     /// Distinguishes the caches of encodings; never reused.
     number: u64,
     pattern: Pattern,
-    vectors: Vectors,
+    isa: Isa,
     /// Whether single ASCII characters and groups of digits need no look-up to be counted.
     skip: bool,
 }
 
 impl Pieces {
-    pub(crate) fn new(pattern: Pattern, vectors: Vectors, vocabulary: &Vocabulary) -> Self {
+    pub(crate) fn new(pattern: Pattern, isa: Isa, vocabulary: &Vocabulary) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         // Bytes are tokens in every vocabulary; groups of digits are checked, all 1,100 of them.
         let digits = |n: usize| (0..10_usize.pow(n as u32)).map(move |i| format!("{i:0n$}"));
         let skip = pattern == Pattern::Gpt2
             || (1..=3).all(|n| digits(n).all(|group| vocabulary.token(group.as_bytes()).is_some()));
-        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, vectors, skip }
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), pattern, isa, skip }
     }
 
     /// A number that no other encoding with different results has.
@@ -115,17 +115,17 @@ impl Pieces {
                     skip,
                     far: false,
                 };
-                let end = scan(self.vectors, self.pattern, text, &mut sink);
+                let end = scan(self.isa, self.pattern, text, &mut sink);
                 let readable = if end > 0 {
                     text
                 } else {
                     padded[..text.len()].copy_from_slice(text);
-                    scan_tail(self.vectors, self.pattern, &padded, text.len(), &mut sink);
+                    scan_tail(self.isa, self.pattern, &padded, text.len(), &mut sink);
                     &padded
                 };
                 let n_missed = sink.n_missed;
                 n_tokens += sink.n_pieces - n_missed;
-                n_tokens += count_missed(self.vectors, cache, scratch, vocabulary, readable, n_missed);
+                n_tokens += count_missed(self.isa, cache, scratch, vocabulary, readable, n_missed);
                 text = if end > 0 { &text[end..] } else { &[] };
             }
             n_tokens
@@ -147,16 +147,16 @@ impl Pieces {
                     n_pieces: 0,
                     far: false,
                 };
-                let end = scan(self.vectors, self.pattern, text, &mut sink);
+                let end = scan(self.isa, self.pattern, text, &mut sink);
                 let readable = if end > 0 {
                     text
                 } else {
                     padded[..text.len()].copy_from_slice(text);
-                    scan_tail(self.vectors, self.pattern, &padded, text.len(), &mut sink);
+                    scan_tail(self.isa, self.pattern, &padded, text.len(), &mut sink);
                     &padded
                 };
                 let (n_missed, n_pieces) = (sink.n_missed, sink.n_pieces);
-                encode_missed(self.vectors, self.pattern, cache, scratch, vocabulary, readable, n_missed);
+                encode_missed(self.isa, self.pattern, cache, scratch, vocabulary, readable, n_missed);
                 emit(&cache.many, &scratch.resolved, &scratch.batch.answers[..n_pieces], out);
                 cache.trim_many();
                 text = if end > 0 { &text[end..] } else { &[] };

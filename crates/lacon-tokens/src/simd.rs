@@ -1,65 +1,30 @@
 //! Classes of 64 bytes in one step, with the widest vectors of the processor.
 //!
-//! This file and `slots.rs` are the only ones of the crate with `unsafe`. This one calls functions compiled for a feature that was detected at run
-//! time. The loop over windows is compiled once per feature level, so that the masks stay in registers. What was tried
-//! and lost is in `OPTIMIZATIONS.md`.
+//! This file with `simd/`, and `slots.rs`, are the only ones of the crate with `unsafe`: loads of vectors, and calls of functions compiled
+//! for features that an [`Isa`] was found to have. The loop over windows is compiled once per feature level, so that the
+//! masks stay in registers. What was tried and lost is in `OPTIMIZATIONS.md`.
 
 #![cfg_attr(
-    target_arch = "x86_64",
+    any(target_arch = "x86_64", target_arch = "aarch64"),
     expect(unsafe_code, reason = "vector loads, and calls of functions compiled for detected features")
 )]
 
-#[cfg(target_arch = "x86_64")]
+mod isa;
+
+pub(crate) use isa::Isa;
+pub use isa::Vectors;
+
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::classes::class_of_bytes;
 use crate::pieces::{Scratch, count_missed_with, encode_missed_with};
 use crate::pretokenize::Pattern;
 use crate::scan::{
     Cased, DeepSeek3, Gpt2, Masks, Sink, TAIL, Uncased, WINDOW, planes_scalar, scan_tail_with, scan_with,
 };
-#[cfg(target_arch = "x86_64")]
-use crate::scan::{Planes, REACH, below};
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+use crate::scan::{Planes, REACH};
 use crate::seen::{KNOWN_WAYS, KnownSet, PieceCache, WORD_WAYS, WordSet};
 use crate::vocabulary::Vocabulary;
-
-/// What the masks are computed with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Vectors {
-    /// One byte at a time through a table.
-    None,
-    /// 32 bytes at a time, x86-64.
-    Avx2,
-    /// 64 bytes at a time, x86-64.
-    Avx512,
-}
-
-impl Vectors {
-    /// The widest that this processor has.
-    pub fn detect() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if is_x86_feature_detected!("avx512bw")
-                && is_x86_feature_detected!("avx512vl")
-                && is_x86_feature_detected!("avx512dq")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt")
-                && is_x86_feature_detected!("popcnt")
-            {
-                return Self::Avx512;
-            }
-            if is_x86_feature_detected!("avx2")
-                && is_x86_feature_detected!("bmi1")
-                && is_x86_feature_detected!("bmi2")
-                && is_x86_feature_detected!("lzcnt")
-                && is_x86_feature_detected!("popcnt")
-            {
-                return Self::Avx2;
-            }
-        }
-        Self::None
-    }
-}
 
 macro_rules! by_pattern {
     ($function:ident, $pattern:expr, $masks:expr, $planes:expr, $($argument:expr),*) => {
@@ -75,49 +40,55 @@ macro_rules! by_pattern {
     };
 }
 
-/// [`scan_with`] by the given vectors, which must come from [`Vectors::detect`].
-pub(crate) fn scan<S: Sink>(vectors: Vectors, pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
-    match vectors {
-        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+// Both use the macro above.
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+/// [`scan_with`] by these vectors.
+pub(crate) fn scan<S: Sink>(isa: Isa, pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
+    match isa.vectors() {
+        // SAFETY: an `Isa` of this kind is made only where the processor has the features.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx512 => unsafe { x86::scan_avx512(pattern, text, sink) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx2 => unsafe { x86::scan_avx2(pattern, text, sink) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Vectors::Neon => unsafe { neon::scan(pattern, text, sink) },
         _ => by_pattern!(scan_with, pattern, masks_scalar, planes_scalar, text, sink),
     }
 }
 
-/// [`scan_tail_with`] by the given vectors, which must come from [`Vectors::detect`].
-pub(crate) fn scan_tail<S: Sink>(
-    vectors: Vectors,
-    pattern: Pattern,
-    padded: &[u8; TAIL],
-    len: usize,
-    sink: &mut S,
-) {
-    match vectors {
-        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+/// [`scan_tail_with`] by these vectors.
+pub(crate) fn scan_tail<S: Sink>(isa: Isa, pattern: Pattern, padded: &[u8; TAIL], len: usize, sink: &mut S) {
+    match isa.vectors() {
+        // SAFETY: an `Isa` of this kind is made only where the processor has the features.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx512 => unsafe { x86::scan_tail_avx512(pattern, padded, len, sink) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx2 => unsafe { x86::scan_tail_avx2(pattern, padded, len, sink) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Vectors::Neon => unsafe { neon::scan_tail(pattern, padded, len, sink) },
         _ => by_pattern!(scan_tail_with, pattern, masks_scalar, planes_scalar, padded, len, sink),
     }
 }
 
-/// [`count_missed_with`] by the given vectors, which must come from [`Vectors::detect`].
+/// [`count_missed_with`] by these vectors.
 pub(crate) fn count_missed(
-    vectors: Vectors,
+    isa: Isa,
     cache: &mut PieceCache,
     scratch: &mut Scratch,
     vocabulary: &Vocabulary,
     text: &[u8],
     n_missed: usize,
 ) -> usize {
-    match vectors {
-        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+    match isa.vectors() {
+        // SAFETY: an `Isa` of this kind is made only where the processor has the features.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx512 => unsafe { x86::count_missed_avx512(cache, scratch, vocabulary, text, n_missed) },
         // SAFETY: as above.
@@ -127,9 +98,9 @@ pub(crate) fn count_missed(
     }
 }
 
-/// [`encode_missed_with`] by the given vectors, which must come from [`Vectors::detect`].
+/// [`encode_missed_with`] by these vectors.
 pub(crate) fn encode_missed(
-    vectors: Vectors,
+    isa: Isa,
     pattern: Pattern,
     cache: &mut PieceCache,
     scratch: &mut Scratch,
@@ -137,8 +108,8 @@ pub(crate) fn encode_missed(
     text: &[u8],
     n_missed: usize,
 ) {
-    match vectors {
-        // SAFETY: the variant is made by `detect` alone, which found the features on this processor.
+    match isa.vectors() {
+        // SAFETY: an `Isa` of this kind is made only where the processor has the features.
         #[cfg(target_arch = "x86_64")]
         Vectors::Avx512 => unsafe {
             x86::encode_missed_avx512(pattern, cache, scratch, vocabulary, text, n_missed)
@@ -213,269 +184,9 @@ pub(crate) fn matches_known_scalar(set: &KnownSet, key: u64) -> u32 {
     matched
 }
 
-#[cfg(target_arch = "x86_64")]
-mod x86 {
-    use std::arch::x86_64::*;
-
-    use super::*;
-
-    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_avx512<S: Sink>(pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
-        by_pattern!(
-            scan_with,
-            pattern,
-            |block| masks_avx512(block),
-            |bytes, high| planes_avx512(bytes, high),
-            text,
-            sink
-        )
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_tail_avx512<S: Sink>(pattern: Pattern, padded: &[u8; TAIL], len: usize, sink: &mut S) {
-        by_pattern!(
-            scan_tail_with,
-            pattern,
-            |block| masks_avx512(block),
-            |bytes, high| planes_avx512(bytes, high),
-            padded,
-            len,
-            sink
-        );
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_avx2<S: Sink>(pattern: Pattern, text: &[u8], sink: &mut S) -> usize {
-        by_pattern!(
-            scan_with,
-            pattern,
-            |block| masks_avx2(block),
-            |bytes, high| planes_avx2(bytes, high),
-            text,
-            sink
-        )
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn scan_tail_avx2<S: Sink>(pattern: Pattern, padded: &[u8; TAIL], len: usize, sink: &mut S) {
-        by_pattern!(
-            scan_tail_with,
-            pattern,
-            |block| masks_avx2(block),
-            |bytes, high| planes_avx2(bytes, high),
-            padded,
-            len,
-            sink
-        );
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn count_missed_avx512(
-        cache: &mut PieceCache,
-        scratch: &mut Scratch,
-        vocabulary: &Vocabulary,
-        text: &[u8],
-        n_missed: usize,
-    ) -> usize {
-        count_missed_with(|set, key| matches_avx512(set, key), cache, scratch, vocabulary, text, n_missed)
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn count_missed_avx2(
-        cache: &mut PieceCache,
-        scratch: &mut Scratch,
-        vocabulary: &Vocabulary,
-        text: &[u8],
-        n_missed: usize,
-    ) -> usize {
-        count_missed_with(|set, key| matches_avx2(set, key), cache, scratch, vocabulary, text, n_missed)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn encode_missed_avx512(
-        pattern: Pattern,
-        cache: &mut PieceCache,
-        scratch: &mut Scratch,
-        vocabulary: &Vocabulary,
-        text: &[u8],
-        n_missed: usize,
-    ) {
-        encode_missed_with(
-            |set, key| matches_known_avx512(set, key),
-            pattern,
-            cache,
-            scratch,
-            vocabulary,
-            text,
-            n_missed,
-        )
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
-    pub(super) fn encode_missed_avx2(
-        pattern: Pattern,
-        cache: &mut PieceCache,
-        scratch: &mut Scratch,
-        vocabulary: &Vocabulary,
-        text: &[u8],
-        n_missed: usize,
-    ) {
-        encode_missed_with(
-            |set, key| matches_known_avx2(set, key),
-            pattern,
-            cache,
-            scratch,
-            vocabulary,
-            text,
-            n_missed,
-        )
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn matches_avx512(set: &WordSet, key: u64) -> u32 {
-        // SAFETY: the set has 64 readable bytes and the load needs no alignment.
-        let words = unsafe { _mm512_loadu_si512(set.as_ptr().cast()) };
-        u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) | 1 << WORD_WAYS
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn matches_avx2(set: &WordSet, key: u64) -> u32 {
-        let half = |at: usize| {
-            // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
-            let words = unsafe { _mm256_loadu_si256(set.as_ptr().add(at).cast()) };
-            let equal = _mm256_cmpeq_epi64(words, _mm256_set1_epi64x(key as i64));
-            _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
-        };
-        half(0) | half(4) << 4 | 1 << WORD_WAYS
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn matches_known_avx512(set: &KnownSet, key: u64) -> u32 {
-        // SAFETY: the set has 64 readable bytes and the load needs no alignment.
-        let words = unsafe { _mm512_loadu_si512(set.as_ptr().cast()) };
-        u32::from(_mm512_cmpeq_epi64_mask(words, _mm512_set1_epi64(key as i64))) & 0x55
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn matches_known_avx2(set: &KnownSet, key: u64) -> u32 {
-        let half = |at: usize| {
-            // SAFETY: `at` is 0 or 4, so that 32 of the set's 64 bytes are readable; the load needs no alignment.
-            let words = unsafe { _mm256_loadu_si256(set.as_ptr().add(at).cast()) };
-            let equal = _mm256_cmpeq_epi64(words, _mm256_set1_epi64x(key as i64));
-            _mm256_movemask_pd(_mm256_castsi256_pd(equal)) as u32
-        };
-        (half(0) | half(4) << 4) & 0x55
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn masks_avx512(block: &[u8; WINDOW]) -> Masks {
-        // SAFETY: the block has 64 readable bytes and the load needs no alignment.
-        let bytes = unsafe { _mm512_loadu_si512(block.as_ptr().cast()) };
-        let all = |byte: u8| _mm512_set1_epi8(byte as i8);
-        let within = |low: u8, n: u8| _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(low)), all(n));
-        let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, all(byte));
-        let newline = equal(b'\n') | equal(b'\r');
-        Masks {
-            lower: within(b'a', 26),
-            upper: within(b'A', 26),
-            digit: within(b'0', 10),
-            newline,
-            space: equal(b' '),
-            blank: within(9, 5) & !newline,
-            apostrophe: equal(b'\''),
-            slash: equal(b'/'),
-            high: _mm512_movepi8_mask(bytes),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2")]
-    fn masks_avx2(block: &[u8; WINDOW]) -> Masks {
-        // SAFETY: the block has 64 readable bytes and the loads need no alignment.
-        let halves = unsafe {
-            [_mm256_loadu_si256(block.as_ptr().cast()), _mm256_loadu_si256(block.as_ptr().add(32).cast())]
-        };
-        let all = |byte: u8| _mm256_set1_epi8(byte as i8);
-        let bits = |[low, high]: [__m256i; 2]| {
-            u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
-        };
-        let equal = |byte: u8| bits(halves.map(|half| _mm256_cmpeq_epi8(half, all(byte))));
-        let within = |low: u8, n: u8| {
-            bits(halves.map(|half| {
-                let offset = _mm256_sub_epi8(half, all(low));
-                _mm256_cmpeq_epi8(_mm256_min_epu8(offset, all(n - 1)), offset)
-            }))
-        };
-        let newline = equal(b'\n') | equal(b'\r');
-        Masks {
-            lower: within(b'a', 26),
-            upper: within(b'A', 26),
-            digit: within(b'0', 10),
-            newline,
-            space: equal(b' '),
-            blank: within(9, 5) & !newline,
-            apostrophe: equal(b'\''),
-            slash: equal(b'/'),
-            high: bits(halves),
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw")]
-    pub(super) fn planes_avx512(bytes: &[u8; REACH], high: u64) -> Planes {
-        // SAFETY: a window has more than 64 readable bytes and the load needs no alignment.
-        let block = unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) };
-        let leads = _mm512_movepi8_mask(_mm512_slli_epi16::<1>(block)) & high;
-        let (classes, cut) = classes_of(bytes, leads);
-        // SAFETY: the array has more than 64 readable bytes and the load needs no alignment.
-        let classes = unsafe { _mm512_loadu_si512(classes.as_ptr().cast()) };
-        let seen = high & below(cut);
-        Planes {
-            one: _mm512_movepi8_mask(_mm512_slli_epi16::<7>(classes)) & seen,
-            two: _mm512_movepi8_mask(_mm512_slli_epi16::<6>(classes)) & seen,
-            four: _mm512_movepi8_mask(_mm512_slli_epi16::<5>(classes)) & seen,
-            eight: _mm512_movepi8_mask(_mm512_slli_epi16::<4>(classes)) & seen,
-            rest: seen & !leads,
-            cut,
-        }
-    }
-
-    #[inline]
-    #[target_feature(enable = "avx2,bmi1")]
-    pub(super) fn planes_avx2(bytes: &[u8; REACH], high: u64) -> Planes {
-        // SAFETY: a window has more than 64 readable bytes and the loads need no alignment.
-        let halves = unsafe {
-            [_mm256_loadu_si256(bytes.as_ptr().cast()), _mm256_loadu_si256(bytes.as_ptr().add(32).cast())]
-        };
-        let bits = |[low, high]: [__m256i; 2]| {
-            u64::from(_mm256_movemask_epi8(low) as u32) | u64::from(_mm256_movemask_epi8(high) as u32) << 32
-        };
-        let leads = bits(halves.map(|half| _mm256_slli_epi16::<1>(half))) & high;
-        let (classes, cut) = classes_of(bytes, leads);
-        // SAFETY: the array has more than 64 readable bytes and the loads need no alignment.
-        let classes = unsafe {
-            [_mm256_loadu_si256(classes.as_ptr().cast()), _mm256_loadu_si256(classes.as_ptr().add(32).cast())]
-        };
-        let seen = high & below(cut);
-        Planes {
-            one: bits(classes.map(|half| _mm256_slli_epi16::<7>(half))) & seen,
-            two: bits(classes.map(|half| _mm256_slli_epi16::<6>(half))) & seen,
-            four: bits(classes.map(|half| _mm256_slli_epi16::<5>(half))) & seen,
-            eight: bits(classes.map(|half| _mm256_slli_epi16::<4>(half))) & seen,
-            rest: seen & !leads,
-            cut,
-        }
-    }
-}
-
 /// The class number of each non-ASCII character at all of its bytes and, perhaps, at some behind it; and the first
 /// byte of the one that the window cuts, or 64. `leads` has the first bytes of characters.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[inline(always)]
 fn classes_of(bytes: &[u8; REACH], mut leads: u64) -> ([u8; REACH], u32) {
     let mut classes = [0; REACH];
@@ -497,7 +208,7 @@ fn classes_of(bytes: &[u8; REACH], mut leads: u64) -> ([u8; REACH], u32) {
     (classes, cut as u32)
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(all(test, any(target_arch = "x86_64", target_arch = "aarch64")))]
 mod tests {
     use super::*;
 
@@ -514,16 +225,33 @@ mod tests {
             }
             let high = masks_scalar(bytes.first_chunk().expect("a window is longer than a block")).high;
             let expected = planes_scalar(&bytes, high);
+            #[cfg(target_arch = "aarch64")]
+            {
+                // SAFETY: every 64-bit Arm processor has NEON.
+                assert_eq!(unsafe { neon::planes(&bytes, high) }, expected, "{scalar:?}");
+                windows += 1;
+            }
+            #[cfg(target_arch = "x86_64")]
             if Vectors::detect() >= Vectors::Avx2 {
                 // SAFETY: the features were found on this processor.
                 assert_eq!(unsafe { x86::planes_avx2(&bytes, high) }, expected, "{scalar:?}");
                 windows += 1;
             }
+            #[cfg(target_arch = "x86_64")]
             if Vectors::detect() >= Vectors::Avx512 {
                 // SAFETY: as above.
                 assert_eq!(unsafe { x86::planes_avx512(&bytes, high) }, expected, "{scalar:?}");
             }
         }
         assert!(windows == 0 || windows > 1_100_000);
+    }
+
+    #[test]
+    fn vectors_that_are_not_here_are_not_made() {
+        for vectors in Vectors::ALL {
+            let made = Isa::at_most(vectors).vectors();
+            assert!(made <= vectors && made <= Vectors::detect());
+        }
+        assert!(Vectors::ALL.is_sorted_by(|a, b| a > b));
     }
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use crate::texts::{SCRAPS, Seeded, soup};
 
 fn forms(name: EncodingName) -> Vec<Encoding> {
-    [Vectors::None, Vectors::Avx2, Vectors::Avx512].map(|v| encoding(name).with_vectors(v)).into()
+    Vectors::ALL.map(|v| encoding(name).with_vectors(v)).into()
 }
 
 fn check(forms: &[Encoding], text: &str) {
