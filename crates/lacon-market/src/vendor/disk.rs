@@ -1,7 +1,7 @@
 //! Answers on disk: one file each, written whole, checked when read, bounded by bytes.
 //!
-//! A file is a line of JSON followed by the body; processes share answers in the same form. Its digest covers both, so a cut, changed or foreign file counts as
-//! missing. It is written beside its place and renamed: a crash leaves the old answer or the whole new one. The folder
+//! A file is a line of JSON followed by the body; processes share answers in the same form. Its digest covers both, so a
+//! cut, changed or foreign file counts as missing. It is written beside its place and renamed: a crash leaves the old answer or the whole new one. The folder
 //! is bounded, oldest out first.
 
 use std::{
@@ -51,7 +51,7 @@ impl DiskCache {
         if fs::metadata(&path).ok()?.len() > self.limit_bytes {
             return None;
         }
-        unpacked(key, fs::read(&path).ok()?)
+        unpacked(key, &fs::read(&path).ok()?)
     }
 
     /// Keeps an answer as [`packed`] made it. A disk that does not take it is no reason to fail: nothing is kept then.
@@ -113,11 +113,11 @@ pub fn packed(
 }
 
 /// What [`packed`] made of the answer to a key; nothing where it was cut or changed, or belongs to another key.
-pub fn unpacked(key: &str, mut file: Vec<u8>) -> Option<(Stored, Vec<u8>)> {
+pub fn unpacked(key: &str, file: &[u8]) -> Option<(Stored, Vec<u8>)> {
     let end = file.iter().position(|b| *b == b'\n')?;
     let stored: Stored = serde_json::from_slice(&file[..end]).ok()?;
-    let body = file.split_off(end + 1);
-    (stored.key == key && stored.digest == digest(&stored, &body)).then_some((stored, body))
+    let body = &file[end + 1..];
+    (stored.key == key && stored.digest == digest(&stored, body)).then(|| (stored, body.to_vec()))
 }
 
 fn digest(stored: &Stored, body: &[u8]) -> String {

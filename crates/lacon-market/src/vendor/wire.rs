@@ -307,13 +307,8 @@ impl Wire {
             let answer = self.tried(ask, &[]).await?;
             return Ok(self.got(ask, answer, Timestamp::now(), false));
         }
-        let known = match self.cache.clone() {
-            None => None,
-            Some(shelf) => {
-                let key = name.to_owned();
-                tokio::task::spawn_blocking(move || shelf.get(&key)).await.unwrap_or(None)
-            }
-        };
+        let key = name.to_owned();
+        let known = self.aside(move |shelf| shelf?.get(&key)).await.flatten();
         if let Some((stored, body)) = &known {
             let age = Timestamp::now().duration_since(stored.retrieved_at);
             if !age.is_negative() && age.unsigned_abs() <= ask.fresh_for {
@@ -336,11 +331,16 @@ impl Wire {
         if let Some(got) = own {
             return Ok(got);
         }
-        let Some((stored, body)) = disk::unpacked(name, file.clone()) else {
-            return Ok(self.renewed(ask, name, known.as_ref()).await?.0);
-        };
-        self.keep(name, file).await;
-        Ok(self.kept(ask, &stored, body))
+        let key = name.to_owned();
+        let found = self.aside(move |shelf| {
+            let found = disk::unpacked(&key, &file)?;
+            shelf.inspect(|shelf| shelf.put(&key, &file));
+            Some(found)
+        });
+        match found.await.flatten() {
+            Some((stored, body)) => Ok(self.kept(ask, &stored, body)),
+            None => Ok(self.renewed(ask, name, known.as_ref()).await?.0),
+        }
     }
 
     /// Asks the vendor, who may say that what is known still holds. Gives the answer, and what others may have of it.
@@ -370,16 +370,23 @@ impl Wire {
         if (300..400).contains(&answer.status) && !cached {
             return Ok((self.got(ask, answer, at, false), None));
         }
-        let file = disk::packed(name, at, etag.as_deref(), modified.as_deref(), &answer.body);
-        self.keep(name, file.clone()).await;
-        Ok((self.got(ask, answer, at, cached), Some(file)))
+        let (key, body) = (name.to_owned(), answer.body.clone());
+        let file = self.aside(move |shelf| {
+            let file = disk::packed(&key, at, etag.as_deref(), modified.as_deref(), &body);
+            shelf.inspect(|shelf| shelf.put(&key, &file));
+            file
+        });
+        let file = file.await;
+        Ok((self.got(ask, answer, at, cached), file))
     }
 
-    /// Keeps an answer on disk. A cache that cannot write is no reason to fail.
-    async fn keep(&self, name: &str, file: Vec<u8>) {
-        let Some(shelf) = self.cache.clone() else { return };
-        let key = name.to_owned();
-        let _ = tokio::task::spawn_blocking(move || shelf.put(&key, &file)).await;
+    /// Does work with files and whole bodies off the event loop; `None` where that ends early, which is no reason to fail.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(Option<&DiskCache>) -> T + Send + 'static,
+    ) -> Option<T> {
+        let shelf = self.cache.clone();
+        tokio::task::spawn_blocking(move || work(shelf.as_deref())).await.ok()
     }
 
     /// An answer that was kept.
