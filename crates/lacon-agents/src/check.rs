@@ -387,7 +387,7 @@ impl Checker<'_> {
     fn cycles(&mut self) {
         let Err(cycle) = stages::stages(self.team) else { return };
         let first = cycle.first().cloned().unwrap_or_default();
-        let path = match self.team.agents.iter().position(|agent| agent.name == first) {
+        let path = match self.team.place(&first) {
             Some(i) => format!("agent.{i}.reads"),
             None if self.team.loops.contains_key(&first) => format!("loop.{first}"),
             None => format!("group.{first}"),

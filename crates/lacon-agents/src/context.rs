@@ -85,8 +85,7 @@ impl Context {
 
     /// Whether an agent and whom it reads speak in the same rounds.
     pub fn speaks_with(&self, agent: &Agent, read: Read<'_>) -> bool {
-        let own = self.team.agents.iter().position(|other| other.name == agent.name);
-        own.is_some_and(|own| self.stages.speaks_with(&self.team, own, read))
+        self.team.place(&agent.name).is_some_and(|own| self.stages.speaks_with(&self.team, own, read))
     }
 
     /// Waits for the leave that an agent, or one of its tools, needs.

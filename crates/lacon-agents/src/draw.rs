@@ -91,7 +91,7 @@ fn edges(team: &Team) -> Vec<(String, String, String)> {
 
 /// Mermaid.
 pub fn mermaid(team: &Team) -> String {
-    let position = |name: &str| team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let position = |name: &str| team.place(name).unwrap_or(0);
     let mut out = String::from("flowchart LR\n");
     for (i, agent) in team.agents.iter().enumerate() {
         let _ = writeln!(out, "  a{i}[\"{}\"]", agent.name);
@@ -144,7 +144,7 @@ pub fn svg(team: &Team, stages: &Stages) -> String {
          <defs><marker id=\"e\" viewBox=\"0 0 8 8\" refX=\"8\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" orient=\"auto\"><path d=\"M0 0L8 4L0 8\"/></marker></defs>\n",
         escape(&team.name)
     );
-    let position = |name: &str| team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let position = |name: &str| team.place(name).unwrap_or(0);
     for (from, to, label) in edges(team) {
         let ((x1, y1), (x2, y2)) = (places[position(&from)], places[position(&to)]);
         let middle = BOX.1 / 2;

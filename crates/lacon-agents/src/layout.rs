@@ -36,7 +36,7 @@ pub(crate) fn readers(team: &Team, read: Read<'_>) -> usize {
 /// Inputs first, then agents in the order of the team, the whole form before the short one.
 pub(crate) fn rank(team: &Team, read: Read<'_>) -> usize {
     let n = team.inputs.len();
-    let of = |name: &str| team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let of = |name: &str| team.place(name).unwrap_or(0);
     match read {
         Read::Input(name) => team.inputs.keys().position(|input| input == name).unwrap_or(0),
         Read::Whole(name) => n + of(name) * 2,

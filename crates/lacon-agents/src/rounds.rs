@@ -27,11 +27,9 @@ pub(crate) async fn rounds(
     for round in 1..=rounds.most() {
         match rounds.at {
             Speaking::Once => {
-                let (last, first): (Vec<&Agent>, Vec<&Agent>) =
-                    members.iter().partition(|agent| rounds.speaks_last(&agent.name));
-                for part in [first, last] {
-                    let heard = &said;
-                    let all = part.into_iter().map(|agent| one(context, agent, state, heard, round));
+                for wave in Stages::waves(&context.team, stage) {
+                    let (heard, agents) = (&said, &context.team.agents);
+                    let all = wave.into_iter().map(|i| one(context, &agents[i], state, heard, round));
                     let all = try_join_all(all).await?;
                     said.extend(all);
                 }

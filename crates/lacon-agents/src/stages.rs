@@ -55,6 +55,14 @@ impl Stages {
         stage.kind != Kind::Single && read.agent().is_some_and(is_member)
     }
 
+    /// A stage's members in the order in which they may speak: who may end a round that is spoken at once comes second.
+    pub(crate) fn waves(team: &Team, stage: &Stage) -> [Vec<usize>; 2] {
+        let rounds = Self::rounds(team, stage);
+        let is_last = |i: &usize| rounds.is_some_and(|rounds| rounds.speaks_last(&team.agents[*i].name));
+        let (last, first) = stage.members.iter().partition(|i| is_last(i));
+        [first, last]
+    }
+
     /// The rounds that a stage's members speak, where it has any.
     pub fn rounds<'t>(team: &'t Team, stage: &Stage) -> Option<&'t Rounds> {
         match stage.kind {

@@ -267,7 +267,8 @@ pub struct Rounds {
 }
 
 impl Rounds {
-    /// Whether an agent speaks behind all others of a round in which they speak at once: it may end what it has heard.
+    /// Whether an agent speaks after the others in a round in which all speak at once: it may end the rounds, so it reads
+    /// them first.
     pub fn speaks_last(&self, agent: &str) -> bool {
         self.at == Speaking::Once && self.until.as_ref().is_some_and(|until| until.agent == agent)
     }
@@ -452,6 +453,11 @@ impl Team {
     /// The agent of that name.
     pub fn agent(&self, name: &str) -> Option<&Agent> {
         self.agents.iter().find(|agent| agent.name == name)
+    }
+
+    /// The place of the agent of that name.
+    pub(crate) fn place(&self, name: &str) -> Option<usize> {
+        self.agents.iter().position(|agent| agent.name == name)
     }
 
     /// The tool of that name.

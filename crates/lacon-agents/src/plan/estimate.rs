@@ -38,7 +38,7 @@ const CALL_TOKENS: f64 = 30.0;
 const DIGEST_SHARE: f64 = 0.7;
 const FIGURES_SHARE: f64 = 0.55;
 const LOSSLESS_SHARE: f64 = 0.7;
-/// Tokens of a text's title with the name of who has taken it up.
+/// Tokens of a text's title and of the name of the agent whose text refers to it.
 const POINTER_TOKENS: f64 = 16.0;
 /// Tokens of a schema in the prompt.
 const SCHEMA_TOKENS: f64 = 120.0;
@@ -194,10 +194,8 @@ impl<'e> Estimate<'e> {
         let one = match rounds.at {
             Speaking::Turns => members.sum::<f64>(),
             Speaking::Once => {
-                let last = |i: &usize| rounds.speaks_last(&self.team.agents[*i].name);
-                let (last, first): (Vec<usize>, Vec<usize>) = stage.members.iter().partition(|i| last(i));
-                let slowest = |of: Vec<usize>| of.iter().map(|i| parts[*i].seconds).fold(0.0, f64::max);
-                slowest(first) + slowest(last)
+                let slowest = |wave: Vec<usize>| wave.iter().map(|i| parts[*i].seconds).fold(0.0, f64::max);
+                Stages::waves(self.team, stage).map(slowest).iter().sum()
             }
         };
         one * self.rounds(stage)

@@ -61,16 +61,15 @@ pub(super) fn may_shrink(agent: &Agent) -> bool {
 
 /// The texts that readers may get in a shorter form, with those forms, the usual one first.
 fn texts(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(Shown, Vec<Form>)> {
-    let place = |name: &str| team.agents.iter().position(|agent| agent.name == name);
     let reads: Vec<Vec<(usize, bool)>> = team
         .agents
         .iter()
         .enumerate()
         .map(|(i, agent)| {
             let read = |read: Read<'_>| {
-                let source = place(read.agent()?)?;
+                let source = team.place(read.agent()?)?;
                 let of = &team.agents[source];
-                // What is said in rounds of one's own is heard there; a tool gets whole texts, and half a JSON is none.
+                // Members of a group or loop read each other in its rounds. A tool gets whole texts, and half a JSON is no JSON.
                 let is_text =
                     of.output.is_none() && agent.by.is_empty() && !stages.speaks_with(team, i, read);
                 is_text.then_some((source, matches!(read, Read::Whole(_))))
@@ -83,7 +82,7 @@ fn texts(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(Shown, Vec<Fo
         if named.is_empty() {
             (0..team.agents.len()).filter(|j| team.alike(&team.agents[*j].name).is_empty()).collect()
         } else {
-            named.iter().filter_map(|name| place(name)).collect::<Vec<_>>()
+            named.iter().filter_map(|name| team.place(name)).collect::<Vec<_>>()
         }
     };
     // A text may shrink to its title where another one that its reader has was written with it in view.
@@ -261,17 +260,16 @@ fn calls(team: &Team, stages: &Stages, on: &Optimizations) -> Vec<(usize, Vec<us
         };
         let waits: Vec<usize> =
             (0..stages.list.len()).filter(before).flat_map(|other| calls_of[other].clone()).collect();
-        let last = |member: &usize| rounds.is_some_and(|r| r.speaks_last(&team.agents[*member].name));
-        let (closers, others): (Vec<usize>, Vec<usize>) =
-            stage.members.iter().partition(|member| last(member));
-        for member in others.iter().chain(&closers) {
+        let [first, last] = Stages::waves(team, stage);
+        let members = first.into_iter().map(|i| (i, false)).chain(last.into_iter().map(|i| (i, true)));
+        for (member, is_last) in members {
             let mut after = waits.clone();
             after.extend(calls_of[at].last().filter(|_| in_turns && stage.kind != Kind::Single));
-            if last(member) {
+            if is_last {
                 after.extend(&calls_of[at]);
             }
             calls_of[at].push(calls.len());
-            calls.push((*member, after, times));
+            calls.push((member, after, times));
         }
     }
     calls

@@ -108,7 +108,7 @@ pub(crate) fn material(context: &Context, agent: &Agent, state: &TeamState) -> M
 fn cuts(context: &Context, agent: &Agent, state: &TeamState, shared: &[&Block<'_>]) -> Vec<Cut> {
     let own: Vec<_> = shared.iter().map(|block| (block.read, form(context, agent, block.read))).collect();
     let agents = &context.team.agents;
-    let position = agents.iter().position(|other| other.name == agent.name).unwrap_or(0);
+    let position = context.team.place(&agent.name).unwrap_or(0);
     let mine = context.stages.of(position);
     // Calls that are made at once find nothing of each other.
     let apart = |other: &usize| {
@@ -159,7 +159,7 @@ fn block(
     state: &TeamState,
     savings: &mut Vec<(Optimization, i64)>,
 ) -> String {
-    let place = |name: &str| context.team.agents.iter().position(|agent| agent.name == name).unwrap_or(0);
+    let place = |name: &str| context.team.place(name).unwrap_or(0);
     let position = place(name);
     let agent = &context.team.agents[position];
     let all: Vec<&Said> = match context.stages.of(position).kind {
