@@ -159,6 +159,12 @@ impl PassSet {
         PassSet(self.0 | (1 << pass as u16))
     }
 
+    /// The passes that are in both sets.
+    #[must_use]
+    pub fn and(self, other: PassSet) -> PassSet {
+        PassSet(self.0 & other.0)
+    }
+
     /// The usual passes without the named ones of `disable` and with those of `enable`.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ impl Encoding {
         vocabulary: Arc<Vocabulary>,
         specials: Vec<(String, u32)>,
     ) -> Self {
-        let pieces = Pieces::new(pattern, Isa::at_most(Vectors::detect()), &vocabulary);
+        let pieces = Pieces::new(pattern, Isa::detect(), &vocabulary);
         let specials = Arc::new(Specials::new(specials));
         Self {
             name: name.to_owned(),

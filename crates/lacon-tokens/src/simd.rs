@@ -1,7 +1,7 @@
 //! Classes of 64 bytes in one step, with the widest vectors of the processor.
 //!
-//! This file with `simd/`, and `slots.rs`, are the only ones of the crate with `unsafe`: loads of vectors, and calls of functions compiled
-//! for features that an [`Isa`] was found to have. The loop over windows is compiled once per feature level, so that the
+//! The crate has `unsafe` here, in `simd/` and in `slots.rs`: loads of vectors, and calls of functions compiled for
+//! features that an [`Isa`] was found to have. The loop over windows is compiled once per feature level, so that the
 //! masks stay in registers. What was tried and lost is in `OPTIMIZATIONS.md`.
 
 #![cfg_attr(
@@ -162,6 +162,24 @@ pub(crate) fn masks_scalar(block: &[u8; WINDOW]) -> Masks {
         masks.high |= (bits >> 8 & 1) << i;
     }
     masks
+}
+
+/// The masks of a block by what compares all its bytes: with one byte, and with so many from a first one on.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+#[inline(always)]
+fn masks_by(equal: impl Fn(u8) -> u64, within: impl Fn(u8, u8) -> u64, high: u64) -> Masks {
+    let newline = equal(b'\n') | equal(b'\r');
+    Masks {
+        lower: within(b'a', 26),
+        upper: within(b'A', 26),
+        digit: within(b'0', 10),
+        newline,
+        space: equal(b' '),
+        blank: within(9, 5) & !newline,
+        apostrophe: equal(b'\''),
+        slash: equal(b'/'),
+        high,
+    }
 }
 
 /// Keys of the set that equal the key, one at a time, and the bit behind them.

@@ -31,7 +31,7 @@ pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, 
 }
 
 /// Encodes rows (without the last newline), the first of which names the columns, as a frame's arguments and body.
-pub(crate) fn encode(text: &str) -> Option<(String, String)> {
+fn encode(text: &str) -> Option<(String, String)> {
     let first = text.split('\n').next()?;
     let (separator, name) = *SEPARATORS.iter().max_by_key(|(c, _)| first.matches(*c).count())?;
     let returns = text.split('\n').all(|line| line.ends_with('\r'));
@@ -156,7 +156,7 @@ fn choose<'a>(rows: &[Vec<&'a str>], at: usize) -> Column<'a> {
 }
 
 /// Undoes [`encode`]; gives the lines and where the body ended.
-pub(crate) fn decode(
+pub(super) fn decode(
     text: &str,
     args: &str,
     at: usize,

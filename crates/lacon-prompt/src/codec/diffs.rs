@@ -180,7 +180,7 @@ pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, 
 }
 
 /// Encodes changes (without their last newline) as a frame's arguments and body.
-pub(crate) fn encode(text: &str) -> Option<(String, String)> {
+fn encode(text: &str) -> Option<(String, String)> {
     let mut body = String::with_capacity(text.len());
     let (mut at, mut n) = (0, 0);
     while at < text.len() {
@@ -194,7 +194,7 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
 }
 
 /// Undoes [`encode`]; gives the changes and where the body ended.
-pub(crate) fn decode(
+pub(super) fn decode(
     text: &str,
     args: &str,
     at: usize,

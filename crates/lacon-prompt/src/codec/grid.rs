@@ -39,7 +39,7 @@ pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, 
 }
 
 /// Encodes the lines of a markdown table (without the last newline); `None` where no look prints it again.
-pub(crate) fn encode(text: &str) -> Option<(String, String)> {
+fn encode(text: &str) -> Option<(String, String)> {
     let lines: Vec<&str> = text.split('\n').collect();
     if lines.len() < 3 {
         return None;
@@ -113,7 +113,7 @@ fn print<E>(
 }
 
 /// Undoes [`encode`]; gives the lines and where the body ended.
-pub(crate) fn decode(
+pub(super) fn decode(
     text: &str,
     args: &str,
     at: usize,

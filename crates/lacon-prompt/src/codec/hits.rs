@@ -32,7 +32,7 @@ pub(super) fn make(passage: &Passage<'_>, _: &Steps<'_>) -> Result<Vec<String>, 
 }
 
 /// Encodes lines (without the last newline) as a frame's arguments and body; `None` where a path is never repeated.
-pub(crate) fn encode(text: &str) -> Option<(String, String)> {
+fn encode(text: &str) -> Option<(String, String)> {
     let mut body = String::with_capacity(text.len());
     let (mut above, mut n, mut n_paths) = ("", 0, 0);
     for line in text.split('\n') {
@@ -50,7 +50,7 @@ pub(crate) fn encode(text: &str) -> Option<(String, String)> {
 }
 
 /// Undoes [`encode`]; gives the lines and where the body ended.
-pub(crate) fn decode(
+pub(super) fn decode(
     text: &str,
     args: &str,
     at: usize,

@@ -21,7 +21,7 @@ use std::fmt::Write as _;
 /// Most lines in one frame; more are encoded as several.
 const MAX_LINES: usize = 200_000;
 /// Words looked at for a byte of text, at most. Beyond that the lines have no templates worth the search, and the pass gives up.
-pub(crate) const STEPS_PER_BYTE: usize = 16;
+const STEPS_PER_BYTE: usize = 16;
 /// A group needs this many bytes outside of its values to be worth a template.
 const MIN_FIXED: usize = 12;
 
@@ -35,11 +35,11 @@ struct Cluster<'a> {
 }
 
 /// What was found of templates in lines, before they are written.
-pub(crate) struct Found {
-    pub(crate) lines: usize,
+struct Found {
+    lines: usize,
     /// Lines that follow none.
-    pub(crate) plain: usize,
-    pub(crate) templates: usize,
+    plain: usize,
+    templates: usize,
 }
 
 pub(super) fn make(passage: &Passage<'_>, steps: &Steps<'_>) -> Result<Vec<String>, GaveUp> {
@@ -89,11 +89,7 @@ fn shaped_lines(passage: &Passage<'_>, steps: &Steps<'_>) -> Result<Vec<String>,
 
 /// Encodes lines (without their last newline) as a frame's arguments and body, or `None` where it would not be shorter or
 /// what was found is not worth it.
-pub(crate) fn encode(
-    text: &str,
-    steps: &Share<'_>,
-    worth: impl Fn(&Found) -> bool,
-) -> Option<(String, String)> {
+fn encode(text: &str, steps: &Share<'_>, worth: impl Fn(&Found) -> bool) -> Option<(String, String)> {
     let lines: Vec<&str> = text.split('\n').take(MAX_LINES + 1).collect();
     if lines.len() < 4 || lines.len() > MAX_LINES {
         return None;
@@ -522,7 +518,7 @@ fn token_guess(value: &str) -> usize {
 }
 
 /// Undoes [`encode`]; gives the lines and where the body ended.
-pub(crate) fn decode(
+pub(super) fn decode(
     text: &str,
     args: &str,
     at: usize,

@@ -20,7 +20,7 @@ impl Vectors {
 
     /// The widest that this processor has.
     pub fn detect() -> Self {
-        Isa::at_most(Self::Avx512).vectors()
+        Isa::detect().vectors()
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -64,6 +64,11 @@ impl Vectors {
 pub(crate) struct Isa(Vectors);
 
 impl Isa {
+    /// The widest that are here.
+    pub(crate) fn detect() -> Self {
+        Self::at_most(Vectors::ALL[0])
+    }
+
     /// The widest that are here and no wider than these.
     pub(crate) fn at_most(vectors: Vectors) -> Self {
         let here = Vectors::ALL.into_iter().find(|v| *v <= vectors && v.is_here());

@@ -53,18 +53,7 @@ fn masks(block: &[u8; WINDOW]) -> Masks {
     let equal = |byte: u8| bits(bytes.map(|part| vceqq_u8(part, vdupq_n_u8(byte))));
     let within =
         |low: u8, n: u8| bits(bytes.map(|part| vcltq_u8(vsubq_u8(part, vdupq_n_u8(low)), vdupq_n_u8(n))));
-    let newline = equal(b'\n') | equal(b'\r');
-    Masks {
-        lower: within(b'a', 26),
-        upper: within(b'A', 26),
-        digit: within(b'0', 10),
-        newline,
-        space: equal(b' '),
-        blank: within(9, 5) & !newline,
-        apostrophe: equal(b'\''),
-        slash: equal(b'/'),
-        high: with_bit(bytes, 0x80),
-    }
+    masks_by(equal, within, with_bit(bytes, 0x80))
 }
 
 /// The bytes that have a bit.

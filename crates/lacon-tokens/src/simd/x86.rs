@@ -165,18 +165,7 @@ fn masks_avx512(block: &[u8; WINDOW]) -> Masks {
     let all = |byte: u8| _mm512_set1_epi8(byte as i8);
     let within = |low: u8, n: u8| _mm512_cmplt_epu8_mask(_mm512_sub_epi8(bytes, all(low)), all(n));
     let equal = |byte: u8| _mm512_cmpeq_epi8_mask(bytes, all(byte));
-    let newline = equal(b'\n') | equal(b'\r');
-    Masks {
-        lower: within(b'a', 26),
-        upper: within(b'A', 26),
-        digit: within(b'0', 10),
-        newline,
-        space: equal(b' '),
-        blank: within(9, 5) & !newline,
-        apostrophe: equal(b'\''),
-        slash: equal(b'/'),
-        high: _mm512_movepi8_mask(bytes),
-    }
+    masks_by(equal, within, _mm512_movepi8_mask(bytes))
 }
 
 #[inline]
@@ -197,18 +186,7 @@ fn masks_avx2(block: &[u8; WINDOW]) -> Masks {
             _mm256_cmpeq_epi8(_mm256_min_epu8(offset, all(n - 1)), offset)
         }))
     };
-    let newline = equal(b'\n') | equal(b'\r');
-    Masks {
-        lower: within(b'a', 26),
-        upper: within(b'A', 26),
-        digit: within(b'0', 10),
-        newline,
-        space: equal(b' '),
-        blank: within(9, 5) & !newline,
-        apostrophe: equal(b'\''),
-        slash: equal(b'/'),
-        high: bits(halves),
-    }
+    masks_by(equal, within, bits(halves))
 }
 
 #[inline]
