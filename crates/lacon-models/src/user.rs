@@ -65,7 +65,8 @@ pub fn user_row(model: &str, wanted: impl Fn(&UserRow) -> bool) -> Option<UserRo
 ///
 /// A line `NAME = ENCODING` gives the encoding of a family. A line `[NAME]` opens a model, with lines `encoding`,
 /// `context`, `input`, `output`, `cached`, `cache_write`, `cache_write_5m`, `cache_write_1h`, `reasoning` (USD for a
-/// million tokens), `storage` (USD for a million tokens an hour), `source` and `checked` below it. Names and words may stand in quotes; `#` begins a comment.
+/// million tokens), `storage` (USD for a million tokens an hour), `source` and `checked` below it. Names and words may
+/// stand in quotes; `#` begins a comment.
 pub fn read_rows(file: &str) -> Result<Vec<UserRow>, FileError> {
     let mut rows: Vec<UserRow> = Vec::new();
     let mut is_open = false;

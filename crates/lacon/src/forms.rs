@@ -73,7 +73,8 @@ fn passes(proven: &BTreeSet<&str>) -> PassSet {
     PASSES.into_iter().filter(|pass| allowed(*pass)).fold(PassSet::NONE, PassSet::with)
 }
 
-fn is_strict(config: &Config) -> bool {
+/// Whether models are given proven forms alone.
+pub fn is_strict(config: &Config) -> bool {
     config.text("models.forms") == "proven"
 }
 
@@ -99,11 +100,7 @@ pub fn limit(config: &Config, usual: PassSet, model: Option<&str>) -> Result<Pas
         note(config, model, &unproven).iter().for_each(|line| text::note(line));
         return Ok(usual);
     }
-    let allowed = passes(&proven);
-    Ok(PASSES
-        .into_iter()
-        .filter(|pass| usual.has(*pass) && allowed.has(*pass))
-        .fold(PassSet::NONE, PassSet::with))
+    Ok(usual.and(passes(&proven)))
 }
 
 /// What the models of a run may be given.
@@ -145,12 +142,17 @@ pub fn of_trading<'m>(
         notes.extend(note(config, model, &names));
         off.extend(unproven.iter().map(|(optimization, _)| *optimization));
     }
-    Ok((if is_strict(config) { off.into_iter().collect() } else { Vec::new() }, notes))
+    Ok((off.into_iter().collect(), notes))
 }
 
 /// Says before a run which forms are not proven for its models. Of a simulated model nobody wants to know.
-pub fn say(config: &Config, simulated: bool, notes: &[String]) {
+pub fn say(
+    config: &Config,
+    simulated: bool,
+    notes: impl FnOnce() -> Result<Vec<String>, Failure>,
+) -> Result<(), Failure> {
     if !simulated && config.text("log.level") != "error" {
-        notes.iter().for_each(|line| text::note(line));
+        notes()?.iter().for_each(|line| text::note(line));
     }
+    Ok(())
 }

@@ -312,7 +312,9 @@ pub fn cast(config: &Config, asset: Asset) -> Result<Cast, Failure> {
 /// The optimizations of a run.
 pub fn optimizations(config: &Config) -> Result<Optimizations, Failure> {
     let (profile, mut disabled) = (config.text("run.profile"), config.list("run.disable"));
-    disabled.extend(forms::of_trading(config, trading_models(config))?.0);
+    if forms::is_strict(config) {
+        disabled.extend(forms::of_trading(config, trading_models(config))?.0);
+    }
     Optimizations::new(profile, &disabled, &config.list("run.enable")).map_err(Failure::input)
 }
 

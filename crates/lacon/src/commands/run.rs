@@ -72,7 +72,7 @@ pub fn run(common: &Common, args: &RunArgs, started: Instant) -> Result<ExitCode
         refuse_existing(&settings)?;
     }
     hedge.iter().for_each(|hedge| world::teach(&config, hedge));
-    forms::say(&config, world::is_simulated(&config), &world::unproven(&config)?);
+    forms::say(&config, world::is_simulated(&config), || world::unproven(&config))?;
     if !args.json {
         text::out(&heading(&config, &settings));
     } else if world::is_simulated(&config) && config.text("log.level") != "error" {

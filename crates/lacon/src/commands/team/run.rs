@@ -190,7 +190,7 @@ fn settings(config: &Config, args: &RunArgs) -> Result<(Settings, String), Failu
     } else {
         format!("{} at {}", describe.provider, describe.base_url)
     };
-    forms::say(config, describe.simulated, &unproven);
+    forms::say(config, describe.simulated, || Ok(unproven))?;
     let tools = if describe.simulated { simulated(&team, config) } else { Tools::new() };
     let made_up: Vec<&str> = team.tools.iter().filter(|t| t.simulated).map(|t| t.name.as_str()).collect();
     let made_up = if describe.simulated && !made_up.is_empty() {
