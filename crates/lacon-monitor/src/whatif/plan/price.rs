@@ -22,14 +22,25 @@ impl Plan {
         let kept = self.kept().into_iter().filter_map(|(model, tokens)| {
             prices::Price::of(model, SystemTime::now())?.keeping(tokens, self.kept_h)
         });
-        let (usd, priced, n) = self.price_of_calls();
-        (usd + kept.sum::<f64>() / 1e6, priced, n)
+        let start = (kept.sum::<f64>() / 1e6, 0, 0);
+        self.model_calls().fold(start, |(usd, priced, n), call| match call.price {
+            Some((prompt, answer)) => (usd + (prompt + answer) / 1e6, priced + 1, n + 1),
+            None => (usd, priced, n + 1),
+        })
+    }
+
+    fn model_calls(&self) -> impl Iterator<Item = &Call> {
+        self.nodes
+            .iter()
+            .flat_map(|node| &node.rounds)
+            .flat_map(|round| &round.1)
+            .filter(|call| call.is_model)
     }
 
     /// The cached tokens of each model that bills their storage: those of its largest call, for all read the same contents.
     pub(super) fn kept(&self) -> BTreeMap<&str, u64> {
         let mut kept = BTreeMap::new();
-        for call in self.nodes.iter().flat_map(|n| &n.rounds).flat_map(|r| &r.1).filter(|c| c.is_model) {
+        for call in self.model_calls() {
             let Some(model) = call.asked.as_deref() else { continue };
             let tokens = call.usage.cached.unwrap_or(0);
             let most: &mut u64 = kept.entry(model).or_default();
@@ -40,13 +51,5 @@ impl Plan {
         };
         kept.retain(|model, tokens| *tokens > 0 && is_billed(model));
         kept
-    }
-
-    fn price_of_calls(&self) -> (f64, usize, usize) {
-        let calls = self.nodes.iter().flat_map(|n| &n.rounds).flat_map(|r| &r.1).filter(|c| c.is_model);
-        calls.fold((0.0, 0, 0), |(usd, priced, n), call| match call.price {
-            Some((prompt, answer)) => (usd + (prompt + answer) / 1e6, priced + 1, n + 1),
-            None => (usd, priced, n + 1),
-        })
     }
 }
