@@ -98,7 +98,7 @@ impl Indicator {
     /// What it measures and how it is read, in one line.
     pub fn description(self, semantics: Semantics) -> &'static str {
         if self == Self::Mfi && semantics == Semantics::Compat {
-            // The origin showed this number under a legend for 0 to 100.
+            // The original Python system showed this number under a legend for 0 to 100.
             return "money-flow index of 14 sessions, 0 to 1; above 0.8 overbought, below 0.2 oversold";
         }
         match self {

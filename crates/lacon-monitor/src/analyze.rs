@@ -34,7 +34,7 @@ pub struct Analysis {
     pub problems: Vec<Problem>,
     /// Calls, tools, tokens and cost.
     pub summary: Summary,
-    /// The origin's figures and grade, of a run of its graph.
+    /// The original Python system's figures and grade, of a run of its graph.
     #[serde(skip_serializing_if = "Origin::is_foreign")]
     pub origin: Origin,
     /// The content-aware grade.

@@ -41,7 +41,7 @@ pub struct Side {
     pub all_tokens: Vec<Option<u64>>,
     /// Models that are written in it.
     pub models: Vec<String>,
-    /// The origin's grade, of a run of its graph.
+    /// The original Python system's grade, of a run of its graph.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grade: Option<&'static str>,
     /// The content-aware grade.

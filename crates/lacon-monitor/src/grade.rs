@@ -6,7 +6,7 @@ use crate::{
     record::{Reason, RunRecord},
 };
 
-/// The origin's grade: half the share of nodes that succeeded, three tenths of the share without an error, two
+/// The original Python system's grade: half the share of nodes that succeeded, three tenths of the share without an error, two
 /// tenths of the share that ended. Reproduced exactly, so that recorded grades can be compared; it gave A+ to a run
 /// with an empty report.
 pub fn origin_grade(n_nodes: usize, n_failed: usize, n_ended: usize) -> (f64, &'static str) {
@@ -17,7 +17,7 @@ pub fn origin_grade(n_nodes: usize, n_failed: usize, n_ended: usize) -> (f64, &'
     (score, origin_letter(score))
 }
 
-/// The origin's letter for a score.
+/// The original Python system's letter for a score.
 pub fn origin_letter(score: f64) -> &'static str {
     match score {
         s if s >= 95.0 => "A+",

@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(source.calls.load(Ordering::SeqCst), 2, "stale after 300 s");
     }
 
-    /// The origin's cache stored a running task including its error.
+    /// The original Python system's cache stored a running task including its error.
     #[tokio::test(start_paused = true)]
     async fn defect_14_errors_are_not_cached() {
         let (cache, source) =

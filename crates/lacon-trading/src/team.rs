@@ -163,7 +163,7 @@ mod tests {
         assert!(limit_line("signal").is_err(), "its prompt asks for one word");
     }
 
-    /// The origin keyed limits by "market_analyst" and asked for "market": the default applied.
+    /// The original Python system keyed limits by "market_analyst" and asked for "market": the default applied.
     #[test]
     fn defect_12_every_role_has_its_own_word_limit() {
         use Role::{Bull, Fundamentals, Market, News, RiskManager, Social, Trader};

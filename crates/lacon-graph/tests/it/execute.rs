@@ -24,7 +24,7 @@ async fn a_node_starts_the_moment_its_own_inputs_are_ready() {
     assert_eq!(outcome.elapsed.as_millis(), 100);
 }
 
-/// The origin's aggregator fired once only by luck of the super-step.
+/// The original Python system's aggregator fired once only by luck of the super-step.
 #[tokio::test(start_paused = true)]
 async fn defect_03_a_join_fires_once_after_all_branches() {
     let graph = sleepers(
@@ -130,7 +130,7 @@ async fn a_loop_beyond_its_bound_is_an_error_not_a_hang() {
     assert_eq!(error.to_string(), "node \"r\" went back to \"a\" more often than its bound of 4");
 }
 
-/// The origin's router returned a name that was not in its edge map.
+/// The original Python system's router returned a name that was not in its edge map.
 #[tokio::test(start_paused = true)]
 async fn defect_04_an_undeclared_route_fails_with_the_declared_ones() {
     let mut graph = Builder::new(&[]);
@@ -142,7 +142,7 @@ async fn defect_04_an_undeclared_route_fails_with_the_declared_ones() {
     assert_eq!(error.to_string(), r#"node "r" returned route "nowhere"; its routes are ["left"]"#);
 }
 
-/// The origin returned keys that its schema did not have, and they were dropped.
+/// The original Python system returned keys that its schema did not have, and they were dropped.
 #[tokio::test(start_paused = true)]
 async fn defect_05_an_undeclared_field_fails_the_node() {
     let mut graph = Builder::new(&[]);

@@ -26,7 +26,7 @@ proptest! {
     }
 }
 
-/// The origin kept the longer of two texts, so that a shorter correction could never replace a longer one.
+/// The original Python system kept the longer of two texts, so that a shorter correction could never replace a longer one.
 #[test]
 fn defect_08_a_shorter_correction_replaces_a_longer_text() {
     let mut report = LastWins::<String>::default();
@@ -35,7 +35,7 @@ fn defect_08_a_shorter_correction_replaces_a_longer_text() {
     assert_eq!(report.get().unwrap(), "short");
 }
 
-/// The origin's message list dropped equal tool answers and kept the last 20 lines only.
+/// The original Python system's message list dropped equal tool answers and kept the last 20 lines only.
 #[test]
 fn defect_07_equal_items_are_all_kept() {
     let mut list = Append::<String>::default();

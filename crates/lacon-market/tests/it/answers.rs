@@ -94,7 +94,7 @@ fn answers(data: &Dataset, as_of: Date) -> Vec<(&'static str, String)> {
         .collect()
 }
 
-/// The origin showed invented sentiment, volume and levels to the model as data.
+/// The original Python system showed invented sentiment, volume and levels to the model as data.
 #[test]
 fn defect_20_tools_without_data_say_so_and_the_others_compute() {
     let day = date(2025, 7, 30);
@@ -169,7 +169,7 @@ fn recorded_values_fill_a_short_history() {
     assert!(text.contains("2025-08-06: 220.864\n"), "{text}");
 }
 
-/// The origin read its file and computed all indicators again for each calendar day of a window: one pass over the
+/// The original Python system read its file and computed all indicators again for each calendar day of a window: one pass over the
 /// bars gives a whole window here, and each value is the one of that pass.
 #[test]
 fn defect_15_a_window_is_one_pass_over_the_bars() {
@@ -206,7 +206,7 @@ fn defect_15_a_window_is_one_pass_over_the_bars() {
     }
 }
 
-/// The origin showed a money-flow index of 0 to 1 under a legend that spoke of 80 and 20.
+/// The original Python system showed a money-flow index of 0 to 1 under a legend that spoke of 80 and 20.
 #[test]
 fn a_money_flow_index_stands_over_a_legend_of_its_own_scale() {
     let day = date(2025, 8, 8);

@@ -142,7 +142,7 @@ fn an_unknown_optimization_is_an_error() {
     assert!(Optimizations::new("lacon", &["prefetsh"], &[]).unwrap_err().contains("did you mean prefetch?"));
 }
 
-/// The origin prepared prompts in a batch whose results no agent ever saw.
+/// The original Python system prepared prompts in a batch whose results no agent ever saw.
 #[tokio::test(start_paused = true)]
 async fn what_is_sent_is_what_was_planned() {
     for disabled in [&[][..], &["digests"], &["prefix_layout", "condense"], &["parallel_judge"], &["concise"]]
